@@ -1,0 +1,54 @@
+"""One crossbar array as the compiled parts see it: the door between the core and the training algorithms."""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from rpusim._core.kernels cimport rpu_cells, rpu_converters, rpu_kernels, rpu_pulse_plan, rpu_pulse_scheme, rpu_trains
+
+
+cdef struct Buffer:
+    void *data
+    size_t size
+
+
+cdef struct Direction:
+    # How one direction of reading is converted; see rpusim.periphery.
+    int ideal
+    rpu_converters converters
+    int noise_management, bound_management
+    float nm_threshold          # 0: none
+    double nm_decay
+    double average              # running mean of max|x|; negative before the first vector
+    double max_reduction        # bound management gives up beyond this
+    uint64_t operation          # vectors read so far
+
+
+cdef class ArrayCore:
+    cdef const rpu_kernels *kernels
+    cdef readonly Py_ssize_t rows, columns
+    cdef int model
+    cdef rpu_cells cells
+    cdef object owners
+    cdef float[:, ::1] w
+    cdef double granularity
+    cdef rpu_pulse_scheme scheme
+    cdef Direction directions[2]
+    cdef uint64_t key
+    cdef uint64_t updates
+    cdef int64_t pulses_up, pulses_down
+    cdef Buffer plans, trains, arena, scratch
+    # x (vectors, columns), d (vectors, rows), C-contiguous: w -= lr d^T x by pulses, vector after vector.
+    cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
+    # y (vectors, rows) = x w^T (transposed 0), or x (vectors, rows) -> (vectors, columns) (transposed 1), through the
+    # converters; the weights of `reference` are subtracted where it is not None.
+    cdef int read(self, const float *x, float *y, Py_ssize_t vectors, int transposed, ArrayCore reference) except -1 nogil
+
+    cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
+                          size_t bytes, int reverse) except -1 nogil
+    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory,
+                    rpu_trains *trains) noexcept nogil
+    cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
+                            int reverse) except -1 nogil
+    cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil
+    cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
+                        ArrayCore reference) noexcept nogil
+    cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n) noexcept nogil

@@ -1,0 +1,56 @@
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOISE_MANAGEMENT: tuple[str, ...]
+BOUND_MANAGEMENT: tuple[str, ...]
+PULSE_TYPES: tuple[str, ...]
+
+def set_num_threads(n: int) -> None: ...
+def get_num_threads() -> int: ...
+
+class ArrayCore:
+    rows: int
+    columns: int
+    key: int
+    counters: tuple[int, int, int, int, int]
+    averages: tuple[float, float]
+    def __init__(
+        self,
+        w: NDArray[np.float32],
+        model: str,
+        parameters: Sequence[NDArray[np.float32]],
+        granularity: float,
+        noise_mult: float,
+        noise_add: float,
+        key: int,
+        counts: NDArray[np.int64] | None = None,
+    ) -> None: ...
+    def set_direction(
+        self,
+        transposed: int,
+        ideal: bool,
+        c: dict[str, object],
+        noise_management: str,
+        bound_management: str,
+        nm_threshold: float,
+        nm_decay: float,
+        max_reduction: float,
+    ) -> None: ...
+    def set_scheme(
+        self,
+        pulse_type: str,
+        desired_bl: int,
+        update_management: bool,
+        update_bl_management: bool,
+        fixed_bl: bool,
+        um_grad_scale: float,
+    ) -> None: ...
+    def py_update(self, x: NDArray[np.float32], d: NDArray[np.float32], lr: float) -> None: ...
+    def py_read(
+        self, x: NDArray[np.float32], y: NDArray[np.float32], transposed: int, reference: ArrayCore | None
+    ) -> None: ...
+    def set_parameter(self, k: int, values: NDArray[np.float32]) -> None: ...
+    def alternate(self, pairs: int, mean: NDArray[np.float64]) -> None: ...
+    def pulse(self, counts: NDArray[np.int32]) -> None: ...

@@ -1,0 +1,472 @@
+"""One crossbar array: devices, their state, and the three operations on them.
+
+Decided, and why:
+- The array is a class with `cdef` methods on raw pointers, so that algorithms call it in a compiled loop without the
+  interpreter (array.pxd is that door); the Python methods are thin and used by rpusim.array, which has validated.
+- An update splits its batch into parts whose trains fit the cache, draws the trains of a part vector by vector, then
+  walks blocks of rows through the part. Both steps run in parallel; the result depends on neither split.
+- A read is one matrix product for the whole batch between one pass through the DACs and one through the ADCs. Only the
+  vectors that clipped are read again by bound management.
+- Buffers belong to the array and grow to the largest call; nothing is allocated in steady state.
+"""
+
+import numpy as np
+
+from cython.parallel cimport prange
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from rpusim._core.kernels import model_names
+
+from scipy.linalg.cython_blas cimport sgemm, sgemv
+
+from rpusim._core.kernels cimport (
+    RPU_BACKWARD, RPU_MAX_PARAMETERS, RPU_STOCHASTIC,
+    active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_plan_pulses, rpu_pulse_count,
+    rpu_trains_bytes,
+)
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    static int rpu_max_threads(void) { return omp_get_max_threads(); }
+    #else
+    static int rpu_max_threads(void) { return 1; }
+    #endif
+    """
+    int rpu_max_threads() nogil
+
+cdef enum:
+    ARENA_BYTES = 2 << 20       # trains of one part of a batch: stays in a second-level cache
+    BLOCK_BYTES = 256 << 10     # state and parameters of one block of rows
+    WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 16) below which another thread costs more than it gives
+    SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
+
+NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max")
+BOUND_MANAGEMENT = ("none", "iterative")
+PULSE_TYPES = ("stochastic", "mean_count", "deterministic_implicit")
+
+cdef int _threads = rpu_max_threads()
+
+
+def set_num_threads(int n):
+    """Set the number of threads that updates may use."""
+    global _threads
+    _threads = n
+
+
+def get_num_threads():
+    """Return the number of threads that updates may use."""
+    return _threads
+
+
+cdef void *_grow(Buffer *buffer, size_t size) except NULL nogil:
+    # 64-byte aligned memory of at least `size` bytes; the old content is lost.
+    if buffer.size < size + 64 or buffer.data == NULL:
+        free(buffer.data)
+        buffer.data = malloc(size + size // 2 + 64)
+        buffer.size = size + size // 2 + 64
+        if buffer.data == NULL:
+            buffer.size = 0
+            with gil:
+                raise MemoryError(f"no memory for a buffer of {size} bytes")
+    return <void *>((<uintptr_t>buffer.data + 63) & ~<uintptr_t>63)
+
+
+cdef void _product(float *w, Py_ssize_t rows, Py_ssize_t columns, const float *x, float *y, Py_ssize_t vectors,
+                   int transposed, float beta, float alpha) noexcept nogil:
+    # y = alpha x w^T + beta y (or x w). Row-major arrays are the transposes of what BLAS, column-major, sees.
+    cdef int m = <int>(columns if transposed else rows), n = <int>vectors, k = <int>(rows if transposed else columns)
+    cdef int lda = <int>columns, one = 1
+    cdef Py_ssize_t v, i, j
+    cdef float total
+    if vectors == 1 and not transposed:
+        j = _only_nonzero(x, columns)
+        if j >= 0:                  # a unit vector, as transfers use: one column, not a product
+            for i in range(rows):
+                y[i] = alpha * (w[i * columns + j] * x[j]) + (beta * y[i] if beta != 0.0 else 0.0)
+            return
+    if rows * columns * vectors <= SMALL_PRODUCT:
+        for v in range(vectors):
+            for i in range(m):
+                total = 0.0
+                if transposed:
+                    for j in range(k):
+                        total += w[j * columns + i] * x[v * k + j]
+                else:
+                    for j in range(k):
+                        total += w[i * columns + j] * x[v * k + j]
+                y[v * m + i] = alpha * total + (beta * y[v * m + i] if beta != 0.0 else 0.0)
+    elif vectors == 1:
+        m, k = <int>columns, <int>rows
+        sgemv(b"N" if transposed else b"T", &m, &k, &alpha, w, &lda, <float *>x, &one, &beta, y, &one)
+    else:
+        sgemm(b"N" if transposed else b"T", b"N", &m, &n, &k, &alpha, w, &lda, <float *>x, &k, &beta, y, &m)
+
+
+cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
+    # Index of the only element that is not zero; -1 if there are none or several.
+    cdef Py_ssize_t j, found = -1
+    for j in range(n):
+        if x[j] != 0.0:
+            if found >= 0:
+                return -1
+            found = j
+    return found
+
+
+cdef class ArrayCore:
+    def __cinit__(self):
+        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = NULL
+        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = 0
+
+    def __dealloc__(self):
+        free(self.plans.data)
+        free(self.trains.data)
+        free(self.arena.data)
+        free(self.scratch.data)
+
+    def __init__(self, float[:, ::1] w, str model, list parameters, double granularity, float noise_mult,
+                 float noise_add, uint64_t key, counts=None):
+        """Take over `w` (rows, columns), `parameters` (each of that shape, or of size 1 for all devices) and `counts`
+        (None, or int64 (2, rows, columns)). `model` None-like "" means devices without pulses."""
+        cdef int k
+        cdef int64_t[:, :, ::1] per_device
+        self.kernels = active_kernels()
+        self.rows, self.columns = w.shape[0], w.shape[1]
+        self.w = w
+        self.owners = [None] * RPU_MAX_PARAMETERS + [counts]
+        self.model = model_names().index(model) if model else -1
+        self.cells.w = &w[0, 0]
+        self.cells.columns = self.columns
+        self.cells.noise_mult = noise_mult
+        self.cells.noise_add = noise_add
+        for k in range(RPU_MAX_PARAMETERS):
+            self.cells.parameter[k] = self.cells.w
+            self.cells.mask[k] = 0
+        for k, parameter in enumerate(parameters):
+            self.set_parameter(k, parameter)
+        self.cells.count_up = self.cells.count_down = NULL
+        if counts is not None:
+            per_device = counts
+            self.cells.count_up = &per_device[0, 0, 0]
+            self.cells.count_down = &per_device[1, 0, 0]
+        self.granularity = granularity
+        self.key = key
+        self.updates = 0
+        self.pulses_up = self.pulses_down = 0
+
+    def set_parameter(self, int k, float[:, ::1] values):
+        """Use `values` (rows, columns), or (1, 1) for all devices, as parameter `k`; the array is kept, not copied."""
+        self.owners[k] = values
+        self.cells.parameter[k] = &values[0, 0]
+        self.cells.mask[k] = -1 if values.shape[0] * values.shape[1] > 1 else 0
+
+    def set_direction(self, int transposed, bint ideal, dict c, str noise_management, str bound_management,
+                      float nm_threshold, double nm_decay, double max_reduction):
+        """Set the converters and managements of one direction; `c` names the fields of rpu_converters."""
+        cdef Direction *p = &self.directions[transposed]
+        p.ideal = ideal
+        p.converters.dac_scale, p.converters.dac_step, p.converters.dac_levels = c["dac"]
+        p.converters.adc_scale, p.converters.adc_step, p.converters.adc_levels = c["adc"]
+        p.converters.dac_bound, p.converters.adc_bound = c["dac_bound"], c["adc_bound"]
+        p.converters.dac_noise, p.converters.adc_noise = c["dac_noise"], c["adc_noise"]
+        p.converters.dac_stochastic, p.converters.adc_stochastic = c["dac_stochastic"], c["adc_stochastic"]
+        p.noise_management = NOISE_MANAGEMENT.index(noise_management)
+        p.bound_management = BOUND_MANAGEMENT.index(bound_management)
+        p.nm_threshold = nm_threshold
+        p.nm_decay = nm_decay
+        p.max_reduction = max_reduction
+        p.average = -1.0
+        p.operation = 0
+
+    def set_scheme(self, str pulse_type, int desired_bl, bint update_management, bint update_bl_management, bint fixed_bl,
+                   double um_grad_scale):
+        """Set how update requests become pulses; see rpusim.periphery.PulseScheme."""
+        self.scheme.type = PULSE_TYPES.index(pulse_type)
+        self.scheme.desired_bl = desired_bl
+        self.scheme.update_management = update_management
+        self.scheme.update_bl_management = update_bl_management
+        self.scheme.fixed_bl = fixed_bl
+        self.scheme.um_grad_scale = um_grad_scale
+
+    @property
+    def counters(self):
+        """(vectors updated, read forward, read backward, up pulses, down pulses): all run-time state but the weights
+        and the averages of noise management."""
+        return (self.updates, self.directions[0].operation, self.directions[1].operation, self.pulses_up,
+                self.pulses_down)
+
+    @counters.setter
+    def counters(self, values):
+        self.updates, self.directions[0].operation, self.directions[1].operation, self.pulses_up, self.pulses_down = values
+
+    @property
+    def averages(self):
+        """Running means of max|x| of the two directions; negative before the first vector."""
+        return self.directions[0].average, self.directions[1].average
+
+    @averages.setter
+    def averages(self, values):
+        self.directions[0].average, self.directions[1].average = values
+
+    @property
+    def key(self):
+        """The 64-bit key of the random streams."""
+        return self.key
+
+    @key.setter
+    def key(self, value):
+        self.key = value
+
+    def py_update(self, const float[:, ::1] x, const float[:, ::1] d, double lr):
+        """w -= lr d^T x by pulses, vector after vector."""
+        if x.shape[0]:
+            with nogil:
+                self.update(&x[0, 0], &d[0, 0], x.shape[0], lr)
+
+    def py_read(self, const float[:, ::1] x, float[:, ::1] y, int transposed, ArrayCore reference):
+        """y = x w^T (or x w where transposed), minus the same product with `reference` where given."""
+        if x.shape[0]:
+            with nogil:
+                self.read(&x[0, 0], &y[0, 0], x.shape[0], transposed, reference)
+
+    def pulse(self, const int32_t[:, ::1] counts):
+        """Give every device `counts` pulses, up where positive. Counts as one operation."""
+        cdef Py_ssize_t i
+        cdef int32_t *scratch
+        cdef rpu_pulse_count n
+        scratch = <int32_t *>_grow(&self.scratch, 8 * self.columns)
+        with nogil:
+            for i in range(self.rows):
+                n = self.kernels.pulse_row[self.model](&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
+                self.pulses_up += n.up
+                self.pulses_down += n.down
+        self.updates += 1
+
+    def alternate(self, Py_ssize_t pairs, double[:, ::1] mean):
+        """Give every device `pairs` times an up and a down pulse; `mean` gets the states' mean over the second half.
+
+        Every pulse counts as one operation."""
+        cdef Py_ssize_t i, j, p, first = pairs // 2
+        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 8 * self.columns)
+        cdef int32_t[::1] up = np.ones(self.columns, dtype=np.int32), down = -np.ones(self.columns, dtype=np.int32)
+        with nogil:
+            for i in range(self.rows):
+                for p in range(pairs):
+                    self.kernels.pulse_row[self.model](&self.cells, i, &up[0], scratch, self.key, self.updates + 2 * p)
+                    if p >= first:
+                        for j in range(self.columns):
+                            mean[i, j] += self.w[i, j]
+                    self.kernels.pulse_row[self.model](&self.cells, i, &down[0], scratch, self.key,
+                                                       self.updates + 2 * p + 1)
+                    if p >= first:
+                        for j in range(self.columns):
+                            mean[i, j] += self.w[i, j]
+                for j in range(self.columns):
+                    mean[i, j] /= 2 * (pairs - first)
+        self.pulses_up += pairs * self.rows * self.columns
+        self.pulses_down += pairs * self.rows * self.columns
+        self.updates += 2 * pairs
+
+    # ---- update ------------------------------------------------------------------------------------------------------
+
+    cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
+        cdef rpu_pulse_plan *plans
+        cdef Py_ssize_t v, first, last
+        cdef size_t bytes
+        if vectors == 0 or lr == 0.0:
+            self.updates += vectors
+            return 0
+        if self.model < 0:
+            self._update_ideal(x, d, vectors, lr)
+            self.updates += vectors
+            return 0
+        plans = <rpu_pulse_plan *>_grow(&self.plans, vectors * sizeof(rpu_pulse_plan))
+        for v in range(vectors):
+            plans[v] = rpu_plan_pulses(&self.scheme, -lr if lr < 0 else lr, self.granularity,
+                                       self.kernels.abs_max(x + v * self.columns, self.columns),
+                                       self.kernels.abs_max(d + v * self.rows, self.rows))
+        if self.scheme.type != RPU_STOCHASTIC:
+            self._update_counts(plans, x, d, vectors, lr < 0)
+            self.updates += vectors
+            return 0
+        first = 0
+        while first < vectors:
+            last = first
+            bytes = 0
+            while last < vectors and (last == first or bytes < ARENA_BYTES):
+                bytes += rpu_trains_bytes(self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
+                last += 1
+            self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
+            self.updates += last - first
+            first = last
+        return 0
+
+    cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
+                          size_t bytes, int reverse) except -1 nogil:
+        cdef char *arena = <char *>_grow(&self.arena, bytes)
+        cdef rpu_trains *trains = <rpu_trains *>_grow(
+            &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
+        cdef char **memory = <char **>(trains + vectors)
+        cdef Py_ssize_t v, b, blocks, block_rows, first, last
+        cdef int threads
+        cdef double slots = 0.0
+        cdef int64_t pulses = 0, up = 0, down = 0
+        cdef rpu_pulse_count n
+        for v in range(vectors):
+            memory[v] = arena
+            if plans[v].bl:
+                arena += rpu_trains_bytes(self.rows, self.columns, plans[v].bl)
+            slots += <double>plans[v].bl * (self.rows + self.columns)
+        threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
+        if threads <= 1:
+            for v in range(vectors):
+                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], trains + v)
+        else:
+            for v in prange(vectors, num_threads=threads, schedule="dynamic"):
+                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], trains + v)
+        for v in range(vectors):
+            if trains[v].bl:
+                pulses += trains[v].noise_base[self.rows]
+        if pulses == 0:
+            return 0
+        threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
+        block_rows = max(1, BLOCK_BYTES // (4 * 5 * self.columns))
+        block_rows = max(1, min(block_rows, (self.rows + 2 * threads - 1) // (2 * threads)) if threads > 1 else block_rows)
+        blocks = (self.rows + block_rows - 1) // block_rows
+        if threads <= 1:
+            for b in range(blocks):
+                n = self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
+                                                         min(self.rows, (b + 1) * block_rows), reverse, self.key,
+                                                         self.updates)
+                up += n.up
+                down += n.down
+        else:
+            for b in prange(blocks, num_threads=threads, schedule="dynamic"):
+                n = self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
+                                                         min(self.rows, (b + 1) * block_rows), reverse, self.key,
+                                                         self.updates)
+                up += n.up
+                down += n.down
+        self.pulses_up += up
+        self.pulses_down += down
+        return 0
+
+    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory,
+                    rpu_trains *trains) noexcept nogil:
+        trains.bl = 0
+        if plan.bl:
+            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.key, self.updates + v, memory, trains)
+
+    cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
+                            int reverse) except -1 nogil:
+        # The pulse types without trains: counts by formula, dense, row by row.
+        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 12 * self.columns)
+        cdef int32_t *counts = scratch + 2 * self.columns
+        cdef Py_ssize_t v, i
+        cdef rpu_pulse_count n
+        for v in range(vectors):
+            if plans[v].bl == 0:
+                continue
+            for i in range(self.rows):
+                if d[v * self.rows + i] == 0.0:
+                    continue
+                rpu_count_pulses(&self.scheme, plans[v], x + v * self.columns, d[v * self.rows + i], self.columns, reverse,
+                                 counts)
+                n = self.kernels.pulse_row[self.model](&self.cells, i, counts, scratch, self.key, self.updates + v)
+                self.pulses_up += n.up
+                self.pulses_down += n.down
+        return 0
+
+    cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil:
+        cdef Py_ssize_t b, blocks, block_rows
+        cdef double work = <double>self.rows * self.columns * vectors
+        cdef int threads = <int>min(<double>_threads, 1 + work / (16 * WORK_PER_THREAD))
+        threads = <int>min(threads, self.rows)
+        block_rows = (self.rows + threads - 1) // threads
+        blocks = (self.rows + block_rows - 1) // block_rows
+        if threads <= 1:
+            self.kernels.rank_one_rows(self.cells.w, self.rows, self.columns, x, d, vectors, <float>lr, 0, self.rows)
+        else:
+            for b in prange(blocks, num_threads=threads, schedule="static"):
+                self.kernels.rank_one_rows(self.cells.w, self.rows, self.columns, x, d, vectors, <float>lr,
+                                           b * block_rows, min(self.rows, (b + 1) * block_rows))
+
+    # ---- read --------------------------------------------------------------------------------------------------------
+
+    cdef int read(self, const float *x, float *y, Py_ssize_t vectors, int transposed, ArrayCore reference) except -1 nogil:
+        cdef Direction *p = &self.directions[transposed]
+        cdef Py_ssize_t n_in = self.rows if transposed else self.columns, n_out = self.columns if transposed else self.rows
+        cdef Py_ssize_t v, q, j, active = vectors, kept
+        cdef float *signal
+        cdef float *product
+        cdef float *scale
+        cdef int32_t *index
+        cdef double reduction = 1.0
+        cdef uint32_t retry = 0
+        cdef int offset = RPU_BACKWARD if transposed else 0, clipped
+        if p.ideal:
+            self._products(x, y, vectors, transposed, reference)
+            p.operation += vectors
+            return 0
+        signal = <float *>_grow(&self.scratch, 4 * (vectors * (n_in + n_out + 2) + 32))
+        product = signal + (vectors * n_in + 15) // 16 * 16
+        scale = product + (vectors * n_out + 15) // 16 * 16
+        index = <int32_t *>(scale + vectors)
+        for v in range(vectors):
+            scale[v] = self._input_scale(p, x + v * n_in, n_in)
+            index[v] = <int32_t>v
+        while active:
+            for q in range(active):
+                v = index[q]
+                self.kernels.dac(&p.converters, x + v * n_in, n_in,
+                                 <float>(1.0 / (scale[v] * reduction)) if scale[v] > 0.0 else 1.0, self.key, offset,
+                                 p.operation + v, retry, signal + q * n_in)
+            self._products(signal, product, active, transposed, reference)
+            kept = 0
+            for q in range(active):
+                v = index[q]
+                if scale[v] <= 0.0 and (transposed or p.converters.dac_noise == 0.0):
+                    # no input, no output: nothing is read
+                    for j in range(n_out):
+                        y[v * n_out + j] = 0.0
+                    continue
+                clipped = self.kernels.adc(&p.converters, product + q * n_out, n_out,
+                                           <float>(scale[v] * reduction) if scale[v] > 0.0 else 1.0, self.key, offset,
+                                           p.operation + v, retry, y + v * n_out)
+                if clipped and p.bound_management and not reduction > p.max_reduction:
+                    index[kept] = <int32_t>v
+                    kept += 1
+            active = kept
+            reduction *= 2.0
+            retry += 1
+        p.operation += vectors
+        return 0
+
+    cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
+                        ArrayCore reference) noexcept nogil:
+        _product(self.cells.w, self.rows, self.columns, x, y, vectors, transposed, 0.0, 1.0)
+        if reference is not None:
+            _product(reference.cells.w, self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
+
+    cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n) noexcept nogil:
+        # The value of noise management that inputs are divided by; 0 where the vector cannot be scaled.
+        cdef float top
+        cdef Py_ssize_t j
+        if p.noise_management == 0:
+            return 1.0
+        if p.noise_management == 3:
+            return p.nm_threshold if p.nm_threshold > 0.0 else 1.0
+        if p.noise_management == 2:
+            top = x[0]
+            for j in range(1, n):
+                top = max(top, x[j])
+        else:
+            top = self.kernels.abs_max(x, n)
+        if p.noise_management == 4:
+            p.average = top if p.average < 0.0 else (1.0 - p.nm_decay) * p.average + p.nm_decay * top
+            return <float>p.average
+        if p.nm_threshold > 0.0 and top > p.nm_threshold:
+            top = p.nm_threshold
+        return top

@@ -1,0 +1,84 @@
+"""The C kernels as the compiled parts see them; see kernels/kernels.h."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+
+cdef extern from "kernels/philox.h" nogil:
+    ctypedef struct rpu_stream:
+        pass
+    ctypedef struct rpu_words:
+        uint32_t v[4]
+    rpu_stream rpu_stream_at(uint64_t key, int kind, uint64_t operation, uint32_t line)
+    rpu_words rpu_philox(rpu_stream s, uint32_t position)
+    int RPU_BACKWARD
+
+
+cdef extern from "kernels/kernels.h" nogil:
+    enum: RPU_MAX_PARAMETERS
+    enum: RPU_N_MODELS
+    const char *const rpu_model_names[RPU_N_MODELS]
+
+    ctypedef struct rpu_cells:
+        float *w
+        const float *parameter[RPU_MAX_PARAMETERS]
+        int32_t mask[RPU_MAX_PARAMETERS]
+        int64_t columns
+        float noise_mult, noise_add
+        int64_t *count_up
+        int64_t *count_down
+
+    ctypedef struct rpu_trains:
+        int32_t bl, words
+        uint64_t *noise_base
+
+    ctypedef struct rpu_pulse_count:
+        int64_t up, down
+
+    ctypedef struct rpu_converters:
+        float dac_scale, dac_step, dac_levels, dac_bound, dac_noise
+        float adc_scale, adc_step, adc_levels, adc_bound, adc_noise
+        int32_t dac_stochastic, adc_stochastic
+
+    ctypedef struct rpu_kernels:
+        const char *name
+        void (*normals)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
+        void (*uniforms)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
+        void (*train_bits)(uint64_t, int, uint64_t, const int32_t *, const uint64_t *, int64_t, int32_t, int32_t,
+                           uint32_t *) noexcept nogil
+        rpu_pulse_count (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, uint64_t,
+                                          uint64_t) noexcept nogil
+        rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, int32_t *, uint64_t,
+                                        uint64_t) noexcept nogil
+        void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
+                              int64_t) noexcept nogil
+        void (*dac)(const rpu_converters *, const float *, int64_t, float, uint64_t, int, uint64_t, uint32_t,
+                    float *) noexcept nogil
+        int (*adc)(const rpu_converters *, const float *, int64_t, float, uint64_t, int, uint64_t, uint32_t,
+                   float *) noexcept nogil
+        float (*abs_max)(const float *, int64_t) noexcept nogil
+        int (*finite)(const float *, int64_t) noexcept nogil
+
+    const rpu_kernels *rpu_select(const char *name)
+    const char *const *rpu_available()
+
+
+cdef extern from "kernels/pulses.h" nogil:
+    int RPU_STOCHASTIC, RPU_MEAN_COUNT, RPU_DETERMINISTIC_IMPLICIT
+
+    ctypedef struct rpu_pulse_scheme:
+        int32_t type, desired_bl, update_management, update_bl_management, fixed_bl
+        double um_grad_scale
+
+    ctypedef struct rpu_pulse_plan:
+        int32_t bl
+        double scale_x, scale_d
+
+    rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *, double lr, double granularity, double x_max, double d_max)
+    size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl)
+    void rpu_draw_trains(const rpu_kernels *, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns,
+                         uint64_t key, uint64_t operation, void *memory, rpu_trains *out)
+    void rpu_count_pulses(const rpu_pulse_scheme *, rpu_pulse_plan, const float *x, float d, int64_t columns, int reverse,
+                          int32_t *counts)
+
+
+cdef const rpu_kernels *active_kernels() noexcept nogil

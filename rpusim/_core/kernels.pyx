@@ -1,0 +1,101 @@
+"""Choice of the instruction set, and raw access to the random streams."""
+
+import os
+
+import numpy as np
+
+from cpython.bytes cimport PyBytes_AsString
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef const rpu_kernels *_active = NULL
+
+
+cdef const rpu_kernels *active_kernels() noexcept nogil:
+    return _active
+
+
+def kernel_sets():
+    """Return the names of the kernel sets that this processor runs, best first."""
+    cdef const char *const *names = rpu_available()
+    out = []
+    cdef int k = 0
+    while names[k] != NULL:
+        out.append(names[k].decode())
+        k += 1
+    return tuple(out)
+
+
+def model_names():
+    """Return the names of the device models that have kernels."""
+    return tuple(rpu_model_names[k].decode() for k in range(RPU_N_MODELS))
+
+
+def active_kernel_set():
+    """Return the name of the kernel set that new arrays use."""
+    return _active.name.decode()
+
+
+def use_kernel_set(name=None):
+    """Make new arrays use the named kernel set (None: the best one). All sets give the same bits."""
+    global _active
+    cdef const rpu_kernels *found
+    if name is None:
+        found = rpu_select(NULL)
+    else:
+        encoded = str(name).encode()
+        found = rpu_select(PyBytes_AsString(encoded))
+    if found == NULL:
+        raise ValueError(f"name must be one of {', '.join(map(repr, kernel_sets()))} on this processor; got {name!r}")
+    _active = found
+
+
+def is_finite(array):
+    """Return whether a C-contiguous float32 array holds neither NaN nor infinities."""
+    cdef const float[::1] flat = array.reshape(-1)
+    return flat.shape[0] == 0 or _active.finite(&flat[0], flat.shape[0]) != 0
+
+
+def philox(uint64_t key, uint32_t position, uint32_t line, uint64_t operation, int kind):
+    """Return the four 32-bit words of one counter of the streams (Philox4x32-10)."""
+    cdef rpu_words r = rpu_philox(rpu_stream_at(key, kind, operation, line), position)
+    return np.array([r.v[0], r.v[1], r.v[2], r.v[3]], dtype=np.uint32)
+
+
+def normals(uint64_t key, Py_ssize_t n, uint32_t line=0, uint64_t operation=0, int kind=0):
+    """Return the first `n` standard normals of a stream, float32."""
+    cdef Py_ssize_t chunks = (n + 63) // 64
+    cdef float[::1] out = np.empty(64 * chunks, dtype=np.float32)
+    if chunks:
+        with nogil:
+            _active.normals(key, kind, operation, line, 0, chunks, &out[0])
+    return np.asarray(out)[:n]
+
+
+def uniforms(uint64_t key, Py_ssize_t n, uint32_t line=0, uint64_t operation=0, int kind=0):
+    """Return the first `n` uniforms in (0, 1] of a stream, float32."""
+    cdef Py_ssize_t chunks = (n + 63) // 64
+    cdef float[::1] out = np.empty(64 * chunks, dtype=np.float32)
+    if chunks:
+        with nogil:
+            _active.uniforms(key, kind, operation, line, 0, chunks, &out[0])
+    return np.asarray(out)[:n]
+
+
+def train_bits(uint64_t key, double[::1] probability, int bl, uint64_t operation=0, int kind=0):
+    """Return whether each line fires in each slot, bool (lines, bl): independent Bernoulli draws."""
+    cdef Py_ssize_t lines = probability.shape[0]
+    cdef int words = (bl + 31) // 32
+    line = np.arange(lines, dtype=np.int32)
+    threshold = np.minimum(np.rint(np.asarray(probability) * 2.0**32), 2.0**32).astype(np.uint64)
+    bits = np.zeros((lines, max(words, 1)), dtype=np.uint32)
+    cdef int[::1] line_v = line
+    cdef uint64_t[::1] threshold_v = threshold
+    cdef uint32_t[:, ::1] bits_v = bits
+    if lines and bl:
+        _active.train_bits(key, kind, operation, <const int32_t *>&line_v[0], &threshold_v[0], lines, bl, words,
+                           &bits_v[0, 0])
+    slots = np.arange(bl)
+    return (bits[:, slots // 32] >> (slots % 32).astype(np.uint32) & 1).astype(bool)
+
+
+use_kernel_set(os.environ.get("RPUSIM_KERNELS") or None)

@@ -1,0 +1,33 @@
+/* From one pair of vectors to its pulses: train length, probabilities, shared lists of firing columns. */
+#ifndef RPU_PULSES_H
+#define RPU_PULSES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+
+enum rpu_pulse_type { RPU_STOCHASTIC, RPU_MEAN_COUNT, RPU_DETERMINISTIC_IMPLICIT };
+
+typedef struct {
+    int32_t type, desired_bl, update_management, update_bl_management, fixed_bl;
+    double um_grad_scale;
+} rpu_pulse_scheme;
+
+typedef struct {
+    int32_t bl;                 /* slots; 0: nothing to do */
+    double scale_x, scale_d;    /* probability of a line per unit of |x|, |d|, before clipping at 1 */
+} rpu_pulse_plan;
+
+rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double granularity, double x_max, double d_max);
+
+/* Bytes that the trains of one vector may take. */
+size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl);
+/* Draws the trains of one vector into `memory`. */
+void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
+                     int64_t columns, uint64_t key, uint64_t operation, void *memory, rpu_trains *out);
+/* Pulse counts of one row (up positive) for the two types without trains. */
+void rpu_count_pulses(const rpu_pulse_scheme *s, rpu_pulse_plan plan, const float *x, float d, int64_t columns,
+                      int reverse, int32_t *counts);
+
+#endif

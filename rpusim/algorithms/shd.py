@@ -1,0 +1,184 @@
+"""Stochastic Hamiltonian Descent: two coupled arrays in place of one weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim import _random
+from rpusim._random import RNG
+from rpusim._validation import choice, integer, real, signal
+from rpusim.algorithms._transfer import transfer_update
+from rpusim.algorithms.base import Algorithm, Tile
+from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
+from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_state
+from rpusim.devices import Device, PulsedDevice, SoftBounds
+from rpusim.periphery import Periphery, PulseScheme
+from rpusim.specification import parameter
+
+__all__ = ["SHD"]
+
+_rate = real(0.0)
+_lr = real()
+
+
+def _one_pass() -> Periphery:
+    return Periphery(noise_management="none", bound_management="none")
+
+
+@dataclass(frozen=True, repr=False)
+class SHD(Algorithm):
+    r"""Stochastic Hamiltonian Descent (Onen, Gokmen, Todorov et al., 2022; the physics of Tiki-Taka).
+
+    The weight is C; a second pair of arrays, A, collects the gradient and moves C::
+
+        every vector:             A <- A - lr fast_lr d x^T           by pulses on A
+        every transfer_every-th:  v = A u,  C <- C + lr slow_lr v u^T   by pulses on C
+
+    with u running through the unit vectors (or the columns of a Hadamard matrix). A and C are differences of a dynamic and
+    a static array, A = A_main - A_ref with A_ref at the symmetry point of A_main. In the continuum this is a mass (velocity
+    A, position C) on the spring of the loss, with a drag that the asymmetry of A's devices provides::
+
+        C'' + eta_A kappa m C' + eta_A eta_C / transfer_every dE/dC = 0,   eta_A = lr fast_lr, eta_C = lr slow_lr
+
+    so that asymmetric devices spiral into the optimum, where symmetric ones orbit it. See `rpusim.dynamics`.
+
+    Parameters
+    ----------
+    fast : Device, default SoftBounds()
+        Device of A.
+    slow : Device or None
+        Device of C; None: as `fast`.
+    transfer_every : int, default 1
+        Vectors from one transfer to the next (tau of the paper).
+    fast_lr, slow_lr : float, default 1
+        Rates of A and C relative to the learning rate of `update` (eta_A and eta_C of the paper where lr = 1).
+    transfer_vectors : {"one_hot", "hadamard"}
+        u: cyclic unit vectors; or cyclic columns of the Hadamard matrix of the next power of two, with slow_lr / inputs in
+        place of slow_lr, so that a full cycle moves C by the same multiple of A.
+    reference : {"shared", "separate"}
+        "shared": three arrays, C = C_main - A_ref. "separate": four, C = C_main - C_ref, with C_ref at the symmetry point of
+        C_main (at 0 for devices that have none).
+    zero_shift : {"exact", "pulses"}
+        How the symmetry points are found when the tile is built: `DifferentialPair.zero_shift`.
+    forward, backward : Periphery or None
+        Reads of C, as in `CrossbarArray`.
+    transfer_forward : Periphery
+        Read of A; by default the usual converters without noise and bound management.
+    pulses, transfer_pulses : PulseScheme
+        Writes of A and of C.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.002)
+    >>> rule = rpu.algorithms.SHD(fast=device, slow=device, transfer_every=10, fast_lr=0.1, slow_lr=0.01)
+    >>> tile = rule.build((1, 1), rng=0)
+    >>> tile.fast.weights.shape, tile.slow.weights.shape
+    ((1, 1), (1, 1))
+    """
+
+    fast: Device = parameter(SoftBounds, is_device)
+    slow: Device | None = parameter(None, lambda name, value: value if value is None else is_device(name, value))
+    transfer_every: int = parameter(1, integer(1))
+    fast_lr: float = parameter(1.0, _rate)
+    slow_lr: float = parameter(1.0, _rate)
+    transfer_vectors: str = parameter("one_hot", choice("one_hot", "hadamard"))
+    reference: str = parameter("shared", choice("shared", "separate"))
+    zero_shift: str = parameter("exact", choice("exact", "pulses"))
+    forward: Periphery | None = parameter(None, is_periphery)
+    backward: Periphery | None = parameter(None, is_periphery)
+    transfer_forward: Periphery = parameter(None, lambda n, v: _one_pass() if v is None else is_periphery(n, v))
+    pulses: PulseScheme = parameter(PulseScheme, is_scheme)
+    transfer_pulses: PulseScheme = parameter(PulseScheme, is_scheme)
+
+    def build(self, shape: tuple[int, int], rng: RNG = None) -> SHDTile:
+        return SHDTile(self, shape, rng)
+
+
+class SHDTile(Tile):
+    """The tile of `SHD`.
+
+    Attributes
+    ----------
+    fast, slow : DifferentialPair
+        A and C. With ``reference="shared"`` both have the same reference array.
+    """
+
+    def __init__(self, algorithm: SHD, shape: tuple[int, int], rng: RNG = None) -> None:
+        seeds = _random.seed_sequence(rng)
+        slow_device = algorithm.fast if algorithm.slow is None else algorithm.slow
+
+        def array(k: int, device: Device, **kwargs: Any) -> CrossbarArray:
+            return CrossbarArray(shape, device, rng=_random.child(seeds, k), **kwargs)
+
+        self.algorithm: SHD = algorithm
+        fast_main = array(0, algorithm.fast, forward=algorithm.transfer_forward, pulses=algorithm.pulses)
+        slow_main = array(
+            2,
+            slow_device,
+            forward=algorithm.forward,
+            backward=algorithm.backward,
+            pulses=algorithm.transfer_pulses,
+        )
+        fast_reference = array(1, algorithm.fast)
+        shared = algorithm.reference == "shared"
+        self.fast = DifferentialPair(fast_main, fast_reference)
+        self.slow = DifferentialPair(slow_main, fast_reference if shared else array(3, slow_device))
+        self.shape = fast_main.shape
+        for pair in [self.fast] if shared else [self.fast, self.slow]:
+            if isinstance(pair.main.device, PulsedDevice):
+                pair.zero_shift(algorithm.zero_shift)
+        self.slow.program(np.zeros(self.shape))
+        self._vectors = 0
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        return self.slow.forward(x, out)
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        return self.slow.backward(d, out)
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        lr = _lr("lr", lr)
+        rows, columns = self.shape
+        x_batch = signal("x", np.atleast_2d(x) if np.ndim(x) == 1 else x, (None, columns))
+        d_batch = signal("d", np.atleast_2d(d) if np.ndim(d) == 1 else d, (None, rows))
+        if len(x_batch) != len(d_batch):
+            raise ValueError(f"d must have as many vectors as x ({len(x_batch)}); got {len(d_batch)}")
+        rule = self.algorithm
+        self._vectors = transfer_update(
+            self.fast.main._core,
+            self.fast.reference._core,
+            self.slow.main._core,
+            x_batch,
+            d_batch,
+            lr * rule.fast_lr,
+            lr * rule.slow_lr,
+            rule.transfer_every,
+            rule.transfer_vectors == "hadamard",
+            self._vectors,
+        )
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        return self.slow.weights
+
+    def program(self, weights: ArrayLike) -> None:
+        self.slow.program(weights)
+
+    @property
+    def pulse_count(self) -> PulseCount:
+        fast, slow = self.fast.main.pulse_count, self.slow.main.pulse_count
+        return PulseCount(fast.up + slow.up, fast.down + slow.down)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"fast": self.fast.state_dict(), "slow": self.slow.state_dict(), "vectors": self._vectors}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_state(state, self.state_dict(), "state")
+        self.fast.load_state_dict(state["fast"])
+        self.slow.load_state_dict(state["slow"])
+        self._vectors = int(state["vectors"])

@@ -1,0 +1,513 @@
+"""Crossbar arrays: devices read in parallel by Ohm's and Kirchhoff's laws and written by coinciding pulses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, MutableMapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim import _random
+from rpusim._core.array import ArrayCore, get_num_threads, set_num_threads
+from rpusim._random import RNG
+from rpusim._validation import boolean, choice, instance, integer_value, real, signal
+from rpusim.devices.base import Device, PulsedDevice
+from rpusim.devices.ideal import Ideal
+from rpusim.periphery import Periphery, PulseScheme
+
+__all__ = ["CrossbarArray", "DifferentialPair", "PulseCount", "get_num_threads", "set_num_threads"]
+
+_real = real()
+_method = choice("exact", "pulses")
+STATE_VERSION = 1
+MAX_BL = 65535
+
+
+class PulseCount(NamedTuple):
+    """Numbers of up and down pulses that fired."""
+
+    up: Any
+    down: Any
+
+
+def check_shape(shape: Any) -> tuple[int, int]:
+    """Return `shape` as (rows, columns), both at least 1."""
+    try:
+        rows, columns = shape
+    except (TypeError, ValueError):
+        raise TypeError(f"shape must be a pair (outputs, inputs); got {shape!r}") from None
+    return integer_value("shape[0]", rows, 1, 2**31 - 1), integer_value("shape[1]", columns, 1, 2**31 - 1)
+
+
+def check_output(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return `out` if results of `shape` can be written to it in place."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a float32 array; got {type(out).__name__}")
+    if out.dtype != np.float32 or out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError(
+            f"out must be a writeable C-contiguous float32 array of shape {shape}; got dtype {out.dtype}, shape {out.shape}"
+        )
+    return out
+
+
+def _batch(name: str, value: Any, n: int) -> tuple[NDArray[np.float32], bool]:
+    """Return `value` as (batch, n), and whether it was a single vector."""
+    if getattr(value, "ndim", None) == 2:
+        return signal(name, value, (None, n)), False
+    single = np.ndim(value) == 1
+    array = signal(name, value, (n,) if single else (None, n))
+    return (array[None, :] if single else array), single
+
+
+class Parameters(MutableMapping[str, NDArray[np.float32]]):
+    """The drawn parameters of an array's devices, by name; reading gives copies, assigning changes the devices.
+
+    An assigned value is a number or an array of the array's shape. Weights outside changed bounds are clipped to them.
+    """
+
+    def __init__(self, array: CrossbarArray) -> None:
+        self._array = array
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        return np.array(np.broadcast_to(self._array._parameters[self._known(name)], self._array.shape))
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        names = list(self._array._parameters)
+        k = names.index(self._known(name))
+        stored = np.full((1, 1), value) if np.ndim(value) == 0 else value
+        stored = signal(f"parameters[{name!r}]", stored, np.shape(stored) if np.ndim(value) == 0 else self._array.shape)
+        if np.shares_memory(stored, np.asarray(value)):
+            stored = stored.copy()
+        self._array._parameters[name] = stored
+        self._array._core.set_parameter(k, stored)
+        if name in ("w_max", "w_min"):
+            self._array.program(self._array.weights)
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("parameters of devices can be changed, not deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._array._parameters)
+
+    def __len__(self) -> int:
+        return len(self._array._parameters)
+
+    def __repr__(self) -> str:
+        return f"Parameters({', '.join(self)})"
+
+    def _known(self, name: str) -> str:
+        if name not in self._array._parameters:
+            known = ", ".join(self._array._parameters) or "none"
+            raise KeyError(f"no parameter {name!r}; {type(self._array.device).__name__} has {known}")
+        return name
+
+
+class CrossbarArray:
+    r"""An array of devices with its periphery.
+
+    W has shape (outputs, inputs): forward reads y = W x, backward z = W^T d, and an update changes W by -lr d x^T in
+    expectation, through stochastic pulses and the response of each device.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (outputs, inputs), i.e. rows and columns.
+    device : Device
+        What one cross-point is. Its spreads are drawn here.
+    forward : Periphery, optional
+        How y = W x is read; by default `Periphery()`.
+    backward : Periphery, optional
+        How z = W^T d is read; by default as `forward`, without bound management.
+    pulses : PulseScheme, optional
+        How updates become pulses; by default `PulseScheme()`.
+    rng : int, SeedSequence, Generator or None
+        Seed of the device spreads and of all run-time noise. Equal seeds give equal bits.
+    count_pulses : bool, default False
+        Count the pulses of each device (16 bytes per device); totals are always counted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not allowed.
+
+    Notes
+    -----
+    Memory per device: 4 bytes of state, plus 4 bytes for each of its model's parameters that has a spread (`ConstantStep`
+    and `SoftBounds` have 4, `LinearStep` 6).
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.002, w_max=1.0, w_min=-1.0)
+    >>> array = rpu.CrossbarArray((2, 3), device, forward=rpu.Periphery.ideal(), rng=0)
+    >>> array.program(np.full((2, 3), 0.1))
+    >>> array.forward([1.0, 2.0, 3.0])
+    array([0.6, 0.6], dtype=float32)
+    >>> array.update(np.ones((8, 3)), np.ones((8, 2)), lr=0.01)
+    >>> bool(array.weights.mean() < 0.1)
+    True
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        device: Device,
+        *,
+        forward: Periphery | None = None,
+        backward: Periphery | None = None,
+        pulses: PulseScheme | None = None,
+        rng: RNG = None,
+        count_pulses: bool = False,
+    ) -> None:
+        self.shape = check_shape(shape)
+        self.device = instance((Ideal, PulsedDevice), "a device of rpusim.devices")("device", device)
+        periphery = instance(Periphery, "a Periphery or None")
+        self.forward_periphery = Periphery() if forward is None else periphery("forward", forward)
+        self.backward_periphery = (
+            self.forward_periphery.without_bound_management() if backward is None else periphery("backward", backward)
+        )
+        if self.backward_periphery.bound_management != "none":
+            raise ValueError(
+                "backward: bound_management must be 'none', since backward reads have none; got "
+                f"{self.backward_periphery.bound_management!r} (Periphery.without_bound_management() removes it)"
+            )
+        self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
+        count_pulses = boolean("count_pulses", count_pulses)
+        seeds = _random.seed_sequence(rng)
+
+        self._weights = np.zeros(self.shape, dtype=np.float32)
+        self._device_pulses = np.zeros((2, *self.shape), dtype=np.int64) if count_pulses else None
+        self._parameters: dict[str, NDArray[np.float32]] = {}
+        model, granularity, noise = "", 1.0, (0.0, 0.0)
+        if isinstance(device, PulsedDevice):
+            self._parameters = device.draw_parameters(self.shape, _random.generator(_random.child(seeds, 1)))
+            model, granularity, noise = device.kernel, device.granularity, device.noise_weights
+        self._core = ArrayCore(
+            self._weights,
+            model,
+            list(self._parameters.values()),
+            granularity,
+            *noise,
+            _random.key(_random.child(seeds, 0)),
+            self._device_pulses,
+        )
+        self._core.set_direction(0, **self.forward_periphery.core_arguments())
+        self._core.set_direction(1, **self.backward_periphery.core_arguments())
+        self._core.set_scheme(**self.pulses.core_arguments())
+        self.program(self._weights)
+
+    def __repr__(self) -> str:
+        return f"CrossbarArray({self.shape}, {self.device!r})"
+
+    # ---- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Copy of the state of all devices, float32 (outputs, inputs), in weight units."""
+        return self._weights.copy()
+
+    @property
+    def parameters(self) -> Parameters:
+        """The drawn parameters of the devices as named arrays; assign to change them."""
+        return Parameters(self)
+
+    def program(self, weights: ArrayLike) -> None:
+        """Write `weights` (outputs, inputs) ideally: at once, without noise, clipped to each device's own bounds."""
+        new = signal("weights", weights, self.shape)
+        if self._parameters:
+            new = np.clip(new, self._parameters["w_min"], self._parameters["w_max"])
+        self._weights[...] = new
+
+    # ---- the three operations ----------------------------------------------------------------------------------------
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read y = W x through the forward periphery.
+
+        Parameters
+        ----------
+        x : array_like of shape (inputs,) or (batch, inputs)
+            Finite real numbers.
+        out : float32 array of shape (outputs,) or (batch, outputs), optional
+            Where to write the result.
+
+        Returns
+        -------
+        float32 array of shape (outputs,) or (batch, outputs)
+        """
+        return self._read("x", x, out, 0, None)
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read z = W^T d through the backward periphery; shapes as in `forward`, with inputs and outputs exchanged."""
+        return self._read("d", d, out, 1, None)
+
+    def _read(
+        self, name: str, x: ArrayLike, out: NDArray[np.float32] | None, transposed: int, reference: ArrayCore | None
+    ) -> NDArray[np.float32]:
+        batch, single = _batch(name, x, self.shape[1 - transposed])
+        n = self.shape[transposed]
+        if out is None:
+            out = np.empty((n,) if single else (len(batch), n), dtype=np.float32)
+        else:
+            out = check_output(out, (n,) if single else (len(batch), n))
+            if np.may_share_memory(out, batch):
+                batch = batch.copy()
+        self._core.py_read(batch, out[None, :] if single else out, transposed, reference)
+        return out
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        """Change W by -lr d x^T in expectation, by pulses; the vectors of a batch act one after another.
+
+        Parameters
+        ----------
+        x : array_like of shape (inputs,) or (batch, inputs)
+        d : array_like of shape (outputs,) or (batch, outputs)
+            Derivative of the loss with respect to y.
+        lr : float
+            Learning rate; a negative one reverses the direction.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For wrong shapes, dtypes or numbers that are not finite; the array is then unchanged.
+        """
+        lr = _real("lr", lr)
+        x_batch, _ = _batch("x", x, self.shape[1])
+        d_batch, _ = _batch("d", d, self.shape[0])
+        if len(x_batch) != len(d_batch):
+            raise ValueError(f"d must have as many vectors as x ({len(x_batch)}); got {len(d_batch)}")
+        if not self.pulses.fixed_bl and abs(lr) > MAX_BL * self._granularity:
+            raise ValueError(f"lr must be at most {MAX_BL} dw_min in size where fixed_bl=False; got {lr}")
+        self._core.py_update(x_batch, d_batch, lr)
+
+    @property
+    def _granularity(self) -> float:
+        return self.device.granularity if isinstance(self.device, PulsedDevice) else 1.0
+
+    # ---- pulses on devices -------------------------------------------------------------------------------------------
+
+    def pulse(self, counts: ArrayLike) -> None:
+        """Give devices pulses directly: `counts` up pulses where positive, down pulses where negative.
+
+        Parameters
+        ----------
+        counts : int or array_like of int of shape (outputs, inputs)
+        """
+        self._needs_pulses("pulse")
+        array = np.asarray(counts)
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"counts must be integers; got dtype {array.dtype}")
+        if array.ndim and array.shape != self.shape:
+            raise ValueError(f"counts must be an int or have shape {self.shape}; got shape {array.shape}")
+        if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31) + 1):
+            raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.max()} as largest")
+        self._core.pulse(np.ascontiguousarray(np.broadcast_to(array, self.shape), dtype=np.int32))
+
+    def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:
+        """Return the state of each device at which an up and a down pulse cancel.
+
+        Parameters
+        ----------
+        method : {"exact", "pulses"}
+            "exact": from the parameters; nan for a device that has none. "pulses": as a lab would, by alternating up and
+            down pulses and averaging the states of the second half; weights and counters are put back afterwards.
+        n_pulses : int, optional
+            Number of pulses of method "pulses"; by default 20 times the number of states.
+
+        Returns
+        -------
+        float64 array (outputs, inputs), in weight units
+        """
+        self._needs_pulses("symmetry_point")
+        assert isinstance(self.device, PulsedDevice)
+        if _method("method", method) == "exact":
+            if n_pulses is not None:
+                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
+            p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
+            return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
+        before = self.weights, self._core.counters, None if self._device_pulses is None else self._device_pulses.copy()
+        mean = self._alternate(n_pulses)
+        self._weights[...], self._core.counters = before[:2]
+        if self._device_pulses is not None:
+            self._device_pulses[...] = before[2]
+        return mean
+
+    def _alternate(self, n_pulses: int | None) -> NDArray[np.float64]:
+        """Alternate up and down pulses on all devices; return their mean states over the second half."""
+        assert isinstance(self.device, PulsedDevice)
+        if n_pulses is None:
+            n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
+        pairs = (integer_value("n_pulses", n_pulses, 2, 2**31 - 1) + 1) // 2
+        mean = np.zeros(self.shape)
+        self._core.alternate(pairs, mean)
+        return mean
+
+    @property
+    def pulse_count(self) -> PulseCount:
+        """Up and down pulses that have fired on the whole array."""
+        return PulseCount(*self._core.counters[3:])
+
+    @property
+    def device_pulse_count(self) -> PulseCount:
+        """Up and down pulses of each device, int64 (outputs, inputs); needs ``count_pulses=True``."""
+        if self._device_pulses is None:
+            raise ValueError("device_pulse_count needs an array built with count_pulses=True; got False")
+        return PulseCount(*self._device_pulses.copy())
+
+    def _needs_pulses(self, what: str) -> None:
+        if not isinstance(self.device, PulsedDevice):
+            raise ValueError(f"{what} needs a device that takes pulses; got {self.device!r}")
+
+    # ---- saving ------------------------------------------------------------------------------------------------------
+
+    def _specification(self) -> str:
+        parts = (self.device, self.forward_periphery, self.backward_periphery, self.pulses)
+        return json.dumps([part.to_dict() for part in parts])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that later results depend on, as a nested dict of arrays and plain values."""
+        state: dict[str, Any] = {
+            "version": STATE_VERSION,
+            "specification": self._specification(),
+            "weights": self.weights,
+            "parameters": {name: value.copy() for name, value in self._parameters.items()},
+            "key": self._core.key,
+            "counters": list(self._core.counters),
+            "averages": list(self._core.averages),
+        }
+        if self._device_pulses is not None:
+            state["device_pulses"] = self._device_pulses.copy()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; the array then continues to the same bits.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another specification, shape or version. The array is then unchanged.
+        """
+        check_state(state, self.state_dict(), "state")
+        if state["specification"] != self._specification():
+            raise ValueError(
+                f"state must be of an array with the same specification; this is {self._specification()}, "
+                f"the state {state['specification']}"
+            )
+        for k, (name, value) in enumerate(state["parameters"].items()):
+            self._parameters[name] = np.array(value, dtype=np.float32)
+            self._core.set_parameter(k, self._parameters[name])
+        self._weights[...] = state["weights"]
+        self._core.key = int(state["key"])
+        self._core.counters = tuple(int(n) for n in state["counters"])
+        self._core.averages = tuple(float(a) for a in state["averages"])
+        if self._device_pulses is not None:
+            self._device_pulses[...] = state["device_pulses"]
+
+
+def check_state(state: Any, expected: dict[str, Any], name: str) -> None:
+    """Raise ValueError unless `state` has the entries of `expected`, with arrays of the same shapes."""
+    if not isinstance(state, dict):
+        raise TypeError(f"{name} must be a dict made by state_dict(); got {type(state).__name__}")
+    if sorted(state) != sorted(expected):
+        raise ValueError(f"{name} must have the entries {sorted(expected)}; got {sorted(state)}")
+    for entry, value in expected.items():
+        if isinstance(value, dict):
+            check_state(state[entry], value, f"{name}[{entry!r}]")
+        elif entry == "version" and state[entry] != value:
+            raise ValueError(f"{name}['version'] must be {value}; got {state[entry]!r}")
+        elif isinstance(value, np.ndarray) and name.endswith("['parameters']"):
+            if np.shape(state[entry]) not in ((1, 1), value.shape):
+                raise ValueError(f"{name}[{entry!r}] must have shape {value.shape} or (1, 1); got {np.shape(state[entry])}")
+        elif isinstance(value, np.ndarray) and np.shape(state[entry]) != value.shape:
+            raise ValueError(f"{name}[{entry!r}] must have shape {value.shape}; got {np.shape(state[entry])}")
+
+
+class DifferentialPair:
+    """A main array and a static reference array on the same lines: the weight is their difference.
+
+    Reads subtract the two currents before the converters of `main`. Pulses go to `main` only. Several pairs may share one
+    reference array.
+
+    Parameters
+    ----------
+    main : CrossbarArray
+        The array that is updated; its periphery reads the pair.
+    reference : CrossbarArray
+        Array of the same shape that is only programmed.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.01, up_down=0.3, w_max=1.0, w_min=-1.0)
+    >>> main, reference = (rpu.CrossbarArray((2, 2), device, rng=seed) for seed in (0, 1))
+    >>> pair = rpu.DifferentialPair(main, reference)
+    >>> pair.zero_shift()
+    >>> bool(abs(main.weights - main.symmetry_point()).max() < 1e-6), float(abs(pair.weights).max())
+    (True, 0.0)
+    """
+
+    def __init__(self, main: CrossbarArray, reference: CrossbarArray) -> None:
+        array = instance(CrossbarArray, "a CrossbarArray")
+        self.main: CrossbarArray = array("main", main)
+        self.reference: CrossbarArray = array("reference", reference)
+        if main.shape != reference.shape:
+            raise ValueError(f"reference must have the shape of main, {main.shape}; got {reference.shape}")
+        if main is reference:
+            raise ValueError("reference must be another array than main; got the same one")
+        self.shape = main.shape
+
+    def __repr__(self) -> str:
+        return f"DifferentialPair({self.main!r}, {self.reference!r})"
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """main.weights - reference.weights, float32 (outputs, inputs)."""
+        return self.main._weights - self.reference._weights
+
+    def program(self, weights: ArrayLike) -> None:
+        """Write the main array so that the difference becomes `weights`, clipped to the bounds of its devices."""
+        self.main.program(signal("weights", weights, self.shape) + self.reference._weights)
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read (W_main - W_reference) x through the forward periphery of `main`; see `CrossbarArray.forward`."""
+        return self.main._read("x", x, out, 0, self.reference._core)
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read (W_main - W_reference)^T d through the backward periphery of `main`; see `CrossbarArray.backward`."""
+        return self.main._read("d", d, out, 1, self.reference._core)
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        """Update the main array; see `CrossbarArray.update`."""
+        self.main.update(x, d, lr)
+
+    def zero_shift(self, method: str = "exact", n_pulses: int | None = None) -> None:
+        """Bring the main array to its symmetry point and copy it to the reference, so that weight 0 is symmetric.
+
+        Parameters
+        ----------
+        method : {"exact", "pulses"}
+            "exact": from the parameters of the devices; one without a symmetry point keeps its present state. "pulses":
+            by alternating up and down pulses on the main array, as in Methods M1 of Onen et al. (2022).
+        n_pulses : int, optional
+            Number of pulses of method "pulses"; by default 20 times the number of states.
+        """
+        if _method("method", method) == "exact":
+            point = self.main.symmetry_point("exact")
+            if n_pulses is not None:
+                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
+            self.main.program(np.where(np.isnan(point), self.main._weights, point))
+        else:
+            self.main._needs_pulses("zero_shift")
+            self.main._alternate(n_pulses)
+        self.reference.program(self.main._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of both arrays."""
+        return {"main": self.main.state_dict(), "reference": self.reference.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        check_state(state, self.state_dict(), "state")
+        self.main.load_state_dict(state["main"])
+        self.reference.load_state_dict(state["reference"])

@@ -1,0 +1,193 @@
+"""Checkpoints: nested dicts of arrays and scalars in one .npz file, without pickle, replaced in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import secrets
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+__all__ = ["load", "save"]
+
+FORMAT = "rpusim checkpoint"
+VERSION = 1
+_TREE = "rpusim.json"  # the zip member with everything but the arrays
+# Keys hold no "/", so these two cannot be mistaken for entries of a user's dict.
+_ARRAY = "/array"
+_SCALAR = "/scalar"
+# What zipfile, json and NumPy's format reader raise on a file that is not what it should be.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, IndexError, TypeError, ValueError, RuntimeError,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` in one step when the block ends, and vanishes if the block raises.
+
+    It is written in the same directory, flushed to the disk, then moved. A symbolic link keeps pointing where it does.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the new name, too, must survive a power cut
+        directory = os.open(target.parent, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # some network file systems cannot sync a directory
+                os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Return `value` as JSON-ready data, its arrays moved to `arrays` under their paths."""
+    where = path or "the top level"
+    if isinstance(value, dict):
+        out = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"state: keys must be text; got {key!r} at {where}")
+            if not key or not key.isprintable() or "/" in key or "\\" in key:
+                raise ValueError(f"state: keys must be printable text without '/' and '\\'; got {key!r} at {where}")
+            out[key] = _encode(item, f"{path}/{key}" if path else key, arrays)
+        return out
+    if isinstance(value, list):
+        return [_encode(item, f"{path}/{index}", arrays) for index, item in enumerate(value)]
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        if value.dtype.hasobject:
+            raise TypeError(f"state: arrays must not hold Python objects; got dtype {value.dtype} at {where}")
+        arrays[path] = np.asarray(value)
+        return {_SCALAR if isinstance(value, np.generic) else _ARRAY: path}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(
+        "state: values must be NumPy arrays, numbers, text, booleans, None, or dicts and lists of these; "
+        f"got {type(value).__name__} at {where}"
+    )
+
+
+def _decode(value: Any, archive: zipfile.ZipFile) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, archive) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _ARRAY in value:
+        return _read_array(archive, value[_ARRAY])
+    if _SCALAR in value:
+        return _read_array(archive, value[_SCALAR])[()]
+    return {key: _decode(item, archive) for key, item in value.items()}
+
+
+def _read_array(archive: zipfile.ZipFile, path: str) -> np.ndarray:
+    # The whole member first, so that its CRC is checked before a header is believed.
+    return np.lib.format.read_array(io.BytesIO(archive.read(path + ".npy")), allow_pickle=False)
+
+
+def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+    """Write a nested dict of arrays and scalars to one file.
+
+    The file is a plain .npz: each array is a member named by its keys joined with "/", and `rpusim.json` holds the
+    rest, with the name and version of the format. It is written beside `path`, flushed to the disk and moved into
+    place, so that a run killed at any moment leaves the old file or the new one, never a part.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, written under exactly this name (no suffix is added).
+    state : dict
+        Keys are printable text without "/" and "\\". Values are NumPy arrays and scalars of any dtype but object,
+        int of any size, float, str, bool, None, and dicts and lists of these. All come back with type, dtype and bits
+        unchanged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a key or a value is not of these; the message names its place. Nothing is written.
+    OSError
+        If the file cannot be written; an old file stays as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> save("state.npz", {"weights": np.eye(2, dtype=np.float32), "epoch": 3})  # doctest: +SKIP
+    >>> load("state.npz")["epoch"]  # doctest: +SKIP
+    3
+    """
+    if not isinstance(state, dict):
+        raise TypeError(f"state must be a dict; got {type(state).__name__}")
+    arrays: dict[str, np.ndarray] = {}
+    tree = json.dumps({"format": FORMAT, "version": VERSION, "state": _encode(state, "", arrays)})
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        # ZipInfo made by hand carries no time of day: equal states give equal files.
+        with archive.open(zipfile.ZipInfo(_TREE), "w") as member:
+            member.write(tree.encode())
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the nested dict that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        As given to `save`; arrays are fresh and writeable.
+
+    Raises
+    ------
+    ValueError
+        If the file is no rpusim checkpoint, is truncated or damaged, or has a newer version than this rpusim reads.
+    OSError
+        If the file does not exist or cannot be read.
+
+    Examples
+    --------
+    >>> state = load("state.npz")  # doctest: +SKIP
+    """
+    name = os.fspath(path)
+    with open(path, "rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        if not is_zip:
+            raise ValueError(f"{name} is no rpusim checkpoint")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                tree: Any = json.loads(archive.read(_TREE)) if _TREE in archive.namelist() else None
+                known = isinstance(tree, dict) and tree.get("format") == FORMAT
+                newer = known and tree["version"] > VERSION
+                state = _decode(tree["state"], archive) if known and not newer else {}
+        except (*_DAMAGE, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a seek to a damaged offset
+                raise
+            raise ValueError(f"{name} is a truncated or damaged checkpoint: {error}") from error
+    if not known:
+        raise ValueError(f"{name} is no rpusim checkpoint, but another zip file")
+    if newer:
+        raise ValueError(
+            f"{name} is a checkpoint of format version {tree['version']}; this rpusim reads versions up to {VERSION}"
+        )
+    return state

@@ -1,0 +1,216 @@
+"""What all devices share: pulses of a mean size, their spreads, bounds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim._validation import boolean, real
+from rpusim.specification import Specification, parameter
+
+__all__ = ["Device", "PulsedDevice"]
+
+_fraction = real(0.0)
+
+
+class Device(Specification):
+    """Base of all devices."""
+
+
+@dataclass(frozen=True, repr=False)
+class PulsedDevice(Device):
+    r"""Base of devices that change by pulses. Not used itself; see `ConstantStep`, `LinearStep`, `SoftBounds`.
+
+    One device has an up step, a down step and two bounds, drawn once when an array is built (xi: a fresh standard normal at
+    each occurrence)::
+
+        w_max  <- w_max (1 + w_max_dtod xi)
+        w_min  <- w_min (1 + w_min_dtod xi)
+        gain    = 1 + dw_min_dtod xi          (exp(dw_min_dtod xi) if dw_min_dtod_log_normal)
+        r       = up_down_dtod xi
+        step_up   = |dw_min (gain + up_down + r)|
+        step_down = |dw_min (gain - up_down - r)|
+
+    and the moduli of w_max and -|w_min| are taken, so that w_min <= 0 <= w_max for every device.
+
+    Parameters
+    ----------
+    dw_min : float, default 0.001
+        Mean size of one pulse at w = 0, in weight units.
+    dw_min_dtod : float, default 0.3
+        Device-to-device spread of the step, relative to `dw_min`.
+    dw_min_dtod_log_normal : bool, default False
+        Draw the gain log-normal with median 1 instead of normal with mean 1.
+    dw_min_std : float, default 0.3
+        Cycle-to-cycle noise of one pulse, relative to the step.
+    up_down : float, default 0
+        Asymmetry: the up step is dw_min (1 + up_down), the down step dw_min (1 - up_down), in [-1, 1]. AIHWKit's code
+        weakens only one side: its `up_down=u` > 0 is here dw_min (1 - u/2) with up_down = u / (2 - u).
+    up_down_dtod : float, default 0.01
+        Device-to-device spread of `up_down`, absolute.
+    w_max, w_min : float, default 0.6, -0.6
+        Bounds in weight units, w_min <= 0 <= w_max.
+    w_max_dtod, w_min_dtod : float, default 0.3
+        Device-to-device spread of the bounds, relative.
+    corrupt_devices_prob : float, default 0
+        Probability that a device is stuck, at a value uniform in +-`corrupt_devices_range` within its bounds.
+    corrupt_devices_range : float, default 0.1
+        See `corrupt_devices_prob`.
+    enforce_consistency : bool, default True
+        Take the moduli above. If False, a device may have negative steps (it moves the wrong way), and where
+        w_min > w_max both become their mid-point, which freezes it.
+    perfect_bias : bool, default False
+        Make the devices of the last column ideal: steps of exactly dw_min and bounds 100 times wider.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where a value is not allowed; the message names it.
+
+    Notes
+    -----
+    The draws follow Gokmen and Vlasov (2016) and AIHWKit, except for `up_down` (above).
+    """
+
+    dw_min: float = parameter(0.001, real(0.0, open_low=True))
+    dw_min_dtod: float = parameter(0.3, _fraction)
+    dw_min_dtod_log_normal: bool = parameter(False, boolean)
+    dw_min_std: float = parameter(0.3, _fraction)
+    up_down: float = parameter(0.0, real(-1.0, 1.0))
+    up_down_dtod: float = parameter(0.01, _fraction)
+    w_max: float = parameter(0.6, real(0.0))
+    w_max_dtod: float = parameter(0.3, _fraction)
+    w_min: float = parameter(-0.6, real(high=0.0))
+    w_min_dtod: float = parameter(0.3, _fraction)
+    corrupt_devices_prob: float = parameter(0.0, real(0.0, 1.0))
+    corrupt_devices_range: float = parameter(0.1, _fraction)
+    enforce_consistency: bool = parameter(True, boolean)
+    perfect_bias: bool = parameter(False, boolean)
+
+    kernel: ClassVar[str] = ""
+    #: names of the per-device parameters, in the order of the kernel
+    parameter_names: ClassVar[tuple[str, ...]] = ("step_up", "step_down", "w_max", "w_min")
+
+    def _check_consistency(self) -> None:
+        if self.w_max == 0.0 and self.w_min == 0.0:
+            raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
+
+    # ---- the mean device ---------------------------------------------------------------------------------------------
+
+    @property
+    def granularity(self) -> float:
+        """Mean step of one pulse at w = 0, which scales pulse trains, in weight units."""
+        return self.dw_min
+
+    @property
+    def number_of_states(self) -> float:
+        """(w_max - w_min) / granularity of the mean device."""
+        return (self.w_max - self.w_min) / self.granularity
+
+    @property
+    def symmetry_point(self) -> float:
+        """State in weight units where one up and one down pulse of the mean device cancel; nan where there is none."""
+        p = {name: np.float64(value) for name, value in self.mean_parameters().items()}
+        return float(self.symmetry_point_of(p))
+
+    def step_up(self, w: ArrayLike) -> NDArray[np.float64]:
+        """Mean change by one up pulse of the mean device at state `w`, before clipping at the bounds."""
+        return self.steps_of(self.mean_parameters(), np.asarray(w, dtype=np.float64))[0]
+
+    def step_down(self, w: ArrayLike) -> NDArray[np.float64]:
+        """Mean size (positive) of the change by one down pulse of the mean device at state `w`, before clipping."""
+        return self.steps_of(self.mean_parameters(), np.asarray(w, dtype=np.float64))[1]
+
+    # ---- what a model defines ----------------------------------------------------------------------------------------
+
+    def mean_parameters(self) -> dict[str, float]:
+        """Per-device parameters of the device without spreads."""
+        return {
+            "step_up": self.dw_min * (1.0 + self.up_down),
+            "step_down": self.dw_min * (1.0 - self.up_down),
+            "w_max": self.w_max,
+            "w_min": self.w_min,
+        }
+
+    @staticmethod
+    def steps_of(p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean up and down steps (both positive) of devices with parameters `p` at states `w`."""
+        raise TypeError("PulsedDevice has no steps of its own; use one of its subclasses")
+
+    def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
+        """Symmetry point of devices with parameters `p`; nan where there is none within the bounds."""
+        raise TypeError("PulsedDevice has no symmetry point of its own; use one of its subclasses")
+
+    @property
+    def noise_weights(self) -> tuple[float, float]:
+        """Cycle-to-cycle noise relative to (the actual step, the nominal step)."""
+        return self.dw_min_std, 0.0
+
+    # ---- drawing devices ---------------------------------------------------------------------------------------------
+
+    def draw_parameters(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        """Draw the devices of an array: each parameter float32 of `shape`, or of shape (1, 1) where all are equal."""
+        p = self._draw_own(self._draw_common(shape, rng), shape, rng)
+        p = {name: p[name] for name in self.parameter_names}
+        if self.corrupt_devices_prob > 0.0:
+            stuck = rng.random(shape) < self.corrupt_devices_prob
+            low = np.maximum(p["w_min"], -self.corrupt_devices_range)
+            high = np.minimum(p["w_max"], self.corrupt_devices_range)
+            value = low + (high - low) * rng.random(shape)
+            for name, stuck_value in self._parameters_at(value).items():
+                p[name] = np.where(stuck, stuck_value, p[name])
+        if self.perfect_bias:
+            perfect = self.replace(up_down=0.0, w_max=100.0 * self.w_max, w_min=100.0 * self.w_min).mean_parameters()
+            for name, value in perfect.items():
+                p[name] = np.broadcast_to(p[name], shape).copy()
+                p[name][:, -1] = value
+        return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in p.items()}
+
+    def _draw_common(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+        w_max = self.w_max * _spread(self.w_max_dtod, shape, rng)
+        w_min = self.w_min * _spread(self.w_min_dtod, shape, rng)
+        if self.dw_min_dtod_log_normal:
+            gain = np.exp(_spread(self.dw_min_dtod, shape, rng) - 1.0)
+        else:
+            gain = _spread(self.dw_min_dtod, shape, rng)
+        up_down = self.up_down + _spread(self.up_down_dtod, shape, rng) - 1.0
+        step_up, step_down = self.dw_min * (gain + up_down), self.dw_min * (gain - up_down)
+        if self.enforce_consistency:
+            step_up, step_down = np.abs(step_up), np.abs(step_down)
+            w_max, w_min = np.maximum(w_max, w_min), np.minimum(w_max, w_min)
+            w_max, w_min = np.abs(w_max), -np.abs(w_min)
+        else:
+            crossed = w_min > w_max
+            middle = (w_min + w_max) / 2
+            w_max, w_min = np.where(crossed, middle, w_max), np.where(crossed, middle, w_min)
+        return {"step_up": step_up, "step_down": step_down, "w_max": w_max, "w_min": w_min}
+
+    def _draw_own(
+        self, p: dict[str, NDArray[np.float64]], shape: tuple[int, int], rng: np.random.Generator
+    ) -> dict[str, NDArray[np.float64]]:
+        """Add the parameters that only this model has."""
+        return p
+
+    def _parameters_at(self, value: NDArray[np.float64]) -> dict[str, Any]:
+        """Parameters of devices that never leave `value`."""
+        fixed: dict[str, Any] = dict.fromkeys(self.parameter_names, 0.0)
+        return fixed | {"w_max": value, "w_min": value}
+
+
+def _spread(relative: float, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
+    """1 + relative xi for every device, or one 1 for all where there is no spread."""
+    if relative == 0.0:
+        return np.ones((1, 1))
+    return 1.0 + relative * rng.standard_normal(shape)
+
+
+def linear_symmetry_point(up0: Any, up1: Any, down0: Any, down1: Any, w_max: Any, w_min: Any) -> NDArray[np.float64]:
+    """Crossing of the steps up0 + up1 w and down0 + down1 w; nan where there is none between the bounds."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        point = (np.asarray(down0, np.float64) - up0) / (np.asarray(up1, np.float64) - down1)
+    inside = np.isfinite(point) & (point <= w_max) & (point >= w_min)
+    return np.where(inside, point, math.nan)

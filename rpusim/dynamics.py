@@ -1,0 +1,556 @@
+r"""Theory beside the simulation: response functions, equilibria and the continuum equations of SGD and SHD.
+
+One pulse moves a device at state w by :math:`+\Delta w_{min} q_+(w)` or :math:`-\Delta w_{min} q_-(w)`. With
+
+.. math:: F = (q_- + q_+)/2, \qquad G = (q_- - q_+)/2
+
+a requested change u is realised, on average, as :math:`u F(w) - |u| G(w)` [2]_ [3]_. G vanishes at the symmetry point.
+The gradient of every single sample is such a request, so the noise of the samples enters through its mean modulus m,
+and asymmetric devices feel a force towards their symmetry point that competes with the gradient [1]_.
+
+Everything here is in float64 and in the units of the simulation: weights in weight units, steps in units of `dw_min`,
+time in samples, learning rates per sample. A device is any object with `step_up(w)`, `step_down(w)` (mean magnitude of
+one pulse at state w), `dw_min`, `w_min`, `w_max` and `symmetry_point`.
+
+References
+----------
+.. [1] M. Onen, T. Gokmen, T. K. Todorov et al., "Neural Network Training with Asymmetric Crosspoint Elements",
+   Frontiers in Artificial Intelligence (2022), arXiv:2201.13377, Eq. 2.
+.. [2] Z. Wu, T. Gokmen, M. J. Rasch, T. Chen, "Towards Exact Gradient-based Training on Analog In-memory Computing",
+   NeurIPS (2024), arXiv:2406.12774.
+.. [3] Z. Wu, Q. Xiao, T. Gokmen, O. Fagbohungbe, T. Chen, "Analog In-memory Training on General Non-ideal Resistive
+   Elements: The Impact of Response Functions", NeurIPS (2025), arXiv:2502.06309.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
+from scipy.special import erf, exprel
+
+from rpusim._validation import choice, integer, real
+from rpusim.specification import Specification, parameter
+
+__all__ = [
+    "Oscillator",
+    "Regression",
+    "Response",
+    "SGDTrajectory",
+    "SHDTrajectory",
+    "asymmetry",
+    "energy",
+    "oscillator",
+    "response",
+    "sgd_equilibrium",
+    "sgd_fixed_point",
+    "sgd_trajectory",
+    "shd_trajectory",
+]
+
+FloatArray = NDArray[np.float64]
+
+_positive = real(0.0, open_low=True)
+_non_negative = real(0.0)
+
+
+class _Device(Protocol):
+    """What this module asks of a device."""
+
+    @property
+    def dw_min(self) -> float: ...
+
+    @property
+    def w_min(self) -> float: ...
+
+    @property
+    def w_max(self) -> float: ...
+
+    @property
+    def symmetry_point(self) -> float | None: ...
+
+    def step_up(self, w: ArrayLike) -> FloatArray: ...
+
+    def step_down(self, w: ArrayLike) -> FloatArray: ...
+
+
+class Response(NamedTuple):
+    """Response functions of a device, dimensionless (in units of `dw_min`); see `response`."""
+
+    q_up: FloatArray
+    q_down: FloatArray
+    F: FloatArray
+    G: FloatArray
+
+
+def response(device: _Device, w: ArrayLike) -> Response:
+    r"""Response functions at state w, in units of `dw_min`.
+
+    .. math:: q_\pm(w), \quad F = (q_- + q_+)/2, \quad G = (q_- - q_+)/2
+
+    so that a requested change u becomes u F(w) - abs(u) G(w). Sources: Wu et al. 2024 and 2025; Onen et al. 2022.
+
+    Parameters
+    ----------
+    device
+        Object with `step_up(w)`, `step_down(w)` and `dw_min`.
+    w
+        States in weight units, any shape. Not limited to the device's range: the law is evaluated as it is.
+
+    Returns
+    -------
+    Response
+        Arrays `q_up`, `q_down`, `F`, `G` of the shape of `w`.
+    """
+    _check_device("device", device)
+    return _response(device, _array("w", w))
+
+
+def asymmetry(device: _Device, w: float | None = None) -> float:
+    r"""Strength of the asymmetry, :math:`\kappa = G'(w)/F(w)`, in 1/weight unit.
+
+    The slope is a central difference (one-sided at a bound). Soft bounds at :math:`\pm\tau` with equal steps have
+    :math:`\kappa = 1/\tau` at 0; a constant step has 0. In Onen et al. 2022, Eq. 2, G is written
+    :math:`\kappa\,(w - w_{sym})`.
+
+    Parameters
+    ----------
+    device
+        Object with `step_up(w)`, `step_down(w)`, `dw_min`, `w_min` and `w_max`.
+    w
+        State in weight units, within the bounds; None: the symmetry point of the device.
+    """
+    _check_device("device", device)
+    state = real(device.w_min, device.w_max)("w", _symmetry_point("w", "device", device) if w is None else w)
+    half = 5e-6 * (device.w_max - device.w_min)
+    states = np.clip([state - half, state, state + half], device.w_min, device.w_max)
+    at = _response(device, states)
+    if at.F[1] == 0.0:
+        raise ValueError(f"w must be a state at which a pulse of the device has an effect; got {state!r}")
+    return float((at.G[2] - at.G[0]) / (states[2] - states[0]) / at.F[1])
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Regression(Specification):
+    r"""Linear regression on one parameter: y = target * x + gamma with gamma ~ N(0, noise^2).
+
+    The loss of a sample is :math:`(w x - y)^2/2`, so its gradient is :math:`x\,(x (w - w_0) - \gamma)` with
+    :math:`w_0` the target.
+
+    Parameters
+    ----------
+    target
+        Optimal weight, weight units.
+    noise
+        Standard deviation of gamma, in units of y.
+    input
+        Law of x: "normal" N(0, input_scale^2), "binary" +-input_scale with equal chances, or "uniform" on
+        (-input_scale, input_scale).
+    input_scale
+        Scale of x.
+    """
+
+    target: float = dataclasses.field(metadata={"check": real()})
+    noise: float = dataclasses.field(metadata={"check": _non_negative})
+    input: str = parameter("normal", choice("normal", "binary", "uniform"))
+    input_scale: float = parameter(1.0, _positive)
+
+    @property
+    def h(self) -> float:
+        """Curvature of the mean loss, E[x^2]."""
+        return self.input_scale**2 * (1.0 / 3.0 if self.input == "uniform" else 1.0)
+
+    def gradient(self, w: ArrayLike) -> FloatArray:
+        """Mean gradient h*(w - target)."""
+        return self.h * (_array("w", w) - self.target)
+
+    def mean_abs_gradient(self, w: ArrayLike) -> FloatArray:
+        r"""Mean modulus of the gradient of a sample, :math:`m(w) = E|x\,(x (w - w_0) - \gamma)|`, exactly.
+
+        With s the input scale, a = s abs(w - target), n the noise and T = a/n:
+
+        * binary: :math:`s\,(a\,\mathrm{erf}(T/\sqrt 2) + n\sqrt{2/\pi}\,e^{-T^2/2})`, the mean of a folded normal
+        * normal: :math:`(2 s/\pi)\,(n + a \arctan T)`
+        * uniform: :math:`(s/3)\,(a\,\mathrm{erf}(T/\sqrt 2) + n\sqrt{2/\pi}\,[e^{-T^2/2} + (1 - e^{-T^2/2})/T^2])`
+        """
+        return self._mean_abs_gradient(_array("w", w))
+
+    def _mean_abs_gradient(self, w: FloatArray) -> FloatArray:
+        s, n = self.input_scale, self.noise
+        a = s * np.abs(w - self.target)
+        if self.input == "normal":
+            return 2.0 * s / math.pi * (n + a * np.arctan2(a, n))
+        if self.input == "binary":
+            return s * _folded_normal_mean(a, n)
+        if n == 0.0:
+            return s * a / 3.0
+        fall = -0.5 * (a / n) ** 2
+        return s / 3.0 * (_folded_normal_mean(a, n) + n * math.sqrt(2.0 / math.pi) * exprel(fall) / 2.0)
+
+
+def sgd_equilibrium(target: ArrayLike, symmetry_point: ArrayLike, m: ArrayLike, h: float, kappa: float) -> FloatArray:
+    r"""Where SGD on an asymmetric device comes to rest, in closed form.
+
+    .. math:: w = \frac{h w_0 + \kappa m w_{sym}}{h + \kappa m}
+
+    the balance of the mean gradient h (w - w_0) and the pull kappa m (w - w_sym) of the asymmetry (from Eq. 2 of
+    Onen et al. 2022). It does not depend on the learning rate, and the error is linear in the distance from the target
+    to the symmetry point. Exact where G is linear in w and F constant, with m taken at the result; `sgd_fixed_point`
+    finds m by itself and takes any device.
+
+    Parameters
+    ----------
+    target, symmetry_point
+        :math:`w_0` and :math:`w_{sym}`, weight units.
+    m
+        Mean modulus of the gradient of a sample, E|dE/dw + noise|, not negative.
+    h
+        Curvature of the loss (E[x^2] for a regression), positive.
+    kappa
+        Strength of the asymmetry, 1/weight unit (`asymmetry`), not negative.
+    """
+    h, kappa, m = _positive("h", h), _non_negative("kappa", kappa), _array("m", m)
+    if np.any(m < 0.0):
+        raise ValueError(f"m must be non-negative; got {m.min()}")
+    pull = kappa * m
+    return (h * _array("target", target) + pull * _array("symmetry_point", symmetry_point)) / (h + pull)
+
+
+def sgd_fixed_point(device: _Device, regression: Regression) -> float:
+    r"""Where SGD on any device comes to rest: the root in w of
+
+    .. math:: h\,(w - w_0)\,F(w) + m(w)\,G(w) = 0
+
+    with m taken at w itself; w_min or w_max if the drift points outwards there. A device whose response makes several
+    equilibria has one of them returned.
+
+    Parameters
+    ----------
+    device
+        Object with `step_up(w)`, `step_down(w)`, `dw_min`, `w_min` and `w_max`.
+    regression
+        The problem.
+
+    Returns
+    -------
+    float
+        State in weight units.
+    """
+    _check_device("device", device)
+    _check_regression(regression)
+
+    def force(w: float) -> float:
+        state = np.asarray(w, dtype=np.float64)
+        return float(_velocity(device, state, -regression.gradient(state), regression._mean_abs_gradient(state)))
+
+    if force(device.w_min) <= 0.0:
+        return float(device.w_min)
+    if force(device.w_max) >= 0.0:
+        return float(device.w_max)
+    return float(brentq(force, device.w_min, device.w_max, xtol=1e-14, rtol=1e-14))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SGDTrajectory:
+    """Solution of the continuum equation of SGD.
+
+    Attributes
+    ----------
+    t
+        Time in samples: 0, 1, ..., steps.
+    w
+        Weight at those times, weight units.
+    """
+
+    t: FloatArray
+    w: FloatArray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SHDTrajectory:
+    """Solution of the continuum equations of Stochastic Hamiltonian Descent.
+
+    Attributes
+    ----------
+    t
+        Time in samples: 0, 1, ..., steps.
+    a
+        Fast weight A = A_main - A_ref at those times, weight units: the velocity.
+    c
+        Slow weight C = C_main - C_ref, weight units: the position.
+    """
+
+    t: FloatArray
+    a: FloatArray
+    c: FloatArray
+
+
+def sgd_trajectory(device: _Device, regression: Regression, lr: float, steps: int, start: float = 0.0) -> SGDTrajectory:
+    r"""Mean path of SGD, sample by sample, on one device.
+
+    .. math:: \dot w = -\eta\,[h\,(w - w_0)\,F(w) + m(w)\,G(w)]
+
+    (Eq. 2 of Onen et al. 2022 for any response.) The weight stops at `w_min` and `w_max`.
+
+    Parameters
+    ----------
+    device
+        Object with `step_up(w)`, `step_down(w)`, `dw_min`, `w_min` and `w_max`.
+    regression
+        The problem.
+    lr
+        Learning rate :math:`\eta` per sample.
+    steps
+        Number of samples.
+    start
+        First weight, within the bounds of the device.
+    """
+    _check_device("device", device)
+    _check_regression(regression)
+    lr, steps = _positive("lr", lr), integer(1)("steps", steps)
+    start = real(device.w_min, device.w_max)("start", start)
+
+    def velocity(_: float, state: FloatArray) -> FloatArray:
+        return _velocity(device, state, -lr * regression.gradient(state), lr * regression._mean_abs_gradient(state))
+
+    t, (w,) = _integrate(velocity, (start,), steps)
+    return SGDTrajectory(t, np.clip(w, device.w_min, device.w_max))
+
+
+def shd_trajectory(
+    fast: _Device,
+    slow: _Device,
+    regression: Regression,
+    fast_lr: float,
+    slow_lr: float,
+    transfer_every: float,
+    steps: int,
+    start: tuple[float, float] = (0.0, 0.0),
+    fast_reference: float | None = None,
+    slow_reference: float | None = None,
+    read_noise: float = 0.0,
+) -> SHDTrajectory:
+    r"""Mean path of Stochastic Hamiltonian Descent on one weight.
+
+    .. math::
+        \dot A &= -\eta_A\,[h\,(C - C_0)\,F_A(A_{main}) + m(C)\,G_A(A_{main})] \\
+        \dot C &= (\eta_C/\tau)\,[A\,F_C(C_{main}) - \langle|A|\rangle\,G_C(C_{main})]
+
+    with A = A_main - A_ref and C = C_main - C_ref: the fast array collects the gradient at C, and every
+    :math:`\tau` samples its reading is a request :math:`\eta_C A` to the slow array. This is a mass on a spring with
+    C its position and A its velocity; the asymmetry of the fast device is the drag (Onen et al. 2022).
+
+    Parameters
+    ----------
+    fast, slow
+        Devices of the array A and of the array C.
+    regression
+        The problem; its target is for C.
+    fast_lr, slow_lr
+        :math:`\eta_A` per sample and :math:`\eta_C` per transfer.
+    transfer_every
+        :math:`\tau`, samples between two transfers of this weight. Where a transfer moves one of n columns in turn,
+        that is n times the period of the array.
+    steps
+        Number of samples.
+    start
+        First (A, C), weight units; both states have to lie within the bounds of their devices.
+    fast_reference, slow_reference
+        A_ref and C_ref; None: the symmetry point of the device. A fast reference beside the symmetry point is a steady
+        error: C then rests where the gradient balances the drag.
+    read_noise
+        Standard deviation of the reading of A, weight units. It leaves the mean request as it is, and the asymmetry of
+        the slow device feels the mean modulus :math:`\langle|A|\rangle = E|A + n|`, n ~ N(0, read_noise^2).
+    """
+    _check_device("fast", fast)
+    _check_device("slow", slow)
+    _check_regression(regression)
+    fast_lr, slow_lr = _positive("fast_lr", fast_lr), _positive("slow_lr", slow_lr)
+    transfer_lr = slow_lr / _positive("transfer_every", transfer_every)
+    steps, read_noise = integer(1)("steps", steps), _non_negative("read_noise", read_noise)
+    a_ref = _reference("fast_reference", fast_reference, "fast", fast)
+    c_ref = _reference("slow_reference", slow_reference, "slow", slow)
+    try:
+        a_start, c_start = start
+    except (TypeError, ValueError):
+        raise TypeError(f"start must be a pair (A, C); got {start!r}") from None
+    first = (
+        real(fast.w_min - a_ref, fast.w_max - a_ref)("start[0]", a_start),
+        real(slow.w_min - c_ref, slow.w_max - c_ref)("start[1]", c_start),
+    )
+
+    def velocity(_: float, state: FloatArray) -> FloatArray:
+        a, c = state
+        gradient, m = regression.gradient(c), regression._mean_abs_gradient(c)
+        a_dot = _velocity(fast, a + a_ref, -fast_lr * gradient, fast_lr * m)
+        c_dot = _velocity(slow, c + c_ref, transfer_lr * a, transfer_lr * _folded_normal_mean(np.abs(a), read_noise))
+        return np.array([a_dot, c_dot])
+
+    t, (a, c) = _integrate(velocity, first, steps)
+    return SHDTrajectory(
+        t,
+        np.clip(a, fast.w_min - a_ref, fast.w_max - a_ref),
+        np.clip(c, slow.w_min - c_ref, slow.w_max - c_ref),
+    )
+
+
+class Oscillator(NamedTuple):
+    """The damped oscillator that SHD is near its target; see `oscillator`. Times in samples, rates in 1/sample."""
+
+    omega0: float
+    damping: float
+    omega: float
+    period: float
+    regime: str
+
+
+def oscillator(
+    fast_lr: float, slow_lr: float, h: float, transfer_every: float = 1.0, kappa: float = 0.0, m: float = 0.0
+) -> Oscillator:
+    r"""Frequency and damping of Stochastic Hamiltonian Descent near its target.
+
+    .. math:: \ddot C + 2\gamma_d\,\dot C + \omega_0^2\,(C - C_0) = 0, \qquad
+        \omega_0^2 = \eta_A \eta_C h/\tau, \quad \gamma_d = \eta_A \kappa m/2
+
+    From Eq. 2 of Onen et al. 2022 with F = 1 and the asymmetry of the slow device left out. Where F is not 1 at the
+    reference, multiply each learning rate by the F of its device.
+
+    Parameters
+    ----------
+    fast_lr, slow_lr
+        :math:`\eta_A` per sample and :math:`\eta_C` per transfer.
+    h
+        Curvature of the loss.
+    transfer_every
+        :math:`\tau`, samples between two transfers of one weight.
+    kappa
+        Strength of the asymmetry of the fast device, 1/weight unit (`asymmetry`).
+    m
+        Mean modulus of the gradient of a sample at the target.
+
+    Returns
+    -------
+    Oscillator
+        `omega0`; `damping` :math:`\gamma_d`; `omega` :math:`= \sqrt{\omega_0^2 - \gamma_d^2}` (0 if it does not
+        oscillate); `period` :math:`2\pi/\omega` (inf); `regime`: "lossless", "underdamped", "critical" (to 1e-9
+        relative) or "overdamped".
+    """
+    fast_lr, slow_lr, h = _positive("fast_lr", fast_lr), _positive("slow_lr", slow_lr), _positive("h", h)
+    transfer_every = _positive("transfer_every", transfer_every)
+    damping = fast_lr * _non_negative("kappa", kappa) * _non_negative("m", m) / 2.0
+    omega0 = math.sqrt(fast_lr * slow_lr * h / transfer_every)
+    if math.isclose(damping, omega0, rel_tol=1e-9):
+        return Oscillator(omega0, damping, 0.0, math.inf, "critical")
+    if damping > omega0:
+        return Oscillator(omega0, damping, 0.0, math.inf, "overdamped")
+    omega = math.sqrt((omega0 - damping) * (omega0 + damping))
+    return Oscillator(omega0, damping, omega, 2.0 * math.pi / omega, "underdamped" if damping else "lossless")
+
+
+def energy(
+    a: ArrayLike,
+    c: ArrayLike,
+    target: float,
+    fast_lr: float,
+    slow_lr: float,
+    h: float,
+    transfer_every: float = 1.0,
+) -> FloatArray:
+    r"""Hamiltonian of Stochastic Hamiltonian Descent: loss (potential) plus the kinetic energy of A.
+
+    .. math:: H = \tfrac12 h\,(C - C_0)^2 + \tfrac12\,\frac{\eta_C}{\tau\,\eta_A}\,A^2
+
+    Conserved by symmetric devices (kappa = 0, F = 1); the drag of an asymmetric fast device takes :math:`4\gamma_d`
+    times the kinetic energy out of it per sample.
+
+    Parameters
+    ----------
+    a, c
+        Fast and slow weight, weight units, of shapes that broadcast.
+    target
+        :math:`C_0`.
+    fast_lr, slow_lr, h, transfer_every
+        As in `oscillator`.
+    """
+    mass = _positive("slow_lr", slow_lr) / (_positive("transfer_every", transfer_every) * _positive("fast_lr", fast_lr))
+    displacement = _array("c", c) - real()("target", target)
+    return 0.5 * _positive("h", h) * displacement**2 + 0.5 * mass * _array("a", a) ** 2
+
+
+def _response(device: _Device, w: FloatArray) -> Response:
+    q_up = np.asarray(device.step_up(w), dtype=np.float64) / device.dw_min
+    q_down = np.asarray(device.step_down(w), dtype=np.float64) / device.dw_min
+    return Response(q_up, q_down, (q_down + q_up) / 2.0, (q_down - q_up) / 2.0)
+
+
+def _velocity(device: _Device, w: Any, request: Any, magnitude: Any) -> Any:
+    """Rate of change of w under requests of given mean and mean modulus; nothing moves out through a bound."""
+    at = _response(device, np.clip(w, device.w_min, device.w_max))
+    rate = request * at.F - magnitude * at.G
+    outwards = ((w >= device.w_max) & (rate > 0.0)) | ((w <= device.w_min) & (rate < 0.0))
+    return np.where(outwards, 0.0, rate)
+
+
+def _integrate(
+    velocity: Callable[[float, FloatArray], FloatArray], start: tuple[float, ...], steps: int
+) -> tuple[FloatArray, FloatArray]:
+    t = np.arange(steps + 1, dtype=np.float64)
+    solution = solve_ivp(velocity, (0.0, float(steps)), start, method="DOP853", t_eval=t, rtol=1e-9, atol=1e-12)
+    if not solution.success:
+        raise RuntimeError(f"the integration stopped at sample {solution.t[-1]:g}: {solution.message}")
+    return solution.t, solution.y
+
+
+def _folded_normal_mean(a: Any, n: float) -> Any:
+    """E|z| for z ~ N(a, n^2) with a >= 0."""
+    if n == 0.0:
+        return a
+    ratio = a / n
+    return a * erf(ratio / math.sqrt(2.0)) + n * math.sqrt(2.0 / math.pi) * np.exp(-0.5 * ratio**2)
+
+
+def _array(name: str, value: ArrayLike) -> FloatArray:
+    """`value` as float64, any shape, finite."""
+    try:
+        raw = np.asarray(value)
+    except ValueError:
+        raise TypeError(f"{name} must be an array of real numbers; got {value!r}") from None
+    if raw.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be an array of real numbers; got dtype {raw.dtype}")
+    array = raw.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold finite numbers; got {array[~np.isfinite(array)][0]}")
+    return array
+
+
+def _check_device(name: str, device: Any) -> None:
+    missing = [part for part in ("step_up", "step_down", "dw_min", "w_min", "w_max") if not hasattr(device, part)]
+    if missing:
+        raise TypeError(
+            f"{name} must be a device with step_up(w), step_down(w), dw_min, w_min and w_max; "
+            f"got {device!r}, which has no {', '.join(missing)}"
+        )
+
+
+def _check_regression(regression: Any) -> None:
+    if not isinstance(regression, Regression):
+        raise TypeError(f"regression must be a Regression; got {regression!r}")
+
+
+def _symmetry_point(argument: str, kind: str, device: _Device) -> float:
+    point = getattr(device, "symmetry_point", None)
+    if point is None or not math.isfinite(point):
+        raise ValueError(f"{argument} must be a number for a {kind} without a symmetry point; got None, {device!r}")
+    return float(point)
+
+
+def _reference(name: str, value: float | None, device_name: str, device: _Device) -> float:
+    if value is None:
+        return _symmetry_point(name, device_name + " device", device)
+    return real(device.w_min, device.w_max)(name, value)

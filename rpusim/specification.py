@@ -1,0 +1,112 @@
+"""Specifications: frozen dataclasses that say what a device, a converter or an algorithm is, and hold no state."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, ClassVar, TypeVar
+
+__all__ = ["Specification", "parameter"]
+
+T = TypeVar("T", bound="Specification")
+
+
+def parameter(default: Any, check: Any) -> Any:
+    """A dataclass field with a default and a check (one of `rpusim._validation`)."""
+    if isinstance(default, type):
+        return dataclasses.field(default_factory=default, metadata={"check": check})
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+class Specification:
+    """Base of all specifications: checked at construction, equal by value, printed as written, JSON both ways.
+
+    Subclasses are frozen dataclasses whose fields come from `parameter(default, check)`. A rule between fields goes into
+    `_check_consistency`.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.002)
+    >>> device
+    SoftBounds(dw_min=0.002)
+    >>> rpu.from_dict(device.to_dict()) == device
+    True
+    """
+
+    _registry: ClassVar[dict[str, type[Specification]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__name__.startswith("_"):
+            Specification._registry[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            check = field.metadata.get("check")
+            if check is not None:
+                value = check(f"{type(self).__name__}: {field.name}", getattr(self, field.name))
+                object.__setattr__(self, field.name, value)
+        self._check_consistency()
+
+    def _check_consistency(self) -> None:
+        """Raise ValueError where fields contradict each other."""
+
+    def __repr__(self) -> str:
+        shown = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            else:
+                default = field.default
+            if default is dataclasses.MISSING or value != default or type(value) is not type(default):
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def replace(self: T, **changes: Any) -> T:
+        """Return a copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a plain dict (JSON-ready) with the class name under "type" and every field."""
+        out: dict[str, Any] = {"type": type(self).__name__}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            out[field.name] = value.to_dict() if isinstance(value, Specification) else value
+        return out
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return `to_dict()` as JSON text; keyword arguments go to `json.dumps`."""
+        return json.dumps(self.to_dict(), **kwargs)
+
+
+def from_dict(data: dict[str, Any]) -> Any:
+    """Build the specification that `to_dict` described.
+
+    Raises
+    ------
+    ValueError
+        If the type or a field is unknown, or a value is not allowed.
+    """
+    if not isinstance(data, dict) or "type" not in data:
+        raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {data!r}")
+    kinds = Specification._registry
+    if data["type"] not in kinds:
+        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {data['type']!r}")
+    kind = kinds[data["type"]]
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - names - {"type"})
+    if unknown:
+        raise ValueError(f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}")
+    fields = {
+        name: from_dict(value) if isinstance(value, dict) and "type" in value else value
+        for name, value in data.items()
+        if name != "type"
+    }
+    return kind(**fields)
+
+
+def from_json(text: str) -> Any:
+    """Build the specification that `to_json` described."""
+    return from_dict(json.loads(text))
