@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -70,9 +71,9 @@ extensions = [
     Extension(
         name,
         [name.replace(".", "/") + ".pyx", *sources],
-        include_dirs=["rpusim/_core"],
+        include_dirs=["rpusim/_core", np.get_include()],
         depends=[str(p) for p in Path(KERNELS).glob("*.h")],
-        define_macros=[] if DEBUG else [("CYTHON_WITHOUT_ASSERTIONS", "1")],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
     )
     for name, sources in EXTENSIONS
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
-from rpusim._core.array import ArrayCore, get_num_threads, set_num_threads
+from rpusim._core.array import ArrayCore, as_batch, get_num_threads, set_num_threads
 from rpusim._random import RNG
 from rpusim._validation import boolean, choice, instance, integer_value, real, signal
 from rpusim.devices.base import Device, PulsedDevice
@@ -52,13 +52,13 @@ def check_output(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return out
 
 
-def _batch(name: str, value: Any, n: int) -> tuple[NDArray[np.float32], bool]:
-    """Return `value` as (batch, n), and whether it was a single vector."""
-    if getattr(value, "ndim", None) == 2:
-        return signal(name, value, (None, n)), False
-    single = np.ndim(value) == 1
-    array = signal(name, value, (n,) if single else (None, n))
-    return (array[None, :] if single else array), single
+def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the checked vectors of an update of `shape`: as many in `d` as in `x`."""
+    x = as_batch("x", x, shape[1])
+    d = as_batch("d", d, shape[0])
+    if x.shape[:-1] != d.shape[:-1]:
+        raise ValueError(f"d must have as many vectors as x, whose shape is {x.shape}; got shape {d.shape}")
+    return x, d
 
 
 class Parameters(MutableMapping[str, NDArray[np.float32]]):
@@ -245,15 +245,15 @@ class CrossbarArray:
     def _read(
         self, name: str, x: ArrayLike, out: NDArray[np.float32] | None, transposed: int, reference: ArrayCore | None
     ) -> NDArray[np.float32]:
-        batch, single = _batch(name, x, self.shape[1 - transposed])
-        n = self.shape[transposed]
+        batch = as_batch(name, x, self.shape[1 - transposed])
+        shape = (*batch.shape[:-1], self.shape[transposed])
         if out is None:
-            out = np.empty((n,) if single else (len(batch), n), dtype=np.float32)
+            out = np.empty(shape, dtype=np.float32)
         else:
-            out = check_output(out, (n,) if single else (len(batch), n))
+            out = check_output(out, shape)
             if np.may_share_memory(out, batch):
                 batch = batch.copy()
-        self._core.py_read(batch, out[None, :] if single else out, transposed, reference)
+        self._core.py_read(batch, out, transposed, reference)
         return out
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
@@ -273,13 +273,10 @@ class CrossbarArray:
             For wrong shapes, dtypes or numbers that are not finite; the array is then unchanged.
         """
         lr = _real("lr", lr)
-        x_batch, _ = _batch("x", x, self.shape[1])
-        d_batch, _ = _batch("d", d, self.shape[0])
-        if len(x_batch) != len(d_batch):
-            raise ValueError(f"d must have as many vectors as x ({len(x_batch)}); got {len(d_batch)}")
+        x, d = update_vectors(x, d, self.shape)
         if not self.pulses.fixed_bl and abs(lr) > MAX_BL * self._granularity:
             raise ValueError(f"lr must be at most {MAX_BL} dw_min in size where fixed_bl=False; got {lr}")
-        self._core.py_update(x_batch, d_batch, lr)
+        self._core.py_update(x, d, lr)
 
     @property
     def _granularity(self) -> float:

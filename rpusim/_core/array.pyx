@@ -12,10 +12,12 @@ Decided, and why:
 
 import numpy as np
 
+cimport numpy as cnp
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
+from rpusim._validation import signal
 
 from scipy.linalg.cython_blas cimport sgemm, sgemv
 
@@ -24,6 +26,8 @@ from rpusim._core.kernels cimport (
     active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_plan_pulses, rpu_pulse_count,
     rpu_trains_bytes,
 )
+
+cnp.import_array()
 
 cdef extern from *:
     """
@@ -58,6 +62,24 @@ def set_num_threads(int n):
 def get_num_threads():
     """Return the number of threads that updates may use."""
     return _threads
+
+
+def as_batch(str name, value, Py_ssize_t n):
+    """Return `value` as a C-contiguous float32 array of shape (batch, n) or (n,), checked to be finite.
+
+    What already is such an array is passed on as it is; the general case is `rpusim._validation.signal`."""
+    cdef cnp.ndarray array
+    cdef int ndim
+    if cnp.PyArray_CheckExact(value):
+        array = <cnp.ndarray>value
+        ndim = cnp.PyArray_NDIM(array)
+        if (cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT32 and cnp.PyArray_ISCARRAY_RO(array) and (ndim == 1 or ndim == 2)
+                and cnp.PyArray_DIM(array, ndim - 1) == n
+                and active_kernels().all_finite(<const float *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))):
+            return array
+    if np.ndim(value) == 1:
+        return signal(name, value, (n,))
+    return signal(name, value, (None, n))
 
 
 cdef void *_grow(Buffer *buffer, size_t size) except NULL nogil:
@@ -219,17 +241,21 @@ cdef class ArrayCore:
     def key(self, value):
         self.key = value
 
-    def py_update(self, const float[:, ::1] x, const float[:, ::1] d, double lr):
-        """w -= lr d^T x by pulses, vector after vector."""
-        if x.shape[0]:
-            with nogil:
-                self.update(&x[0, 0], &d[0, 0], x.shape[0], lr)
+    def py_update(self, cnp.ndarray x, cnp.ndarray d, double lr):
+        """w -= lr d^T x by pulses, vector after vector. x and d are as `as_batch` returns them."""
+        cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
+        cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
+        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.columns
+        with nogil:
+            self.update(x_data, d_data, vectors, lr)
 
-    def py_read(self, const float[:, ::1] x, float[:, ::1] y, int transposed, ArrayCore reference):
+    def py_read(self, cnp.ndarray x, cnp.ndarray y, int transposed, ArrayCore reference):
         """y = x w^T (or x w where transposed), minus the same product with `reference` where given."""
-        if x.shape[0]:
-            with nogil:
-                self.read(&x[0, 0], &y[0, 0], x.shape[0], transposed, reference)
+        cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
+        cdef float *y_data = <float *>cnp.PyArray_DATA(y)
+        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // (self.rows if transposed else self.columns)
+        with nogil:
+            self.read(x_data, y_data, vectors, transposed, reference)
 
     def pulse(self, const int32_t[:, ::1] counts):
         """Give every device `counts` pulses, up where positive. Counts as one operation."""

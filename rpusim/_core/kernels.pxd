@@ -56,7 +56,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int (*adc)(const rpu_converters *, const float *, int64_t, float, uint64_t, int, uint64_t, uint32_t,
                    float *) noexcept nogil
         float (*abs_max)(const float *, int64_t) noexcept nogil
-        int (*finite)(const float *, int64_t) noexcept nogil
+        int (*all_finite)(const float *, int64_t) noexcept nogil
 
     const rpu_kernels *rpu_select(const char *name)
     const char *const *rpu_available()

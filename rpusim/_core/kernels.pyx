@@ -52,7 +52,7 @@ def use_kernel_set(name=None):
 def is_finite(array):
     """Return whether a C-contiguous float32 array holds neither NaN nor infinities."""
     cdef const float[::1] flat = array.reshape(-1)
-    return flat.shape[0] == 0 or _active.finite(&flat[0], flat.shape[0]) != 0
+    return flat.shape[0] == 0 or _active.all_finite(&flat[0], flat.shape[0]) != 0
 
 
 def philox(uint64_t key, uint32_t position, uint32_t line, uint64_t operation, int kind):

@@ -4,20 +4,26 @@ Decided: one call per batch without the interpreter. Vectors between two transfe
 which changes nothing, since the fast array takes its vectors in order.
 """
 
+cimport numpy as cnp
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
 from rpusim._core.array cimport ArrayCore
 
+cnp.import_array()
 
-def transfer_update(ArrayCore fast, ArrayCore reference, ArrayCore slow, const float[:, ::1] x, const float[:, ::1] d,
+
+def transfer_update(ArrayCore fast, ArrayCore reference, ArrayCore slow, cnp.ndarray x, cnp.ndarray d,
                     double fast_lr, double slow_lr, Py_ssize_t every, bint hadamard, uint64_t counter):
     """Update `fast` with (x, d) and, after every `every` vectors, `slow` by +slow_lr (fast - reference) u u^T.
 
     `counter` is the number of vectors before this call; the new number is returned."""
-    cdef Py_ssize_t rows = fast.rows, columns = fast.columns, vectors = x.shape[0], v = 0, n
+    cdef Py_ssize_t rows = fast.rows, columns = fast.columns, vectors, v = 0, n
+    cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
+    cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
     cdef float *u
     cdef float *read
+    vectors = cnp.PyArray_SIZE(x) // columns
     if vectors == 0:
         return counter
     u = <float *>calloc(columns + rows, sizeof(float))
@@ -29,7 +35,7 @@ def transfer_update(ArrayCore fast, ArrayCore reference, ArrayCore slow, const f
             while v < vectors:
                 n = every - <Py_ssize_t>(counter % <uint64_t>every)
                 n = min(n, vectors - v)
-                fast.update(&x[v, 0], &d[v, 0], n, fast_lr)
+                fast.update(x_data + v * columns, d_data + v * rows, n, fast_lr)
                 v += n
                 counter += n
                 if counter % <uint64_t>every:

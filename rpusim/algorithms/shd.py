@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
 from rpusim._random import RNG
-from rpusim._validation import choice, integer, real, signal
+from rpusim._validation import choice, integer, real
 from rpusim.algorithms._transfer import transfer_update
 from rpusim.algorithms.base import Algorithm, Tile
 from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_state
+from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_state, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.specification import parameter
@@ -143,18 +143,14 @@ class SHDTile(Tile):
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         lr = _lr("lr", lr)
-        rows, columns = self.shape
-        x_batch = signal("x", np.atleast_2d(x) if np.ndim(x) == 1 else x, (None, columns))
-        d_batch = signal("d", np.atleast_2d(d) if np.ndim(d) == 1 else d, (None, rows))
-        if len(x_batch) != len(d_batch):
-            raise ValueError(f"d must have as many vectors as x ({len(x_batch)}); got {len(d_batch)}")
+        x, d = update_vectors(x, d, self.shape)
         rule = self.algorithm
         self._vectors = transfer_update(
             self.fast.main._core,
             self.fast.reference._core,
             self.slow.main._core,
-            x_batch,
-            d_batch,
+            x,
+            d,
             lr * rule.fast_lr,
             lr * rule.slow_lr,
             rule.transfer_every,

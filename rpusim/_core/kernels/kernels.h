@@ -91,7 +91,7 @@ typedef struct {
     int (*adc)(const rpu_converters *c, const float *y, int64_t n, float factor, uint64_t key, int kind_offset,
                uint64_t operation, uint32_t retry, float *out);
     float (*abs_max)(const float *x, int64_t n);
-    int (*finite)(const float *x, int64_t n);
+    int (*all_finite)(const float *x, int64_t n);
 } rpu_kernels;
 
 extern const char *const rpu_model_names[RPU_N_MODELS];

@@ -319,7 +319,7 @@ static float abs_max(const float *x, int64_t n)
     return top;
 }
 
-static int finite(const float *x, int64_t n)
+static int all_finite(const float *x, int64_t n)
 {
     uint32_t bad = 0;
     for (int64_t j = 0; j < n; j++)
@@ -429,5 +429,5 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .dac = dac,
     .adc = adc,
     .abs_max = abs_max,
-    .finite = finite,
+    .all_finite = all_finite,
 };
