@@ -16,7 +16,7 @@ from rpusim.algorithms.base import Algorithm, Tile
 from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_state, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
-from rpusim.periphery import Periphery, PulseScheme
+from rpusim.periphery import ADC, Periphery, PulseScheme
 from rpusim.specification import parameter
 
 __all__ = ["SHD"]
@@ -25,8 +25,18 @@ _rate = real(0.0)
 _lr = real()
 
 
-def _one_pass() -> Periphery:
-    return Periphery(noise_management="none", bound_management="none")
+def column_periphery(device: Device) -> Periphery:
+    """Return the periphery that reads one column of `device`, for transfers.
+
+    The usual ADC, made for sums of hundreds of products, spans +-12. A single device against its reference stays within
+    twice its bounds, so the ADC spans that, with the same noise relative to its range (0.5 %). Inputs are unit vectors:
+    neither noise nor bound management.
+    """
+    adc = ADC()
+    if isinstance(device, PulsedDevice):
+        bound = 2.0 * max(device.w_max, -device.w_min)
+        adc = ADC(bound=bound, noise=adc.noise * bound / 12.0)
+    return Periphery(adc=adc, noise_management="none", bound_management="none")
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,8 +76,8 @@ class SHD(Algorithm):
         How the symmetry points are found when the tile is built: `DifferentialPair.zero_shift`.
     forward, backward : Periphery or None
         Reads of C, as in `CrossbarArray`.
-    transfer_forward : Periphery
-        Read of A; by default the usual converters without noise and bound management.
+    transfer_forward : Periphery or None
+        Read of A; None: an ADC that spans twice the bounds of `fast`, with noise of 0.5 % of that.
     pulses, transfer_pulses : PulseScheme
         Writes of A and of C.
 
@@ -91,7 +101,7 @@ class SHD(Algorithm):
     zero_shift: str = parameter("exact", choice("exact", "pulses"))
     forward: Periphery | None = parameter(None, is_periphery)
     backward: Periphery | None = parameter(None, is_periphery)
-    transfer_forward: Periphery = parameter(None, lambda n, v: _one_pass() if v is None else is_periphery(n, v))
+    transfer_forward: Periphery | None = parameter(None, is_periphery)
     pulses: PulseScheme = parameter(PulseScheme, is_scheme)
     transfer_pulses: PulseScheme = parameter(PulseScheme, is_scheme)
 
@@ -116,7 +126,8 @@ class SHDTile(Tile):
             return CrossbarArray(shape, device, rng=_random.child(seeds, k), **kwargs)
 
         self.algorithm: SHD = algorithm
-        fast_main = array(0, algorithm.fast, forward=algorithm.transfer_forward, pulses=algorithm.pulses)
+        transfer_forward = algorithm.transfer_forward or column_periphery(algorithm.fast)
+        fast_main = array(0, algorithm.fast, forward=transfer_forward, pulses=algorithm.pulses)
         slow_main = array(
             2,
             slow_device,

@@ -1,7 +1,7 @@
 """Pulse trains and the rank-one update by coincidences (Gokmen and Vlasov 2016), in float64.
 
 The update realises E[dW] = -lr * d x^T, so a coincidence with x*d*lr > 0 is a *down* pulse. `dw_min` is the
-granularity of the device and `fixed_bl` is always on.
+granularity of the device.
 """
 
 from __future__ import annotations
@@ -23,28 +23,32 @@ class Trains(NamedTuple):
 
 
 def trains(
-    x, d, lr, dw_min, desired_bl, *, update_management=True, update_bl_management=True, um_grad_scale=1.0
+    x, d, lr, dw_min, desired_bl, *, update_management=True, update_bl_management=True, fixed_bl=True, um_grad_scale=1.0
 ) -> Trains:
     """Train length and probability scales.
 
     With x_m = max|x|, d_m = um_grad_scale*max|d| and k = |lr|*x_m*d_m/dw_min:
 
-    * length BL = desired_bl, or min(ceil(k), desired_bl) under `update_bl_management`, which brings update management
-      with it; nothing happens (BL = 0) if x_m or d_m is 0;
-    * A = B = sqrt(|lr|/(dw_min*BL)); under management A *= sqrt(x_m/d_m) and B *= sqrt(d_m/x_m), with
+    * length BL = desired_bl, or min(ceil(k), desired_bl) under `update_bl_management`; nothing happens (BL = 0) if x_m or
+      d_m is 0;
+    * A = B = sqrt(|lr|/(dw_min*BL));
+    * without `fixed_bl` (and without `update_bl_management`), where dw_min*desired_bl < |lr|: BL = ceil(|lr|/dw_min) and
+      A = B = 1 instead;
+    * `update_management`, whether or not BL was shortened: A *= sqrt(x_m/d_m) and B *= sqrt(d_m/x_m), with
       d_m *= desired_bl/k first if k > desired_bl, so that d saturates and x does not;
     * p_x = |x|*B and p_d = |d|*A; probabilities above 1 act as 1.
     """
     x, d = np.abs(np.asarray(x, dtype=np.float64)), np.abs(np.asarray(d, dtype=np.float64))
     lr = abs(lr)
-    managed = update_management or update_bl_management
     x_m, d_m = x.max(), um_grad_scale * d.max()
-    if lr == 0.0 or (managed and (x_m == 0.0 or d_m == 0.0)):
+    if lr == 0.0 or x_m == 0.0 or d_m == 0.0:
         return Trains(0, 0.0, 0.0, np.zeros_like(x), np.zeros_like(d))
     k = lr * x_m * d_m / dw_min
     length = min(math.ceil(k), desired_bl) if update_bl_management else desired_bl
     a = b = math.sqrt(lr / (dw_min * length))
-    if managed:
+    if not fixed_bl and not update_bl_management and dw_min * desired_bl < lr:
+        length, a, b = math.ceil(lr / dw_min), 1.0, 1.0
+    if update_management:
         if k > desired_bl:
             d_m *= desired_bl / k
         a, b = a * math.sqrt(x_m / d_m), b * math.sqrt(d_m / x_m)

@@ -129,7 +129,7 @@ def test_multiplicative_noise_follows_the_step_and_additive_noise_does_not():
 
 
 @pytest.mark.parametrize("lr", [0.001, 0.01, 0.1, -0.01])
-@pytest.mark.parametrize("management", [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("management", [(False, False), (True, False), (False, True), (True, True)])
 def test_probabilities_give_the_requested_mean_until_they_saturate(lr, management):
     x, d, dw_min, desired_bl = np.array([0.9, -0.2, 0.0]), np.array([0.05, -0.5]), 0.002, 31
     um, ublm = management
@@ -153,6 +153,15 @@ def test_beyond_the_longest_train_d_saturates_and_x_does_not():
     assert train.length == 10
     np.testing.assert_allclose(train.p_x, [1.0, 0.25])
     np.testing.assert_allclose(train.p_d, [1.0, 1.0, 0.1])
+
+
+def test_free_trains_take_as_many_slots_as_the_learning_rate_has_steps():
+    x, d = np.array([1.0, 0.25]), np.array([0.5, -0.1])
+    free = dict(update_management=False, update_bl_management=False, fixed_bl=False)
+    train = pulses.trains(x, d, 0.505, 0.01, 10, **free)
+    assert (train.length, train.a, train.b) == (51, 1.0, 1.0)
+    short = pulses.trains(x, d, 0.1, 0.01, 10, **free)
+    assert (short.length, short.a, short.b) == (10, 1.0, 1.0) and short.p_d[1] == 0.1
 
 
 def test_a_zero_vector_sends_no_pulses():

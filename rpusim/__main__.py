@@ -1,0 +1,7 @@
+"""`python -m rpusim` is the command `rpusim`."""
+
+import sys
+
+from rpusim.cli import main
+
+sys.exit(main())

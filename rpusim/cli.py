@@ -1,0 +1,364 @@
+"""The command `rpusim`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rpusim as rpu
+from rpusim import algorithms, devices, experiments
+from rpusim._core.kernels import active_kernel_set
+from rpusim.specification import from_json
+
+__all__ = ["main"]
+
+#: devices of networks: the classes' defaults, 1200 states with the spreads of Gokmen and Vlasov (2016)
+TRAINING_DEVICES: dict[str, devices.Device] = {
+    "constant-step": devices.ConstantStep(),
+    "linear-step": devices.LinearStep(gamma_up=0.5, gamma_down=0.5),
+    "soft-bounds": devices.SoftBounds(),
+    "ideal": devices.Ideal(),
+}
+
+
+def _device(text: str, table: dict[str, devices.Device]) -> devices.Device:
+    """Return the device called `text`, or described by it as JSON or in a JSON file."""
+    if text in table:
+        return table[text]
+    try:
+        if text.lstrip().startswith("{"):
+            device = from_json(text)
+        elif text.endswith(".json"):
+            device = from_json(Path(text).read_text(encoding="utf-8"))
+        else:
+            raise ValueError(f"device must be one of {', '.join(table)}, a .json file, or JSON text; got {text!r}")
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"device {text!r} cannot be read: {error}") from None
+    if not isinstance(device, devices.Device):
+        raise ValueError(f"device must describe a device; got a {type(device).__name__}")
+    return device
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {value}")
+    return value
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _save_arrays(path: Path, **arrays: Any) -> Path:
+    """Write an .npz beside its target and move it into place."""
+    from rpusim.checkpoint import atomic_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        np.savez_compressed(file, **arrays)
+    return path
+
+
+def _report(paths: Sequence[Path]) -> None:
+    for path in paths:
+        print(f"wrote {path}")
+
+
+# ---- regression ------------------------------------------------------------------------------------------------------
+
+
+def _regression(args: argparse.Namespace) -> int:
+    import matplotlib
+
+    from rpusim import plotting
+
+    targets = np.linspace(-0.8, 0.8, args.targets)
+    # The same device may be asked for twice by different names; runs are keyed by specification.
+    chosen = {name: _device(name, experiments.DEMO_DEVICES) for name in dict.fromkeys(args.device)}
+    labels = [(d, a) for d in chosen for a in dict.fromkeys(args.algorithm)]
+    rules = [experiments.demo_algorithm(a, chosen[d]) for d, a in labels]
+    runs = experiments.sweep(
+        rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start
+    )
+    rows = []
+    for (device, algorithm), rule in zip(labels, rules, strict=True):
+        for run in runs[rule]:
+            mean, error, theory = float(run.mean[0]), float(run.standard_error[0]), float(run.theory[0])
+            rows.append(
+                [device, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", f"{theory:+.4f}",
+                 f"{mean - theory:+.4f}", f"{run.m:.3f}"]
+            )  # fmt: skip
+    header = ["device", "algorithm", "target", "final mean", "std. error", "theory", "difference", "m"]
+    print(_table(header, rows))
+
+    written = []
+    with matplotlib.rc_context(plotting.style()):
+        for name, device in chosen.items():
+            mine = [(a, rule) for (d, a), rule in zip(labels, rules, strict=True) if d == name]
+            figure, ax = _figure(3.4 * (1 + len(mine)) + 3.4, 3.0, 1, len(mine) + 2)
+            if isinstance(device, devices.PulsedDevice):
+                plotting.pulse_response(device, ax=ax[0, 0], rng=args.seed)
+            ax[0, 0].set_title(f"{name}: response to pulses")
+            for k, (algorithm, rule) in enumerate(mine):
+                plotting.trajectories(runs[rule][:: max(1, len(targets) // 5)], ax=ax[0, k + 1])
+                ax[0, k + 1].set_title(f"{algorithm.upper()}")
+                plotting.residuals(runs[rule], ax=ax[0, -1], label=algorithm.upper())
+            ax[0, -1].set_title("residual against target")
+            written += plotting.save(figure, args.out / f"regression-{Path(name).stem}")
+    arrays = {
+        f"{d}/{a}/{k}/{name}": value
+        for (d, a), rule in zip(labels, rules, strict=True)
+        for k, run in enumerate(runs[rule])
+        for name, value in run.arrays().items()
+    }
+    written.append(_save_arrays(args.out / "regression.npz", **arrays))
+    _report(written)
+    return 0
+
+
+def _spiral(args: argparse.Namespace) -> int:
+    import matplotlib
+
+    from rpusim import dynamics, plotting
+
+    written, rows, arrays = [], [], {}
+    signs = np.array([1.0] if args.parameters == 1 else [1.0, -1.0])
+    target, start = args.target * signs, args.start * signs
+    with matplotlib.rc_context(plotting.style()):
+        names = list(dict.fromkeys(args.device))
+        figure, ax = _figure(3.6 * len(names), 6.0, 2, len(names))
+        for k, name in enumerate(names):
+            device = _device(name, experiments.DEMO_DEVICES)
+            rule = experiments.demo_algorithm("shd", device)
+            every = 1 if args.parameters == 1 else 10
+            steps = args.steps * every
+            rule = rule.replace(transfer_every=every)
+            run = experiments.regression(
+                rule, target, noise=args.noise, lr=args.lr, steps=steps, start=start, rng=args.seed
+            )
+            fast_lr, slow_lr = run.lr * rule.fast_lr, run.lr * rule.slow_lr
+            kappa = 0.0
+            if isinstance(device, devices.PulsedDevice) and math.isfinite(device.symmetry_point):
+                kappa = dynamics.asymmetry(device)
+            # a transfer vector reaches each of n weights every n-th transfer
+            theory = dynamics.oscillator(fast_lr, slow_lr, 1.0, every * len(target), kappa, run.m)
+            continuum = run.continuum()
+            integrated = "" if continuum is None else f"{_period(continuum.t, continuum.c, args.target).value:.0f}"
+            for p, goal in enumerate(run.target):
+                period = _period(run.t, run.weights[:, p], goal)
+                hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
+                rows.append(
+                    [name, f"{goal:+.2f}", f"{run.mean[p]:+.4f}", f"{run.standard_error[p]:.4f}", f"{hidden:+.4f}",
+                     f"{period.value:.0f} +- {period.standard_error:.0f}", f"{theory.period:.0f}", integrated,
+                     f"{theory.damping:.2e}"]
+                )  # fmt: skip
+            plotting.hidden_against_weight(run, ax=ax[0, k])
+            ax[0, k].set_title(f"SHD, {name}")
+            plotting.trajectories([run], ax=ax[1, k]) if args.parameters == 1 else _two_weights(ax[1, k], run, device, args.seed)
+            arrays.update({f"{name}/{key}": value for key, value in run.arrays().items()})
+        stem = "spiral" if args.parameters == 1 else "spiral-two-parameters"
+        written += plotting.save(figure, args.out / stem)
+    print(_table(["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"], rows))
+    written.append(_save_arrays(args.out / f"{stem}.npz", **arrays))
+    _report(written)
+    return 0
+
+
+def _period(t: Any, c: Any, target: float) -> experiments.Period:
+    """Period while the swing is above a quarter of the largest, where noise matters little."""
+    return experiments.oscillation_period(t, c, target, floor=0.25)
+
+
+def _two_weights(ax: Any, run: experiments.RegressionRun, device: devices.Device, seed: int) -> None:
+    """Draw both weights against each other, for SHD and for SGD on the same device (Fig. 3 D)."""
+    sgd = experiments.regression(
+        algorithms.SGD(device), run.target, noise=run.noise, lr=run.lr, steps=run.steps, start=run.weights[0], rng=seed
+    )
+    for name, one in (("SHD", run), ("SGD", sgd)):
+        ax.plot(one.weights[:, 0], one.weights[:, 1], linewidth=0.6, label=name)
+    ax.plot(*run.target, "k+", markersize=10, label="target")
+    ax.set(xlabel="C1 (a.u.)", ylabel="C2 (a.u.)")
+    ax.legend()
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def training_algorithm(name: str, device: devices.Device) -> algorithms.Algorithm:
+    """Return "digital", "sgd" or "shd" on `device` with the settings of networks."""
+    if name == "digital":
+        return algorithms.DigitalSGD()
+    if name == "sgd":
+        return algorithms.SGD(device)
+    return algorithms.SHD(device, device)
+
+
+def _train(args: argparse.Namespace) -> int:
+    import matplotlib
+
+    from rpusim import datasets, plotting
+    from rpusim.nn import Linear, Sequential, Sigmoid, Trainer
+
+    data = datasets.mnist(args.data)
+    device = _device(args.device, TRAINING_DEVICES)
+    rule = training_algorithm(args.algorithm, device)
+    layers: list[Any] = []
+    for n_in, n_out in ((784, 256), (256, 128), (128, 10)):
+        layers += [Linear(n_in, n_out, rule), Sigmoid()]
+    net = Sequential(*layers[:-1])
+    count = args.samples or len(data.x_train)
+    train = (data.x_train[:count], data.y_train[:count])
+    args.out.mkdir(parents=True, exist_ok=True)
+    stem = args.out / f"mnist-{args.algorithm}-{Path(args.device).stem if args.algorithm != 'digital' else 'float32'}"
+    lr, drop = args.lr, args.lr_drop
+    trainer = Trainer(
+        net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
+    )
+    print(f"{args.algorithm} on {args.device}: 784-256-128-10, {count} images, batch {args.batch_size}, "
+          f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels", flush=True)  # fmt: skip
+    path = args.checkpoint or stem.with_suffix(".checkpoint.npz")
+    if args.restart:
+        path.unlink(missing_ok=True)
+    done = 0
+    for epoch in range(1, args.epochs + 1):
+        history = trainer.fit(train, epochs=max(epoch, done), validation=data.test, checkpoint=path)
+        for k in range(done, len(history)):
+            print(f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
+                  f"test error {history.test_error[k]:.2f} %  {history.seconds[k]:.1f} s  "
+                  f"{history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
+        done = len(history)
+    with matplotlib.rc_context(plotting.style()):
+        figure, ax = _figure(4.2, 3.0, 1, 1)
+        plotting.learning_curve({f"{args.algorithm}, {args.device}": history}, ax=ax[0, 0])
+        written = plotting.save(figure, stem)
+    history.save_json(stem.with_suffix(".json"))
+    _report([*written, stem.with_suffix(".json"), path])
+    return 0
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rpusim",
+        description="Physics of resistive crossbar arrays, and the training algorithms that run on them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  rpusim regression --out figures/\n"
+        "  rpusim spiral --device soft-bounds --out figures/\n"
+        "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n",
+    )
+    parser.add_argument("--version", action="version", version=f"rpusim {rpu.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, run: Any, text: str, examples: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="examples:\n" + examples,
+        )
+        sub.set_defaults(run=run)
+        sub.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="folder of results (figures)")
+        sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+        return sub
+
+    device_help = f"{', '.join(experiments.DEMO_DEVICES)}, or a device as JSON text or a .json file"
+    sub = command(
+        "regression",
+        _regression,
+        "train one parameter on y = G0 x + noise, by SGD and by SHD, and compare with theory",
+        "  rpusim regression\n"
+        "  rpusim regression --device soft-bounds --algorithm sgd --targets 17 --out figures/\n"
+        """  rpusim regression --device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}'\n""",
+    )
+    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    sub.add_argument("--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)")
+    sub.add_argument("--targets", type=_positive_int, default=9, help="number of targets from -0.8 to 0.8 (9)")
+    sub.add_argument("--steps", type=_positive_int, default=30000, help="samples per run (30000)")
+    sub.add_argument("--noise", type=float, default=0.2, help="standard deviation of the samples' noise (0.2)")
+    sub.add_argument("--lr", type=float, default=0.01, help="learning rate (0.01)")
+    sub.add_argument("--start", type=float, default=0.0, help="weight before the first sample (0)")
+
+    sub = command(
+        "spiral",
+        _spiral,
+        "draw A against C of SHD: an orbit on symmetric devices, a spiral into the optimum on asymmetric ones",
+        "  rpusim spiral\n  rpusim spiral --parameters 2 --out figures/\n",
+    )
+    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    sub.add_argument("--parameters", type=int, choices=[1, 2], default=1, help="weights trained (1)")
+    sub.add_argument("--target", type=float, default=0.2, help="target; a second weight gets its negative (0.2)")
+    sub.add_argument("--start", type=float, default=-0.2, help="C before the first sample (-0.2)")
+    sub.add_argument("--steps", type=_positive_int, default=12000, help="transfers (12000)")
+    sub.add_argument("--noise", type=float, default=0.1, help="standard deviation of the samples' noise (0.1)")
+    sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")
+
+    sub = command(
+        "train",
+        _train,
+        "train a network on simulated arrays; continues from its checkpoint if there is one",
+        "  rpusim train mnist --algorithm digital\n"
+        "  rpusim train mnist --algorithm sgd --device constant-step --epochs 10\n"
+        "  rpusim train mnist --algorithm shd --device soft-bounds --samples 10000 --epochs 3\n",
+    )
+    sub.add_argument("task", choices=["mnist"], help="what to learn")
+    sub.add_argument("--algorithm", choices=["sgd", "shd", "digital"], default="sgd", help="training algorithm (sgd)")
+    sub.add_argument(
+        "--device",
+        default="constant-step",
+        help=f"{', '.join(TRAINING_DEVICES)}, or a device as JSON text or a .json file (constant-step)",
+    )
+    sub.add_argument("--epochs", type=_positive_int, default=10, help="epochs in all (10)")
+    sub.add_argument("--batch-size", type=_positive_int, default=1, help="samples per step (1)")
+    sub.add_argument("--samples", type=_positive_int, help="use only the first so many training images")
+    sub.add_argument("--lr", type=float, default=0.05, help="learning rate (0.05)")
+    sub.add_argument("--lr-drop", type=_positive_int, default=10, metavar="N", help="halve it every N epochs (10)")
+    sub.add_argument("--threads", type=_positive_int, help="threads of updates")
+    sub.add_argument("--data", type=Path, metavar="DIR", help="folder of the four MNIST files")
+    sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")
+    sub.add_argument("--restart", action="store_true", help="start afresh, over an existing checkpoint")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command in ("regression", "spiral"):
+        args.device = args.device or ["constant-step", "soft-bounds"]
+    if args.command == "regression":
+        args.algorithm = args.algorithm or ["sgd", "shd"]
+    if getattr(args, "threads", None):
+        rpu.set_num_threads(args.threads)
+    try:
+        return args.run(args)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"rpusim: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rpusim: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,355 @@
+"""Small experiments on real pulses: one or two parameters trained by SGD and by SHD, with theory beside them.
+
+Everything here goes through arrays, converters and pulse trains; nothing is simulated on the side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from rpusim import _random, dynamics
+from rpusim._random import RNG
+from rpusim._validation import choice, instance, integer_value, optional, real, signal
+from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
+from rpusim.algorithms.shd import SHDTile
+from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
+from rpusim.dynamics import Regression
+
+__all__ = ["Period", "RegressionRun", "demo_algorithm", "demo_device", "oscillation_period", "regression", "sweep"]
+
+FloatArray = NDArray[np.float64]
+_positive = real(0.0, open_low=True)
+_non_negative = real(0.0)
+_input = choice("normal", "binary", "uniform")
+
+#: Devices of the demonstrations: 2000 states in +-1, the cycle-to-cycle noise of Gokmen and Vlasov (2016), no spreads, so
+#: that the mean device of the theory is the device at hand.
+DEMO_DEVICES: dict[str, Device] = {
+    name: kind(
+        dw_min=0.001,
+        dw_min_dtod=0.0,
+        up_down_dtod=0.0,
+        w_max=1.0,
+        w_min=-1.0,
+        w_max_dtod=0.0,
+        w_min_dtod=0.0,
+        **extra,  # type: ignore[arg-type]
+    )
+    for name, kind, extra in (
+        ("constant-step", ConstantStep, {}),
+        ("linear-step", LinearStep, {"gamma_up": 0.5, "gamma_down": 0.5, "gamma_up_dtod": 0.0, "gamma_down_dtod": 0.0}),
+        ("soft-bounds", SoftBounds, {}),
+    )
+} | {"ideal": Ideal()}
+
+def demo_device(name: str) -> Device:
+    """Return the demonstration device called "constant-step", "linear-step", "soft-bounds" or "ideal"."""
+    return DEMO_DEVICES[choice(*DEMO_DEVICES)("device", name)]
+
+
+def demo_algorithm(name: str, device: Device) -> Algorithm:
+    """Return "sgd", "shd" or "digital" on `device`, with the rates of the demonstrations (relative to lr = 0.01)."""
+    choice("sgd", "shd", "digital")("algorithm", name)
+    if name == "digital":
+        return DigitalSGD()
+    if name == "sgd":
+        return SGD(device)
+    return SHD(device, device, fast_lr=1.0, slow_lr=2.0)
+
+
+@dataclass
+class RegressionRun:
+    """What `regression` recorded.
+
+    Attributes
+    ----------
+    algorithm : Algorithm
+    target : float64 array (parameters,)
+        G0.
+    noise, lr : float
+    input : str
+    steps : int
+        Number of samples.
+    t : int64 array (records,)
+        Samples seen at each record; the first is 0.
+    weights : float64 array (records, parameters)
+        The trained weight (C of SHD).
+    hidden : float64 array (records, parameters) or None
+        A of SHD, relative to its reference.
+    references : float64 array (2, parameters) or None
+        References of A and C of SHD.
+    tail : int
+        Records from here on are the tail that averages are taken over.
+    h, m : float
+        Mean of x^2 and of |x d| over the tail, as measured: curvature of the loss and mean size of the gradient.
+    pulses : int
+        Pulses fired on all arrays.
+    """
+
+    algorithm: Algorithm
+    target: FloatArray
+    noise: float
+    lr: float
+    input: str
+    steps: int
+    t: NDArray[np.int64]
+    weights: FloatArray
+    hidden: FloatArray | None
+    references: FloatArray | None
+    tail: int
+    h: float
+    m: float
+    pulses: int
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean of the weights over the tail."""
+        return self.weights[self.tail :].mean(axis=0)
+
+    @property
+    def standard_error(self) -> FloatArray:
+        """Standard error of `mean` from the spread of 20 consecutive blocks, which outlast the correlations."""
+        blocks = np.array_split(self.weights[self.tail :], 20)
+        return np.std([block.mean(axis=0) for block in blocks], axis=0, ddof=1) / math.sqrt(len(blocks))
+
+    @property
+    def theory(self) -> FloatArray:
+        """Where theory has the weights settle.
+
+        SGD: the competing equilibria (h G0 + kappa m G_sym) / (h + kappa m) with the measured h and m. SHD and the digital
+        baseline: the target.
+        """
+        device = self.algorithm.device if isinstance(self.algorithm, SGD) else None
+        if isinstance(device, PulsedDevice) and np.isfinite(device.symmetry_point):
+            kappa = dynamics.asymmetry(device)
+            return np.asarray(dynamics.sgd_equilibrium(self.target, device.symmetry_point, self.m, self.h, kappa))
+        return self.target
+
+    @property
+    def regression(self) -> Regression:
+        """The task, for a single parameter."""
+        return Regression(target=float(self.target[0]), noise=self.noise, input=self.input)
+
+    def continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
+        """Integrate the continuum equations of this run (one parameter, pulsed devices); None where there are none."""
+        rule = self.algorithm
+        if len(self.target) != 1:
+            return None
+        start = float(self.weights[0, 0])
+        if isinstance(rule, SGD) and isinstance(rule.device, PulsedDevice):
+            return dynamics.sgd_trajectory(rule.device, self.regression, self.lr, self.steps, start)
+        if isinstance(rule, SHD) and isinstance(rule.fast, PulsedDevice) and self.references is not None:
+            slow = rule.fast if rule.slow is None else rule.slow
+            return dynamics.shd_trajectory(
+                rule.fast,
+                slow,
+                self.regression,
+                self.lr * rule.fast_lr,
+                self.lr * rule.slow_lr,
+                rule.transfer_every,
+                self.steps,
+                (float(self.hidden[0, 0]), start),  # type: ignore[index]
+                fast_reference=float(self.references[0, 0]),
+                slow_reference=float(self.references[1, 0]),
+            )
+        return None
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the record as named arrays, for `numpy.savez`."""
+        out: dict[str, Any] = {
+            "t": self.t,
+            "weights": self.weights,
+            "target": self.target,
+            "noise": self.noise,
+            "lr": self.lr,
+            "tail": self.tail,
+            "h": self.h,
+            "m": self.m,
+            "algorithm": self.algorithm.to_json(),
+        }
+        if self.hidden is not None:
+            out["hidden"] = self.hidden
+        return out
+
+
+def regression(
+    algorithm: Algorithm,
+    target: ArrayLike = 0.5,
+    *,
+    noise: float = 0.2,
+    lr: float = 0.01,
+    steps: int = 30_000,
+    start: ArrayLike = 0.0,
+    start_hidden: ArrayLike = 0.0,
+    input: str = "normal",
+    tail: float = 1 / 3,
+    rng: RNG = None,
+) -> RegressionRun:
+    r"""Train y = G . x on samples y = G0 . x + noise, one vector at a time, on a 1 x n array.
+
+    Per sample: read y through the converters, form the error d = y - (G0 . x + noise gamma), update with (x, d). This is the
+    experiment of Onen et al. (2022), Fig. 1 (one parameter) and Fig. 3 (two).
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    target : float or array_like (n,)
+        G0; its length is the number of parameters.
+    noise : float, default 0.2
+        Standard deviation of the noise of the samples.
+    lr : float, default 0.01
+    steps : int, default 30000
+        Number of samples.
+    start, start_hidden : float or array_like (n,)
+        Weights (and A of SHD, relative to its reference) before the first sample.
+    input : {"normal", "binary", "uniform"}
+        Law of x: standard normal, +-1, or uniform in [-1, 1].
+    tail : float, default 1/3
+        Last part of the run, over which averages are taken.
+    rng : int, SeedSequence, Generator or None
+
+    Returns
+    -------
+    RegressionRun
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from rpusim.experiments import demo_algorithm, demo_device, regression
+    >>> run = regression(demo_algorithm("sgd", demo_device("constant-step")), 0.5, steps=3000, rng=0)
+    >>> bool(abs(run.mean[0] - 0.5) < 0.05)
+    True
+    """
+    instance(Algorithm, "an algorithm of rpusim.algorithms")("algorithm", algorithm)
+    goal = signal("target", np.atleast_1d(target), (None,)).astype(np.float64)
+    n = len(goal)
+    noise, lr = _non_negative("noise", noise), real()("lr", lr)
+    steps = integer_value("steps", steps, 20)
+    tail = real(0.0, 1.0, open_low=True)("tail", tail)
+    _input("input", input)
+    seeds = _random.seed_sequence(rng)
+    samples = _random.generator(_random.child(seeds, 0))
+    tile = algorithm.build((1, n), _random.child(seeds, 1))
+    hidden = tile.fast if isinstance(tile, SHDTile) else None
+    tile.program(np.broadcast_to(signal("start", np.atleast_1d(start), (None,)), (1, n)))
+    if hidden is not None:
+        hidden.program(np.broadcast_to(signal("start_hidden", np.atleast_1d(start_hidden), (None,)), (1, n)))
+
+    if input == "normal":
+        x = samples.standard_normal((steps, n))
+    elif input == "binary":
+        x = samples.choice([-1.0, 1.0], (steps, n))
+    else:
+        x = samples.uniform(-1.0, 1.0, (steps, n))
+    x = x.astype(np.float32)
+    y = (x @ goal + noise * samples.standard_normal(steps)).astype(np.float32)
+
+    weights = np.empty((steps + 1, n))
+    fast = np.empty((steps + 1, n)) if hidden is not None else None
+    gradient = np.empty((steps, n))
+    read = np.empty(1, dtype=np.float32)
+    weights[0] = tile.weights[0]
+    if fast is not None:
+        fast[0] = hidden.weights[0]  # type: ignore[union-attr]
+    for k in range(steps):
+        d = tile.forward(x[k], read) - y[k]
+        tile.update(x[k], d, lr)
+        gradient[k] = d * x[k]
+        weights[k + 1] = tile.weights[0]
+        if fast is not None:
+            fast[k + 1] = hidden.weights[0]  # type: ignore[union-attr]
+
+    first = steps - max(1, round(tail * steps))
+    references = None
+    if isinstance(tile, SHDTile):
+        references = np.concatenate([tile.fast.reference.weights, tile.slow.reference.weights]).astype(np.float64)
+    return RegressionRun(
+        algorithm=algorithm,
+        target=goal,
+        noise=noise,
+        lr=lr,
+        input=input,
+        steps=steps,
+        t=np.arange(steps + 1),
+        weights=weights,
+        hidden=fast,
+        references=references,
+        tail=first + 1,
+        h=float(np.mean(np.square(x[first:], dtype=np.float64))),
+        m=float(np.mean(np.abs(gradient[first:]))),
+        pulses=sum(tile.pulse_count),
+    )
+
+
+def sweep(
+    algorithms: Iterable[Algorithm],
+    targets: Iterable[float],
+    *,
+    rng: RNG = None,
+    progress: bool = True,
+    **kwargs: Any,
+) -> dict[Algorithm, list[RegressionRun]]:
+    """Run `regression` for every algorithm and every target; keyword arguments go to `regression`.
+
+    Every run has a seed of its own, which depends on its place in the lists only. A bar shows the progress on a terminal.
+    """
+    seeds = _random.seed_sequence(rng)
+    rules, goals = list(algorithms), list(targets)
+    runs: dict[Algorithm, list[RegressionRun]] = {rule: [] for rule in rules}
+    with tqdm(total=len(rules) * len(goals), desc="regression", unit="run", disable=None if progress else True) as bar:
+        for a, rule in enumerate(rules):
+            for k, target in enumerate(goals):
+                runs[rule].append(regression(rule, target, rng=_random.child(seeds, a, k), **kwargs))
+                bar.update()
+    return runs
+
+
+class Period(NamedTuple):
+    """Period of an oscillation in samples, its standard error, and the number of half periods it was measured over."""
+
+    value: float
+    standard_error: float
+    half_periods: int
+
+
+def oscillation_period(t: ArrayLike, c: ArrayLike, centre: float, floor: float = 0.1) -> Period:
+    """Measure the period of an oscillation about `centre` from the times at which it crosses it.
+
+    Crossings are found with a hysteresis of a tenth of the swing before them, and interpolated linearly between records;
+    they are used until a swing stays below `floor` times the largest.
+
+    Returns
+    -------
+    Period
+        With nan where there are fewer than three crossings.
+    """
+    time, x = np.asarray(t, dtype=np.float64), np.asarray(c, dtype=np.float64) - centre
+    floor = _non_negative("floor", floor)
+    largest = float(np.abs(x).max(initial=0.0))
+    crossings: list[float] = []
+    side, swing, last = 0, 0.0, -1
+    for k in range(1, len(x)):
+        if x[k - 1] * x[k] <= 0.0 and x[k - 1] != x[k]:
+            last = k        # candidate: the latest change of sign
+        if side == 0:
+            side = int(np.sign(x[k]))
+        if x[k] * side > 0.0:
+            swing = max(swing, abs(x[k]))
+        elif -x[k] * side > 0.1 * swing:
+            if swing < floor * largest:
+                break
+            weight = x[last - 1] / (x[last - 1] - x[last])
+            crossings.append(time[last - 1] + weight * (time[last] - time[last - 1]))
+            side, swing = -side, abs(x[k])
+    halves = np.diff(crossings)
+    if len(halves) < 2:
+        return Period(math.nan, math.nan, len(halves))
+    # the first swing may start anywhere; the mean of the others is the half period
+    return Period(2 * float(halves.mean()), 2 * float(halves.std(ddof=1)) / math.sqrt(len(halves)), len(halves))

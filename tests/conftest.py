@@ -1,0 +1,35 @@
+"""Makes `from oracle import ...` work in every test folder, and holds fixtures that put global settings back."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hypothesis
+import pytest
+
+# The same examples every time, and nothing timed.
+hypothesis.settings.register_profile("rpusim", derandomize=True, deadline=None, database=None, max_examples=50)
+hypothesis.settings.load_profile("rpusim")
+
+sys.path.append(os.path.dirname(__file__))
+
+
+@pytest.fixture
+def restore_kernels():
+    """Puts the kernel set back that was in use before."""
+    from rpusim._core.kernels import active_kernel_set, use_kernel_set
+
+    before = active_kernel_set()
+    yield
+    use_kernel_set(before)
+
+
+@pytest.fixture
+def restore_threads():
+    """Puts the number of threads back that was in use before."""
+    import rpusim
+
+    before = rpusim.get_num_threads()
+    yield
+    rpusim.set_num_threads(before)

@@ -1,0 +1,282 @@
+"""Random streams: Philox4x32-10 itself, and the normals, uniforms and train bits made of it, against their exact laws."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rpusim._core import kernels
+
+KEY = 0x0123456789ABCDEF
+P_LIMIT = 1e-6  # two-sided probability below which a statistic counts as wrong
+Z_LIMIT = 5.0  # the same in standard deviations (p = 6e-7)
+
+
+def binomial_p(count, n, p):
+    """Two-sided probability of a count at least this far out."""
+    return min(1.0, 2 * min(stats.binom.cdf(count, n, p), stats.binom.sf(count - 1, n, p)))
+
+
+def words_of(n, *, key=KEY, line=0, operation=0, kind=0):
+    """The words behind draws 0..n-1: draw 64 c + 16 w + l is word w of counter 16 c + l."""
+    counters = np.array([kernels.philox(key, p, line, operation, kind) for p in range(n // 4)])
+    return counters.reshape(n // 64, 16, 4).transpose(0, 2, 1)  # (chunk, word, lane)
+
+
+def uniform_of(words):
+    """(0, 1] in float32, rounded as the definition says."""
+    return words.astype(np.float32) * np.float32(2.0**-32) + np.float32(2.0**-33)
+
+
+@pytest.fixture(scope="module")
+def ten_million():
+    return kernels.normals(KEY, 10_000_000)
+
+
+# ---- Philox4x32-10 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "counter, key, expected",
+    [
+        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        ((2**32 - 1,) * 4, (2**32 - 1,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
+def test_philox_gives_the_published_answers_of_random123(counter, key, expected):
+    position, line, low, high = counter
+    key = key[0] | key[1] << 32
+    assert tuple(kernels.philox(key, position, line, low | high << 32, 0)) == expected
+    # the kind is the top byte of the counter
+    assert tuple(kernels.philox(key, position, line, low | (high & 0xFFFFFF) << 32, high >> 24)) == expected
+
+
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("name", kernels.kernel_sets())
+def test_every_kernel_set_draws_the_words_of_philox_in_order(name):
+    kernels.use_kernel_set(name)
+    where = dict(line=0x80000007, operation=2**40 + 5, kind=66)
+    expected = uniform_of(words_of(256, **where)).reshape(-1)
+    np.testing.assert_array_equal(kernels.uniforms(KEY, 256, **where), expected)
+
+
+# ---- normals ------------------------------------------------------------------------------------------------------
+
+
+def test_normals_are_the_float64_box_muller_of_their_words_to_a_few_ulps():
+    n = 64 * 1000
+    words = words_of(n)
+    radius = np.sqrt(-2.0 * np.log(uniform_of(words[:, 0::2]).astype(np.float64)))
+    angle = 2.0 * np.pi * words[:, 1::2].astype(np.float64) / 2.0**32
+    expected = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2)  # (chunk, pair, cos|sin, lane)
+    z = kernels.normals(KEY, n).reshape(expected.shape).astype(np.float64)
+    ulps = np.abs(z - expected) / np.spacing(np.abs(expected).astype(np.float32))
+    assert ulps.max() < 4.0
+    assert ulps.mean() < 1.0
+
+
+def test_normals_have_the_moments_of_a_standard_normal(ten_million):
+    z = ten_million.astype(np.float64)
+    double_factorial = {1: 1, 2: 3, 3: 15, 4: 105, 5: 945, 6: 10395}  # E x^(2k)
+    power = np.ones_like(z)
+    for k in range(1, 7):
+        power *= z
+        mean = 0.0 if k % 2 else double_factorial[k // 2]
+        sigma = np.sqrt((double_factorial[k] - mean**2) / z.size)
+        assert abs(power.mean() - mean) < Z_LIMIT * sigma, k
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.0, 2.0, 3.0, 4.0, 4.5, 5.0])
+def test_normals_have_the_tails_of_a_standard_normal(ten_million, threshold):
+    p = stats.norm.sf(threshold)
+    for count in (np.count_nonzero(ten_million > threshold), np.count_nonzero(ten_million < -threshold)):
+        assert binomial_p(count, ten_million.size, p) > P_LIMIT
+
+
+def test_normals_follow_the_normal_distribution_everywhere(ten_million):
+    assert stats.kstest(ten_million[:2_000_000].astype(np.float64), "norm").pvalue > P_LIMIT
+
+
+def test_normals_do_not_repeat(ten_million):
+    pairs = ten_million[:2_000_000].reshape(-1, 2, 2, 16).transpose(0, 1, 3, 2).reshape(-1, 2)
+    assert len(np.unique(np.ascontiguousarray(pairs).view(np.int64))) == len(pairs)
+    # float32 itself makes about 7000 coincidences among a million draws; a table of values makes far more
+    assert len(np.unique(ten_million[:1_000_000])) > 980_000
+
+
+@pytest.mark.parametrize("lag", [1, 2, 8, 15, 16, 17, 32, 48, 64, 128, 256, 1024])
+def test_normals_at_a_distance_are_uncorrelated_and_so_are_their_squares(ten_million, lag):
+    z = ten_million[:2_000_000].astype(np.float64)
+    a, b = z[:-lag], z[lag:]
+    n = a.size
+    assert abs(np.sum(a * b)) < Z_LIMIT * np.sqrt(n)
+    assert abs(np.sum((a**2 - 1) * (b**2 - 1))) < Z_LIMIT * np.sqrt(4 * n)
+
+
+def test_streams_of_other_keys_operations_lines_and_kinds_are_uncorrelated():
+    n = 100_000
+    streams = [
+        dict(key=0), dict(key=1), dict(key=2**32), dict(key=2**63), dict(line=1), dict(line=2), dict(line=2**31),
+        dict(operation=1), dict(operation=2), dict(operation=2**32), dict(operation=2**55), dict(kind=1), dict(kind=2),
+        dict(kind=64), dict(kind=71),
+    ]  # fmt: skip
+    z = np.array([kernels.normals(s.pop("key", 0), n, **s).astype(np.float64) for s in streams])
+    products = z @ z.T / np.sqrt(n)
+    off = products[np.triu_indices(len(z), 1)]
+    assert np.abs(off).max() < 5.5  # 105 pairs
+    assert (np.abs(np.diag(products) - np.sqrt(n)) < Z_LIMIT * np.sqrt(2)).all()
+
+
+# ---- uniforms -----------------------------------------------------------------------------------------------------
+
+
+def test_uniforms_are_uniform_on_the_half_open_interval():
+    u = kernels.uniforms(KEY, 2_000_000, line=4, operation=9, kind=4)
+    assert u.dtype == np.float32
+    assert u.min() > 0.0 and u.max() <= 1.0
+    assert stats.kstest(u.astype(np.float64), "uniform").pvalue > P_LIMIT
+    assert binomial_p(np.count_nonzero(u < 2.0**-14), u.size, 2.0**-14) > P_LIMIT
+    assert len(np.unique(u[u < 2.0**-10])) == np.count_nonzero(u < 2.0**-10)  # all 32 bits count near 0
+
+
+# ---- train bits ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "p", [0.0, 2.0**-32, 2.0**-20, 2.0**-17, 3 * 2.0**-18, 1e-4, 0.01, 0.25, 0.5, 0.7, 0.999, 1 - 2.0**-17, 1.0]
+)
+def test_train_bits_fire_with_their_probability(p):
+    lines, bl = 50_000, 100
+    bits = kernels.train_bits(KEY, np.full(lines, p), bl, operation=3)
+    assert bits.shape == (lines, bl) and bits.dtype == bool
+    count = int(bits.sum())
+    if p in (0.0, 1.0):
+        assert count == p * lines * bl
+    else:
+        assert binomial_p(count, lines * bl, p) > P_LIMIT
+    per_slot = bits.sum(axis=0)
+    tails = np.minimum(stats.binom.cdf(per_slot, lines, p), stats.binom.sf(per_slot - 1, lines, p))
+    assert (2 * tails > P_LIMIT / bl).all()
+
+
+def test_probabilities_of_neighbouring_lines_do_not_mix():
+    p = np.tile([0.0, 1.0, 0.2, 0.8, 2.0**-17, 0.5, 1.0, 0.0, 0.03], 40_000)
+    counts = kernels.train_bits(KEY, p, 33).sum(axis=1).reshape(-1, 9).sum(axis=0)
+    for count, probability in zip(counts, p[:9], strict=True):
+        if probability in (0.0, 1.0):
+            assert count == probability * 40_000 * 33
+        else:
+            assert binomial_p(count, 40_000 * 33, probability) > P_LIMIT
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 2.0**-8])
+def test_slots_are_independent(p):
+    lines, bl = 40_000, 100
+    bits = kernels.train_bits(KEY, np.full(lines, p), bl) - p
+    z = bits.T @ bits / (p * (1 - p) * np.sqrt(lines))
+    assert np.abs(z[np.triu_indices(bl, 1)]).max() < (6.0 if p > 0.1 else 10.0)  # 4950 pairs; rare products are skewed
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5])
+def test_lines_are_independent(p):
+    lines, bl = 100, 40_000
+    bits = kernels.train_bits(KEY, np.full(lines, p), bl) - p
+    z = bits @ bits.T / (p * (1 - p) * np.sqrt(bl))
+    assert np.abs(z[np.triu_indices(lines, 1)]).max() < 6.0
+
+
+def test_trains_of_other_operations_keys_and_kinds_are_independent():
+    lines, bl, p = 2000, 64, 0.4
+    streams = [(k, o, kind) for k in (0, 1, 2**32) for o in (0, 1, 2**32, 2**32 + 1) for kind in (0, 1, 64)]
+    probability = np.full(lines, p)
+    bits = np.array([kernels.train_bits(k, probability, bl, o, kind).ravel() for k, o, kind in streams]) - p
+    z = bits @ bits.T / (p * (1 - p) * np.sqrt(lines * bl))
+    assert np.abs(z[np.triu_indices(len(streams), 1)]).max() < 5.5
+
+
+@pytest.mark.parametrize("bl", [1, 7, 8, 9, 31, 32, 33, 64, 100])
+def test_trains_of_any_length_begin_alike(bl):
+    p = np.linspace(0.0, 1.0, 37)
+    np.testing.assert_array_equal(kernels.train_bits(KEY, p, bl), kernels.train_bits(KEY, p, 128)[:, :bl])
+
+
+# ---- stability ----------------------------------------------------------------------------------------------------
+
+
+def test_streams_stay_as_they_were():
+    """Recorded once: results of a seed must not change from one version to the next without notice."""
+    where = dict(line=3, operation=2**32 + 5)
+    chosen = [0, 1, 16, 63, 64, 199]
+    z = kernels.normals(KEY, 200, kind=2, **where).view(np.uint32)[chosen]
+    assert z.tolist() == [0xBF049D25, 0x3F6B7347, 0x3ED6443F, 0x3F0ACC40, 0xBF32A8F2, 0x3E655F9E]
+    u = kernels.uniforms(KEY, 200, kind=4, **where).view(np.uint32)[chosen]
+    assert u.tolist() == [0x3E3DC951, 0x3F3E6E65, 0x3EE526ED, 0x3DA01CFA, 0x3F69CBC1, 0x3F5A39D7]
+    bits = kernels.train_bits(KEY, np.array([0.5, 0.1, 2.0**-17 + 0.25]), 40, operation=7, kind=1)
+    assert (bits @ 2 ** np.arange(40)).tolist() == [0xCD41025205, 0x500000, 0x808A000F01]
+
+
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("name", kernels.kernel_sets())
+def test_every_kernel_set_gives_the_same_bits(name):
+    def draw():
+        p = np.concatenate([[0.0, 1.0, 2.0**-17, 2.0**-32], np.linspace(0, 1, 1003)])
+        parts = [kernels.normals(KEY, n, 5, 2**33 + 1, 2).view(np.uint32) for n in (1, 63, 64, 65, 500_000)]
+        parts += [kernels.uniforms(KEY, n, 5, 2**33 + 1, 4).view(np.uint32) for n in (1, 63, 64, 65, 500_000)]
+        parts += [kernels.train_bits(KEY, p, bl, 2**34) for bl in (1, 31, 32, 33, 100)]
+        return parts
+
+    kernels.use_kernel_set("baseline")
+    expected = draw()
+    kernels.use_kernel_set(name)
+    assert kernels.active_kernel_set() == name
+    for a, b in zip(expected, draw(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("name", kernels.kernel_sets())
+def test_finite_numbers_are_told_from_the_others_at_every_place(name):
+    kernels.use_kernel_set(name)
+    for n in (0, 1, 15, 16, 17, 67):
+        values = np.linspace(-3e38, 3e38, n).astype(np.float32)
+        assert kernels.is_finite(values)
+        for k in range(n):
+            for bad in (np.nan, np.inf, -np.inf, -np.nan):
+                spoilt = values.copy()
+                spoilt[k] = bad
+                assert not kernels.is_finite(spoilt)
+
+
+def test_unknown_kernel_sets_are_refused():
+    before = kernels.active_kernel_set()
+    with pytest.raises(ValueError, match="name must be one of .*'baseline'.*got 'sse9'"):
+        kernels.use_kernel_set("sse9")
+    assert kernels.active_kernel_set() == before
+
+
+@pytest.mark.usefixtures("restore_kernels")
+def test_the_best_kernel_set_is_the_first():
+    assert kernels.kernel_sets()[-1] == "baseline"
+    kernels.use_kernel_set()
+    assert kernels.active_kernel_set() == kernels.kernel_sets()[0]
+
+
+def test_the_environment_chooses_the_kernel_set():
+    def run(value):
+        code = "import rpusim._core.kernels as k; print(k.active_kernel_set())"
+        environment = os.environ | {"RPUSIM_KERNELS": value}
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+    assert run("baseline").stdout.strip() == "baseline"
+    wrong = run("sse9")
+    assert wrong.returncode and "got 'sse9'" in wrong.stderr
