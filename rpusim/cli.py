@@ -207,7 +207,7 @@ def training_algorithm(name: str, device: devices.Device) -> algorithms.Algorith
         return algorithms.DigitalSGD()
     if name == "sgd":
         return algorithms.SGD(device)
-    return algorithms.SHD(device, device)
+    return algorithms.SHD(device, device, fast_lr=1.0, slow_lr=5.0)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -332,7 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch-size", type=_positive_int, default=1, help="samples per step (1)")
     sub.add_argument("--samples", type=_positive_int, help="use only the first so many training images")
     sub.add_argument("--lr", type=float, default=0.05, help="learning rate (0.05)")
-    sub.add_argument("--lr-drop", type=_positive_int, default=10, metavar="N", help="halve it every N epochs (10)")
+    sub.add_argument("--lr-drop", type=_positive_int, default=4, metavar="N", help="halve it every N epochs (4)")
     sub.add_argument("--threads", type=_positive_int, help="threads of updates")
     sub.add_argument("--data", type=Path, metavar="DIR", help="folder of the four MNIST files")
     sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")

@@ -222,7 +222,9 @@ def sgd_equilibrium(target: ArrayLike, symmetry_point: ArrayLike, m: ArrayLike, 
     return (h * _array("target", target) + pull * _array("symmetry_point", symmetry_point)) / (h + pull)
 
 
-def sgd_fixed_point(device: _Device, regression: Regression) -> float:
+def sgd_fixed_point(
+    device: _Device, regression: Regression, m: float | None = None, h: float | None = None
+) -> float:
     r"""Where SGD on any device comes to rest: the root in w of
 
     .. math:: h\,(w - w_0)\,F(w) + m(w)\,G(w) = 0
@@ -236,6 +238,8 @@ def sgd_fixed_point(device: _Device, regression: Regression) -> float:
         Object with `step_up(w)`, `step_down(w)`, `dw_min`, `w_min` and `w_max`.
     regression
         The problem.
+    m, h
+        Measured values to use instead of m(w) and of the curvature of `regression`.
 
     Returns
     -------
@@ -244,10 +248,13 @@ def sgd_fixed_point(device: _Device, regression: Regression) -> float:
     """
     _check_device("device", device)
     _check_regression(regression)
+    measured_m = None if m is None else _non_negative("m", m)
+    curvature = regression.h if h is None else _positive("h", h)
 
     def force(w: float) -> float:
         state = np.asarray(w, dtype=np.float64)
-        return float(_velocity(device, state, -regression.gradient(state), regression._mean_abs_gradient(state)))
+        size = regression._mean_abs_gradient(state) if measured_m is None else measured_m
+        return float(_velocity(device, state, -curvature * (state - regression.target), size))
 
     if force(device.w_min) <= 0.0:
         return float(device.w_min)

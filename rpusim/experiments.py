@@ -123,14 +123,15 @@ class RegressionRun:
     def theory(self) -> FloatArray:
         """Where theory has the weights settle.
 
-        SGD: the competing equilibria (h G0 + kappa m G_sym) / (h + kappa m) with the measured h and m. SHD and the digital
-        baseline: the target.
+        SGD: where gradient and asymmetry balance with the measured h and m, `rpusim.dynamics.sgd_fixed_point`; for soft
+        bounds without up_down this is the closed form (h G0 + kappa m G_sym) / (h + kappa m). SHD and the digital baseline:
+        the target.
         """
         device = self.algorithm.device if isinstance(self.algorithm, SGD) else None
-        if isinstance(device, PulsedDevice) and np.isfinite(device.symmetry_point):
-            kappa = dynamics.asymmetry(device)
-            return np.asarray(dynamics.sgd_equilibrium(self.target, device.symmetry_point, self.m, self.h, kappa))
-        return self.target
+        if not isinstance(device, PulsedDevice):
+            return self.target
+        tasks = [Regression(target=float(goal), noise=self.noise, input=self.input) for goal in self.target]
+        return np.array([dynamics.sgd_fixed_point(device, task, m=self.m, h=self.h) for task in tasks])
 
     @property
     def regression(self) -> Regression:
@@ -228,7 +229,8 @@ def regression(
     True
     """
     instance(Algorithm, "an algorithm of rpusim.algorithms")("algorithm", algorithm)
-    goal = signal("target", np.atleast_1d(target), (None,)).astype(np.float64)
+    signal("target", np.atleast_1d(target), (None,))
+    goal = np.array(target, dtype=np.float64, ndmin=1)
     n = len(goal)
     noise, lr = _non_negative("noise", noise), real()("lr", lr)
     steps = integer_value("steps", steps, 20)
@@ -238,9 +240,9 @@ def regression(
     samples = _random.generator(_random.child(seeds, 0))
     tile = algorithm.build((1, n), _random.child(seeds, 1))
     hidden = tile.fast if isinstance(tile, SHDTile) else None
-    tile.program(np.broadcast_to(signal("start", np.atleast_1d(start), (None,)), (1, n)))
+    tile.program(_row("start", start, n))
     if hidden is not None:
-        hidden.program(np.broadcast_to(signal("start_hidden", np.atleast_1d(start_hidden), (None,)), (1, n)))
+        hidden.program(_row("start_hidden", start_hidden, n))
 
     if input == "normal":
         x = samples.standard_normal((steps, n))
@@ -286,6 +288,12 @@ def regression(
         m=float(np.mean(np.abs(gradient[first:]))),
         pulses=sum(tile.pulse_count),
     )
+
+
+def _row(name: str, value: ArrayLike, n: int) -> NDArray[np.float32]:
+    """One number for all parameters, or one each, as weights (1, n)."""
+    row = signal(name, np.full(n, value) if np.ndim(value) == 0 else value, (n,))
+    return row[None, :]
 
 
 def sweep(

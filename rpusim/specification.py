@@ -92,7 +92,7 @@ def from_dict(data: dict[str, Any]) -> Any:
     if not isinstance(data, dict) or "type" not in data:
         raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {data!r}")
     kinds = Specification._registry
-    if data["type"] not in kinds:
+    if not isinstance(data["type"], str) or data["type"] not in kinds:
         raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {data['type']!r}")
     kind = kinds[data["type"]]
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]

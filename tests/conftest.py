@@ -33,3 +33,11 @@ def restore_threads():
     before = rpusim.get_num_threads()
     yield
     rpusim.set_num_threads(before)
+
+
+@pytest.fixture
+def mnist_folder():
+    """The folder of the MNIST files; skips where RPUSIM_DATA does not name its parent."""
+    if not os.environ.get("RPUSIM_DATA"):
+        pytest.skip("RPUSIM_DATA is not set: MNIST itself is not tested")
+    return os.path.join(os.environ["RPUSIM_DATA"], "mnist")

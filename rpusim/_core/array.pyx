@@ -77,9 +77,11 @@ def as_batch(str name, value, Py_ssize_t n):
                 and cnp.PyArray_DIM(array, ndim - 1) == n
                 and active_kernels().all_finite(<const float *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))):
             return array
-    if np.ndim(value) == 1:
-        return signal(name, value, (n,))
-    return signal(name, value, (None, n))
+    try:
+        ndim = np.ndim(value)
+    except ValueError:
+        ndim = 2        # ragged: the next line says so
+    return signal(name, value, (n,) if ndim == 1 else (None, n))
 
 
 cdef void *_grow(Buffer *buffer, size_t size) except NULL nogil:

@@ -93,7 +93,7 @@ class SHD(Algorithm):
 
     fast: Device = parameter(SoftBounds, is_device)
     slow: Device | None = parameter(None, lambda name, value: value if value is None else is_device(name, value))
-    transfer_every: int = parameter(1, integer(1))
+    transfer_every: int = parameter(1, integer(1, 2**31 - 1))
     fast_lr: float = parameter(1.0, _rate)
     slow_lr: float = parameter(1.0, _rate)
     transfer_vectors: str = parameter("one_hot", choice("one_hot", "hadamard"))

@@ -298,8 +298,6 @@ static void rank_one_rows(float *w, int64_t rows, int64_t columns, const float *
         for (; v < vectors; v++) {
             const float a = lr * d[v * rows + i];
             const float *restrict xv = x + v * columns;
-            if (a == 0.0f)
-                continue;
             RPU_SIMD
             for (int64_t j = 0; j < columns; j++)
                 wi[j] -= a * xv[j];

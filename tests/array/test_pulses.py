@@ -1,0 +1,679 @@
+"""Pulses and updates of arrays: pulse by pulse against the oracle, in law against the analytic distributions, and bits."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from oracle import devices as oracle
+from oracle import pulses as trains
+from scipy import stats
+
+import rpusim as rpu
+from rpusim import CrossbarArray, Periphery, PulseScheme, checkpoint
+from rpusim._core.kernels import kernel_sets, use_kernel_set
+from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())["single_device"]
+P_LIMIT = 1e-6
+Z_LIMIT = 5.0
+NO_SPREAD = dict(dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0)
+NO_SLOPE_SPREAD = dict(gamma_up_dtod=0.0, gamma_down_dtod=0.0)
+# dw_min 1 between bounds that are never reached: the weight is the signed number of pulses
+COUNTER = ConstantStep(dw_min=1.0, dw_min_std=0.0, w_max=1e6, w_min=-1e6, **NO_SPREAD)
+MODELS = {
+    "constant": ConstantStep(dw_min=0.01, up_down=0.1),
+    "linear": LinearStep(dw_min=0.01, gamma_up=0.6, gamma_down=0.4, up_down=-0.1),
+    "linear additive": LinearStep(dw_min=0.01, gamma_up=0.6, gamma_down=0.4, mean_bound_reference=False, mult_noise=False),
+    "soft": SoftBounds(dw_min=0.01, up_down=0.1),
+    "soft additive": SoftBounds(dw_min=0.01, mult_noise=False),
+}
+MANAGEMENTS = list(itertools.product([False, True], repeat=2))
+
+
+def oracle_pulse(array):
+    """The oracle's pulse (w, up, xi) for all devices of `array` at once."""
+    p = {name: value.astype(np.float64) for name, value in array.parameters.items()}
+    common = dict(s_up=p["step_up"], s_dn=p["step_down"], b_max=p["w_max"], b_min=p["w_min"], sigma=array.device.dw_min_std)
+    if isinstance(array.device, ConstantStep):
+        return functools.partial(oracle.constant_step, **common)
+    common["multiplicative"] = array.device.mult_noise
+    if isinstance(array.device, SoftBounds):
+        return functools.partial(oracle.soft_bounds, **common)
+    gammas = dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"], ref_up=1.0, ref_dn=1.0)
+    return functools.partial(oracle.linear_step, **common, **gammas)
+
+
+def apply(pulse, w, counts, rng=None):
+    """w after |counts| pulses of each device, one after another."""
+    w = np.array(w, dtype=np.float64)
+    for k in range(np.abs(counts).max(initial=0)):
+        xi = 0.0 if rng is None else rng.standard_normal(w.shape)
+        w = np.where(np.abs(counts) > k, pulse(w, counts > 0, xi=xi), w)
+    return w
+
+
+def random_array(device, shape=(17, 23), **settings):
+    """An array with weights spread over its devices' ranges."""
+    array = CrossbarArray(shape, device, rng=3, **settings)
+    p = array.parameters
+    array.program(p["w_min"] + (p["w_max"] - p["w_min"]) * np.random.default_rng(4).random(shape))
+    return array
+
+
+def vectors(n, shape, seed=5, scale=1.0):
+    """n pairs (x, d), float32, with zeros among them."""
+    rng = np.random.default_rng(seed)
+    x, d = rng.normal(0, 0.5, (n, shape[1])), rng.normal(0, scale, (n, shape[0]))
+    x[rng.random(x.shape) < 0.1] = 0.0
+    d[rng.random(d.shape) < 0.1] = 0.0
+    return x.astype(np.float32), d.astype(np.float32)
+
+
+def chi2_p(statistic, n):
+    return 2 * min(stats.chi2.cdf(statistic, n), stats.chi2.sf(statistic, n))
+
+
+def assert_normal(values, mean, std):
+    """Kolmogorov-Smirnov, mean to 5 sigma, standard deviation within chi-square limits, neighbours uncorrelated."""
+    values = np.asarray(values, dtype=np.float64)
+    n = values.size
+    assert stats.kstest(values.ravel(), stats.norm(mean, std).cdf).pvalue > P_LIMIT
+    assert abs(values.mean() - mean) < Z_LIMIT * std / np.sqrt(n)
+    assert chi2_p(np.sum((values - values.mean()) ** 2) / std**2, n - 1) > P_LIMIT
+    z = (values - mean) / std
+    for a, b in ((z[1:], z[:-1]), (z[:, 1:], z[:, :-1])):
+        assert abs(np.sum(a * b)) < Z_LIMIT * np.sqrt(a.size)
+
+
+# ---- pulse by pulse -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("kernels", kernel_sets())
+@pytest.mark.parametrize("name", MODELS)
+def test_pulses_without_noise_are_those_of_the_oracle(name, kernels):
+    use_kernel_set(kernels)
+    array = random_array(MODELS[name].replace(dw_min_std=0.0))
+    pulse, rng = oracle_pulse(array), np.random.default_rng(8)
+    w = array.weights.astype(np.float64)
+    for _ in range(5):
+        counts = rng.integers(-15, 16, array.shape)
+        w = apply(pulse, w, counts)
+        array.pulse(counts)
+        np.testing.assert_allclose(array.weights, w, rtol=0, atol=3e-6)
+    for count in (1, -1, 40, -80):
+        w = apply(pulse, w, np.full(array.shape, count))
+        array.pulse(count)
+        np.testing.assert_allclose(array.weights, w, rtol=0, atol=6e-6)
+
+
+def test_slopes_beyond_their_zero_and_bounds_at_zero_follow_the_laws():
+    """No sign guard beyond the zero of the line; a soft bound at 0 leaves a step constant."""
+    steep = LinearStep(dw_min=0.01, dw_min_std=0.0, gamma_up=2.0, gamma_down=2.0, **NO_SPREAD, **NO_SLOPE_SPREAD)
+    array = CrossbarArray((1, 2), steep, rng=0)
+    array.program([[0.6, -0.6]])
+    array.pulse([[1, -1]])
+    np.testing.assert_allclose(array.weights, [[0.59, -0.59]], atol=1e-7)
+    half = SoftBounds(dw_min=0.01, dw_min_std=0.0, w_min=0.0, w_max=1.0, **NO_SPREAD)
+    array = CrossbarArray((1, 1), half, rng=0)
+    array.program([[0.5]])
+    array.pulse(-2)
+    np.testing.assert_allclose(array.weights, [[0.48]], atol=1e-7)
+    array.pulse(-100)
+    assert array.weights == 0.0
+
+
+@pytest.mark.parametrize("by_update", [False, True])
+@pytest.mark.parametrize("name", GOLDEN)
+def test_pulse_curves_match_recorded_devices(name, by_update):
+    """AIHWKit's up_down weakens one side; here the same steps are written with the symmetric one."""
+    p, recorded = dict(GOLDEN[name]["parameters"]), GOLDEN[name]["w"]
+    s_up, s_dn = p["dw_min"] * (1 + min(p["up_down"], 0)), p["dw_min"] * (1 - max(p["up_down"], 0))
+    p |= dict(dw_min=(s_up + s_dn) / 2, up_down=(s_up - s_dn) / (s_up + s_dn), dw_min_std=0.0)
+    device = {"ConstantStep": ConstantStep, "LinearStep": LinearStep, "SoftBounds": SoftBounds}[name](
+        **p, **NO_SPREAD, **(NO_SLOPE_SPREAD if name == "LinearStep" else {})
+    )
+    scheme = PulseScheme(
+        pulse_type="deterministic_implicit", desired_bl=1, update_management=False, update_bl_management=False
+    )
+    array = CrossbarArray((1, 1), device, pulses=scheme, rng=0)
+    array.program([[recorded["w0"]]])
+
+    def pulse(sign):
+        if by_update:
+            array.update([1.0], [-float(sign)], lr=device.dw_min)
+        else:
+            array.pulse(sign)
+        return array.weights[0, 0]
+
+    for direction, sign in (("up", 1), ("down", -1)):
+        for n in range(1, 201):
+            w = pulse(sign)
+            if f"{direction}{n}" in recorded:
+                assert w == pytest.approx(recorded[f"{direction}{n}"], abs=1.5e-6)
+    for _ in range(4000):
+        raised, w = pulse(1), pulse(-1)
+    assert raised == pytest.approx(recorded["alt_end_up"], abs=1.5e-6)
+    assert w == pytest.approx(recorded["alt_end_down"], abs=1.5e-6)
+
+
+# ---- updates by formula -------------------------------------------------------------------------------------------
+
+SCHEMES = [
+    dict(update_management=um, update_bl_management=ublm, desired_bl=bl)
+    for (um, ublm), bl in itertools.product(MANAGEMENTS, [1, 10, 31])
+]
+SCHEMES += [
+    dict(update_management=True, update_bl_management=True, desired_bl=20, um_grad_scale=0.4),
+    dict(update_management=True, update_bl_management=False, desired_bl=20, um_grad_scale=1.7),
+    dict(update_management=False, update_bl_management=True, desired_bl=20, um_grad_scale=0.4),
+    dict(update_management=False, update_bl_management=False, desired_bl=4, fixed_bl=False),
+    dict(update_management=True, update_bl_management=False, desired_bl=4, fixed_bl=False),
+    dict(update_management=True, update_bl_management=True, desired_bl=200),
+]
+
+
+def expected_counts(x, d, lr, granularity, scheme, pulse_type):
+    train = trains.trains(x, d, lr, granularity, **scheme)
+    return getattr(trains, pulse_type)(train) * np.where(trains.upward(x, d, lr), 1, -1)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: "-".join(str(v) for v in s.values()))
+@pytest.mark.parametrize("pulse_type", ["mean_count", "deterministic_implicit"])
+@pytest.mark.parametrize("lr", [0.02, 0.3, -0.1])
+def test_deterministic_counts_are_those_of_the_oracle(scheme, pulse_type, lr):
+    array = CrossbarArray(
+        (6, 9), SoftBounds(dw_min=0.007), pulses=PulseScheme(pulse_type=pulse_type, **scheme), rng=1, count_pulses=True
+    )
+    x, d = vectors(12, array.shape)
+    up, down = np.zeros((2, 6, 9), dtype=np.int64)
+    for a, b in zip(x, d, strict=True):
+        counts = expected_counts(a, b, lr, 0.007, scheme, pulse_type)
+        up, down = up + np.maximum(counts, 0), down + np.maximum(-counts, 0)
+        array.update(a, b, lr)
+        np.testing.assert_array_equal(array.device_pulse_count, (up, down))
+    assert array.pulse_count == (up.sum(), down.sum())
+    assert up.sum() + down.sum() > 0
+
+
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("kernels", kernel_sets())
+@pytest.mark.parametrize("pulse_type", ["mean_count", "deterministic_implicit"])
+@pytest.mark.parametrize("name", MODELS)
+def test_deterministic_updates_are_those_of_the_oracle(name, pulse_type, kernels):
+    use_kernel_set(kernels)
+    scheme = dict(update_management=True, update_bl_management=True, desired_bl=15)
+    device = MODELS[name].replace(dw_min_std=0.0)
+    array = random_array(device, pulses=PulseScheme(pulse_type=pulse_type, **scheme))
+    pulse, w = oracle_pulse(array), array.weights
+    x, d = vectors(10, array.shape)
+    for lr, sent in ((0.05, slice(0, 6)), (-0.03, slice(6, 10))):
+        for a, b in zip(x[sent], d[sent], strict=True):
+            w = apply(pulse, w, expected_counts(a, b, lr, device.dw_min, scheme, pulse_type))
+        array.update(x[sent], d[sent], lr)
+        np.testing.assert_allclose(array.weights, w, rtol=0, atol=6e-6)
+
+
+# ---- the noise of pulses ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("name", MODELS)
+def test_one_noisy_pulse_has_its_mean_and_its_spread(name, sign):
+    """Relative to the actual step (multiplicative) or to the nominal one (additive), at a state where these differ."""
+    extra = NO_SLOPE_SPREAD if name.startswith("linear") else {}
+    device = MODELS[name].replace(w_max=1.0, w_min=-1.0, dw_min_std=0.25, **NO_SPREAD, **extra)
+    array = CrossbarArray((100, 200), device, rng=12)
+    w0 = np.float32(0.4)
+    array.program(np.full(array.shape, w0))
+    array.pulse(sign)
+    s_up, s_dn = oracle.mean_steps(0.01, up_down=device.up_down)
+    nominal = s_up if sign > 0 else s_dn
+    gammas = {"c": (0, 0), "l": (0.6, 0.4), "s": (1, 1)}[name[0]]
+    step = nominal * (1 - 0.4 * gammas[0] if sign > 0 else 1 + 0.4 * gammas[1])
+    assert device.noise_weights == ((0.0, 0.25) if "additive" in name else (0.25, 0.0))
+    change = array.weights.astype(np.float64) - float(w0)
+    assert_normal(change, sign * step, 0.25 * (nominal if "additive" in name else step))
+    # the next pulse draws anew
+    second = array.weights
+    array.program(np.full(array.shape, w0))
+    array.pulse(sign)
+    assert abs(np.corrcoef((second - w0).ravel(), (array.weights - w0).ravel())[0, 1]) < Z_LIMIT / np.sqrt(second.size)
+
+
+def test_many_noisy_pulses_add_their_variances():
+    device = ConstantStep(dw_min=0.001, dw_min_std=0.4, up_down=0.2, w_max=1.0, w_min=-1.0, **NO_SPREAD)
+    array = CrossbarArray((100, 150), device, rng=13)
+    array.pulse(50)
+    assert_normal(array.weights, 50 * 0.0012, np.sqrt(50) * 0.4 * 0.0012)
+    before = array.weights
+    array.pulse(-20)
+    assert_normal(array.weights - before, -20 * 0.0008, np.sqrt(20) * 0.4 * 0.0008)
+
+
+@pytest.mark.parametrize("name", ["constant", "soft additive", "linear"])
+def test_noisy_pulses_clip_one_after_another(name):
+    """With noise as large as the step, clipping after every pulse and clipping once differ."""
+    extra = NO_SLOPE_SPREAD if name.startswith("linear") else {}
+    device = MODELS[name].replace(w_max=0.03, w_min=-0.05, dw_min_std=1.0, **NO_SPREAD, **extra)
+    array = CrossbarArray((200, 250), device, rng=14)
+    start = np.full(array.shape, 0.02)
+    array.program(start)
+    array.pulse(6)
+    p = {key: value[:1, :1] for key, value in array.parameters.items()}
+    other = CrossbarArray((1, 1), device, rng=0)
+    for key, value in p.items():
+        other.parameters[key] = value
+    pulse, rng = oracle_pulse(other), np.random.default_rng(15)
+    expected = apply(pulse, start, np.full(array.shape, 6), rng)
+    got = array.weights.astype(np.float64)
+    assert got.max() <= np.float32(0.03)
+    assert stats.ks_2samp(got.ravel(), expected.ravel()).pvalue > P_LIMIT
+    at_bound = [np.count_nonzero(v >= np.float32(0.03) - 1e-9) for v in (got, expected)]
+    assert stats.fisher_exact([at_bound, [got.size - n for n in at_bound]]).pvalue > P_LIMIT
+
+
+@pytest.mark.parametrize("bl", [1, 5, 33, 70])
+def test_certain_trains_send_bl_noisy_pulses_to_every_device(bl):
+    """All probabilities 1: every device gets BL pulses, each with its own noise, in several words of slots."""
+    device = ConstantStep(dw_min=0.001, dw_min_std=0.3, w_max=1.0, w_min=-1.0, **NO_SPREAD)
+    array = CrossbarArray((90, 110), device, pulses=PulseScheme(desired_bl=bl), rng=16, count_pulses=True)
+    array.update(np.ones(110), np.ones(90), lr=2 * bl * 0.001)
+    assert (array.device_pulse_count.down == bl).all() and not array.device_pulse_count.up.any()
+    assert_normal(array.weights, -bl * 0.001, np.sqrt(bl) * 0.3 * 0.001)
+    array.update(-np.ones(110), np.ones(90), lr=2 * bl * 0.001)
+    assert_normal(array.weights, 0.0, np.sqrt(2 * bl) * 0.3 * 0.001)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_stay_within_the_bounds_of_their_devices(name):
+    array = CrossbarArray((20, 30), MODELS[name].replace(dw_min=0.1, dw_min_std=2.0), rng=17)
+    p = array.parameters
+    for lr in (5.0, -5.0):
+        array.update(*vectors(40, array.shape), lr)
+        assert (array.weights <= p["w_max"]).all() and (array.weights >= p["w_min"]).all()
+        assert (array.weights == p["w_max"]).any() and (array.weights == p["w_min"]).any()
+
+
+# ---- stochastic trains --------------------------------------------------------------------------------------------
+
+X = np.array([0.9, -0.35, 0.6, 0.05, 0.0], dtype=np.float32)
+D = np.array([-0.5, 0.8, 0.15, 0.0], dtype=np.float32)
+STOCHASTIC = [
+    (dict(update_management=um, update_bl_management=ublm, desired_bl=bl), k)
+    for (um, ublm), (bl, k) in itertools.product(MANAGEMENTS, [(1, 0.6), (31, 3.7), (31, 12.0), (32, 25.0), (33, 20.5)])
+]
+STOCHASTIC += [
+    (dict(update_management=True, update_bl_management=False, desired_bl=100), 40.0),
+    (dict(update_management=True, update_bl_management=True, desired_bl=10), 25.0),  # d saturates
+    (dict(update_management=False, update_bl_management=False, desired_bl=5), 9.0),
+    (dict(update_management=True, update_bl_management=True, desired_bl=31, um_grad_scale=0.5), 9.0),
+    (dict(update_management=False, update_bl_management=False, desired_bl=5, fixed_bl=False), 36.5),
+]
+
+
+def signed_counts(scheme, lr, repeats, seed, x=X, d=D):
+    """Signed numbers of pulses of every device in each of many equal updates, from the weights of a counter."""
+    array = CrossbarArray((d.size, x.size), COUNTER, pulses=PulseScheme(**scheme), rng=seed, count_pulses=True)
+    states = np.empty((repeats + 1, d.size, x.size))
+    states[0] = 0.0
+    for k in range(repeats):
+        array.update(x, d, lr)
+        states[k + 1] = array._weights
+    counts = np.diff(states, axis=0)
+    up, down = array.device_pulse_count
+    np.testing.assert_array_equal(up - down, states[-1])
+    np.testing.assert_array_equal(up + down, np.abs(counts).sum(axis=0))
+    assert array.pulse_count == (up.sum(), down.sum())
+    return counts
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("scheme, k", STOCHASTIC, ids=lambda v: "-".join(map(str, v.values())) if isinstance(v, dict) else str(v))
+def test_stochastic_counts_are_binomial_and_share_the_trains_of_their_lines(scheme, k, sign):
+    repeats, lr = 3000, sign * k / 0.72  # max|x| max|d| = 0.72
+    train = trains.trains(X, D, lr, 1.0, **scheme)
+    signed = signed_counts(scheme, lr, repeats, seed=18)
+    counts = np.abs(signed)
+    up = trains.upward(X, D, lr)
+    assert (np.sign(signed) == np.where(up, 1, -1))[counts > 0].all()
+    assert counts.max() <= train.length
+    # the histogram of every device
+    for i, j in np.ndindex(D.size, X.size):
+        p = train.p_d[i] * train.p_x[j]
+        expected = stats.binom.pmf(np.arange(train.length + 1), train.length, p) * repeats
+        observed = np.bincount(counts[:, i, j].astype(int), minlength=train.length + 1)
+        if p in (0.0, 1.0):
+            np.testing.assert_array_equal(observed, np.rint(expected))
+            continue
+        likely = expected >= 5
+        assert likely.any()
+        pairs = list(zip(observed[likely], expected[likely], strict=True)) + [(observed[~likely].sum(), expected[~likely].sum())]
+        statistic = sum((o - e) ** 2 / e for o, e in pairs if e > 0.5)
+        bins = sum(e > 0.5 for _, e in pairs)
+        if bins > 1:
+            assert stats.chi2.sf(statistic, bins - 1) > P_LIMIT
+        assert abs(counts[:, i, j].mean() - train.length * p) < Z_LIMIT * np.sqrt(train.length * p * (1 - p) / repeats) + 1e-3
+    # the covariance of every pair of devices
+    cells = [(i, j) for i, j in np.ndindex(D.size, X.size) if 0 < train.p_d[i] * train.p_x[j] < 1]
+    centred = counts - trains.count_mean(train)
+    for a, b in itertools.combinations(cells, 2):
+        product = centred[:, *a] * centred[:, *b]
+        expected = trains.count_covariance(train, a, b)
+        error = 5.5 * product.std() / np.sqrt(repeats) + 2e-3 * train.length
+        assert abs(product.mean() - expected) < error, (a, b)
+
+
+@pytest.mark.parametrize("bl, length", [(1, 1), (31, 31), (32, 32), (33, 33), (100, 100)])
+def test_every_slot_of_a_train_is_used(bl, length):
+    """One firing row and column: counts are Binomial(BL, p), whose variance tells BL from its mean."""
+    scheme = dict(update_management=True, update_bl_management=False, desired_bl=bl)
+    x, d = np.ones(1, np.float32), np.ones(1, np.float32)
+    counts = -signed_counts(scheme, 0.5 * bl, 20_000, seed=19, x=x, d=d)[:, 0, 0]
+    assert abs(counts.mean() - 0.5 * bl) < Z_LIMIT * np.sqrt(bl * 0.25 / counts.size)
+    kurtosis = (1 - 6 * 0.25) / (bl * 0.25)
+    error = Z_LIMIT * bl * 0.25 * np.sqrt((2 + kurtosis) / counts.size)
+    assert abs(counts.var() - bl * 0.25) < error + 1e-3
+    assert counts.max() <= length
+
+
+@pytest.mark.parametrize("k", [0.01, 0.999, 1.001, 3.2, 30.9, 31.1, 500.0])
+@pytest.mark.parametrize("um, ublm", MANAGEMENTS)
+def test_train_lengths_follow_bl_management(k, um, ublm):
+    """With a row and a column that always fire, the count is the length."""
+    scheme = PulseScheme(update_management=um, update_bl_management=ublm)
+    array = CrossbarArray((1, 1), COUNTER, pulses=scheme, rng=20)
+    train = trains.trains([2.0], [0.5], k, 1.0, 31, update_management=um, update_bl_management=ublm)
+    assert train.length == (min(int(np.ceil(k)), 31) if ublm else 31)
+    n = 4000
+    array.update(np.full((n, 1), 2.0), np.full((n, 1), 0.5), k)
+    p = train.p_x[0] * train.p_d[0]
+    total = n * train.length
+    if p == 1.0:
+        assert array.pulse_count == (0, total)
+    else:
+        count = array.pulse_count.down
+        assert 2 * min(stats.binom.cdf(count, total, p), stats.binom.sf(count - 1, total, p)) > P_LIMIT
+
+
+@pytest.mark.parametrize("um, ublm", MANAGEMENTS)
+@pytest.mark.parametrize("lr", [0.004, -0.01])
+def test_the_mean_and_variance_of_an_update(um, ublm, lr):
+    """E[dW] = -lr x d s/g for every device while nothing saturates, Var = s^2 BL p (1 - p + sigma^2), s the device's step."""
+    device = ConstantStep(dw_min=0.001, dw_min_std=0.5, dw_min_dtod=0.3, up_down_dtod=0.1, w_max=1e3, w_min=-1e3)
+    array = CrossbarArray(
+        (D.size, X.size), device, pulses=PulseScheme(update_management=um, update_bl_management=ublm), rng=21
+    )
+    train = trains.trains(X, D, lr, 0.001, 31, update_management=um, update_bl_management=ublm)
+    up = trains.upward(X, D, lr)
+    step = np.where(up, array.parameters["step_up"], array.parameters["step_down"]).astype(np.float64)
+    repeats = 6000
+    changes = np.empty((repeats, *array.shape))
+    for k in range(repeats):
+        array.program(np.zeros(array.shape))
+        array.update(X, D, lr)
+        changes[k] = array._weights
+    mean = np.where(up, step, -step) * trains.count_mean(train)
+    if max(train.a * 0.8, train.b * 0.9) <= 1:
+        np.testing.assert_allclose(mean, -lr * np.outer(D.astype(np.float64), X) * step / 0.001, rtol=1e-9)
+    variance = trains.update_variance(train, step, 0.5)
+    assert (np.abs(changes.mean(axis=0) - mean) <= Z_LIMIT * np.sqrt(variance / repeats)).all()
+    squares = (changes - mean) ** 2
+    assert (np.abs(squares.mean(axis=0) - variance) <= 5.5 * squares.std(axis=0) / np.sqrt(repeats)).all()
+    assert not changes[:, 3].any() and not changes[:, :, 4].any()  # zeros of d and of x
+
+
+def test_trains_of_one_update_and_the_next_are_independent():
+    scheme = dict(update_management=True, update_bl_management=False, desired_bl=4)
+    counts = np.abs(signed_counts(scheme, 2.0 / 0.72, 8000, seed=22))[:, :3, :4].reshape(8000, -1)
+    z = counts - counts.mean(axis=0)
+    z /= z.std(axis=0)
+    assert np.abs(z[1:].T @ z[:-1] / np.sqrt(7999)).max() < 5.5
+
+
+def test_arrays_of_other_seeds_draw_other_trains():
+    scheme = dict(update_management=True, update_bl_management=False, desired_bl=4)
+    a, b = (np.abs(signed_counts(scheme, 2.0 / 0.72, 4000, seed=s))[:, 1, 0] for s in (1, 2))
+    assert abs(np.corrcoef(a, b)[0, 1]) < Z_LIMIT / np.sqrt(4000)
+
+
+@pytest.mark.parametrize("pulse_type", ["stochastic", "mean_count", "deterministic_implicit"])
+@pytest.mark.parametrize("um, ublm", MANAGEMENTS)
+def test_zero_vectors_and_zero_rates_send_no_pulses(um, ublm, pulse_type):
+    scheme = PulseScheme(update_management=um, update_bl_management=ublm, pulse_type=pulse_type)
+    array = random_array(SoftBounds(), pulses=scheme)
+    before = array.weights
+    x, d = vectors(3, array.shape)
+    for a, b, lr in ((x, 0 * d, 0.1), (0 * x, d, 0.1), (0 * x, 0 * d, 0.1), (x, d, 0.0), (x, d, 1e-300), (x[:0], d[:0], 0.1)):
+        array.update(a, b, lr)
+    np.testing.assert_array_equal(array.weights, before)
+    assert array.pulse_count == (0, 0)
+
+
+def test_extreme_updates_stay_finite_and_within_bounds():
+    for um, ublm in MANAGEMENTS:
+        array = random_array(SoftBounds(), pulses=PulseScheme(update_management=um, update_bl_management=ublm))
+        p = array.parameters
+        for scale in (1e-38, 1e38):
+            for lr in (1e-30, 1.0, 1e30):
+                x, d = vectors(2, array.shape)
+                array.update(x * np.float32(scale), d, lr)
+                array.update(x, d * np.float32(scale), lr)
+        assert (array.weights <= p["w_max"]).all() and (array.weights >= p["w_min"]).all()
+
+
+# ---- ideal devices ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("kernels", kernel_sets())
+@pytest.mark.parametrize("n", [1, 3, 4, 9])
+def test_ideal_devices_take_every_change_in_float32(n, kernels):
+    use_kernel_set(kernels)
+    array = CrossbarArray((5, 37), Ideal(), rng=0)
+    w = np.random.default_rng(1).normal(size=(5, 37)).astype(np.float32)
+    array.program(w)
+    x, d = vectors(n, array.shape)
+    for a, b in zip(x, d, strict=True):
+        w = w - (np.float32(0.3) * b)[:, None] * a
+    array.update(x, d, 0.3)
+    np.testing.assert_array_equal(array.weights, w)
+    assert array.pulse_count == (0, 0)
+
+
+# ---- the same bits ------------------------------------------------------------------------------------------------
+
+SHAPE, VECTORS = (48, 600), 64  # several parts of trains, several blocks of rows, work for two threads
+DETERMINISM = {
+    "constant": (MODELS["constant"], {}),
+    "linear": (MODELS["linear"], {}),
+    "soft": (MODELS["soft"], {}),
+    "soft additive": (MODELS["soft additive"], {}),
+    "long trains": (MODELS["soft"], dict(desired_bl=100, update_bl_management=False)),
+    "mean_count": (MODELS["soft"], dict(pulse_type="mean_count")),
+    "deterministic_implicit": (MODELS["soft"], dict(pulse_type="deterministic_implicit")),
+    "ideal": (Ideal(), {}),
+}
+
+
+def updated(name, splits=(VECTORS,), interrupt=None):
+    """Weights (as bits), pulse counts and the state after the same 64 vectors in given pieces."""
+    device, scheme = DETERMINISM[name]
+    count = not isinstance(device, Ideal)
+    x, d = vectors(VECTORS, SHAPE, seed=23, scale=0.3)
+    d[10] = 0.0
+
+    def build():
+        return CrossbarArray(SHAPE, device, forward=Periphery.ideal(), pulses=PulseScheme(**scheme), rng=24, count_pulses=count)
+
+    array, first = build(), 0
+    for n in splits:
+        array.update(x[first : first + n], d[first : first + n], 0.02)
+        first += n
+        if interrupt is not None and first >= VECTORS // 2:
+            array, interrupt = interrupt(array, CrossbarArray(
+                SHAPE, device, forward=Periphery.ideal(), pulses=PulseScheme(**scheme), rng=99, count_pulses=count
+            )), None  # fmt: skip
+    assert first == VECTORS
+    return array
+
+
+def assert_same_bits(a, b):
+    np.testing.assert_array_equal(a._weights.view(np.uint32), b._weights.view(np.uint32))
+    assert a.pulse_count == b.pulse_count
+    assert a._core.counters == b._core.counters
+    if a._device_pulses is not None:
+        np.testing.assert_array_equal(a.device_pulse_count, b.device_pulse_count)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return functools.cache(updated)
+
+
+@pytest.mark.usefixtures("restore_threads")
+@pytest.mark.parametrize("name", DETERMINISM)
+def test_the_number_of_threads_does_not_show(name):
+    rpu.set_num_threads(1)
+    one = updated(name)
+    assert np.abs(one.weights).max() > 0 and (name == "ideal" or sum(one.pulse_count) > 100_000)
+    for threads in (2, 3, 7):
+        rpu.set_num_threads(threads)
+        assert_same_bits(updated(name), one)
+
+
+@pytest.mark.parametrize("name", DETERMINISM)
+@pytest.mark.parametrize("splits", [(1,) * 64, (1, 2, 3, 5, 7, 11, 0, 13, 21, 1), (63, 1)], ids=["singles", "ragged", "last"])
+def test_splits_of_a_batch_do_not_show(name, splits, reference):
+    assert_same_bits(updated(name, splits), reference(name))
+
+
+@pytest.mark.parametrize("name", DETERMINISM)
+def test_saving_and_loading_in_the_middle_does_not_show(name, reference, tmp_path):
+    def interrupt(array, fresh):
+        checkpoint.save(tmp_path / "state.npz", array.state_dict())
+        fresh.load_state_dict(checkpoint.load(tmp_path / "state.npz"))
+        return fresh
+
+    assert_same_bits(updated(name, (20, 20, 24), interrupt), reference(name))
+
+
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("kernels", kernel_sets())
+@pytest.mark.parametrize("name", DETERMINISM)
+def test_all_kernel_sets_give_the_same_bits(name, kernels, reference):
+    expected = reference(name)
+    use_kernel_set(kernels)
+    assert_same_bits(updated(name), expected)
+
+
+@pytest.mark.usefixtures("restore_kernels")
+def test_direct_pulses_have_the_same_bits_with_all_kernel_sets():
+    results = []
+    for kernels in kernel_sets():
+        use_kernel_set(kernels)
+        array = random_array(SoftBounds(), (5, 301))
+        array.pulse(np.random.default_rng(2).integers(-70, 71, array.shape))
+        array.symmetry_point("pulses", n_pulses=10)
+        results.append(array.weights.view(np.uint32))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
+def test_a_negative_zero_of_an_ideal_device_does_not_show_how_a_batch_was_split():
+    x, d = -np.ones((4, 8), np.float32), np.zeros((4, 3), np.float32)
+    whole, single = (CrossbarArray((3, 8), Ideal(), rng=0) for _ in range(2))
+    for array in (whole, single):
+        array.program(np.full((3, 8), -0.0))
+    whole.update(x, d, 1.0)
+    for a, b in zip(x, d, strict=True):
+        single.update(a, b, 1.0)
+    np.testing.assert_array_equal(whole.weights.view(np.uint32), single.weights.view(np.uint32))
+
+
+def test_updates_stay_as_they_were():
+    """Recorded once: results of a seed must not change from one version to the next without notice."""
+    device = SoftBounds(dw_min=0.01, **NO_SPREAD)
+    array = CrossbarArray((2, 3), device, rng=25)
+    array.update([[0.5, -1.0, 0.2]] * 3, [[0.3, -0.7]] * 3, 0.1)
+    array.pulse([[1, 2, 3], [-1, -2, 0]])
+    assert array.weights.view(np.uint32).ravel().tolist() == [0xBCB2EB28, 0x3DBE33BD, 0x3CCB4D08, 0x3DE93503, 0xBE3891BB, 0x3D98AA4A]
+
+
+# ---- errors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "x, d, lr, error, words",
+    [
+        ([1.0, 2.0], [1.0, 2.0], 0.1, ValueError, ["x", "3", "(2,)"]),
+        ([1.0] * 3, [1.0] * 3, 0.1, ValueError, ["d", "2", "(3,)"]),
+        (np.ones((4, 3)), np.ones((3, 2)), 0.1, ValueError, ["d", "as many vectors", "(4, 3)", "(3, 2)"]),
+        (np.ones((1, 3)), np.ones(2), 0.1, ValueError, ["d", "vectors", "(1, 3)", "(2,)"]),
+        (np.ones((1, 1, 3)), np.ones((1, 1, 2)), 0.1, ValueError, ["x", "(1, 1, 3)"]),
+        ([1.0, np.nan, 0.0], [1.0, 2.0], 0.1, ValueError, ["x", "finite", "nan", "(1,)"]),
+        ([1.0] * 3, [1.0, np.inf], 0.1, ValueError, ["d", "finite", "inf", "(1,)"]),
+        (np.full((2, 3), 1e39), np.ones((2, 2)), 0.1, ValueError, ["x", "finite float32", "1e+39"]),
+        (np.ones(3, complex), np.ones(2), 0.1, TypeError, ["x", "complex"]),
+        (["a", "b", "c"], np.ones(2), 0.1, TypeError, ["x", "real", "<U1"]),
+        (None, np.ones(2), 0.1, (TypeError, ValueError), ["x"]),
+        ([[1.0], [1.0, 2.0]], np.ones(2), 0.1, (TypeError, ValueError), ["x"]),
+        (np.ones(3), np.ones(2), np.nan, ValueError, ["lr", "finite", "nan"]),
+        (np.ones(3), np.ones(2), np.inf, ValueError, ["lr", "finite", "inf"]),
+        (np.ones(3), np.ones(2), "0.1", TypeError, ["lr", "'0.1'"]),
+        (np.ones(3), np.ones(2), None, TypeError, ["lr", "None"]),
+        (np.ones(3), np.ones(2), 1j, TypeError, ["lr", "1j"]),
+    ],
+)
+def test_hostile_updates_are_refused_and_leave_no_trace(x, d, lr, error, words):
+    for device in (SoftBounds(), Ideal()):
+        array = CrossbarArray((2, 3), device, rng=0)
+        array.program(np.full((2, 3), 0.1))
+        before = array.state_dict()
+        with pytest.raises(error) as caught:
+            array.update(x, d, lr)
+        assert all(word in str(caught.value) for word in words), str(caught.value)
+        assert str(caught.value).startswith(words[0])
+        after = array.state_dict()
+        np.testing.assert_array_equal(before.pop("weights"), after.pop("weights"))
+        assert repr(before) == repr(after)
+
+
+def test_rates_beyond_the_longest_free_train_are_refused():
+    scheme = PulseScheme(fixed_bl=False, update_bl_management=False)
+    array = CrossbarArray((1, 1), ConstantStep(dw_min=0.001), pulses=scheme, rng=0)
+    array.update([1.0], [1.0], 65.0)
+    for lr in (66.0, -66.0):
+        with pytest.raises(ValueError, match=f"lr must be at most 65535 dw_min in size where fixed_bl=False; got {lr}"):
+            array.update([1.0], [1.0], lr)
+
+
+@pytest.mark.parametrize(
+    "counts, error, words",
+    [
+        (1.0, TypeError, ["integers", "float64"]),
+        ("3", TypeError, ["integers", "<U1"]),
+        (True, TypeError, ["integers", "bool"]),
+        (None, TypeError, ["integers", "object"]),
+        ([[1, 2, 3]], ValueError, ["shape (2, 3)", "(1, 3)"]),
+        ([1, 2, 3], ValueError, ["shape (2, 3)", "(3,)"]),
+        (2**31, ValueError, ["2147483647", "2147483648"]),
+        (-(2**31), ValueError, ["2147483647", "-2147483648"]),
+    ],
+)
+def test_hostile_pulses_are_refused(counts, error, words):
+    array = CrossbarArray((2, 3), SoftBounds(), rng=0)
+    with pytest.raises(error) as caught:
+        array.pulse(counts)
+    assert all(word in str(caught.value) for word in ["counts", *words]), str(caught.value)
+    assert not array.weights.any() and array.pulse_count == (0, 0)
+
+
+def test_ideal_devices_take_no_pulses():
+    with pytest.raises(ValueError, match=r"pulse needs a device that takes pulses; got Ideal\(\)"):
+        CrossbarArray((2, 3), Ideal(), rng=0).pulse(1)

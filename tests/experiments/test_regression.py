@@ -1,0 +1,168 @@
+"""The main job: one parameter trained on real pulses, against the theory of competing equilibria and of the oscillator.
+
+Every run goes through arrays, converters and pulse trains. Bounds are those that were promised for the engine, or five
+standard errors where those are wider.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+import rpusim as rpu
+from rpusim import dynamics
+from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, regression, sweep
+
+TARGETS = np.linspace(-0.8, 0.8, 5)
+
+
+def ensemble(rule, runs, **kwargs):
+    return [regression(rule, rng=np.random.SeedSequence(7, spawn_key=(k,)), **kwargs) for k in range(runs)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_sgd_on_an_asymmetric_device_settles_at_the_competing_equilibrium(target):
+    """G = (h G0 + kappa m G_sym) / (h + kappa m) with kappa = 1, G_sym = 0 and the measured m."""
+    run = regression(demo_algorithm("sgd", demo_device("soft-bounds")), target, noise=0.5, rng=1)
+    closed_form = run.h * target / (run.h + run.m)
+    assert abs(run.mean[0] - closed_form) < 0.02
+    assert run.theory[0] == pytest.approx(closed_form)
+    assert abs(closed_form - target) >= 0.15 * abs(target)  # the effect is large against the bound
+
+
+def test_sgd_settles_between_the_target_and_a_shifted_symmetry_point():
+    device = demo_device("soft-bounds").replace(up_down=0.3)
+    run = regression(demo_algorithm("sgd", device), -0.2, noise=0.5, rng=2)
+    # q_up = 1.3 (1 - w), q_down = 0.7 (1 + w): F = 1 - 0.3 w, G = w - 0.3, so h (w + 0.2) F + m G = 0 is a quadratic
+    roots = np.roots(run.h * np.polymul([1, 0.2], [-0.3, 1]) + run.m * np.array([0, 1, -0.3]))
+    expected = roots[np.abs(roots) < 1].item()
+    assert run.theory[0] == pytest.approx(expected, rel=1e-9)
+    assert abs(run.mean[0] - expected) < 0.02 and expected > -0.1
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_sgd_on_a_symmetric_device_settles_at_the_target(target):
+    run = regression(demo_algorithm("sgd", demo_device("constant-step")), target, rng=3)
+    assert abs(run.mean[0] - target) < 0.01
+
+
+def test_residuals_are_a_v_on_the_asymmetric_device_and_flat_on_the_symmetric_one():
+    """Figs. 1 G and 1 D: the residual grows linearly with the distance of the target from the symmetry point."""
+    targets = np.array([-0.6, -0.3, 0.0, 0.3, 0.6])
+    rules = [demo_algorithm("sgd", demo_device(name)) for name in ("soft-bounds", "constant-step")]
+    runs = sweep(rules, targets, rng=4, noise=0.5, progress=False)
+    residual = {rule: np.array([abs(run.mean[0] - run.target[0]) for run in runs[rule]]) for rule in rules}
+    slope = residual[rules[0]] @ np.abs(targets) / (targets @ targets)
+    expected = np.mean([run.m / (run.h + run.m) for run in runs[rules[0]]])
+    assert slope == pytest.approx(expected, abs=0.03)
+    assert np.all(residual[rules[1]] < 0.015)
+
+
+@pytest.mark.parametrize("start", [-0.7, 0.0, 0.7])
+@pytest.mark.parametrize("target", [-0.5, 0.3])
+def test_shd_on_an_asymmetric_device_reaches_the_target_from_any_start(target, start):
+    run = regression(demo_algorithm("shd", demo_device("soft-bounds")), target, start=start, noise=0.1, steps=60_000, rng=5)
+    assert abs(run.mean[0] - target) < 0.01
+    assert abs(run.hidden[run.tail :].mean()) < 0.03
+
+
+@pytest.mark.parametrize("reference", ["shared", "separate"])
+def test_both_reference_forms_of_shd_reach_the_target(reference):
+    device = demo_device("soft-bounds").replace(up_down=0.1)
+    rule = demo_algorithm("shd", device).replace(reference=reference, zero_shift="pulses")
+    run = regression(rule, 0.3, noise=0.1, steps=60_000, rng=6)
+    assert abs(run.mean[0] - 0.3) < 0.01
+
+
+def test_started_at_the_optimum_sgd_drifts_away_and_shd_stays():
+    device = demo_device("soft-bounds")
+    sgd = regression(demo_algorithm("sgd", device), 0.6, start=0.6, rng=7)
+    shd = regression(demo_algorithm("shd", device), 0.6, start=0.6, rng=7)
+    assert abs(sgd.mean[0] - sgd.theory[0]) < 0.02 and sgd.mean[0] < 0.55
+    assert abs(shd.mean[0] - 0.6) < 0.015
+
+
+def test_period_on_a_symmetric_device():
+    """2 pi / sqrt(eta_A eta_C h / tau), within 5 %."""
+    for every in (1, 3):
+        rule = demo_algorithm("shd", demo_device("constant-step")).replace(transfer_every=every)
+        runs = ensemble(rule, 4, target=0.1, start=-0.1, noise=0.1, lr=0.005, steps=9000 * every)
+        measured = np.mean([oscillation_period(r.t, r.weights[:, 0], 0.1).value for r in runs])
+        assert measured == pytest.approx(2 * math.pi / math.sqrt(0.005 * 0.01 / every), rel=0.05)
+
+
+def test_damped_period_on_an_asymmetric_device():
+    """Where noise sets m, the mean of many runs is a damped cosine with the oscillator's frequency and damping.
+
+    C is symmetric here, so that only A's drag acts, and the damping is strong enough to move the frequency by 15 %.
+    """
+    fast, slow = demo_device("soft-bounds"), demo_device("constant-step")
+    rule = rpu.algorithms.SHD(fast, slow, fast_lr=1.0, slow_lr=0.15)
+    runs = ensemble(rule, 24, target=0.2, start=0.0, noise=0.5, lr=0.005, steps=6000)   # slow: no pulse train saturates
+    c = np.mean([run.weights[:, 0] for run in runs], axis=0) - 0.2
+    m = dynamics.Regression(target=0.2, noise=0.5).mean_abs_gradient(0.2)
+    theory = dynamics.oscillator(0.005, 0.00075, 1.0, kappa=1.0, m=float(m))
+    assert theory.omega < 0.92 * theory.omega0
+    from scipy.optimize import curve_fit
+
+    def damped(t, omega, gamma):
+        return -0.2 * np.exp(-gamma * t) * (np.cos(omega * t) + gamma / omega * np.sin(omega * t))
+
+    (omega, gamma), _ = curve_fit(damped, np.arange(6001), c, p0=(theory.omega0, 0.5 * theory.damping))
+    assert omega == pytest.approx(theory.omega, rel=0.05)
+    assert gamma == pytest.approx(theory.damping, rel=0.15)
+
+
+def test_oscillation_does_not_decay_on_a_symmetric_device():
+    """The energy of late periods is at least that of early ones: noise only feeds it. On an asymmetric one it decays."""
+    rates = dict(target=0.0, fast_lr=0.005, slow_lr=0.01, h=1.0)
+    ratio = {}
+    for name in ("constant-step", "soft-bounds"):
+        runs = ensemble(demo_algorithm("shd", demo_device(name)), 8, target=0.0, start=0.2, noise=0.1, lr=0.005, steps=9000)
+        energies = np.array([dynamics.energy(r.hidden[:, 0], r.weights[:, 0], **rates) for r in runs])
+        early, late = energies[:, :900].mean(axis=1), energies[:, -900:].mean(axis=1)
+        ratio[name] = (late / early).mean(), (late / early).std(ddof=1) / math.sqrt(8)
+    assert ratio["constant-step"][0] > 1 - 3 * ratio["constant-step"][1]
+    assert ratio["soft-bounds"][0] < 0.2
+
+
+def test_two_parameters_with_transfers_every_ten_samples():
+    """Fig. 3 D: unit transfer vectors in turn, tau = 10."""
+    rule = demo_algorithm("shd", demo_device("soft-bounds")).replace(transfer_every=10)
+    run = regression(rule, [0.3, -0.4], noise=0.1, steps=60_000, rng=8)
+    assert np.all(np.abs(run.mean - [0.3, -0.4]) < 0.015)
+
+
+def test_a_run_repeats_to_the_same_bits():
+    rule = demo_algorithm("shd", demo_device("soft-bounds"))
+    one, two, other = (regression(rule, 0.4, steps=500, rng=seed) for seed in (9, 9, 10))
+    assert np.array_equal(one.weights, two.weights) and np.array_equal(one.hidden, two.hidden)
+    assert not np.array_equal(one.weights, other.weights)
+
+
+def test_oscillation_period_of_a_known_curve():
+    t = np.arange(2000)
+    clean = oscillation_period(t, 1 + np.exp(-t / 900) * np.cos(2 * np.pi * t / 130), 1.0)
+    assert clean.value == pytest.approx(130, rel=1e-3) and clean.half_periods > 20
+    noisy = np.cos(2 * np.pi * t / 130) + np.random.default_rng(0).normal(0, 0.02, t.size)
+    assert oscillation_period(t, noisy, 0.0).value == pytest.approx(130, rel=0.01)
+    assert math.isnan(oscillation_period(t, np.ones(2000), 0.0).value)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"target": np.nan}, "target must hold finite"),
+        ({"noise": -1.0}, r"noise must be a finite real number in \[0, inf\); got -1.0"),
+        ({"steps": 3}, "steps must be an integer of at least 20; got 3"),
+        ({"input": "poisson"}, "input must be one of 'normal', 'binary', 'uniform'; got 'poisson'"),
+        ({"tail": 0.0}, r"tail must be a finite real number in \(0, 1\]; got 0.0"),
+        ({"rng": -1}, "rng must be a non-negative int; got -1"),
+        ({"start": [0.0, 0.0]}, r"start must have shape \(1,\); got \(2,\)"),
+    ],
+)
+def test_wrong_arguments_are_refused(kwargs, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        regression(demo_algorithm("sgd", demo_device("ideal")), **kwargs)
+    with pytest.raises(TypeError, match="algorithm must be an algorithm"):
+        regression(demo_device("ideal"))

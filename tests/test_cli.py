@@ -1,0 +1,99 @@
+"""The command `rpusim`: small runs of everything, and what it says to wrong input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rpusim import cli, experiments
+
+
+def run(capsys, *argv):
+    status = cli.main([str(a) for a in argv])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_regression_prints_a_table_and_writes_pictures_and_data(tmp_path, capsys):
+    status, out, _ = run(capsys, "regression", "--targets", 3, "--steps", 3000, "--out", tmp_path, "--noise", 0.5)
+    assert status == 0
+    rows = [line.split() for line in out.splitlines() if line.strip().startswith(("constant-step", "soft-bounds"))]
+    assert len(rows) == 2 * 2 * 3
+    asymmetric = [row for row in rows if row[:2] == ["soft-bounds", "sgd"]]
+    for row in asymmetric:  # target, final mean, standard error, theory
+        assert abs(float(row[3]) - float(row[5])) < 0.08
+        assert float(row[2]) == 0 or abs(float(row[5])) < 0.85 * abs(float(row[2]))
+    for device in ("constant-step", "soft-bounds"):
+        for ending in (".png", ".svg"):
+            assert (tmp_path / f"regression-{device}{ending}").stat().st_size > 10_000
+    with np.load(tmp_path / "regression.npz") as data:
+        assert data["soft-bounds/shd/0/weights"].shape == (3001, 1)
+        assert data["soft-bounds/shd/0/hidden"].shape == (3001, 1)
+        assert json.loads(str(data["soft-bounds/sgd/0/algorithm"]))["type"] == "SGD"
+
+
+@pytest.mark.parametrize("parameters", [1, 2])
+def test_spiral(tmp_path, capsys, parameters):
+    status, out, _ = run(capsys, "spiral", "--steps", 1500, "--parameters", parameters, "--out", tmp_path)
+    assert status == 0
+    assert len([line for line in out.splitlines() if line.strip().startswith("soft-bounds")]) == parameters
+    stem = "spiral" if parameters == 1 else "spiral-two-parameters"
+    assert {p.name for p in tmp_path.iterdir()} == {f"{stem}.png", f"{stem}.svg", f"{stem}.npz"}
+
+
+def test_a_device_may_be_given_as_json(tmp_path, capsys):
+    device = experiments.demo_device("soft-bounds").replace(dw_min=0.004)
+    file = tmp_path / "mine.json"
+    file.write_text(device.to_json())
+    arguments = ("--algorithm", "sgd", "--targets", 1, "--steps", 200, "--out", tmp_path)
+    status, out, _ = run(capsys, "regression", "--device", file, *arguments)
+    assert status == 0 and "mine.json" in out
+    with np.load(tmp_path / "regression.npz") as data:
+        (key,) = [k for k in data.files if k.endswith("algorithm")]
+        assert json.loads(str(data[key]))["device"]["dw_min"] == 0.004
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["regression", "--device", "flux-capacitor"], "device must be one of constant-step, linear-step, soft-bounds"),
+        (["regression", "--device", '{"type": "SoftBounds", "dw_min": -1}'], "dw_min must be"),
+        (["regression", "--device", "absent.json"], "cannot be read"),
+        (["regression", "--noise", "-1"], "noise must be a finite real number in [0, inf)"),
+        (["train", "mnist", "--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_input_is_one_line_on_stderr(capsys, argv, message):
+    status, out, err = run(capsys, *argv)
+    assert status == 2 and message in err and err.startswith("rpusim: ") and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("argv", [[], ["regression"], ["spiral"], ["train"]])
+def test_help_has_examples(capsys, argv):
+    with pytest.raises(SystemExit) as end:
+        cli.main([*argv, "--help"])
+    assert end.value.code == 0 and "examples:" in capsys.readouterr().out
+
+
+def test_a_step_count_must_be_positive(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["regression", "--steps", "0"])
+    assert "must be at least 1; got 0" in capsys.readouterr().err
+
+
+def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist_folder):
+    common = ("train", "mnist", "--data", mnist_folder, "--samples", 600, "--batch-size", 5, "--out", tmp_path,
+              "--algorithm", "shd", "--device", "soft-bounds", "--lr", 0.1)  # fmt: skip
+    status, whole, _ = run(capsys, *common, "--epochs", 2)
+    assert status == 0
+    state = np.load(tmp_path / "mnist-shd-soft-bounds.checkpoint.npz")
+    weights = {name: state[name] for name in state.files if name.endswith("weights.npy") or name.endswith("weights")}
+    assert weights
+    (tmp_path / "mnist-shd-soft-bounds.checkpoint.npz").unlink()
+    run(capsys, *common, "--epochs", 1)
+    status, resumed, _ = run(capsys, *common, "--epochs", 2)
+    assert status == 0
+    again = np.load(tmp_path / "mnist-shd-soft-bounds.checkpoint.npz")
+    assert all(np.array_equal(again[name], value) for name, value in weights.items())
+    second = [[line.split("%")[0] for line in out.splitlines() if line.startswith("epoch   2")] for out in (whole, resumed)]
+    assert len(second[0]) == 1 and second[0] == second[1]
