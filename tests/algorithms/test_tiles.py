@@ -1,4 +1,4 @@
-"""Tiles of SGD, SHD and DigitalSGD against plain loops, recorded weights and NumPy; the same bits however they are called."""
+"""Tiles of SGD, SHD and DigitalSGD against plain loops, recorded weights and NumPy, and to equal bits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pulse_of(array):
         return functools.partial(devices.constant_step, **common)
     if isinstance(array.device, SoftBounds):
         return functools.partial(devices.soft_bounds, **common)
-    gammas = dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"], ref_up=1.0, ref_dn=1.0)
+    gammas = dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"], ref_up=1, ref_dn=1)
     return functools.partial(devices.linear_step, **common, **gammas)
 
 
@@ -102,7 +102,7 @@ def test_digital_sgd_is_float32_numpy():
 
 
 def test_shd_matches_the_recorded_transfer_compound():
-    """The recorded tool scales pulses of A by the mean granularity 0.0075 of A and C; here by A's own 0.01. So fast_lr is
+    """The recorded tool scales pulses of A by the mean granularity 0.0075 of A and C, not by 0.01, A's. So fast_lr is
     0.01 / 0.0075 in place of 1, which gives the same probabilities."""
     bounds = dict(w_max=1.0, w_min=-1.0, dw_min_std=0.0, **NO_SPREAD)
 
@@ -137,7 +137,9 @@ SLOW = {
 
 @pytest.mark.parametrize("slow", SLOW)
 @pytest.mark.parametrize("reference", ["shared", "separate"])
-@pytest.mark.parametrize("kind, inputs, every", [("one_hot", 6, 1), ("one_hot", 6, 4), ("hadamard", 8, 1), ("hadamard", 6, 3)])
+@pytest.mark.parametrize(
+    "kind, inputs, every", [("one_hot", 6, 1), ("one_hot", 6, 4), ("hadamard", 8, 1), ("hadamard", 6, 3)]
+)
 def test_shd_is_the_plain_loop(slow, reference, kind, inputs, every):
     rule = SHD(
         fast=FAST, slow=SLOW[slow], reference=reference, transfer_vectors=kind, transfer_every=every, fast_lr=0.4,
@@ -464,7 +466,8 @@ def corrupted(name, change):
         ("shd", lambda: corrupted("shd", lambda s: s.update(vectors="3")), (TypeError, ValueError), ["vectors", "'3'"]),
         (
             "shd",
-            lambda: corrupted("shd", lambda s: s["slow"]["main"].update(specification="x")), ValueError, ["specification"],
+            lambda: corrupted("shd", lambda s: s["slow"]["main"].update(specification="x")),
+            ValueError, ["specification"],
         ),
     ],
 )  # fmt: skip

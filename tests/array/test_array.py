@@ -287,7 +287,9 @@ def test_exact_zero_shift_brings_both_arrays_to_the_symmetry_points_of_main():
     pair = pair_of(SoftBounds(dw_min=0.01, up_down=0.2), reference=wide)
     pair.zero_shift()
     p = {name: value.astype(np.float64) for name, value in pair.main.parameters.items()}
-    expected = oracle.soft_bounds_symmetry_point(s_up=p["step_up"], s_dn=p["step_down"], b_min=p["w_min"], b_max=p["w_max"])
+    expected = oracle.soft_bounds_symmetry_point(
+        s_up=p["step_up"], s_dn=p["step_down"], b_min=p["w_min"], b_max=p["w_max"]
+    )
     np.testing.assert_allclose(pair.main.weights, expected, atol=1e-7)
     np.testing.assert_array_equal(pair.reference.weights, pair.main.weights)
     assert not pair.weights.any() and pair.main.pulse_count == (0, 0)
@@ -370,7 +372,8 @@ def test_a_pair_is_printed_with_its_arrays():
 
 @pytest.mark.parametrize("pulse_type", ["stochastic", "mean_count", "deterministic_implicit"])
 def test_totals_are_the_sums_of_the_device_counts(pulse_type):
-    array = CrossbarArray((7, 9), SoftBounds(dw_min=0.01), pulses=PulseScheme(pulse_type=pulse_type), rng=18, count_pulses=True)
+    scheme = PulseScheme(pulse_type=pulse_type)
+    array = CrossbarArray((7, 9), SoftBounds(dw_min=0.01), pulses=scheme, rng=18, count_pulses=True)
     rng = np.random.default_rng(19)
     for lr in (0.3, -0.2):
         array.update(rng.normal(size=(30, 9)), rng.normal(size=(30, 7)), lr)
@@ -419,9 +422,7 @@ def test_a_restored_array_goes_on_to_the_same_bits(device, settings, tmp_path):
     array = used(device, **settings)
     saved = array.state_dict()
     checkpoint.save(tmp_path / "array.npz", saved)
-    other = CrossbarArray(
-        (5, 6), device, forward=array.forward_periphery, rng=999, **settings
-    )
+    other = CrossbarArray((5, 6), device, forward=array.forward_periphery, rng=999, **settings)
     other.load_state_dict(checkpoint.load(tmp_path / "array.npz"))
     assert same(other.state_dict(), saved)
     x, d = np.random.default_rng(23).normal(size=(2, 3, 6)), np.random.default_rng(24).normal(size=(2, 3, 5))
@@ -519,8 +520,17 @@ def test_the_number_of_threads_can_be_set():
 
 
 @pytest.mark.usefixtures("restore_threads")
-@pytest.mark.parametrize("n, error", [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    "n, error", [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError)]
+)
 def test_wrong_numbers_of_threads_are_refused(n, error):
     with pytest.raises(error) as caught:
         rpu.set_num_threads(n)
     assert repr(n) in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["exact", "pulses"])
+def test_ideal_devices_have_no_zero_shift(method):
+    pair = DifferentialPair(*(CrossbarArray((2, 2), Ideal(), rng=seed) for seed in (0, 1)))
+    with pytest.raises(ValueError, match=r"needs a device that takes pulses; got Ideal\(\)"):
+        pair.zero_shift(method)

@@ -1,4 +1,4 @@
-"""Pulses and updates of arrays: pulse by pulse against the oracle, in law against the analytic distributions, and bits."""
+"""Pulses and updates: pulse by pulse against the oracle, in law against analytic distributions, to equal bits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ COUNTER = ConstantStep(dw_min=1.0, dw_min_std=0.0, w_max=1e6, w_min=-1e6, **NO_S
 MODELS = {
     "constant": ConstantStep(dw_min=0.01, up_down=0.1),
     "linear": LinearStep(dw_min=0.01, gamma_up=0.6, gamma_down=0.4, up_down=-0.1),
-    "linear additive": LinearStep(dw_min=0.01, gamma_up=0.6, gamma_down=0.4, mean_bound_reference=False, mult_noise=False),
+    "linear additive": LinearStep(
+        dw_min=0.01, gamma_up=0.6, gamma_down=0.4, mean_bound_reference=False, mult_noise=False
+    ),
     "soft": SoftBounds(dw_min=0.01, up_down=0.1),
     "soft additive": SoftBounds(dw_min=0.01, mult_noise=False),
 }
@@ -38,13 +40,14 @@ MANAGEMENTS = list(itertools.product([False, True], repeat=2))
 def oracle_pulse(array):
     """The oracle's pulse (w, up, xi) for all devices of `array` at once."""
     p = {name: value.astype(np.float64) for name, value in array.parameters.items()}
-    common = dict(s_up=p["step_up"], s_dn=p["step_down"], b_max=p["w_max"], b_min=p["w_min"], sigma=array.device.dw_min_std)
+    common = dict(s_up=p["step_up"], s_dn=p["step_down"], b_max=p["w_max"], b_min=p["w_min"])
+    common["sigma"] = array.device.dw_min_std
     if isinstance(array.device, ConstantStep):
         return functools.partial(oracle.constant_step, **common)
     common["multiplicative"] = array.device.mult_noise
     if isinstance(array.device, SoftBounds):
         return functools.partial(oracle.soft_bounds, **common)
-    gammas = dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"], ref_up=1.0, ref_dn=1.0)
+    gammas = dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"], ref_up=1, ref_dn=1)
     return functools.partial(oracle.linear_step, **common, **gammas)
 
 
@@ -334,7 +337,7 @@ def signed_counts(scheme, lr, repeats, seed, x=X, d=D):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("scheme, k", STOCHASTIC, ids=lambda v: "-".join(map(str, v.values())) if isinstance(v, dict) else str(v))
+@pytest.mark.parametrize("scheme, k", STOCHASTIC, ids=[f"{'-'.join(map(str, s.values()))}-{k}" for s, k in STOCHASTIC])
 def test_stochastic_counts_are_binomial_and_share_the_trains_of_their_lines(scheme, k, sign):
     repeats, lr = 3000, sign * k / 0.72  # max|x| max|d| = 0.72
     train = trains.trains(X, D, lr, 1.0, **scheme)
@@ -353,19 +356,21 @@ def test_stochastic_counts_are_binomial_and_share_the_trains_of_their_lines(sche
             continue
         likely = expected >= 5
         assert likely.any()
-        pairs = list(zip(observed[likely], expected[likely], strict=True)) + [(observed[~likely].sum(), expected[~likely].sum())]
+        pairs = list(zip(observed[likely], expected[likely], strict=True))
+        pairs.append((observed[~likely].sum(), expected[~likely].sum()))
         statistic = sum((o - e) ** 2 / e for o, e in pairs if e > 0.5)
         bins = sum(e > 0.5 for _, e in pairs)
         if bins > 1:
             assert stats.chi2.sf(statistic, bins - 1) > P_LIMIT
-        assert abs(counts[:, i, j].mean() - train.length * p) < Z_LIMIT * np.sqrt(train.length * p * (1 - p) / repeats) + 1e-3
+        error = Z_LIMIT * np.sqrt(train.length * p * (1 - p) / repeats)
+        assert abs(counts[:, i, j].mean() - train.length * p) < error + 1e-4
     # the covariance of every pair of devices
     cells = [(i, j) for i, j in np.ndindex(D.size, X.size) if 0 < train.p_d[i] * train.p_x[j] < 1]
     centred = counts - trains.count_mean(train)
     for a, b in itertools.combinations(cells, 2):
-        product = centred[:, *a] * centred[:, *b]
+        product = centred[(slice(None), *a)] * centred[(slice(None), *b)]
         expected = trains.count_covariance(train, a, b)
-        error = 5.5 * product.std() / np.sqrt(repeats) + 2e-3 * train.length
+        error = 5.5 * product.std() / np.sqrt(repeats) + 5e-4 * train.length
         assert abs(product.mean() - expected) < error, (a, b)
 
 
@@ -404,7 +409,7 @@ def test_train_lengths_follow_bl_management(k, um, ublm):
 @pytest.mark.parametrize("um, ublm", MANAGEMENTS)
 @pytest.mark.parametrize("lr", [0.004, -0.01])
 def test_the_mean_and_variance_of_an_update(um, ublm, lr):
-    """E[dW] = -lr x d s/g for every device while nothing saturates, Var = s^2 BL p (1 - p + sigma^2), s the device's step."""
+    """E[dW] = -lr x d s/g for a device of step s while nothing saturates, Var[dW] = s^2 BL p (1 - p + sigma^2)."""
     device = ConstantStep(dw_min=0.001, dw_min_std=0.5, dw_min_dtod=0.3, up_down_dtod=0.1, w_max=1e3, w_min=-1e3)
     array = CrossbarArray(
         (D.size, X.size), device, pulses=PulseScheme(update_management=um, update_bl_management=ublm), rng=21
@@ -428,6 +433,28 @@ def test_the_mean_and_variance_of_an_update(um, ublm, lr):
     assert not changes[:, 3].any() and not changes[:, :, 4].any()  # zeros of d and of x
 
 
+@pytest.mark.parametrize("k", [0.5, 6.0, 200.0])
+@pytest.mark.parametrize("columns", [16, 77, 300])
+def test_counts_of_wide_arrays_are_binomial(columns, k):
+    """Rare and dense slots, whole and partial groups of columns: mean and variance of every device, none left out."""
+    rng, repeats = np.random.default_rng(26), 1500
+    x = (rng.choice([-1, 1], columns) * 10.0 ** rng.uniform(-2, 0, columns)).astype(np.float32)
+    d = (rng.choice([-1, 1], 6) * rng.uniform(0.1, 1.0, 6)).astype(np.float32)
+    scheme = dict(update_management=True, update_bl_management=True, desired_bl=40)
+    train = trains.trains(x, d, k, 1.0, **scheme)
+    counts = np.abs(signed_counts(scheme, k, repeats, seed=27, x=x, d=d))
+    mean, variance = trains.count_mean(train), trains.count_variance(train)
+    p = mean / train.length
+    total = counts.sum(axis=0)
+    law = stats.binom(repeats * train.length, p)
+    tails = np.minimum(law.cdf(total), law.sf(total - 1))
+    assert (2 * tails > P_LIMIT / 100).all()
+    squares = (counts - mean) ** 2
+    often = repeats * mean > 100
+    error = 6 * squares.std(axis=0) / np.sqrt(repeats) + 1e-6
+    assert (np.abs(squares.mean(axis=0) - variance) < error)[often].all()
+
+
 def test_trains_of_one_update_and_the_next_are_independent():
     scheme = dict(update_management=True, update_bl_management=False, desired_bl=4)
     counts = np.abs(signed_counts(scheme, 2.0 / 0.72, 8000, seed=22))[:, :3, :4].reshape(8000, -1)
@@ -449,8 +476,10 @@ def test_zero_vectors_and_zero_rates_send_no_pulses(um, ublm, pulse_type):
     array = random_array(SoftBounds(), pulses=scheme)
     before = array.weights
     x, d = vectors(3, array.shape)
-    for a, b, lr in ((x, 0 * d, 0.1), (0 * x, d, 0.1), (0 * x, 0 * d, 0.1), (x, d, 0.0), (x, d, 1e-300), (x[:0], d[:0], 0.1)):
-        array.update(a, b, lr)
+    for a, b in ((x, 0 * d), (0 * x, d), (0 * x, 0 * d), (x[:0], d[:0])):
+        array.update(a, b, 0.1)
+    for lr in (0.0, 1e-300):
+        array.update(x, d, lr)
     np.testing.assert_array_equal(array.weights, before)
     assert array.pulse_count == (0, 0)
 
@@ -508,17 +537,17 @@ def updated(name, splits=(VECTORS,), interrupt=None):
     x, d = vectors(VECTORS, SHAPE, seed=23, scale=0.3)
     d[10] = 0.0
 
-    def build():
-        return CrossbarArray(SHAPE, device, forward=Periphery.ideal(), pulses=PulseScheme(**scheme), rng=24, count_pulses=count)
+    def build(rng):
+        return CrossbarArray(
+            SHAPE, device, forward=Periphery.ideal(), pulses=PulseScheme(**scheme), rng=rng, count_pulses=count
+        )
 
-    array, first = build(), 0
+    array, first = build(24), 0
     for n in splits:
         array.update(x[first : first + n], d[first : first + n], 0.02)
         first += n
         if interrupt is not None and first >= VECTORS // 2:
-            array, interrupt = interrupt(array, CrossbarArray(
-                SHAPE, device, forward=Periphery.ideal(), pulses=PulseScheme(**scheme), rng=99, count_pulses=count
-            )), None  # fmt: skip
+            array, interrupt = interrupt(array, build(99)), None
     assert first == VECTORS
     return array
 
@@ -548,7 +577,9 @@ def test_the_number_of_threads_does_not_show(name):
 
 
 @pytest.mark.parametrize("name", DETERMINISM)
-@pytest.mark.parametrize("splits", [(1,) * 64, (1, 2, 3, 5, 7, 11, 0, 13, 21, 1), (63, 1)], ids=["singles", "ragged", "last"])
+@pytest.mark.parametrize(
+    "splits", [(1,) * 64, (1, 2, 3, 5, 7, 11, 0, 13, 21, 1), (63, 1)], ids=["singles", "ragged", "last"]
+)
 def test_splits_of_a_batch_do_not_show(name, splits, reference):
     assert_same_bits(updated(name, splits), reference(name))
 
@@ -602,7 +633,8 @@ def test_updates_stay_as_they_were():
     array = CrossbarArray((2, 3), device, rng=25)
     array.update([[0.5, -1.0, 0.2]] * 3, [[0.3, -0.7]] * 3, 0.1)
     array.pulse([[1, 2, 3], [-1, -2, 0]])
-    assert array.weights.view(np.uint32).ravel().tolist() == [0xBCB2EB28, 0x3DBE33BD, 0x3CCB4D08, 0x3DE93503, 0xBE3891BB, 0x3D98AA4A]
+    recorded = [0xBCB2EB28, 0x3DA307DF, 0x3C2EB050, 0x3DE93503, 0xBE4AD88D, 0x3D51C022]
+    assert array.weights.view(np.uint32).ravel().tolist() == recorded
 
 
 # ---- errors -------------------------------------------------------------------------------------------------------
@@ -649,7 +681,7 @@ def test_rates_beyond_the_longest_free_train_are_refused():
     array = CrossbarArray((1, 1), ConstantStep(dw_min=0.001), pulses=scheme, rng=0)
     array.update([1.0], [1.0], 65.0)
     for lr in (66.0, -66.0):
-        with pytest.raises(ValueError, match=f"lr must be at most 65535 dw_min in size where fixed_bl=False; got {lr}"):
+        with pytest.raises(ValueError, match=f"lr must be at most 65535 dw_min.*fixed_bl=False.*; got {lr:g}"):
             array.update([1.0], [1.0], lr)
 
 

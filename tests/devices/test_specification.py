@@ -1,4 +1,4 @@
-"""Every specification: printed as written, equal by value, to and from dicts and JSON; wrong values named in the message."""
+"""Every specification: printed as written, equal by value, to and from dicts and JSON; wrong values are named."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ OUTSIDE = {
     "w_min_dtod": NOT_NEGATIVE, "corrupt_devices_prob": [-0.01, 1.01], "corrupt_devices_range": NOT_NEGATIVE,
     "gamma_up": [-0.1], "gamma_down": [-0.1], "gamma_up_dtod": NOT_NEGATIVE, "gamma_down_dtod": NOT_NEGATIVE,
     "bits": [1, 0, -7, 25], "bound": POSITIVE, "noise": NOT_NEGATIVE, "nm_threshold": POSITIVE, "nm_decay": [0.0, 1.01],
-    "bm_max_factor": [0.99, -1.0], "bm_max_resolution": POSITIVE, "desired_bl": [0, -1, 65536], "um_grad_scale": POSITIVE,
-    "transfer_every": [0, -3], "fast_lr": NOT_NEGATIVE, "slow_lr": NOT_NEGATIVE,
+    "bm_max_factor": [0.99, -1.0], "bm_max_resolution": POSITIVE, "desired_bl": [0, -1, 65536],
+    "um_grad_scale": POSITIVE, "transfer_every": [0, -3], "fast_lr": NOT_NEGATIVE, "slow_lr": NOT_NEGATIVE,
 }  # fmt: skip
 WRONG_TYPES = {
     "float": ["0.1", True, 1j, [0.5], np.array([0.5]), {}],
@@ -260,7 +260,9 @@ def test_wrong_dicts_are_refused(data, words):
 # ---- quantities of specifications ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bits, bound, step", [(7, 1.0, 2 / 126), (9, 12.0, 24 / 510), (2, 3.0, 3.0), (24, 1.0, 2 / 16777214)])
+@pytest.mark.parametrize(
+    "bits, bound, step", [(7, 1.0, 2 / 126), (9, 12.0, 24 / 510), (2, 3.0, 3.0), (24, 1.0, 2 / 16777214)]
+)
 def test_steps_of_converters(bits, bound, step):
     assert DAC(bits=bits, bound=bound).step == pytest.approx(step, rel=1e-15)
     assert ADC(bits=bits, bound=bound).step == pytest.approx(step, rel=1e-15)

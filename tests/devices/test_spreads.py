@@ -31,8 +31,8 @@ def assert_law(values, law):
 def assert_normal(values, mean, std):
     """`assert_law` of a normal, and its standard deviation within chi-square limits."""
     assert_law(values, stats.norm(mean, std))
-    statistic = np.sum((np.ravel(values) - np.mean(values)) ** 2) / std**2
-    assert 2 * min(stats.chi2.cdf(statistic, np.size(values) - 1), stats.chi2.sf(statistic, np.size(values) - 1)) > P_LIMIT
+    statistic, n = np.sum((np.ravel(values) - np.mean(values)) ** 2) / std**2, np.size(values) - 1
+    assert 2 * min(stats.chi2.cdf(statistic, n), stats.chi2.sf(statistic, n)) > P_LIMIT
 
 
 def folded(mean, std):
@@ -205,8 +205,9 @@ def test_certain_probabilities_of_stuck_devices(probability):
 @pytest.mark.parametrize("spread", [0.0, 0.3])
 def test_a_perfect_bias_column_is_ideal_and_leaves_the_others(model, spread):
     settings = dict(
-        dw_min=0.002, dw_min_dtod=spread, up_down=0.3, up_down_dtod=spread, w_max=0.7, w_max_dtod=spread, w_min_dtod=spread
-    )
+        dw_min=0.002, dw_min_dtod=spread, up_down=0.3, up_down_dtod=spread, w_max=0.7, w_max_dtod=spread,
+        w_min_dtod=spread,
+    )  # fmt: skip
     plain = draw(model(**settings), shape=(5, 6))
     p = draw(model(perfect_bias=True, **settings), shape=(5, 6))
     for name, value in dict(step_up=0.002, step_down=0.002, w_max=70.0, w_min=-60.0).items():

@@ -116,7 +116,8 @@ def test_alternating_pulses_find_the_symmetry_point(model):
     p = {name: value.astype(np.float64) for name, value in array.parameters.items()}
     common = dict(s_up=p["step_up"], s_dn=p["step_down"], b_min=p["w_min"], b_max=p["w_max"])
     if model is LinearStep:
-        common |= dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"], ref_up=1.0, ref_dn=1.0)
+        gammas = dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"])
+        common |= gammas | dict(ref_up=1.0, ref_dn=1.0)
     pulse = oracle.linear_step if model is LinearStep else oracle.soft_bounds
     pairs = round(20 * 1.2 / 0.01) // 2
     w, total = np.zeros((6, 7)), np.zeros((6, 7))

@@ -38,13 +38,15 @@ def hadamard(k, inputs):
 
 
 def shd(
-    fast, reference, slow, rows, errors, *, fast_lr, slow_lr, transfer_every, transfer_vector, fast_write, slow_write, first=0
-):
+    fast, reference, slow, rows, errors, *, fast_lr, slow_lr, transfer_every, transfer_vector, fast_write, slow_write,
+    first=0,
+):  # fmt: skip
     """Stochastic Hamiltonian Descent. Returns (fast, slow) after all vectors.
 
-    Every vector: fast -= fast_lr d x^T. After every `transfer_every`-th vector, counted from the first that the tile ever
-    saw: v = (fast - reference) u, slow += slow_lr v u^T (Hadamard vectors: slow_lr / inputs), u = transfer_vector(k, inputs)
-    for the k-th transfer. `fast_write` and `slow_write` are `write(w, x, d, lr)`; `first` vectors came before.
+    Every vector: fast -= fast_lr d x^T. After every `transfer_every`-th vector, counted from the first that the tile
+    ever saw: v = (fast - reference) u, slow += slow_lr v u^T (Hadamard vectors: slow_lr / inputs), with
+    u = transfer_vector(k, inputs) for the k-th transfer. `fast_write` and `slow_write` are `write(w, x, d, lr)`, and
+    `first` vectors came before.
     """
     inputs = fast.shape[1]
     rate = slow_lr / inputs if transfer_vector is hadamard else slow_lr

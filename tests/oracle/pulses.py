@@ -29,11 +29,11 @@ def trains(
 
     With x_m = max|x|, d_m = um_grad_scale*max|d| and k = |lr|*x_m*d_m/dw_min:
 
-    * length BL = desired_bl, or min(ceil(k), desired_bl) under `update_bl_management`; nothing happens (BL = 0) if x_m or
-      d_m is 0;
+    * length BL = desired_bl, or min(ceil(k), desired_bl) under `update_bl_management`; nothing happens (BL = 0) if x_m
+      or d_m is 0;
     * A = B = sqrt(|lr|/(dw_min*BL));
-    * without `fixed_bl` (and without `update_bl_management`), where dw_min*desired_bl < |lr|: BL = ceil(|lr|/dw_min) and
-      A = B = 1 instead;
+    * without `fixed_bl` (and without `update_bl_management`), where dw_min*desired_bl < |lr|: BL = ceil(|lr|/dw_min)
+      and A = B = 1 instead;
     * `update_management`, whether or not BL was shortened: A *= sqrt(x_m/d_m) and B *= sqrt(d_m/x_m), with
       d_m *= desired_bl/k first if k > desired_bl, so that d saturates and x does not;
     * p_x = |x|*B and p_d = |d|*A; probabilities above 1 act as 1.
