@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
-from rpusim._core.array import ArrayCore, as_batch, get_num_threads, set_num_threads
+from rpusim._core import array as _core
+from rpusim._core.array import ArrayCore, as_batch
 from rpusim._random import RNG
-from rpusim._validation import boolean, choice, instance, integer_value, real, signal
+from rpusim._validation import boolean, choice, instance, integer, integer_value, real, signal
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery import Periphery, PulseScheme
@@ -30,6 +31,19 @@ class PulseCount(NamedTuple):
 
     up: Any
     down: Any
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that updates may use: at first, as many as OpenMP would."""
+    return _core.get_num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Set the number of threads that updates may use; results do not depend on it. Small updates use one in any case.
+
+    Reads are products by the BLAS library that SciPy brings, which has settings of its own (OPENBLAS_NUM_THREADS).
+    """
+    _core.set_num_threads(integer_value("n", n, 1, 4096))
 
 
 def check_shape(shape: Any) -> tuple[int, int]:
@@ -80,6 +94,9 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
         stored = signal(f"parameters[{name!r}]", stored, np.shape(stored) if np.ndim(value) == 0 else self._array.shape)
         if np.shares_memory(stored, np.asarray(value)):
             stored = stored.copy()
+        bounds = {side: stored if side == name else self._array._parameters[side] for side in ("w_min", "w_max")}
+        if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
+            raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
         self._array._parameters[name] = stored
         self._array._core.set_parameter(k, stored)
         if name in ("w_max", "w_min"):
@@ -274,13 +291,18 @@ class CrossbarArray:
         """
         lr = _real("lr", lr)
         x, d = update_vectors(x, d, self.shape)
-        if not self.pulses.fixed_bl and abs(lr) > MAX_BL * self._granularity:
-            raise ValueError(f"lr must be at most {MAX_BL} dw_min in size where fixed_bl=False; got {lr}")
+        self._check_rate(lr)
         self._core.py_update(x, d, lr)
 
-    @property
-    def _granularity(self) -> float:
-        return self.device.granularity if isinstance(self.device, PulsedDevice) else 1.0
+    def _check_rate(self, lr: float) -> None:
+        """Raise ValueError where `lr` would need longer trains than there may be."""
+        if self.pulses.fixed_bl or not isinstance(self.device, PulsedDevice):
+            return
+        if abs(lr) > MAX_BL * self.device.granularity:
+            raise ValueError(
+                f"lr must be at most {MAX_BL} dw_min ({MAX_BL * self.device.granularity:g}) in size where fixed_bl=False, "
+                f"so that trains have at most {MAX_BL} slots; got {lr:g}"
+            )
 
     # ---- pulses on devices -------------------------------------------------------------------------------------------
 
@@ -382,42 +404,62 @@ class CrossbarArray:
 
         Raises
         ------
-        ValueError
-            If the state is of another specification, shape or version. The array is then unchanged.
+        TypeError, ValueError
+            If the state is of another specification, shape or version, or damaged. The array is then unchanged.
         """
-        check_state(state, self.state_dict(), "state")
-        if state["specification"] != self._specification():
+        self._restore(self._checked_state(state, "state"))
+
+    def _checked_state(self, state: Any, name: str) -> dict[str, Any]:
+        """Return the state with every entry checked and converted; nothing is changed here."""
+        entries = check_entries(name, state, self.state_dict())
+        if entries["version"] != STATE_VERSION:
+            raise ValueError(f"{name}['version'] must be {STATE_VERSION}; got {entries['version']!r}")
+        if entries["specification"] != self._specification():
             raise ValueError(
-                f"state must be of an array with the same specification; this is {self._specification()}, "
-                f"the state {state['specification']}"
+                f"{name} must be of an array with the same specification, {self._specification()}; "
+                f"got {entries['specification']!r}"
             )
-        for k, (name, value) in enumerate(state["parameters"].items()):
-            self._parameters[name] = np.array(value, dtype=np.float32)
-            self._core.set_parameter(k, self._parameters[name])
-        self._weights[...] = state["weights"]
-        self._core.key = int(state["key"])
-        self._core.counters = tuple(int(n) for n in state["counters"])
-        self._core.averages = tuple(float(a) for a in state["averages"])
+        checked = {"weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(), "parameters": {}}
+        check_entries(f"{name}['parameters']", entries["parameters"], self._parameters)
+        for parameter, value in entries["parameters"].items():
+            label = f"{name}['parameters'][{parameter!r}]"
+            shape = (1, 1) if np.shape(value) == (1, 1) else self.shape
+            checked["parameters"][parameter] = signal(label, value, shape).copy()
+        checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
+        for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):
+            values = entries[entry]
+            if not isinstance(values, (list, tuple)) or len(values) != length:
+                raise ValueError(f"{name}[{entry!r}] must be a list of {length} numbers; got {values!r}")
+            checked[entry] = tuple(check(f"{name}[{entry!r}][{k}]", value) for k, value in enumerate(values))
         if self._device_pulses is not None:
-            self._device_pulses[...] = state["device_pulses"]
+            pulses = np.asarray(entries["device_pulses"])
+            if pulses.dtype.kind not in "iu" or pulses.shape != self._device_pulses.shape:
+                raise ValueError(
+                    f"{name}['device_pulses'] must be integers of shape {self._device_pulses.shape}; got dtype "
+                    f"{pulses.dtype}, shape {pulses.shape}"
+                )
+            checked["device_pulses"] = pulses
+        return checked
+
+    def _restore(self, checked: dict[str, Any]) -> None:
+        for k, name in enumerate(self._parameters):
+            self._parameters[name] = checked["parameters"][name]
+            self._core.set_parameter(k, self._parameters[name])
+        self._weights[...] = checked["weights"]
+        self._core.key = checked["key"]
+        self._core.counters = checked["counters"]
+        self._core.averages = checked["averages"]
+        if self._device_pulses is not None:
+            self._device_pulses[...] = checked["device_pulses"]
 
 
-def check_state(state: Any, expected: dict[str, Any], name: str) -> None:
-    """Raise ValueError unless `state` has the entries of `expected`, with arrays of the same shapes."""
+def check_entries(name: str, state: Any, expected: dict[str, Any]) -> dict[str, Any]:
+    """Return `state` if it is a dict with the entries of `expected`."""
     if not isinstance(state, dict):
         raise TypeError(f"{name} must be a dict made by state_dict(); got {type(state).__name__}")
-    if sorted(state) != sorted(expected):
-        raise ValueError(f"{name} must have the entries {sorted(expected)}; got {sorted(state)}")
-    for entry, value in expected.items():
-        if isinstance(value, dict):
-            check_state(state[entry], value, f"{name}[{entry!r}]")
-        elif entry == "version" and state[entry] != value:
-            raise ValueError(f"{name}['version'] must be {value}; got {state[entry]!r}")
-        elif isinstance(value, np.ndarray) and name.endswith("['parameters']"):
-            if np.shape(state[entry]) not in ((1, 1), value.shape):
-                raise ValueError(f"{name}[{entry!r}] must have shape {value.shape} or (1, 1); got {np.shape(state[entry])}")
-        elif isinstance(value, np.ndarray) and np.shape(state[entry]) != value.shape:
-            raise ValueError(f"{name}[{entry!r}] must have shape {value.shape}; got {np.shape(state[entry])}")
+    if sorted(map(str, state)) != sorted(expected):
+        raise ValueError(f"{name} must have the entries {sorted(expected)}; got {sorted(map(str, state))}")
+    return state
 
 
 class DifferentialPair:
@@ -504,7 +546,16 @@ class DifferentialPair:
         return {"main": self.main.state_dict(), "reference": self.reference.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        check_state(state, self.state_dict(), "state")
-        self.main.load_state_dict(state["main"])
-        self.reference.load_state_dict(state["reference"])
+        """Restore what `state_dict` returned; on an error nothing is changed."""
+        self._restore(self._checked_state(state, "state"))
+
+    def _checked_state(self, state: Any, name: str) -> dict[str, Any]:
+        check_entries(name, state, {"main": None, "reference": None})
+        return {
+            "main": self.main._checked_state(state["main"], f"{name}['main']"),
+            "reference": self.reference._checked_state(state["reference"], f"{name}['reference']"),
+        }
+
+    def _restore(self, checked: dict[str, Any]) -> None:
+        self.main._restore(checked["main"])
+        self.reference._restore(checked["reference"])

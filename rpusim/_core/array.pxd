@@ -35,7 +35,7 @@ cdef class ArrayCore:
     cdef uint64_t key
     cdef uint64_t updates
     cdef int64_t pulses_up, pulses_down
-    cdef Buffer plans, trains, arena, scratch
+    cdef Buffer plans, trains, arena, scratch, tails
     # x (vectors, columns), d (vectors, rows), C-contiguous: w -= lr d^T x by pulses, vector after vector.
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
     # y (vectors, rows) = x w^T (transposed 0), or x (vectors, rows) -> (vectors, columns) (transposed 1), through the

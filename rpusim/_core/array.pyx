@@ -42,7 +42,7 @@ cdef extern from *:
 
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch: stays in a second-level cache
-    BLOCK_BYTES = 256 << 10     # state and parameters of one block of rows
+    STRIP_BYTES = 40 << 10      # state and parameters of a strip of rows: stays in a first-level cache
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 16) below which another thread costs more than it gives
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
@@ -141,14 +141,15 @@ cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
 
 cdef class ArrayCore:
     def __cinit__(self):
-        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = NULL
-        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = 0
+        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.tails.data = NULL
+        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.tails.size = 0
 
     def __dealloc__(self):
         free(self.plans.data)
         free(self.trains.data)
         free(self.arena.data)
         free(self.scratch.data)
+        free(self.tails.data)
 
     def __init__(self, float[:, ::1] w, str model, list parameters, double granularity, float noise_mult,
                  float noise_add, uint64_t key, counts=None):
@@ -167,7 +168,7 @@ cdef class ArrayCore:
         self.cells.noise_add = noise_add
         for k in range(RPU_MAX_PARAMETERS):
             self.cells.parameter[k] = self.cells.w
-            self.cells.mask[k] = 0
+            self.cells.stride[k] = 0
         for k, parameter in enumerate(parameters):
             self.set_parameter(k, parameter)
         self.cells.count_up = self.cells.count_down = NULL
@@ -181,10 +182,12 @@ cdef class ArrayCore:
         self.pulses_up = self.pulses_down = 0
 
     def set_parameter(self, int k, float[:, ::1] values):
-        """Use `values` (rows, columns), or (1, 1) for all devices, as parameter `k`; the array is kept, not copied."""
+        """Use `values` (rows, columns), or (1, 1) for all devices, as parameter `k`; a full array is kept, not copied."""
+        if values.shape[0] * values.shape[1] == 1:
+            values = np.full((1, self.columns), values[0, 0], dtype=np.float32)
         self.owners[k] = values
         self.cells.parameter[k] = &values[0, 0]
-        self.cells.mask[k] = -1 if values.shape[0] * values.shape[1] > 1 else 0
+        self.cells.stride[k] = self.columns if values.shape[0] > 1 else 0
 
     def set_direction(self, int transposed, bint ideal, dict c, str noise_management, str bound_management,
                       float nm_threshold, double nm_decay, double max_reduction):
@@ -264,7 +267,7 @@ cdef class ArrayCore:
         cdef Py_ssize_t i
         cdef int32_t *scratch
         cdef rpu_pulse_count n
-        scratch = <int32_t *>_grow(&self.scratch, 8 * self.columns)
+        scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
         with nogil:
             for i in range(self.rows):
                 n = self.kernels.pulse_row[self.model](&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
@@ -277,7 +280,7 @@ cdef class ArrayCore:
 
         Every pulse counts as one operation."""
         cdef Py_ssize_t i, j, p, first = pairs // 2
-        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 8 * self.columns)
+        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
         cdef int32_t[::1] up = np.ones(self.columns, dtype=np.int32), down = -np.ones(self.columns, dtype=np.int32)
         with nogil:
             for i in range(self.rows):
@@ -324,7 +327,7 @@ cdef class ArrayCore:
             last = first
             bytes = 0
             while last < vectors and (last == first or bytes < ARENA_BYTES):
-                bytes += rpu_trains_bytes(self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
+                bytes += rpu_trains_bytes(self.kernels, self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
                 last += 1
             self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
             self.updates += last - first
@@ -337,15 +340,15 @@ cdef class ArrayCore:
         cdef rpu_trains *trains = <rpu_trains *>_grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
-        cdef Py_ssize_t v, b, blocks, block_rows, first, last
+        cdef Py_ssize_t v, b, blocks, block_rows, strip
+        cdef float *tails
         cdef int threads
         cdef double slots = 0.0
-        cdef int64_t pulses = 0, up = 0, down = 0
-        cdef rpu_pulse_count n
+        cdef int64_t pulses = 0
         for v in range(vectors):
             memory[v] = arena
             if plans[v].bl:
-                arena += rpu_trains_bytes(self.rows, self.columns, plans[v].bl)
+                arena += rpu_trains_bytes(self.kernels, self.rows, self.columns, plans[v].bl)
             slots += <double>plans[v].bl * (self.rows + self.columns)
         threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
         if threads <= 1:
@@ -356,29 +359,24 @@ cdef class ArrayCore:
                 self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], trains + v)
         for v in range(vectors):
             if trains[v].bl:
-                pulses += trains[v].noise_base[self.rows]
+                pulses += trains[v].pulses.up + trains[v].pulses.down
+                self.pulses_up += trains[v].pulses.down if reverse else trains[v].pulses.up
+                self.pulses_down += trains[v].pulses.up if reverse else trains[v].pulses.down
         if pulses == 0:
             return 0
         threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
-        block_rows = max(1, BLOCK_BYTES // (4 * 5 * self.columns))
-        block_rows = max(1, min(block_rows, (self.rows + 2 * threads - 1) // (2 * threads)) if threads > 1 else block_rows)
+        strip = max(1, STRIP_BYTES // (20 * self.columns))
+        block_rows = self.rows if threads <= 1 else max(1, (self.rows + 4 * threads - 1) // (4 * threads))
         blocks = (self.rows + block_rows - 1) // block_rows
+        tails = <float *>_grow(&self.tails, 4 * 64 * vectors * blocks)
         if threads <= 1:
-            for b in range(blocks):
-                n = self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
-                                                         min(self.rows, (b + 1) * block_rows), reverse, self.key,
-                                                         self.updates)
-                up += n.up
-                down += n.down
+            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, strip, tails, reverse, self.key,
+                                                 self.updates)
         else:
             for b in prange(blocks, num_threads=threads, schedule="dynamic"):
-                n = self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
-                                                         min(self.rows, (b + 1) * block_rows), reverse, self.key,
-                                                         self.updates)
-                up += n.up
-                down += n.down
-        self.pulses_up += up
-        self.pulses_down += down
+                self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
+                                                     min(self.rows, (b + 1) * block_rows), strip,
+                                                     tails + 64 * vectors * b, reverse, self.key, self.updates)
         return 0
 
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory,
@@ -390,8 +388,8 @@ cdef class ArrayCore:
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil:
         # The pulse types without trains: counts by formula, dense, row by row.
-        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 12 * self.columns)
-        cdef int32_t *counts = scratch + 2 * self.columns
+        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 8 * self.columns)
+        cdef int32_t *counts = scratch + self.columns
         cdef Py_ssize_t v, i
         cdef rpu_pulse_count n
         for v in range(vectors):
@@ -449,7 +447,7 @@ cdef class ArrayCore:
             for q in range(active):
                 v = index[q]
                 self.kernels.dac(&p.converters, x + v * n_in, n_in,
-                                 <float>(1.0 / (scale[v] * reduction)) if scale[v] > 0.0 else 1.0, self.key, offset,
+                                 1.0 / (scale[v] * reduction) if scale[v] > 0.0 else 1.0, self.key, offset,
                                  p.operation + v, retry, signal + q * n_in)
             self._products(signal, product, active, transposed, reference)
             kept = 0

@@ -1,6 +1,6 @@
 """The C kernels as the compiled parts see them; see kernels/kernels.h."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "kernels/philox.h" nogil:
@@ -21,18 +21,18 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct rpu_cells:
         float *w
         const float *parameter[RPU_MAX_PARAMETERS]
-        int32_t mask[RPU_MAX_PARAMETERS]
+        int64_t stride[RPU_MAX_PARAMETERS]
         int64_t columns
         float noise_mult, noise_add
         int64_t *count_up
         int64_t *count_down
 
-    ctypedef struct rpu_trains:
-        int32_t bl, words
-        uint64_t *noise_base
-
     ctypedef struct rpu_pulse_count:
         int64_t up, down
+
+    ctypedef struct rpu_trains:
+        int32_t bl, words
+        rpu_pulse_count pulses
 
     ctypedef struct rpu_converters:
         float dac_scale, dac_step, dac_levels, dac_bound, dac_noise
@@ -43,15 +43,17 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         void (*normals)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
         void (*uniforms)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
-        void (*train_bits)(uint64_t, int, uint64_t, const int32_t *, const uint64_t *, int64_t, int32_t, int32_t,
-                           uint32_t *) noexcept nogil
-        rpu_pulse_count (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, uint64_t,
-                                          uint64_t) noexcept nogil
+        void (*thresholds)(const float *, int64_t, float, uint32_t *, uint32_t *) noexcept nogil
+        void (*train_slot)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, int64_t, uint16_t *) noexcept nogil
+        void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
+                           int32_t, uint32_t *) noexcept nogil
+        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int64_t, float *, int,
+                                          uint64_t, uint64_t) noexcept nogil
         rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, int32_t *, uint64_t,
                                         uint64_t) noexcept nogil
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
                               int64_t) noexcept nogil
-        void (*dac)(const rpu_converters *, const float *, int64_t, float, uint64_t, int, uint64_t, uint32_t,
+        void (*dac)(const rpu_converters *, const float *, int64_t, double, uint64_t, int, uint64_t, uint32_t,
                     float *) noexcept nogil
         int (*adc)(const rpu_converters *, const float *, int64_t, float, uint64_t, int, uint64_t, uint32_t,
                    float *) noexcept nogil
@@ -74,7 +76,7 @@ cdef extern from "kernels/pulses.h" nogil:
         double scale_x, scale_d
 
     rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *, double lr, double granularity, double x_max, double d_max)
-    size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl)
+    size_t rpu_trains_bytes(const rpu_kernels *, int64_t rows, int64_t columns, int32_t bl)
     void rpu_draw_trains(const rpu_kernels *, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns,
                          uint64_t key, uint64_t operation, void *memory, rpu_trains *out)
     void rpu_count_pulses(const rpu_pulse_scheme *, rpu_pulse_plan, const float *x, float d, int64_t columns, int reverse,

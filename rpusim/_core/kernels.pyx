@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from cpython.bytes cimport PyBytes_AsString
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 cdef const rpu_kernels *_active = NULL
 
@@ -81,19 +81,24 @@ def uniforms(uint64_t key, Py_ssize_t n, uint32_t line=0, uint64_t operation=0, 
     return np.asarray(out)[:n]
 
 
-def train_bits(uint64_t key, double[::1] probability, int bl, uint64_t operation=0, int kind=0):
+def train_bits(uint64_t key, float[::1] probability, int bl, uint64_t operation=0, int kind=0):
     """Return whether each line fires in each slot, bool (lines, bl): independent Bernoulli draws."""
     cdef Py_ssize_t lines = probability.shape[0]
     cdef int words = (bl + 31) // 32
-    line = np.arange(lines, dtype=np.int32)
-    threshold = np.minimum(np.rint(np.asarray(probability) * 2.0**32), 2.0**32).astype(np.uint64)
-    bits = np.zeros((lines, max(words, 1)), dtype=np.uint32)
-    cdef int[::1] line_v = line
-    cdef uint64_t[::1] threshold_v = threshold
+    if lines == 0 or bl == 0:
+        return np.zeros((lines, bl), dtype=bool)
+    cdef uint32_t[::1] high = np.empty(lines, dtype=np.uint32), low = np.empty(lines, dtype=np.uint32)
+    cdef int[::1] line = np.arange(lines, dtype=np.int32)
+    bits = np.zeros((lines, words), dtype=np.uint32)
+    mask = np.zeros((lines + 15) // 16, dtype=np.uint16)
     cdef uint32_t[:, ::1] bits_v = bits
-    if lines and bl:
-        _active.train_bits(key, kind, operation, <const int32_t *>&line_v[0], &threshold_v[0], lines, bl, words,
-                           &bits_v[0, 0])
+    cdef uint16_t[::1] mask_v = mask
+    _active.thresholds(&probability[0], lines, 1.0, &high[0], &low[0])
+    if bl == 1:
+        _active.train_slot(key, kind, operation, &high[0], &low[0], lines, &mask_v[0])
+        rows = np.arange(lines)
+        return (mask[rows // 16] >> (rows % 16).astype(np.uint16) & 1).astype(bool)[:, None]
+    _active.train_bits(key, kind, operation, &high[0], &low[0], <const int32_t *>&line[0], lines, bl, words, &bits_v[0, 0])
     slots = np.arange(bl)
     return (bits[:, slots // 32] >> (slots % 32).astype(np.uint32) & 1).astype(bool)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._random import RNG
 from rpusim._validation import instance, optional
 from rpusim.algorithms.base import Algorithm, Tile
-from rpusim.array import CrossbarArray, PulseCount, check_state
+from rpusim.array import CrossbarArray, PulseCount, check_entries
 from rpusim.devices import ConstantStep, Device, Ideal
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.specification import parameter
@@ -114,5 +114,5 @@ class ArrayTile(Tile):
         return {"array": self.array.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_state(state, self.state_dict(), "state")
+        check_entries("state", state, {"array": None})
         self.array.load_state_dict(state["array"])

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
 from rpusim._random import RNG
-from rpusim._validation import choice, integer, real
+from rpusim._validation import choice, integer, integer_value, real
 from rpusim.algorithms._transfer import transfer_update
 from rpusim.algorithms.base import Algorithm, Tile
 from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_state, update_vectors
+from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
 from rpusim.periphery import ADC, Periphery, PulseScheme
 from rpusim.specification import parameter
@@ -67,8 +67,9 @@ class SHD(Algorithm):
     fast_lr, slow_lr : float, default 1
         Rates of A and C relative to the learning rate of `update` (eta_A and eta_C of the paper where lr = 1).
     transfer_vectors : {"one_hot", "hadamard"}
-        u: cyclic unit vectors; or cyclic columns of the Hadamard matrix of the next power of two, with slow_lr / inputs in
-        place of slow_lr, so that a full cycle moves C by the same multiple of A.
+        u: cyclic unit vectors; or cyclic columns of the Hadamard matrix whose order N is the next power of two, with
+        slow_lr / inputs in place of slow_lr. A transfer then moves every element of C by slow_lr / inputs times A on
+        average over a cycle (of N transfers, or of as many as there are inputs for unit vectors).
     reference : {"shared", "separate"}
         "shared": three arrays, C = C_main - A_ref. "separate": four, C = C_main - C_ref, with C_ref at the symmetry point of
         C_main (at 0 for devices that have none).
@@ -156,6 +157,8 @@ class SHDTile(Tile):
         lr = _lr("lr", lr)
         x, d = update_vectors(x, d, self.shape)
         rule = self.algorithm
+        self.fast.main._check_rate(lr * rule.fast_lr)
+        self.slow.main._check_rate(lr * rule.slow_lr)
         self._vectors = transfer_update(
             self.fast.main._core,
             self.fast.reference._core,
@@ -185,7 +188,9 @@ class SHDTile(Tile):
         return {"fast": self.fast.state_dict(), "slow": self.slow.state_dict(), "vectors": self._vectors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_state(state, self.state_dict(), "state")
-        self.fast.load_state_dict(state["fast"])
-        self.slow.load_state_dict(state["slow"])
-        self._vectors = int(state["vectors"])
+        check_entries("state", state, {"fast": None, "slow": None, "vectors": None})
+        fast = self.fast._checked_state(state["fast"], "state['fast']")
+        slow = self.slow._checked_state(state["slow"], "state['slow']")
+        self._vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
+        self.fast._restore(fast)
+        self.slow._restore(slow)

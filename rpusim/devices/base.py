@@ -17,8 +17,13 @@ __all__ = ["Device", "PulsedDevice"]
 _fraction = real(0.0)
 
 
+@dataclass(frozen=True, repr=False)
 class Device(Specification):
     """Base of all devices."""
+
+    def _check_consistency(self) -> None:
+        if type(self) in (Device, PulsedDevice):
+            raise TypeError(f"{type(self).__name__} is a base of devices, not a device; use one of its subclasses")
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,6 +101,7 @@ class PulsedDevice(Device):
     parameter_names: ClassVar[tuple[str, ...]] = ("step_up", "step_down", "w_max", "w_min")
 
     def _check_consistency(self) -> None:
+        super()._check_consistency()
         if self.w_max == 0.0 and self.w_min == 0.0:
             raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
 

@@ -10,7 +10,7 @@ from oracle import devices as oracle
 
 import rpusim as rpu
 from rpusim import ADC, CrossbarArray, DifferentialPair, Periphery, PulseScheme, checkpoint
-from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
+from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
 
 NAMES = {
     ConstantStep: ["step_up", "step_down", "w_max", "w_min"],
@@ -44,8 +44,6 @@ def same(a, b):
         (dict(shape=(1, 2**31)), ValueError, ["shape[1]", "2147483648"]),
         (dict(device=None), TypeError, ["device", "None"]),
         (dict(device=SoftBounds), TypeError, ["device", "SoftBounds"]),
-        (dict(device=Device()), TypeError, ["device", "Device()"]),
-        (dict(device=PulsedDevice()), (TypeError, ValueError), ["device", "PulsedDevice()"]),
         (dict(forward=ADC()), TypeError, ["forward", "ADC()"]),
         (dict(backward="ideal"), TypeError, ["backward", "'ideal'"]),
         (dict(backward=Periphery()), ValueError, ["backward", "bound_management", "'iterative'"]),

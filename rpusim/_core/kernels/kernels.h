@@ -19,11 +19,11 @@
 #endif
 #endif
 
-/* Device models. To add one: a line here, two step functions in devices.h, a dataclass in rpusim/devices. */
+/* Device models. To add one: a line here, a step function in devices.h, a dataclass in rpusim/devices. */
 #define RPU_MODELS(X) X(constant_step) X(linear_step) X(soft_bounds)
 
 enum rpu_model {
-#define RPU_ENUM(name) rpu_##name,
+#define RPU_ENUM(name) RPU_MODEL_##name,
     RPU_MODELS(RPU_ENUM)
 #undef RPU_ENUM
     RPU_N_MODELS
@@ -31,28 +31,36 @@ enum rpu_model {
 
 #define RPU_MAX_PARAMETERS 8
 
-/* The devices of one array. A parameter is an array like w, or one number for all devices (mask 0). */
+/* The devices of one array. A parameter is an array like w, or one row for all rows (stride 0). */
 typedef struct {
     float *w;                                     /* (rows, columns) */
     const float *parameter[RPU_MAX_PARAMETERS];   /* step_up, step_down, w_max, w_min, then the model's own */
-    int32_t mask[RPU_MAX_PARAMETERS];             /* -1: one value per device, 0: one value for all */
+    int64_t stride[RPU_MAX_PARAMETERS];           /* of rows: columns or 0 */
     int64_t columns;
     float noise_mult, noise_add;                  /* cycle-to-cycle noise relative to the step itself / to step_up|down */
     int64_t *count_up, *count_down;               /* pulses per device, or NULL */
 } rpu_cells;
 
-/* The pulse trains of one vector pair, drawn once and shared by all rows. Slot k fires the columns
- * columns[start[2k] .. start[2k+1]) whose x is positive and columns[start[2k+1] .. start[2k+2]) whose x is negative. */
+typedef struct { int64_t up, down; } rpu_pulse_count;
+
+#define RPU_GROUP 16                              /* columns in one word of a mask */
+#define RPU_GROUPS(columns) (((columns) + RPU_GROUP - 1) / RPU_GROUP)
+#define RPU_NEGATIVE ((int32_t)0x80000000)        /* in a list of columns: x is negative there */
+
+/* The pulse trains of one vector pair, drawn once and shared by all rows. The columns that fire in a slot are a list
+ * (few) or a mask (many); both in ascending order, so that the choice does not show in the results. */
 typedef struct {
-    int32_t bl, words;          /* train length in slots; 32-bit words per line */
-    int32_t *start;             /* (2 bl + 1) */
-    int32_t *columns;
+    int32_t bl, words;          /* train length in slots; 32-bit words per row of row_bits */
+    rpu_pulse_count pulses;     /* that will fire on all rows, for a positive learning rate */
+    int32_t *fired;             /* (bl): how many columns fire */
+    int32_t *start;             /* (bl): first entry of the slot's list in `columns`; -1: it is a mask */
+    int32_t *columns;           /* column | RPU_NEGATIVE */
+    uint16_t *masks;            /* (bl, groups) */
+    uint16_t *negative;         /* (groups): x < 0 */
     uint32_t *row_bits;         /* (rows, words): slots in which a row fires */
     uint8_t *row_negative;      /* (rows): d < 0 */
     uint64_t *noise_base;       /* (rows + 1): pulses of all rows before; the position of a row's noise in the stream */
 } rpu_trains;
-
-typedef struct { int64_t up, down; } rpu_pulse_count;
 
 /* Converters of one direction of reading. */
 typedef struct {
@@ -66,18 +74,26 @@ typedef struct {
 
 typedef struct {
     const char *name;
+    int32_t mask_from;          /* slots in which at least columns / mask_from columns fire become masks; 0: none do */
 
     void (*normals)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
     void (*uniforms)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
 
-    /* Bits of stochastic trains: lines with probabilities threshold / 2^32, `words` 32-slot words per line. */
-    void (*train_bits)(uint64_t key, int kind, uint64_t operation, const int32_t *line, const uint64_t *threshold,
-                       int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
+    /* Probabilities min(1, scale |v|) as 32-bit fractions, in two parts: high (0 to 65536) / 2^16 + low / 2^32. */
+    void (*thresholds)(const float *v, int64_t n, float scale, uint32_t *high, uint32_t *low);
+    /* One slot for n lines: bit l % 16 of fired[l / 16] where line l fires. */
+    void (*train_slot)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low, int64_t n,
+                       uint16_t *fired);
+    /* bl slots for some lines: bits (lines, words). high and low are indexed by line. */
+    void (*train_bits)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low,
+                       const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
-    /* Stochastic updates: rows [row0, row1) through all vectors, in order. */
-    rpu_pulse_count (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
-                                                 int64_t row0, int64_t row1, int reverse, uint64_t key, uint64_t operation);
-    /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds 2 * columns. */
+    /* Stochastic updates: rows [row0, row1) through all vectors, in order, `strip` rows at a time. `tails` holds 64 floats
+     * per vector. */
+    void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
+                                      int64_t row0, int64_t row1, int64_t strip, float *tails, int reverse,
+                                      uint64_t key, uint64_t operation);
+    /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds one per column. */
     rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *cells, int64_t row, const int32_t *counts,
                                                int32_t *scratch, uint64_t key, uint64_t operation);
     /* w[i, :] -= lr d[b, i] x[b, :] for all b in order, rows [row0, row1). */
@@ -85,7 +101,7 @@ typedef struct {
                           float lr, int64_t row0, int64_t row1);
 
     /* v = DAC(scale x) of one vector. */
-    void (*dac)(const rpu_converters *c, const float *x, int64_t n, float scale, uint64_t key, int kind_offset,
+    void (*dac)(const rpu_converters *c, const float *x, int64_t n, double scale, uint64_t key, int kind_offset,
                 uint64_t operation, uint32_t retry, float *v);
     /* out = factor ADC(y) of one vector; returns whether anything clipped. */
     int (*adc)(const rpu_converters *c, const float *y, int64_t n, float factor, uint64_t key, int kind_offset,

@@ -5,7 +5,9 @@
  *   and shared by all rows; a row walks only the slots in which it fires, and only the columns that fire there.
  * - Within one slot every column occurs at most once, so the devices of a list are independent and are stepped as
  *   vectors: gather, step, scatter. Slots and vectors follow in order: a device sees its own changes.
- * - A row block is taken through all vectors while its state and parameters are in cache.
+ * - Rows are taken through all vectors in strips whose state and parameters fit the first-level cache (measured: 3.0 to
+ *   2.1 ns per pulse against strips for the second level). Where one strip stops inside a chunk of draws, the next one goes
+ *   on in it (`tails`).
  * - Noise of a vector is one stream over its pulses in order of (row, slot, column): consecutive in memory for a block
  *   of rows, so nothing is drawn that is not used except in the first and last chunk of a block.
  * No validation here: the Python side has checked everything. */
@@ -50,10 +52,50 @@ static void uniforms(uint64_t key, int kind, uint64_t operation, uint32_t line, 
 
 /* ---- pulse trains ------------------------------------------------------------------------------------------------ */
 
+/* Probabilities have the 24 bits of a float32, so both parts are exact. */
+static void thresholds(const float *v, int64_t n, float scale, uint32_t *high, uint32_t *low)
+{
+    RPU_SIMD
+    for (int64_t j = 0; j < n; j++) {
+        float p = fabsf(v[j]) * scale;
+        p = (p < 1.0f ? p : 1.0f) * 65536.0f;
+        const int32_t h = (int32_t)p;
+        high[j] = (uint32_t)h;
+        low[j] = (uint32_t)(int32_t)((p - (float)h) * 65536.0f);
+    }
+}
+
+/* Trains of one slot: 32 bits per line, 64 lines per chunk as in normal.h. */
+static void train_slot(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low, int64_t n,
+                       uint16_t *fired)
+{
+    const rpu_stream s = rpu_stream_at(key, kind, operation, 0xFFFFFFFFu);
+    for (int64_t first = 0; first < n; first += RPU_CHUNK) {
+        const int64_t m = n - first < RPU_CHUNK ? n - first : RPU_CHUNK;
+        uint32_t draws[4][RPU_LANES], any = 0;
+        for (int64_t l = 0; l < m; l++)
+            any |= high[first + l] | low[first + l];
+        memset(fired + first / RPU_GROUP, 0, sizeof *fired * (size_t)RPU_GROUPS(m));
+        if (!any)
+            continue;
+        rpu_philox_chunk(s, (uint32_t)(first / RPU_CHUNK), draws);
+        for (int64_t base = 0; base < m; base += RPU_LANES) {
+            const uint32_t *h = high + first + base, *lo = low + first + base, *draw = draws[base / RPU_LANES];
+            const int lanes = m - base < RPU_LANES ? (int)(m - base) : RPU_LANES;
+            uint32_t bits = 0;
+            for (int l = 0; l < lanes; l++) {
+                const uint32_t upper = draw[l] >> 16;
+                bits |= (uint32_t)((upper < h[l]) | ((upper == h[l]) & ((draw[l] & 0xFFFFu) < lo[l]))) << l;
+            }
+            fired[(first + base) / RPU_GROUP] = (uint16_t)bits;
+        }
+    }
+}
+
 /* A slot fires where 32 random bits are below the threshold. The first 16 decide unless they tie with the threshold's
  * (one slot in 65536); a tie draws 16 more, so that 8 slots cost one counter and the law is exact to 2^-32. */
-static void train_bits(uint64_t key, int kind, uint64_t operation, const int32_t *line, const uint64_t *threshold,
-                       int64_t lines, int32_t bl, int32_t words, uint32_t *bits)
+static void train_bits(uint64_t key, int kind, uint64_t operation, const uint32_t *high_of, const uint32_t *low_of,
+                       const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits)
 {
     const int32_t blocks = (bl + 7) / 8;
     for (int64_t first = 0; first < lines; first += RPU_LANES) {
@@ -61,7 +103,7 @@ static void train_bits(uint64_t key, int kind, uint64_t operation, const int32_t
         uint32_t position[RPU_LANES], high[RPU_LANES], fired[RPU_LANES], ties[RPU_LANES];
         for (int l = 0; l < RPU_LANES; l++) {
             position[l] = l < n ? (uint32_t)line[first + l] : 0;
-            high[l] = l < n ? (uint32_t)(threshold[first + l] >> 16) : 0;
+            high[l] = l < n ? high_of[position[l]] : 0;
         }
         for (int32_t word = 0; word < words; word++) {
             uint32_t any_tie = 0;
@@ -83,7 +125,7 @@ static void train_bits(uint64_t key, int kind, uint64_t operation, const int32_t
             }
             const int32_t slots = bl - 32 * word;
             const uint32_t used = slots >= 32 ? 0xFFFFFFFFu : (1u << slots) - 1u;
-            for (int l = 0; l < n; l++) {
+            for (int l = 0; l < RPU_LANES; l++) {
                 fired[l] &= used;
                 ties[l] &= used;
                 any_tie |= ties[l];
@@ -93,7 +135,7 @@ static void train_bits(uint64_t key, int kind, uint64_t operation, const int32_t
                     for (uint32_t m = ties[l]; m; m &= m - 1) {
                         const int slot = rpu_lowest_bit(m);
                         const rpu_stream s = rpu_stream_at(key, kind, operation, 0x80000000u | (uint32_t)(32 * word + slot));
-                        if ((rpu_philox(s, position[l]).v[0] & 0xFFFFu) < (threshold[first + l] & 0xFFFFu))
+                        if ((rpu_philox(s, position[l]).v[0] & 0xFFFFu) < low_of[position[l]])
                             fired[l] |= 1u << slot;
                     }
             for (int l = 0; l < n; l++)
@@ -108,165 +150,247 @@ typedef struct {
     rpu_stream stream;
     uint64_t next, end;            /* position of the first draw not yet in the buffer; end of what may be wanted */
     int32_t position, available;   /* within the buffer */
-    int silent;                    /* no noise: the buffer holds zeros for ever */
-    float buffer[RPU_NOISE_BUFFER];
+    int32_t silent;                /* no noise: the buffer holds zeros for ever */
+    float buffer[RPU_GROUP + RPU_NOISE_BUFFER];   /* what is left when it is refilled moves in front of the new draws */
 } rpu_noise;
 
 static inline void noise_begin(rpu_noise *g, int silent, rpu_stream stream, uint64_t first, uint64_t end)
 {
     g->stream = stream;
-    g->next = first;
-    g->end = end;
-    g->position = g->available = 0;
-    if (silent && !g->silent)
-        memset(g->buffer, 0, sizeof g->buffer);
+    g->next = silent ? 0 : first;
+    g->end = silent ? 0 : end;
     g->silent = silent;
+    g->position = 0;
+    g->available = silent ? RPU_NOISE_BUFFER : 0;
+}
+
+/* Go on inside a chunk that an earlier part of the same stream has drawn. */
+static inline void noise_resume(rpu_noise *g, const float *chunk)
+{
+    memcpy(g->buffer + RPU_GROUP, chunk, sizeof *chunk * RPU_CHUNK);
+    g->position = RPU_GROUP + (int32_t)(g->next % RPU_CHUNK);
+    g->available = RPU_GROUP + RPU_CHUNK;
+    g->next += RPU_CHUNK - g->next % RPU_CHUNK;
+}
+
+/* Refill the buffer; fewer than RPU_GROUP draws may be left in it. */
+static void noise_refill(rpu_noise *g)
+{
+    const int32_t left = g->available - g->position;
+    const uint64_t chunk = g->next / RPU_CHUNK;
+    uint64_t chunks = (g->end + RPU_CHUNK - 1) / RPU_CHUNK - chunk;
+    const int32_t skipped = (int32_t)(g->next - chunk * RPU_CHUNK);
+    float kept[RPU_GROUP];
+    if (chunks > RPU_NOISE_BUFFER / RPU_CHUNK)
+        chunks = RPU_NOISE_BUFFER / RPU_CHUNK;
+    memcpy(kept, g->buffer + g->position, sizeof *kept * (size_t)left);
+    for (uint64_t c = 0; c < chunks; c++)
+        rpu_normal_chunk(g->stream, (uint32_t)(chunk + c), g->buffer + RPU_GROUP + c * RPU_CHUNK);
+    /* only a fresh stream starts inside a chunk, and then nothing is left over */
+    g->position = RPU_GROUP + skipped - left;
+    memcpy(g->buffer + g->position, kept, sizeof *kept * (size_t)left);
+    g->available = RPU_GROUP + (int32_t)(chunks * RPU_CHUNK);
+    g->next = (chunk + chunks) * RPU_CHUNK;
 }
 
 /* Up to n consecutive draws; *got says how many. */
 static inline const float *noise_take(rpu_noise *g, int32_t n, int32_t *got)
 {
-    if (g->silent) {
-        *got = n < RPU_NOISE_BUFFER ? n : RPU_NOISE_BUFFER;
-        return g->buffer;
-    }
-    if (g->position == g->available) {
-        const uint64_t chunk = g->next / RPU_CHUNK;
-        uint64_t chunks = (g->end + RPU_CHUNK - 1) / RPU_CHUNK - chunk;
-        if (chunks > RPU_NOISE_BUFFER / RPU_CHUNK)
-            chunks = RPU_NOISE_BUFFER / RPU_CHUNK;
-        for (uint64_t c = 0; c < chunks; c++)
-            rpu_normal_chunk(g->stream, (uint32_t)(chunk + c), g->buffer + c * RPU_CHUNK);
-        g->position = (int32_t)(g->next - chunk * RPU_CHUNK);
-        g->available = (int32_t)(chunks * RPU_CHUNK);
-        g->next = (chunk + chunks) * RPU_CHUNK;
-    }
+    if (g->position == g->available)
+        noise_refill(g);
     const int32_t left = g->available - g->position;
     const float *z = g->buffer + g->position;
     *got = n < left ? n : left;
-    g->position += *got;
+    g->position += g->silent ? 0 : *got;
     return z;
 }
 
-/* ---- pulses on lists of devices ------------------------------------------------------------------------------------ */
+/* ---- pulses on lists and masks of devices --------------------------------------------------------------------------- */
 
 static inline rpu_row row_of(const rpu_cells *cells, int64_t row)
 {
     rpu_row r;
     r.w = cells->w + row * cells->columns;
-    for (int k = 0; k < RPU_MAX_PARAMETERS; k++) {
-        r.mask[k] = cells->mask[k];
-        r.parameter[k] = cells->parameter[k] + (cells->mask[k] ? row * cells->columns : 0);
-    }
+    for (int k = 0; k < RPU_MAX_PARAMETERS; k++)
+        r.parameter[k] = cells->parameter[k] + row * cells->stride[k];
     r.noise_mult = cells->noise_mult;
     r.noise_add = cells->noise_add;
     return r;
 }
 
-/* One pulse on each listed column of a row. Only AVX-512 scatters; elsewhere results pass through a buffer so that the
- * step itself is still a vector loop. */
+/* Masks pay where the draws of a vector can be spread over its lanes (expand): AVX-512 only. Measured there: a pulse in a
+ * list costs about as much as three lanes of a mask. Lists need a scatter, which AVX-512 has too; elsewhere results pass
+ * through a buffer so that the step itself is still a vector loop. */
 #ifdef RPU_USE_AVX512
-#define RPU_STEP_LIST(step)                                          \
-    RPU_SIMD                                                         \
-    for (int32_t q = 0; q < got; q++) {                              \
-        const int32_t j = columns[q];                                \
-        row->w[j] = step(row, j, row->w[j], xi[q]);                  \
+#define RPU_MASK_FROM 4
+#define RPU_STEP_LIST(step)                                                                          \
+    RPU_SIMD                                                                                         \
+    for (int32_t q = 0; q < got; q++) {                                                              \
+        const int32_t j = columns[q] & ~RPU_NEGATIVE;                                                \
+        row->w[j] = step(row, j, row->w[j], (uint32_t)((columns[q] ^ flip) >> 31), xi[q]);       \
     }
+#define RPU_DEFINE_MASK(model)                                                                                         \
+static void model##_pulse_mask(const rpu_row *row, const uint16_t *masks, const uint16_t *negative, int64_t columns,   \
+                               int32_t flip, rpu_noise *noise)                                                         \
+{                                                                                                                      \
+    const uint32_t turn = flip ? 0xFFFFu : 0u;                                                                         \
+    for (int64_t g = 0; g < RPU_GROUPS(columns); g++) {                                                                             \
+        const uint32_t fires = masks[g];                                                                               \
+        uint32_t up[RPU_GROUP];                                                                                        \
+        float xi[RPU_GROUP];                                                                                           \
+        if (fires == 0)                                                                                                \
+            continue;                                                                                                  \
+        if (noise->available - noise->position < RPU_GROUP && noise->next < noise->end)                                \
+            noise_refill(noise);                                                                                       \
+        _mm512_storeu_ps(xi, _mm512_maskz_expandloadu_ps((__mmask16)fires, noise->buffer + noise->position));          \
+        _mm512_storeu_si512(up, _mm512_movm_epi32((__mmask16)(negative[g] ^ turn)));                                   \
+        noise->position += noise->silent ? 0 : _mm_popcnt_u32(fires);                                                  \
+        const rpu_row r = row_at(row, RPU_GROUP * g);                                                                  \
+        if (RPU_GROUP * (g + 1) > columns) {    /* lanes beyond the row must not be read */                            \
+            for (uint32_t m = fires; m; m &= m - 1) {                                                                  \
+                const int l = rpu_lowest_bit(m);                                                                       \
+                r.w[l] = rpu_step_##model(&r, l, r.w[l], up[l], xi[l]);                                                \
+            }                                                                                                          \
+            break;                                                                                                     \
+        }                                                                                                              \
+        float stepped[RPU_GROUP];                                                                                      \
+        RPU_SIMD                                                                                                       \
+        for (int32_t l = 0; l < RPU_GROUP; l++)                                                                        \
+            stepped[l] = rpu_step_##model(&r, l, r.w[l], up[l], xi[l]);                                                \
+        _mm512_mask_storeu_ps(r.w, (__mmask16)fires, _mm512_loadu_ps(stepped));                                        \
+    }                                                                                                                  \
+}
+static inline rpu_row row_at(const rpu_row *row, int64_t column)
+{
+    rpu_row r = *row;
+    r.w += column;
+    for (int k = 0; k < RPU_MAX_PARAMETERS; k++)
+        r.parameter[k] += column;
+    return r;
+}
 #else
-#define RPU_STEP_LIST(step)                                          \
-    float stepped[RPU_NOISE_BUFFER];                                 \
-    RPU_SIMD                                                         \
-    for (int32_t q = 0; q < got; q++) {                              \
-        const int32_t j = columns[q];                                \
-        stepped[q] = step(row, j, row->w[j], xi[q]);                 \
-    }                                                                \
-    for (int32_t q = 0; q < got; q++)                                \
-        row->w[columns[q]] = stepped[q];
+#define RPU_MASK_FROM 0
+#define RPU_STEP_LIST(step)                                                                          \
+    float stepped[RPU_GROUP + RPU_NOISE_BUFFER];                                                     \
+    RPU_SIMD                                                                                         \
+    for (int32_t q = 0; q < got; q++) {                                                              \
+        const int32_t j = columns[q] & ~RPU_NEGATIVE;                                                \
+        stepped[q] = step(row, j, row->w[j], (uint32_t)((columns[q] ^ flip) >> 31), xi[q]);      \
+    }                                                                                                \
+    for (int32_t q = 0; q < got; q++)                                                                \
+        row->w[columns[q] & ~RPU_NEGATIVE] = stepped[q];
+#define RPU_DEFINE_MASK(model)                                                                                         \
+static void model##_pulse_mask(const rpu_row *row, const uint16_t *masks, const uint16_t *negative, int64_t columns,   \
+                               int32_t flip, rpu_noise *noise)                                                         \
+{                                                                                                                      \
+    (void)row, (void)masks, (void)negative, (void)columns, (void)flip, (void)noise;                                     \
+}
 #endif
 
+/* Pulses per device of one slot and row, for those who want them. */
+static void count_pulses(const rpu_cells *cells, const rpu_trains *t, int32_t slot, int64_t row, int32_t flip)
+{
+    int64_t *up = cells->count_up + row * cells->columns, *down = cells->count_down + row * cells->columns;
+    if (t->start[slot] >= 0) {
+        const int32_t *columns = t->columns + t->start[slot];
+        for (int32_t q = 0; q < t->fired[slot]; q++)
+            ((columns[q] ^ flip) & RPU_NEGATIVE ? up : down)[columns[q] & ~RPU_NEGATIVE]++;
+        return;
+    }
+    for (int64_t j = 0; j < cells->columns; j++)
+        if (t->masks[slot * RPU_GROUPS(cells->columns) + j / RPU_GROUP] >> (j % RPU_GROUP) & 1u)
+            (((t->negative[j / RPU_GROUP] >> (j % RPU_GROUP) & 1u) != 0) != (flip != 0) ? up : down)[j]++;
+}
+
+/* `flip` is 0 or RPU_NEGATIVE: a device goes up where the sign of its column differs from it (x d > 0 lowers w). */
 #define RPU_DEFINE_MODEL(model)                                                                                        \
-static void model##_pulse_list(const rpu_row *restrict row, const int32_t *restrict columns, int32_t n, int up,        \
+RPU_DEFINE_MASK(model)                                                                                                 \
+                                                                                                                       \
+static void model##_pulse_list(const rpu_row *restrict row, const int32_t *restrict columns, int32_t n, int32_t flip,  \
                                rpu_noise *noise)                                                                       \
 {                                                                                                                      \
     while (n > 0) {                                                                                                    \
         int32_t got;                                                                                                   \
         const float *restrict xi = noise_take(noise, n, &got);                                                         \
-        if (up) {                                                                                                      \
-            RPU_STEP_LIST(rpu_##model##_up)                                                                            \
-        } else {                                                                                                       \
-            RPU_STEP_LIST(rpu_##model##_down)                                                                          \
-        }                                                                                                              \
+        RPU_STEP_LIST(rpu_step_##model)                                                                                     \
         columns += got;                                                                                                \
         n -= got;                                                                                                      \
     }                                                                                                                  \
 }                                                                                                                      \
                                                                                                                        \
-static rpu_pulse_count model##_update_rows(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,          \
-                                           int64_t row0, int64_t row1, int reverse, uint64_t key, uint64_t operation)  \
+static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0,       \
+                                int64_t row1, int64_t strip, float *tails, int reverse, uint64_t key,                  \
+                                uint64_t operation)                                                                    \
 {                                                                                                                      \
     const int silent = cells->noise_mult == 0.0f && cells->noise_add == 0.0f;                                          \
-    rpu_pulse_count total = {0, 0};                                                                                    \
+    const int64_t groups = RPU_GROUPS(cells->columns);                                                                 \
     rpu_noise noise;                                                                                                   \
-    noise.silent = 0;                                                                                                  \
-    for (int64_t v = 0; v < vectors; v++) {                                                                            \
-        const rpu_trains *t = trains + v;                                                                              \
-        if (t->bl == 0 || t->noise_base[row0] == t->noise_base[row1])                                                  \
-            continue;                                                                                                  \
-        noise_begin(&noise, silent, rpu_stream_at(key, RPU_PULSE_NOISE, operation + (uint64_t)v, 0),                   \
-                    t->noise_base[row0], t->noise_base[row1]);                                                         \
-        for (int64_t i = row0; i < row1; i++) {                                                                        \
-            if (t->noise_base[i] == t->noise_base[i + 1])                                                              \
+    if (silent)                                                                                                        \
+        memset(noise.buffer, 0, sizeof noise.buffer);                                                                  \
+    for (int64_t first = row0; first < row1; first += strip) {                                                         \
+        const int64_t last = first + strip < row1 ? first + strip : row1;                                              \
+        for (int64_t v = 0; v < vectors; v++) {                                                                        \
+            const rpu_trains *t = trains + v;                                                                          \
+            if (t->bl == 0 || t->noise_base[first] == t->noise_base[last])                                             \
                 continue;                                                                                              \
-            const rpu_row row = row_of(cells, i);                                                                      \
-            for (int32_t word = 0; word < t->words; word++)                                                            \
-                for (uint32_t m = t->row_bits[i * t->words + word]; m; m &= m - 1) {                                   \
-                    const int32_t slot = 32 * word + rpu_lowest_bit(m);                                                \
-                    for (int negative = 0; negative < 2; negative++) {                                                 \
-                        const int32_t *columns = t->columns + t->start[2 * slot + negative];                           \
-                        const int32_t n = t->start[2 * slot + negative + 1] - t->start[2 * slot + negative];           \
-                        /* x d > 0 lowers the weight, unless the learning rate is negative */                          \
-                        const int up = (negative != t->row_negative[i]) != reverse;                                    \
-                        if (n == 0)                                                                                    \
+            const uint64_t from = t->noise_base[first], to = t->noise_base[last];                                      \
+            noise_begin(&noise, silent, rpu_stream_at(key, RPU_PULSE_NOISE, operation + (uint64_t)v, 0), from, to);    \
+            if (!silent && from > t->noise_base[row0] && from % RPU_CHUNK)                                             \
+                noise_resume(&noise, tails + v * RPU_CHUNK);                                                           \
+            for (int64_t i = first; i < last; i++) {                                                                   \
+                if (t->noise_base[i] == t->noise_base[i + 1])                                                          \
+                    continue;                                                                                          \
+                const rpu_row row = row_of(cells, i);                                                                  \
+                const int32_t flip = (t->row_negative[i] != 0) != (reverse != 0) ? RPU_NEGATIVE : 0;                   \
+                for (int32_t word = 0; word < t->words; word++)                                                        \
+                    for (uint32_t m = t->row_bits[i * t->words + word]; m; m &= m - 1) {                               \
+                        const int32_t slot = 32 * word + rpu_lowest_bit(m);                                            \
+                        if (t->fired[slot] == 0)                                                                       \
                             continue;                                                                                  \
-                        if (up) total.up += n; else total.down += n;                                                   \
-                        model##_pulse_list(&row, columns, n, up, &noise);                                              \
-                        if (cells->count_up) {                                                                         \
-                            int64_t *count = (up ? cells->count_up : cells->count_down) + i * cells->columns;          \
-                            for (int32_t q = 0; q < n; q++) count[columns[q]]++;                                       \
-                        }                                                                                              \
+                        if (t->start[slot] >= 0)                                                                       \
+                            model##_pulse_list(&row, t->columns + t->start[slot], t->fired[slot], flip, &noise);       \
+                        else                                                                                           \
+                            model##_pulse_mask(&row, t->masks + slot * groups, t->negative, cells->columns, flip,      \
+                                               &noise);                                                                \
+                        if (cells->count_up)                                                                           \
+                            count_pulses(cells, t, slot, i, flip);                                                     \
                     }                                                                                                  \
-                }                                                                                                      \
+            }                                                                                                          \
+            if (!silent && last < row1 && to % RPU_CHUNK)                                                              \
+                memcpy(tails + v * RPU_CHUNK, noise.buffer + noise.available - RPU_CHUNK, sizeof *tails * RPU_CHUNK);  \
         }                                                                                                              \
     }                                                                                                                  \
-    return total;                                                                                                      \
 }                                                                                                                      \
                                                                                                                        \
 static rpu_pulse_count model##_pulse_row(const rpu_cells *cells, int64_t row_index, const int32_t *counts,             \
                                          int32_t *scratch, uint64_t key, uint64_t operation)                           \
 {                                                                                                                      \
     rpu_pulse_count total = {0, 0};                                                                                    \
-    int32_t n[2] = {0, 0}, *list[2] = {scratch, scratch + cells->columns};                                             \
+    int32_t n = 0;                                                                                                     \
     for (int32_t j = 0; j < cells->columns; j++) {                                                                     \
-        if (counts[j] > 0) { list[1][n[1]++] = j; total.up += counts[j]; }                                             \
-        if (counts[j] < 0) { list[0][n[0]++] = j; total.down -= counts[j]; }                                           \
+        if (counts[j] > 0) { scratch[n++] = j | RPU_NEGATIVE; total.up += counts[j]; }                                 \
+        if (counts[j] < 0) { scratch[n++] = j; total.down -= counts[j]; }                                              \
     }                                                                                                                  \
-    if (n[0] + n[1] == 0)                                                                                              \
+    if (n == 0)                                                                                                        \
         return total;                                                                                                  \
+    const int silent = cells->noise_mult == 0.0f && cells->noise_add == 0.0f;                                          \
     const rpu_row row = row_of(cells, row_index);                                                                      \
     rpu_noise noise;                                                                                                   \
-    noise.silent = 0;                                                                                                  \
-    noise_begin(&noise, cells->noise_mult == 0.0f && cells->noise_add == 0.0f,                                         \
-                rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0,                                \
+    if (silent)                                                                                                        \
+        memset(noise.buffer, 0, sizeof noise.buffer);                                                                  \
+    noise_begin(&noise, silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0,                \
                 (uint64_t)(total.up + total.down));                                                                    \
     /* round p gives the p-th pulse to every device that has that many */                                              \
-    for (int32_t p = 1; n[0] + n[1] > 0; p++)                                                                          \
-        for (int up = 0; up < 2; up++) {                                                                               \
-            int32_t kept = 0;                                                                                          \
-            model##_pulse_list(&row, list[up], n[up], up, &noise);                                                     \
-            for (int32_t q = 0; q < n[up]; q++)                                                                        \
-                if ((up ? counts[list[up][q]] : -counts[list[up][q]]) > p) list[up][kept++] = list[up][q];             \
-            n[up] = kept;                                                                                              \
+    for (int32_t p = 1; n > 0; p++) {                                                                                  \
+        int32_t kept = 0;                                                                                              \
+        model##_pulse_list(&row, scratch, n, 0, &noise);                                                               \
+        for (int32_t q = 0; q < n; q++) {                                                                              \
+            const int32_t count = counts[scratch[q] & ~RPU_NEGATIVE];                                                  \
+            if (count > p || -count > p)                                                                               \
+                scratch[kept++] = scratch[q];                                                                          \
         }                                                                                                              \
+        n = kept;                                                                                                      \
+    }                                                                                                                  \
     if (cells->count_up)                                                                                               \
         for (int64_t j = 0; j < cells->columns; j++) {                                                                 \
             if (counts[j] > 0) cells->count_up[row_index * cells->columns + j] += counts[j];                           \
@@ -326,33 +450,42 @@ static int all_finite(const float *x, int64_t n)
 }
 
 /* Levels are numbered: v = step * clip(rint(y / step)), so the end levels are exact and clipping is decided in integers. */
-static inline float quantise(float level, float levels)
+static inline float clip(float value, float bound)
 {
-    level = level > levels ? levels : level;
-    return level < -levels ? -levels : level;
+    value = value > bound ? bound : value;
+    return value < -bound ? -bound : value;
 }
 
-static void dac(const rpu_converters *c, const float *x, int64_t n, float scale, uint64_t key, int kind_offset,
+/* Up with a probability equal to the fraction; u is in (0, 1]. */
+static inline float round_stochastically(float level, float u)
+{
+    const float floor_level = floorf(level);
+    return floor_level + (u <= level - floor_level ? 1.0f : 0.0f);
+}
+
+static void dac(const rpu_converters *c, const float *x, int64_t n, double scale, uint64_t key, int kind_offset,
                 uint64_t operation, uint32_t retry, float *v)
 {
     const rpu_stream rounding = rpu_stream_at(key, RPU_DAC_ROUND + kind_offset, operation, retry);
     const rpu_stream noise = rpu_stream_at(key, RPU_DAC_NOISE + kind_offset, operation, retry);
     const float bound = c->dac_bound, unit = c->dac_scale, step = c->dac_step, levels = c->dac_levels;
+    /* the reciprocal of a subnormal maximum does not fit a float32: take its factor in two steps, the first one exact */
+    const float lift = scale > 1e30 ? 0x1p64f : 1.0f, rest = (float)(scale / lift);
     if (c->dac_stochastic) {
         float u[RPU_CHUNK];
         for (int64_t j = 0; j < n; j++) {
             if (j % RPU_CHUNK == 0)
                 rpu_uniform_chunk(rounding, (uint32_t)(j / RPU_CHUNK), u);
-            v[j] = step * quantise(floorf(x[j] * scale * unit + u[j % RPU_CHUNK]), levels);
+            v[j] = step * clip(round_stochastically(x[j] * lift * rest * unit, u[j % RPU_CHUNK]), levels);
         }
     } else if (unit != 0.0f) {
         RPU_SIMD
         for (int64_t j = 0; j < n; j++)
-            v[j] = step * quantise(rintf(x[j] * scale * unit), levels);
+            v[j] = step * clip(rintf(x[j] * lift * rest * unit), levels);
     } else {
         RPU_SIMD
         for (int64_t j = 0; j < n; j++)
-            v[j] = rpu_clip(x[j] * scale, -bound, bound);
+            v[j] = clip(x[j] * lift * rest, bound);
     }
     if (c->dac_noise != 0.0f)
         for (int64_t first = 0; first < n; first += RPU_CHUNK) {
@@ -384,23 +517,23 @@ static int adc(const rpu_converters *c, const float *y, int64_t n, float factor,
         if (c->adc_stochastic) {
             rpu_uniform_chunk(rounding, (uint32_t)(first / RPU_CHUNK), u);
             for (int j = 0; j < m; j++) {
-                const float level = floorf((in[j] + sigma * z[j]) * unit + u[j]);
+                const float level = round_stochastically((in[j] + sigma * z[j]) * unit, u[j]);
                 clipped |= fabsf(level) > levels;
-                to[j] = factor * (step * quantise(level, levels));
+                to[j] = factor * (step * clip(level, levels));
             }
         } else if (unit != 0.0f) {
             RPU_SIMD_OR(clipped)
             for (int j = 0; j < m; j++) {
                 const float level = rintf((in[j] + sigma * z[j]) * unit);
                 clipped |= fabsf(level) > levels;
-                to[j] = factor * (step * quantise(level, levels));
+                to[j] = factor * (step * clip(level, levels));
             }
         } else {
             RPU_SIMD_OR(clipped)
             for (int j = 0; j < m; j++) {
                 const float value = in[j] + sigma * z[j];
                 clipped |= fabsf(value) > bound;
-                to[j] = factor * rpu_clip(value, -bound, bound);
+                to[j] = factor * clip(value, bound);
             }
         }
     }
@@ -418,8 +551,11 @@ static int adc(const rpu_converters *c, const float *y, int64_t n, float factor,
 
 const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .name = RPU_STRING(RPU_SET),
+    .mask_from = RPU_MASK_FROM,
     .normals = normals,
     .uniforms = uniforms,
+    .thresholds = thresholds,
+    .train_slot = train_slot,
     .train_bits = train_bits,
     .update_rows = {RPU_MODELS(RPU_UPDATE_ENTRY)},
     .pulse_row = {RPU_MODELS(RPU_PULSE_ENTRY)},

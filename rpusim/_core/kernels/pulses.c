@@ -44,102 +44,174 @@ rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double gran
 static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 static int32_t words_of(int32_t bl) { return (bl + 31) / 32; }
 
-size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl)
+/* The parts of a vector's memory, in order; with base NULL it measures them. */
+typedef struct {
+    uint32_t *high, *low, *bits;
+    int32_t *line, *negative_fired;
+    size_t bytes;
+} scratch_of;
+
+static scratch_of lay_out(const rpu_kernels *k, int64_t rows, int64_t columns, int32_t bl, char *base, rpu_trains *t)
 {
     const size_t longest = (size_t)(rows > columns ? rows : columns), words = (size_t)words_of(bl);
-    return aligned(4 * (2 * (size_t)bl + 1)) + aligned(4 * (size_t)columns * (size_t)bl) + aligned(4 * (size_t)rows * words)
-         + aligned((size_t)rows) + aligned(8 * ((size_t)rows + 1)) + aligned(4 * longest * words) + aligned(4 * longest)
-         + aligned(8 * longest);
+    const size_t groups = (size_t)RPU_GROUPS(columns), n = (size_t)bl;
+    const size_t listed = k->mask_from ? (size_t)columns / (size_t)k->mask_from + 1 : (size_t)columns;
+    size_t next = 0;
+    scratch_of s;
+#define TAKE(pointer, count)                                            \
+    do {                                                                \
+        pointer = base ? (void *)(base + next) : NULL;                  \
+        next += aligned(sizeof *(pointer) * (size_t)(count));           \
+    } while (0)
+    TAKE(t->fired, n);
+    TAKE(t->start, n);
+    TAKE(t->columns, n * listed);
+    TAKE(t->masks, k->mask_from ? n * groups : groups);
+    TAKE(t->negative, groups);
+    TAKE(t->row_bits, (size_t)rows * words);
+    TAKE(t->row_negative, rows);
+    TAKE(t->noise_base, rows + 1);
+    TAKE(s.high, longest);
+    TAKE(s.low, longest);
+    TAKE(s.line, longest);
+    TAKE(s.bits, longest * words + (size_t)RPU_GROUPS(longest));
+    TAKE(s.negative_fired, n);
+#undef TAKE
+    s.bytes = next;
+    return s;
 }
 
-/* Lines that can fire, and their probabilities as 32-bit fractions (2^32: always). */
-static int64_t thresholds(const float *v, int64_t n, double scale, int32_t *line, uint64_t *threshold)
+size_t rpu_trains_bytes(const rpu_kernels *k, int64_t rows, int64_t columns, int32_t bl)
+{
+    rpu_trains t;
+    return lay_out(k, rows, columns, bl, NULL, &t).bytes;
+}
+
+static int64_t possible_lines(const uint32_t *high, const uint32_t *low, int64_t n, int32_t *line)
 {
     int64_t lines = 0;
     for (int64_t j = 0; j < n; j++) {
-        if (v[j] == 0.0f)
-            continue;
-        const double p = fabs((double)v[j]) * scale;
-        const uint64_t t = p >= 1.0 ? (uint64_t)1 << 32 : (uint64_t)(p * 4294967296.0 + 0.5);
-        if (t == 0)
-            continue;
         line[lines] = (int32_t)j;
-        threshold[lines++] = t;
+        lines += (high[j] | low[j]) != 0;
     }
     return lines;
 }
 
+/* One slot's mask into a list. */
+static void list_slot(const uint16_t *mask, const uint16_t *negative, int64_t groups, int32_t *columns)
+{
+    for (int64_t g = 0; g < groups; g++)
+        for (uint32_t m = mask[g]; m; m &= m - 1) {
+            const int bit = lowest_bit(m);
+            *columns++ = (int32_t)(RPU_GROUP * g + bit) | (negative[g] >> bit & 1u ? RPU_NEGATIVE : 0);
+        }
+}
+
+static int population(uint32_t m)
+{
+    m -= m >> 1 & 0x55555555u;
+    m = (m & 0x33333333u) + (m >> 2 & 0x33333333u);
+    return (int)(((m + (m >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
+}
+
 void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
-                     int64_t columns, uint64_t key, uint64_t operation, void *memory, rpu_trains *out)
+                     int64_t columns, uint64_t key, uint64_t operation, void *memory, rpu_trains *t)
 {
     const int32_t bl = plan.bl, words = words_of(bl);
-    const size_t longest = (size_t)(rows > columns ? rows : columns);
-    char *next = memory;
-    out->bl = bl;
-    out->words = words;
-#define TAKE(type, n) (type *)(void *)next; next += aligned(sizeof(type) * (size_t)(n))
-    int32_t *start = TAKE(int32_t, 2 * bl + 1);
-    int32_t *fired = TAKE(int32_t, columns * bl);
-    uint32_t *row_bits = TAKE(uint32_t, rows * words);
-    uint8_t *row_negative = TAKE(uint8_t, rows);
-    uint64_t *noise_base = TAKE(uint64_t, rows + 1);
-    uint32_t *bits = TAKE(uint32_t, longest * (size_t)words);
-    int32_t *line = TAKE(int32_t, longest);
-    uint64_t *threshold = TAKE(uint64_t, longest);
-#undef TAKE
-    out->start = start;
-    out->columns = fired;
-    out->row_bits = row_bits;
-    out->row_negative = row_negative;
-    out->noise_base = noise_base;
+    const int64_t groups = RPU_GROUPS(columns);
+    const scratch_of s = lay_out(k, rows, columns, bl, memory, t);
+    t->bl = bl;
+    t->words = words;
 
-    /* Columns: count what fires per slot and sign, then place it. */
-    int64_t lines = thresholds(x, columns, plan.scale_x, line, threshold);
-    k->train_bits(key, RPU_TRAIN_X, operation, line, threshold, lines, bl, words, bits);
-    memset(start, 0, sizeof *start * (size_t)(2 * bl + 1));
-    for (int64_t l = 0; l < lines; l++) {
-        const int negative = x[line[l]] < 0.0f;
-        for (int32_t word = 0; word < words; word++)
-            for (uint32_t m = bits[l * words + word]; m; m &= m - 1)
-                start[2 * (32 * word + lowest_bit(m)) + negative]++;
+    /* Columns: which fire in which slot. */
+    for (int64_t g = 0; g < groups; g++) {
+        uint32_t negative = 0;
+        for (int64_t j = RPU_GROUP * g; j < columns && j < RPU_GROUP * (g + 1); j++)
+            negative |= (uint32_t)(x[j] < 0.0f) << (j % RPU_GROUP);
+        t->negative[g] = (uint16_t)negative;
     }
-    int32_t total = 0;
-    for (int32_t s = 0; s < 2 * bl; s++) {
-        const int32_t n = start[s];
-        start[s] = total;
-        total += n;
+    k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low);
+    memset(t->fired, 0, sizeof *t->fired * (size_t)bl);
+    memset(s.negative_fired, 0, sizeof *s.negative_fired * (size_t)bl);
+    if (bl == 1) {
+        k->train_slot(key, RPU_TRAIN_X, operation, s.high, s.low, columns, t->masks);
+        for (int64_t g = 0; g < groups; g++) {
+            t->fired[0] += population(t->masks[g]);
+            s.negative_fired[0] += population(t->masks[g] & t->negative[g]);
+        }
+        const int listed = k->mask_from == 0 || (int64_t)t->fired[0] * k->mask_from < columns;
+        t->start[0] = listed ? 0 : -1;
+        if (listed)
+            list_slot(t->masks, t->negative, groups, t->columns);
+    } else {
+        const int64_t lines = possible_lines(s.high, s.low, columns, s.line);
+        k->train_bits(key, RPU_TRAIN_X, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
+        for (int64_t l = 0; l < lines; l++) {
+            const int negative = x[s.line[l]] < 0.0f;
+            for (int32_t word = 0; word < words; word++)
+                for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
+                    const int32_t slot = 32 * word + lowest_bit(m);
+                    t->fired[slot]++;
+                    s.negative_fired[slot] += negative;
+                }
+        }
+        int32_t total = 0;
+        for (int32_t slot = 0; slot < bl; slot++) {
+            const int listed = k->mask_from == 0 || (int64_t)t->fired[slot] * k->mask_from < columns;
+            t->start[slot] = listed ? total : -1;
+            total += listed ? t->fired[slot] : 0;
+            if (!listed)
+                memset(t->masks + slot * groups, 0, sizeof *t->masks * (size_t)groups);
+        }
+        for (int64_t l = 0; l < lines; l++) {
+            const int32_t j = s.line[l], entry = x[j] < 0.0f ? j | RPU_NEGATIVE : j;
+            for (int32_t word = 0; word < words; word++)
+                for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
+                    const int32_t slot = 32 * word + lowest_bit(m);
+                    if (t->start[slot] >= 0)
+                        t->columns[t->start[slot]++] = entry;
+                    else
+                        t->masks[slot * groups + j / RPU_GROUP] |= (uint16_t)(1u << (j % RPU_GROUP));
+                }
+        }
+        for (int32_t slot = 0; slot < bl; slot++)
+            if (t->start[slot] >= 0)
+                t->start[slot] -= t->fired[slot];
     }
-    for (int64_t l = 0; l < lines; l++) {
-        const int negative = x[line[l]] < 0.0f;
-        for (int32_t word = 0; word < words; word++)
-            for (uint32_t m = bits[l * words + word]; m; m &= m - 1)
-                fired[start[2 * (32 * word + lowest_bit(m)) + negative]++] = line[l];
-    }
-    for (int32_t s = 2 * bl; s > 0; s--)    /* each start has moved to its end, which is the next one's start */
-        start[s] = start[s - 1];
-    start[0] = 0;
 
     /* Rows: when they fire, and how many pulses each gets. */
-    lines = thresholds(d, rows, plan.scale_d, line, threshold);
-    k->train_bits(key, RPU_TRAIN_D, operation, line, threshold, lines, bl, words, bits);
-    memset(row_bits, 0, sizeof *row_bits * (size_t)(rows * words));
+    k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low);
+    const int64_t lines = possible_lines(s.high, s.low, rows, s.line);
+    if (bl == 1) {
+        uint16_t *mask = (uint16_t *)(void *)(s.bits + rows);
+        k->train_slot(key, RPU_TRAIN_D, operation, s.high, s.low, rows, mask);
+        for (int64_t l = 0; l < lines; l++)
+            s.bits[l] = mask[s.line[l] / RPU_GROUP] >> (s.line[l] % RPU_GROUP) & 1u;
+    } else {
+        k->train_bits(key, RPU_TRAIN_D, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
+    }
+    memset(t->row_bits, 0, sizeof *t->row_bits * (size_t)(rows * words));
     uint64_t base = 0;
-    int64_t next_row = 0;
+    int64_t next_row = 0, up = 0;
     for (int64_t l = 0; l < lines; l++) {
-        const int64_t i = line[l];
+        const int64_t i = s.line[l];
+        const int negative = d[i] < 0.0f;
         for (; next_row <= i; next_row++)
-            noise_base[next_row] = base;
-        row_negative[i] = d[i] < 0.0f;
+            t->noise_base[next_row] = base;
+        t->row_negative[i] = (uint8_t)negative;
         for (int32_t word = 0; word < words; word++) {
-            row_bits[i * words + word] = bits[l * words + word];
-            for (uint32_t m = bits[l * words + word]; m; m &= m - 1) {
+            t->row_bits[i * words + word] = s.bits[l * words + word];
+            for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
                 const int32_t slot = 32 * word + lowest_bit(m);
-                base += (uint64_t)(start[2 * slot + 2] - start[2 * slot]);
+                base += (uint64_t)t->fired[slot];
+                up += negative ? t->fired[slot] - s.negative_fired[slot] : s.negative_fired[slot];
             }
         }
     }
     for (; next_row <= rows; next_row++)
-        noise_base[next_row] = base;
+        t->noise_base[next_row] = base;
+    t->pulses.up = up;
+    t->pulses.down = (int64_t)base - up;
 }
 
 void rpu_count_pulses(const rpu_pulse_scheme *s, rpu_pulse_plan plan, const float *x, float d, int64_t columns,
