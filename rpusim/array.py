@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim import _random
 from rpusim._core import array as _core
 from rpusim._core.array import ArrayCore, as_batch
+from rpusim._core.kernels import KINDS, normals, uniforms
 from rpusim._random import RNG
 from rpusim._validation import boolean, choice, instance, integer, integer_value, real, signal
 from rpusim.devices.base import Device, PulsedDevice
@@ -88,8 +89,7 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
         return np.array(np.broadcast_to(self._array._parameters[self._known(name)], self._array.shape))
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
-        names = list(self._array._parameters)
-        k = names.index(self._known(name))
+        self._known(name)
         stored = np.full((1, 1), value) if np.ndim(value) == 0 else value
         stored = signal(f"parameters[{name!r}]", stored, np.shape(stored) if np.ndim(value) == 0 else self._array.shape)
         if np.shares_memory(stored, np.asarray(value)):
@@ -98,7 +98,7 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
         if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
             raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
         self._array._parameters[name] = stored
-        self._array._core.set_parameter(k, stored)
+        self._array._share_parameters()
         if name in ("w_max", "w_min"):
             self._array.program(self._array.weights)
 
@@ -201,15 +201,16 @@ class CrossbarArray:
         if isinstance(device, PulsedDevice):
             self._parameters = device.draw_parameters(self.shape, _random.generator(_random.child(seeds, 1)))
             model, granularity, noise = device.kernel, device.granularity, device.noise_weights
+        self._events = 0  # decays, diffusions and resets so far
         self._core = ArrayCore(
             self._weights,
             model,
-            list(self._parameters.values()),
             granularity,
             *noise,
             _random.key(_random.child(seeds, 0)),
             self._device_pulses,
         )
+        self._share_parameters()
         self._core.set_direction(0, **self.forward_periphery.core_arguments())
         self._core.set_direction(1, **self.backward_periphery.core_arguments())
         self._core.set_scheme(**self.pulses.core_arguments())
@@ -217,6 +218,12 @@ class CrossbarArray:
 
     def __repr__(self) -> str:
         return f"CrossbarArray({self.shape}, {self.device!r})"
+
+    def _share_parameters(self) -> None:
+        """Give the core the parameters that its kernel uses."""
+        if isinstance(self.device, PulsedDevice):
+            for k, name in enumerate(self.device.parameter_names):
+                self._core.set_parameter(k, self._parameters[name])
 
     # ---- state -------------------------------------------------------------------------------------------------------
 
@@ -303,6 +310,53 @@ class CrossbarArray:
                 f"lr must be at most {MAX_BL} dw_min ({MAX_BL * self.device.granularity:g}) in size where fixed_bl=False, "
                 f"so that trains have at most {MAX_BL} slots; got {lr:g}"
             )
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    def end_batch(self) -> None:
+        """Let the time of one mini-batch pass: diffusion w <- w + diffusion_rate xi, then decay
+        w <- reset_level + (w - reset_level) decay_scale, each clipped to the bounds. Nothing happens to devices without
+        `diffusion` and `lifetime`."""
+        device = self.device
+        if not isinstance(device, PulsedDevice) or (device.diffusion == 0.0 and device.lifetime == 0.0):
+            return
+        p = self._parameters
+        if device.diffusion > 0.0:
+            self.program(self._weights + p["diffusion_rate"] * self._event_normals(KINDS["diffusion"]))
+        if device.lifetime > 0.0:
+            self.program(p["reset_level"] + (self._weights - p["reset_level"]) * p["decay_scale"])
+        self._events += 1
+
+    def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
+        """Bring devices to reset_level + reset_std xi, clipped to their bounds.
+
+        Parameters
+        ----------
+        columns : int or array_like of int, optional
+            Columns to reset; by default all.
+        probability : float, default 1
+            Probability with which each of their devices is reset.
+        """
+        self._needs_pulses("reset")
+        assert isinstance(self.device, PulsedDevice)
+        probability = real(0.0, 1.0)("probability", probability)
+        chosen = np.zeros(self.shape, dtype=bool)
+        if columns is None:
+            chosen[:] = True
+        else:
+            index = np.asarray(columns)
+            if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= self.shape[1]):
+                raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {columns!r}")
+            chosen[:, index] = True
+        if probability < 1.0:
+            draws = uniforms(self._core.key, self._weights.size, operation=self._events, kind=KINDS["reset_choice"])
+            chosen &= draws.reshape(self.shape) <= probability
+        level = self._parameters["reset_level"] + self.device.reset_std * self._event_normals(KINDS["reset"])
+        self.program(np.where(chosen, level, self._weights))
+        self._events += 1
+
+    def _event_normals(self, kind: int) -> NDArray[np.float32]:
+        return normals(self._core.key, self._weights.size, operation=self._events, kind=kind).reshape(self.shape)
 
     # ---- pulses on devices -------------------------------------------------------------------------------------------
 
@@ -394,6 +448,7 @@ class CrossbarArray:
             "key": self._core.key,
             "counters": list(self._core.counters),
             "averages": list(self._core.averages),
+            "events": self._events,
         }
         if self._device_pulses is not None:
             state["device_pulses"] = self._device_pulses.copy()
@@ -426,6 +481,7 @@ class CrossbarArray:
             shape = (1, 1) if np.shape(value) == (1, 1) else self.shape
             checked["parameters"][parameter] = signal(label, value, shape).copy()
         checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
+        checked["events"] = integer_value(f"{name}['events']", entries["events"], 0, 2**55)
         for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):
             values = entries[entry]
             if not isinstance(values, (list, tuple)) or len(values) != length:
@@ -442,9 +498,9 @@ class CrossbarArray:
         return checked
 
     def _restore(self, checked: dict[str, Any]) -> None:
-        for k, name in enumerate(self._parameters):
-            self._parameters[name] = checked["parameters"][name]
-            self._core.set_parameter(k, self._parameters[name])
+        self._parameters.update(checked["parameters"])
+        self._share_parameters()
+        self._events = checked["events"]
         self._weights[...] = checked["weights"]
         self._core.key = checked["key"]
         self._core.counters = checked["counters"]

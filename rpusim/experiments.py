@@ -263,6 +263,7 @@ def regression(
     for k in range(steps):
         d = tile.forward(x[k], read) - y[k]
         tile.update(x[k], d, lr)
+        tile.end_batch()
         gradient[k] = d * x[k]
         weights[k + 1] = tile.weights[0]
         if fast is not None:

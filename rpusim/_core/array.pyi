@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +20,6 @@ class ArrayCore:
         self,
         w: NDArray[np.float32],
         model: str,
-        parameters: Sequence[NDArray[np.float32]],
         granularity: float,
         noise_mult: float,
         noise_add: float,

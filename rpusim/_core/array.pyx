@@ -151,10 +151,10 @@ cdef class ArrayCore:
         free(self.scratch.data)
         free(self.tails.data)
 
-    def __init__(self, float[:, ::1] w, str model, list parameters, double granularity, float noise_mult,
-                 float noise_add, uint64_t key, counts=None):
-        """Take over `w` (rows, columns), `parameters` (each of that shape, or of size 1 for all devices) and `counts`
-        (None, or int64 (2, rows, columns)). `model` None-like "" means devices without pulses."""
+    def __init__(self, float[:, ::1] w, str model, double granularity, float noise_mult, float noise_add, uint64_t key,
+                 counts=None):
+        """Take over `w` (rows, columns) and `counts` (None, or int64 (2, rows, columns)). An empty `model` means devices
+        without pulses; the others need all their parameters set before they are used."""
         cdef int k
         cdef int64_t[:, :, ::1] per_device
         self.kernels = active_kernels()
@@ -169,8 +169,6 @@ cdef class ArrayCore:
         for k in range(RPU_MAX_PARAMETERS):
             self.cells.parameter[k] = self.cells.w
             self.cells.stride[k] = 0
-        for k, parameter in enumerate(parameters):
-            self.set_parameter(k, parameter)
         self.cells.count_up = self.cells.count_down = NULL
         if counts is not None:
             per_device = counts

@@ -10,7 +10,7 @@ cdef extern from "kernels/philox.h" nogil:
         uint32_t v[4]
     rpu_stream rpu_stream_at(uint64_t key, int kind, uint64_t operation, uint32_t line)
     rpu_words rpu_philox(rpu_stream s, uint32_t position)
-    int RPU_BACKWARD
+    int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE
 
 
 cdef extern from "kernels/kernels.h" nogil:

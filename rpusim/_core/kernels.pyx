@@ -9,6 +9,9 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 cdef const rpu_kernels *_active = NULL
 
+#: Kinds of streams that are drawn from Python.
+KINDS = {"diffusion": RPU_DIFFUSION, "reset": RPU_RESET, "reset_choice": RPU_RESET_CHOICE}
+
 
 cdef const rpu_kernels *active_kernels() noexcept nogil:
     return _active

@@ -47,6 +47,10 @@ class Tile(ABC):
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         """Train on x and d = dE/dy, one vector after another: W moves along -lr d x^T as the algorithm has it."""
 
+    @abstractmethod
+    def end_batch(self) -> None:
+        """Let the time of one mini-batch pass for the devices: decay and diffusion."""
+
     @property
     @abstractmethod
     def weights(self) -> NDArray[np.float32]:

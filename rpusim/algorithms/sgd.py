@@ -99,6 +99,9 @@ class ArrayTile(Tile):
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         self.array.update(x, d, lr)
 
+    def end_batch(self) -> None:
+        self.array.end_batch()
+
     @property
     def weights(self) -> NDArray[np.float32]:
         return self.array.weights

@@ -172,6 +172,10 @@ class SHDTile(Tile):
             self._vectors,
         )
 
+    def end_batch(self) -> None:
+        for array in {id(a): a for pair in (self.fast, self.slow) for a in (pair.main, pair.reference)}.values():
+            array.end_batch()
+
     @property
     def weights(self) -> NDArray[np.float32]:
         return self.slow.weights

@@ -70,6 +70,21 @@ class PulsedDevice(Device):
         w_min > w_max both become their mid-point, which freezes it.
     perfect_bias : bool, default False
         Make the devices of the last column ideal: steps of exactly dw_min and bounds 100 times wider.
+    lifetime : float, default 0
+        Decay constant in mini-batches: at each `CrossbarArray.end_batch`, w <- b + (w - b) (1 - 1 / lifetime), with b the
+        reset level. 0: no decay; 1 and below: all is forgotten.
+    lifetime_dtod : float, default 0
+        Its device-to-device spread, relative.
+    diffusion : float, default 0
+        Random walk: at each `end_batch`, before the decay, w <- w + diffusion xi.
+    diffusion_dtod : float, default 0
+        Its device-to-device spread, relative.
+    reset : float, default 0
+        Level to which `CrossbarArray.reset` brings a device, and to which devices decay.
+    reset_dtod : float, default 0
+        Its device-to-device spread, absolute.
+    reset_std : float, default 0.01
+        Noise of each reset, absolute.
 
     Raises
     ------
@@ -95,15 +110,30 @@ class PulsedDevice(Device):
     corrupt_devices_range: float = parameter(0.1, _fraction)
     enforce_consistency: bool = parameter(True, boolean)
     perfect_bias: bool = parameter(False, boolean)
+    lifetime: float = parameter(0.0, _fraction)
+    lifetime_dtod: float = parameter(0.0, _fraction)
+    diffusion: float = parameter(0.0, _fraction)
+    diffusion_dtod: float = parameter(0.0, _fraction)
+    reset: float = parameter(0.0, real())
+    reset_dtod: float = parameter(0.0, _fraction)
+    reset_std: float = parameter(0.01, _fraction)
 
     kernel: ClassVar[str] = ""
     #: names of the per-device parameters, in the order of the kernel
     parameter_names: ClassVar[tuple[str, ...]] = ("step_up", "step_down", "w_max", "w_min")
+    #: names of those that every device has beside them
+    time_parameter_names: ClassVar[tuple[str, ...]] = ("decay_scale", "diffusion_rate", "reset_level")
 
     def _check_consistency(self) -> None:
         super()._check_consistency()
         if self.w_max == 0.0 and self.w_min == 0.0:
             raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
+        for name in ("lifetime", "diffusion"):
+            spread = getattr(self, f"{name}_dtod")
+            if spread != 0.0 and getattr(self, name) == 0.0:
+                raise ValueError(
+                    f"{type(self).__name__}: {name}_dtod must be 0 where {name}=0, of which it is a fraction; got {spread}"
+                )
 
     # ---- the mean device ---------------------------------------------------------------------------------------------
 
@@ -174,7 +204,17 @@ class PulsedDevice(Device):
             for name, value in perfect.items():
                 p[name] = np.broadcast_to(p[name], shape).copy()
                 p[name][:, -1] = value
+        p |= self._draw_time(shape, rng)
         return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in p.items()}
+
+    def _draw_time(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+        lifetime = self.lifetime * _spread(self.lifetime_dtod, shape, rng)
+        remembered = 1.0 - 1.0 / np.maximum(lifetime, 1.0)
+        return {
+            "decay_scale": remembered if self.lifetime > 0.0 else np.ones((1, 1)),
+            "diffusion_rate": np.abs(self.diffusion * _spread(self.diffusion_dtod, shape, rng)),
+            "reset_level": self.reset + _spread(self.reset_dtod, shape, rng) - 1.0,
+        }
 
     def _draw_common(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
         w_max = self.w_max * _spread(self.w_max_dtod, shape, rng)

@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from rpusim._random import RNG, child, generator, seed_sequence
 from rpusim._validation import boolean, integer_value
+from rpusim.algorithms import Algorithm, Tile
 
-__all__ = ["Layer", "Linear", "ReLU", "Rule", "Sigmoid", "Tanh", "Tile"]
-
-
-class Tile(Protocol):
-    """What a layer needs of a trainable weight W, shape (n_out, n_in); signals are float32, samples first."""
-
-    shape: tuple[int, int]
-
-    @property
-    def weights(self) -> np.ndarray: ...
-
-    def forward(self, x: np.ndarray) -> np.ndarray: ...
-
-    def backward(self, d: np.ndarray) -> np.ndarray: ...
-
-    def update(self, x: np.ndarray, d: np.ndarray, lr: float) -> None: ...
-
-    def program(self, w: np.ndarray) -> None: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class Rule(Protocol):
-    """A specification of an algorithm: it builds tiles."""
-
-    def build(self, shape: tuple[int, int], rng: RNG) -> Tile: ...
+__all__ = ["Layer", "Linear", "ReLU", "Sigmoid", "Tanh"]
 
 
 class Layer:
@@ -132,7 +106,7 @@ class Linear(Layer):
 
     trainable = True
 
-    def __init__(self, in_features: int, out_features: int, rule: Rule, bias: bool = True) -> None:
+    def __init__(self, in_features: int, out_features: int, rule: Algorithm, bias: bool = True) -> None:
         self.in_features: int = integer_value("in_features", in_features, low=1)
         self.out_features: int = integer_value("out_features", out_features, low=1)
         if isinstance(rule, type) or not callable(getattr(rule, "build", None)):
@@ -203,6 +177,7 @@ class Linear(Layer):
         if self._gradient is None:
             raise RuntimeError("Linear: update needs a forward(x, train=True) and a backward(d) before it")
         self.tile.update(self._input, self._gradient, lr)
+        self.tile.end_batch()
 
     def state_dict(self) -> dict[str, Any]:
         if self.tile is None:

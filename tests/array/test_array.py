@@ -12,10 +12,11 @@ import rpusim as rpu
 from rpusim import ADC, CrossbarArray, DifferentialPair, Periphery, PulseScheme, checkpoint
 from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
 
+TIME = ["decay_scale", "diffusion_rate", "reset_level"]
 NAMES = {
-    ConstantStep: ["step_up", "step_down", "w_max", "w_min"],
-    SoftBounds: ["step_up", "step_down", "w_max", "w_min"],
-    LinearStep: ["step_up", "step_down", "w_max", "w_min", "slope_up", "slope_down"],
+    ConstantStep: ["step_up", "step_down", "w_max", "w_min", *TIME],
+    SoftBounds: ["step_up", "step_down", "w_max", "w_min", *TIME],
+    LinearStep: ["step_up", "step_down", "w_max", "w_min", "slope_up", "slope_down", *TIME],
 }
 NO_SPREAD = dict(dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0)
 

@@ -24,6 +24,7 @@ NAMESPACE = {kind.__name__: kind for kind in CLASSES}
 # What lies outside each field's range. A field of type float or int that is not here is found by a test.
 NOT_NEGATIVE = [-1e-9, -1.0]
 POSITIVE = [0.0, -0.5]
+NOT_FINITE_RESET = [math.inf, -math.inf]
 OUTSIDE = {
     "dw_min": POSITIVE, "dw_min_dtod": NOT_NEGATIVE, "dw_min_std": NOT_NEGATIVE, "up_down": [-1.01, 1.01],
     "up_down_dtod": NOT_NEGATIVE, "w_max": NOT_NEGATIVE, "w_max_dtod": NOT_NEGATIVE, "w_min": [1e-9, 1.0],
@@ -31,7 +32,8 @@ OUTSIDE = {
     "gamma_up": [-0.1], "gamma_down": [-0.1], "gamma_up_dtod": NOT_NEGATIVE, "gamma_down_dtod": NOT_NEGATIVE,
     "bits": [1, 0, -7, 25], "bound": POSITIVE, "noise": NOT_NEGATIVE, "nm_threshold": POSITIVE, "nm_decay": [0.0, 1.01],
     "bm_max_factor": [0.99, -1.0], "bm_max_resolution": POSITIVE, "desired_bl": [0, -1, 65536],
-    "um_grad_scale": POSITIVE, "transfer_every": [0, -3], "fast_lr": NOT_NEGATIVE, "slow_lr": NOT_NEGATIVE,
+    "lifetime": NOT_NEGATIVE, "lifetime_dtod": NOT_NEGATIVE, "diffusion": NOT_NEGATIVE, "diffusion_dtod": NOT_NEGATIVE,
+    "reset": NOT_FINITE_RESET, "reset_dtod": NOT_NEGATIVE, "reset_std": NOT_NEGATIVE, "um_grad_scale": POSITIVE, "transfer_every": [0, -3], "fast_lr": NOT_NEGATIVE, "slow_lr": NOT_NEGATIVE,
 }  # fmt: skip
 WRONG_TYPES = {
     "float": ["0.1", True, 1j, [0.5], np.array([0.5]), {}],

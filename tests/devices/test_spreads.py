@@ -63,6 +63,7 @@ def test_without_spreads_all_devices_are_the_mean_device(model):
     expected = dict(step_up=0.003 * 1.25, step_down=0.003 * 0.75, w_max=0.9, w_min=-0.7)
     if model is LinearStep:
         expected |= dict(slope_up=-0.3 * 0.00375 / 0.9, slope_down=0.4 * 0.00225 / 0.7)
+    expected |= dict(decay_scale=1.0, diffusion_rate=0.0, reset_level=0.0)
     assert list(p) == list(expected)
     for name, value in expected.items():
         np.testing.assert_array_equal(p[name], np.full((3, 4), np.float32(value)))
@@ -178,7 +179,7 @@ def test_stuck_devices_are_as_many_and_where_they_should_be_and_never_move(model
     stuck = p["w_max"] == p["w_min"]
     assert binomial_p(np.count_nonzero(stuck), N, 0.03) > P_LIMIT
     assert_law(p["w_max"][stuck].astype(np.float64), stats.uniform(-0.2, 0.25))
-    for name in set(p) - {"w_max", "w_min"}:
+    for name in set(p) - {"w_max", "w_min", "decay_scale", "diffusion_rate", "reset_level"}:
         assert (p[name][stuck] == 0.0).all()
     np.testing.assert_array_equal(array.weights[stuck], p["w_max"][stuck])
     array.program(np.ones(SHAPE))
@@ -239,7 +240,7 @@ def test_slopes_refer_to_the_mean_bound_or_to_the_own_one(side, bound, sign, mea
 
 
 def test_equal_seeds_give_equal_devices_and_others_independent_ones():
-    device = SoftBounds()
+    device = SoftBounds(lifetime=50.0, lifetime_dtod=0.1, diffusion=0.01, diffusion_dtod=0.1, reset_dtod=0.01)
     one = draw(device, 7, (300, 300))
     again = draw(device, np.random.SeedSequence(7), (300, 300))
     other = draw(device, 8, (300, 300))

@@ -36,6 +36,9 @@ class DigitalTile:
         self.calls.append("update")
         self.w -= lr * d.T @ x
 
+    def end_batch(self):
+        pass
+
     def program(self, w):
         assert w.dtype == np.float32 and w.shape == self.shape
         self.w[:] = w

@@ -39,6 +39,9 @@ class NoisyTile:
         self.updates.append((x.copy(), d.copy(), lr))
         self.w -= np.float32(lr) * d.T @ x + self._normal(self.shape) * np.float32(0.1)
 
+    def end_batch(self):
+        pass
+
     def program(self, w):
         self.w[:] = w
 
