@@ -29,7 +29,6 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "cdivision": True,
     "embedsignature": True,
-    "freethreading_compatible": True,
 }
 
 

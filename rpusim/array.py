@@ -25,6 +25,8 @@ _real = real()
 _method = choice("exact", "pulses")
 STATE_VERSION = 1
 MAX_BL = 65535
+MAX_LR = 1e30
+MEASUREMENT = 0x9E3779B97F4A7C15
 
 
 class PulseCount(NamedTuple):
@@ -86,7 +88,9 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
         self._array = array
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        return np.array(np.broadcast_to(self._array._parameters[self._known(name)], self._array.shape))
+        copy = np.array(np.broadcast_to(self._array._parameters[self._known(name)], self._array.shape))
+        copy.flags.writeable = False  # so that `parameters[name][...] = value` says that it would do nothing
+        return copy
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         self._known(name)
@@ -136,7 +140,7 @@ class CrossbarArray:
     forward : Periphery, optional
         How y = W x is read; by default `Periphery()`.
     backward : Periphery, optional
-        How z = W^T d is read; by default as `forward`, without bound management.
+        How z = W^T d is read; by default as `forward`. Backward reads never use bound management.
     pulses : PulseScheme, optional
         How updates become pulses; by default `PulseScheme()`.
     rng : int, SeedSequence, Generator or None
@@ -183,13 +187,8 @@ class CrossbarArray:
         periphery = instance(Periphery, "a Periphery or None")
         self.forward_periphery = Periphery() if forward is None else periphery("forward", forward)
         self.backward_periphery = (
-            self.forward_periphery.without_bound_management() if backward is None else periphery("backward", backward)
-        )
-        if self.backward_periphery.bound_management != "none":
-            raise ValueError(
-                "backward: bound_management must be 'none', since backward reads have none; got "
-                f"{self.backward_periphery.bound_management!r} (Periphery.without_bound_management() removes it)"
-            )
+            self.forward_periphery if backward is None else periphery("backward", backward)
+        ).without_bound_management()
         self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
         count_pulses = boolean("count_pulses", count_pulses)
         seeds = _random.seed_sequence(rng)
@@ -302,7 +301,9 @@ class CrossbarArray:
         self._core.py_update(x, d, lr)
 
     def _check_rate(self, lr: float) -> None:
-        """Raise ValueError where `lr` would need longer trains than there may be."""
+        """Raise ValueError where `lr` is beyond float32, or would need longer trains than there may be."""
+        if abs(lr) > MAX_LR:
+            raise ValueError(f"lr must be at most {MAX_LR:g} in size; got {lr:g}")
         if self.pulses.fixed_bl or not isinstance(self.device, PulsedDevice):
             return
         if abs(lr) > MAX_BL * self.device.granularity:
@@ -384,7 +385,7 @@ class CrossbarArray:
         ----------
         method : {"exact", "pulses"}
             "exact": from the parameters; nan for a device that has none. "pulses": as a lab would, by alternating up and
-            down pulses and averaging the states of the second half; weights and counters are put back afterwards.
+            down pulses and averaging the states of the second half; afterwards everything is as before.
         n_pulses : int, optional
             Number of pulses of method "pulses"; by default 20 times the number of states.
 
@@ -399,12 +400,16 @@ class CrossbarArray:
                 raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
             p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
             return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
-        before = self.weights, self._core.counters, None if self._device_pulses is None else self._device_pulses.copy()
-        mean = self._alternate(n_pulses)
-        self._weights[...], self._core.counters = before[:2]
-        if self._device_pulses is not None:
-            self._device_pulses[...] = before[2]
-        return mean
+        weights, counters, key = self.weights, self._core.counters, self._core.key
+        device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
+        self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
+        try:
+            return self._alternate(n_pulses)
+        finally:
+            self._weights[...] = weights
+            self._core.counters, self._core.key = counters, key
+            if device_pulses is not None and self._device_pulses is not None:
+                self._device_pulses[...] = device_pulses
 
     def _alternate(self, n_pulses: int | None) -> NDArray[np.float64]:
         """Alternate up and down pulses on all devices; return their mean states over the second half."""
@@ -412,9 +417,13 @@ class CrossbarArray:
         if n_pulses is None:
             n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
         pairs = (integer_value("n_pulses", n_pulses, 2, 2**31 - 1) + 1) // 2
-        mean = np.zeros(self.shape)
-        self._core.alternate(pairs, mean)
-        return mean
+        total = np.zeros(self.shape)
+        chunk = max(1, 500_000 // self._weights.size)  # between chunks, Ctrl-C is heard
+        for first, last in ((0, pairs // 2), (pairs // 2, pairs)):
+            total[...] = 0.0
+            for done in range(first, last, chunk):
+                self._core.alternate(min(chunk, last - done), total)
+        return total / (2 * (pairs - pairs // 2))
 
     @property
     def pulse_count(self) -> PulseCount:
@@ -432,7 +441,20 @@ class CrossbarArray:
         if not isinstance(self.device, PulsedDevice):
             raise ValueError(f"{what} needs a device that takes pulses; got {self.device!r}")
 
-    # ---- saving ------------------------------------------------------------------------------------------------------
+    # ---- copying and saving ------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = {
+            "forward": self.forward_periphery,
+            "backward": self.backward_periphery,
+            "pulses": self.pulses,
+            "count_pulses": self._device_pulses is not None,
+        }
+        return {"shape": self.shape, "device": self.device, "options": options, "state": self.state_dict()}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        CrossbarArray.__init__(self, saved["shape"], saved["device"], rng=0, **saved["options"])
+        self.load_state_dict(saved["state"])
 
     def _specification(self) -> str:
         parts = (self.device, self.forward_periphery, self.backward_periphery, self.pulses)
@@ -480,6 +502,9 @@ class CrossbarArray:
             label = f"{name}['parameters'][{parameter!r}]"
             shape = (1, 1) if np.shape(value) == (1, 1) else self.shape
             checked["parameters"][parameter] = signal(label, value, shape).copy()
+        bounds = {k: v for k, v in checked["parameters"].items() if k in ("w_min", "w_max")}
+        if bounds and np.any((checked["weights"] < bounds["w_min"]) | (checked["weights"] > bounds["w_max"])):
+            raise ValueError(f"{name}['weights'] must lie within the bounds of the devices, w_min to w_max; got some beyond")
         checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
         checked["events"] = integer_value(f"{name}['events']", entries["events"], 0, 2**55)
         for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):

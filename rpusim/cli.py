@@ -46,6 +46,18 @@ def _device(text: str, table: dict[str, devices.Device]) -> devices.Device:
     return device
 
 
+def _labelled(texts: Sequence[str], table: dict[str, devices.Device]) -> dict[str, devices.Device]:
+    """Return the devices that are asked for by short labels, fit for tables and file names."""
+    out: dict[str, devices.Device] = {}
+    for text in dict.fromkeys(texts):
+        device = _device(text, table)
+        label = text if text in table else Path(text).stem if text.endswith(".json") else type(device).__name__
+        while label in out:
+            label += "-2"
+        out[label] = device
+    return out
+
+
 def _positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -90,16 +102,15 @@ def _regression(args: argparse.Namespace) -> int:
     from rpusim import plotting
 
     targets = np.linspace(-0.8, 0.8, args.targets)
-    # The same device may be asked for twice by different names; runs are keyed by specification.
-    chosen = {name: _device(name, experiments.DEMO_DEVICES) for name in dict.fromkeys(args.device)}
+    chosen = _labelled(args.device, experiments.DEMO_DEVICES)
     labels = [(d, a) for d in chosen for a in dict.fromkeys(args.algorithm)]
     rules = [experiments.demo_algorithm(a, chosen[d]) for d, a in labels]
     runs = experiments.sweep(
         rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start
     )
     rows = []
-    for (device, algorithm), rule in zip(labels, rules, strict=True):
-        for run in runs[rule]:
+    for (device, algorithm), mine in zip(labels, runs, strict=True):
+        for run in mine:
             mean, error, theory = float(run.mean[0]), float(run.standard_error[0]), float(run.theory[0])
             rows.append(
                 [device, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", f"{theory:+.4f}",
@@ -111,21 +122,21 @@ def _regression(args: argparse.Namespace) -> int:
     written = []
     with matplotlib.rc_context(plotting.style()):
         for name, device in chosen.items():
-            mine = [(a, rule) for (d, a), rule in zip(labels, rules, strict=True) if d == name]
-            figure, ax = _figure(3.4 * (1 + len(mine)) + 3.4, 3.0, 1, len(mine) + 2)
+            own = [(a, mine) for (d, a), mine in zip(labels, runs, strict=True) if d == name]
+            figure, ax = _figure(3.4 * (2 + len(own)), 3.0, 1, len(own) + 2)
             if isinstance(device, devices.PulsedDevice):
                 plotting.pulse_response(device, ax=ax[0, 0], rng=args.seed)
             ax[0, 0].set_title(f"{name}: response to pulses")
-            for k, (algorithm, rule) in enumerate(mine):
-                plotting.trajectories(runs[rule][:: max(1, len(targets) // 5)], ax=ax[0, k + 1])
+            for k, (algorithm, mine) in enumerate(own):
+                plotting.trajectories(mine[:: max(1, len(targets) // 5)], ax=ax[0, k + 1])
                 ax[0, k + 1].set_title(f"{algorithm.upper()}")
-                plotting.residuals(runs[rule], ax=ax[0, -1], label=algorithm.upper())
+                plotting.residuals(mine, ax=ax[0, -1], label=algorithm.upper())
             ax[0, -1].set_title("residual against target")
-            written += plotting.save(figure, args.out / f"regression-{Path(name).stem}")
+            written += plotting.save(figure, args.out / f"regression-{name}")
     arrays = {
         f"{d}/{a}/{k}/{name}": value
-        for (d, a), rule in zip(labels, rules, strict=True)
-        for k, run in enumerate(runs[rule])
+        for (d, a), mine in zip(labels, runs, strict=True)
+        for k, run in enumerate(mine)
         for name, value in run.arrays().items()
     }
     written.append(_save_arrays(args.out / "regression.npz", **arrays))
@@ -142,16 +153,16 @@ def _spiral(args: argparse.Namespace) -> int:
     signs = np.array([1.0] if args.parameters == 1 else [1.0, -1.0])
     target, start = args.target * signs, args.start * signs
     with matplotlib.rc_context(plotting.style()):
-        names = list(dict.fromkeys(args.device))
-        figure, ax = _figure(3.6 * len(names), 6.0, 2, len(names))
-        for k, name in enumerate(names):
-            device = _device(name, experiments.DEMO_DEVICES)
+        chosen = _labelled(args.device, experiments.DEMO_DEVICES)
+        figure, ax = _figure(3.6 * len(chosen), 6.0, 2, len(chosen))
+        for k, (name, device) in enumerate(chosen.items()):
             rule = experiments.demo_algorithm("shd", device)
             every = 1 if args.parameters == 1 else 10
             steps = args.steps * every
             rule = rule.replace(transfer_every=every)
             run = experiments.regression(
-                rule, target, noise=args.noise, lr=args.lr, steps=steps, start=start, rng=args.seed
+                rule, target, noise=args.noise, lr=args.lr, steps=steps, start=start, rng=args.seed, input=args.input,
+                progress=True,
             )
             fast_lr, slow_lr = run.lr * rule.fast_lr, run.lr * rule.slow_lr
             kappa = 0.0
@@ -166,7 +177,7 @@ def _spiral(args: argparse.Namespace) -> int:
                 hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
                 rows.append(
                     [name, f"{goal:+.2f}", f"{run.mean[p]:+.4f}", f"{run.standard_error[p]:.4f}", f"{hidden:+.4f}",
-                     f"{period.value:.0f} +- {period.standard_error:.0f}", f"{theory.period:.0f}", integrated,
+                     _plus_minus(period), f"{theory.period:.0f}", integrated,
                      f"{theory.damping:.2e}"]
                 )  # fmt: skip
             plotting.hidden_against_weight(run, ax=ax[0, k])
@@ -186,16 +197,21 @@ def _period(t: Any, c: Any, target: float) -> experiments.Period:
     return experiments.oscillation_period(t, c, target, floor=0.25)
 
 
+def _plus_minus(period: experiments.Period) -> str:
+    return "-" if math.isnan(period.value) else f"{period.value:.0f} +- {period.standard_error:.0f}"
+
+
 def _two_weights(ax: Any, run: experiments.RegressionRun, device: devices.Device, seed: int) -> None:
     """Draw both weights against each other, for SHD and for SGD on the same device (Fig. 3 D)."""
     sgd = experiments.regression(
-        algorithms.SGD(device), run.target, noise=run.noise, lr=run.lr, steps=run.steps, start=run.weights[0], rng=seed
+        algorithms.SGD(device), run.target, noise=run.noise, lr=run.lr, steps=run.steps, start=run.weights[0], rng=seed,
+        input=run.input, progress=True,
     )
     for name, one in (("SHD", run), ("SGD", sgd)):
-        ax.plot(one.weights[:, 0], one.weights[:, 1], linewidth=0.6, label=name)
+        ax.plot(one.weights[::10, 0], one.weights[::10, 1], linewidth=0.6, label=name)
     ax.plot(*run.target, "k+", markersize=10, label="target")
     ax.set(xlabel="C1 (a.u.)", ylabel="C2 (a.u.)")
-    ax.legend()
+    ax.legend(loc="upper left")
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
@@ -309,6 +325,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--parameters", type=int, choices=[1, 2], default=1, help="weights trained (1)")
     sub.add_argument("--target", type=float, default=0.2, help="target; a second weight gets its negative (0.2)")
     sub.add_argument("--start", type=float, default=-0.2, help="C before the first sample (-0.2)")
+    sub.add_argument("--input", choices=["binary", "normal", "uniform"], default="binary", help="law of x (binary: +-1)")
     sub.add_argument("--steps", type=_positive_int, default=12000, help="transfers (12000)")
     sub.add_argument("--noise", type=float, default=0.1, help="standard deviation of the samples' noise (0.1)")
     sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")

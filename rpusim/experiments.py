@@ -18,9 +18,10 @@ from rpusim import _random, dynamics
 from rpusim._random import RNG
 from rpusim._validation import choice, instance, integer_value, optional, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
-from rpusim.algorithms.shd import SHDTile
+from rpusim.algorithms.shd import SHDTile, column_periphery
 from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
 from rpusim.dynamics import Regression
+from rpusim.periphery import Periphery
 
 __all__ = ["Period", "RegressionRun", "demo_algorithm", "demo_device", "oscillation_period", "regression", "sweep"]
 
@@ -115,8 +116,11 @@ class RegressionRun:
 
     @property
     def standard_error(self) -> FloatArray:
-        """Standard error of `mean` from the spread of 20 consecutive blocks, which outlast the correlations."""
-        blocks = np.array_split(self.weights[self.tail :], 20)
+        """Standard error of `mean` from the spread of (up to) 20 consecutive blocks, which outlast the correlations."""
+        tail = self.weights[self.tail :]
+        if len(tail) < 2:
+            return np.full(len(self.target), np.nan)
+        blocks = np.array_split(tail, min(20, len(tail)))
         return np.std([block.mean(axis=0) for block in blocks], axis=0, ddof=1) / math.sqrt(len(blocks))
 
     @property
@@ -125,8 +129,13 @@ class RegressionRun:
 
         SGD: where gradient and asymmetry balance with the measured h and m, `rpusim.dynamics.sgd_fixed_point`; for soft
         bounds without up_down this is the closed form (h G0 + kappa m G_sym) / (h + kappa m). SHD and the digital baseline:
-        the target.
+        the target, or the nearest weight that the devices of C can reach.
         """
+        rule = self.algorithm
+        if isinstance(rule, SHD) and self.references is not None:
+            slow = rule.fast if rule.slow is None else rule.slow
+            if isinstance(slow, PulsedDevice):
+                return np.clip(self.target, slow.w_min - self.references[1], slow.w_max - self.references[1])
         device = self.algorithm.device if isinstance(self.algorithm, SGD) else None
         if not isinstance(device, PulsedDevice):
             return self.target
@@ -135,8 +144,15 @@ class RegressionRun:
 
     @property
     def regression(self) -> Regression:
-        """The task, for a single parameter."""
-        return Regression(target=float(self.target[0]), noise=self.noise, input=self.input)
+        """The task as the equations see it, for a single parameter: the noise of reading counts as noise of the samples.
+
+        With noise management the noise of a read is in proportion to |x|, so the sample noise that gives the same mean
+        modulus of the gradient at the target is E[|x| sqrt(noise^2 + s^2 x^2)] / E|x|.
+        """
+        read = _read_noise(self.algorithm.forward) if isinstance(self.algorithm, (SGD, SHD)) else 0.0
+        x, weight = _input_law(self.input)
+        size = np.abs(x) * np.sqrt(self.noise**2 + (read * x) ** 2)
+        return Regression(target=float(self.target[0]), noise=float(weight @ size / (weight @ np.abs(x))), input=self.input)
 
     def continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
         """Integrate the continuum equations of this run (one parameter, pulsed devices); None where there are none."""
@@ -159,6 +175,7 @@ class RegressionRun:
                 (float(self.hidden[0, 0]), start),  # type: ignore[index]
                 fast_reference=float(self.references[0, 0]),
                 slow_reference=float(self.references[1, 0]),
+                read_noise=_read_noise(rule.transfer_forward or column_periphery(rule.fast)),
             )
         return None
 
@@ -180,6 +197,21 @@ class RegressionRun:
         return out
 
 
+def _read_noise(periphery: Periphery | None) -> float:
+    """Standard deviation of what an ADC adds to a scaled output: its noise, and rounding as uniform noise."""
+    adc = (periphery or Periphery()).adc
+    return math.sqrt(adc.noise**2 + (adc.step or 0.0) ** 2 / 12)
+
+
+def _input_law(name: str) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights that integrate over the law of the inputs."""
+    if name == "normal":
+        return np.polynomial.hermite_e.hermegauss(60)
+    if name == "uniform":
+        return np.polynomial.legendre.leggauss(60)
+    return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
+
+
 def regression(
     algorithm: Algorithm,
     target: ArrayLike = 0.5,
@@ -192,6 +224,7 @@ def regression(
     input: str = "normal",
     tail: float = 1 / 3,
     rng: RNG = None,
+    progress: bool = False,
 ) -> RegressionRun:
     r"""Train y = G . x on samples y = G0 . x + noise, one vector at a time, on a 1 x n array.
 
@@ -215,6 +248,8 @@ def regression(
     tail : float, default 1/3
         Last part of the run, over which averages are taken.
     rng : int, SeedSequence, Generator or None
+    progress : bool, default False
+        Show a progress bar (on a terminal only).
 
     Returns
     -------
@@ -232,7 +267,7 @@ def regression(
     signal("target", np.atleast_1d(target), (None,))
     goal = np.array(target, dtype=np.float64, ndmin=1)
     n = len(goal)
-    noise, lr = _non_negative("noise", noise), real()("lr", lr)
+    noise, lr = _non_negative("noise", noise), _positive("lr", lr)
     steps = integer_value("steps", steps, 20)
     tail = real(0.0, 1.0, open_low=True)("tail", tail)
     _input("input", input)
@@ -260,7 +295,7 @@ def regression(
     weights[0] = tile.weights[0]
     if fast is not None:
         fast[0] = hidden.weights[0]  # type: ignore[union-attr]
-    for k in range(steps):
+    for k in tqdm(range(steps), desc="regression", unit="sample", disable=None if progress else True, leave=False):
         d = tile.forward(x[k], read) - y[k]
         tile.update(x[k], d, lr)
         tile.end_batch()
@@ -304,18 +339,20 @@ def sweep(
     rng: RNG = None,
     progress: bool = True,
     **kwargs: Any,
-) -> dict[Algorithm, list[RegressionRun]]:
+) -> list[list[RegressionRun]]:
     """Run `regression` for every algorithm and every target; keyword arguments go to `regression`.
+
+    Returns one list of runs, in the order of the targets, per algorithm.
 
     Every run has a seed of its own, which depends on its place in the lists only. A bar shows the progress on a terminal.
     """
     seeds = _random.seed_sequence(rng)
     rules, goals = list(algorithms), list(targets)
-    runs: dict[Algorithm, list[RegressionRun]] = {rule: [] for rule in rules}
+    runs: list[list[RegressionRun]] = [[] for _ in rules]
     with tqdm(total=len(rules) * len(goals), desc="regression", unit="run", disable=None if progress else True) as bar:
         for a, rule in enumerate(rules):
             for k, target in enumerate(goals):
-                runs[rule].append(regression(rule, target, rng=_random.child(seeds, a, k), **kwargs))
+                runs[a].append(regression(rule, target, rng=_random.child(seeds, a, k), **kwargs))
                 bar.update()
     return runs
 

@@ -47,7 +47,7 @@ def test_a_device_may_be_given_as_json(tmp_path, capsys):
     file.write_text(device.to_json())
     arguments = ("--algorithm", "sgd", "--targets", 1, "--steps", 200, "--out", tmp_path)
     status, out, _ = run(capsys, "regression", "--device", file, *arguments)
-    assert status == 0 and "mine.json" in out
+    assert status == 0 and "regression-mine.png" in out
     with np.load(tmp_path / "regression.npz") as data:
         (key,) = [k for k in data.files if k.endswith("algorithm")]
         assert json.loads(str(data[key]))["device"]["dw_min"] == 0.004

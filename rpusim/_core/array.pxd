@@ -28,6 +28,7 @@ cdef class ArrayCore:
     cdef int model
     cdef rpu_cells cells
     cdef object owners
+    cdef readonly object lock
     cdef float[:, ::1] w
     cdef double granularity
     cdef rpu_pulse_scheme scheme

@@ -1,3 +1,5 @@
+from contextlib import AbstractContextManager
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ class ArrayCore:
     rows: int
     columns: int
     key: int
+    lock: AbstractContextManager[bool]
     counters: tuple[int, int, int, int, int]
     averages: tuple[float, float]
     def __init__(
@@ -51,5 +54,5 @@ class ArrayCore:
         self, x: NDArray[np.float32], y: NDArray[np.float32], transposed: int, reference: ArrayCore | None
     ) -> None: ...
     def set_parameter(self, k: int, values: NDArray[np.float32]) -> None: ...
-    def alternate(self, pairs: int, mean: NDArray[np.float64]) -> None: ...
+    def alternate(self, pairs: int, total: NDArray[np.float64]) -> None: ...
     def pulse(self, counts: NDArray[np.int32]) -> None: ...

@@ -7,13 +7,19 @@ Decided, and why:
   walks blocks of rows through the part. Both steps run in parallel; the result depends on neither split.
 - A read is one matrix product for the whole batch between one pass through the DACs and one through the ADCs. Only the
   vectors that clipped are read again by bound management.
+- One lock per array lets threads share it; different arrays run at the same time.
 - Buffers belong to the array and grow to the largest call; nothing is allocated in steady state.
 """
+
+import os
+from threading import RLock
 
 import numpy as np
 
 cimport numpy as cnp
 from cython.parallel cimport prange
+from cpython.exc cimport PyErr_CheckSignals
+from libc.float cimport FLT_MAX
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
@@ -57,6 +63,15 @@ def set_num_threads(int n):
     """Set the number of threads that updates may use."""
     global _threads
     _threads = n
+
+
+def _one_thread():
+    set_num_threads(1)
+
+
+# An OpenMP team does not survive a fork: its threads would be waited for for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_thread)
 
 
 def get_num_threads():
@@ -157,6 +172,7 @@ cdef class ArrayCore:
         without pulses; the others need all their parameters set before they are used."""
         cdef int k
         cdef int64_t[:, :, ::1] per_device
+        self.lock = RLock()
         self.kernels = active_kernels()
         self.rows, self.columns = w.shape[0], w.shape[1]
         self.w = w
@@ -249,54 +265,55 @@ cdef class ArrayCore:
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.columns
-        with nogil:
-            self.update(x_data, d_data, vectors, lr)
+        with self.lock:
+            with nogil:
+                self.update(x_data, d_data, vectors, lr)
 
     def py_read(self, cnp.ndarray x, cnp.ndarray y, int transposed, ArrayCore reference):
         """y = x w^T (or x w where transposed), minus the same product with `reference` where given."""
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef float *y_data = <float *>cnp.PyArray_DATA(y)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // (self.rows if transposed else self.columns)
-        with nogil:
-            self.read(x_data, y_data, vectors, transposed, reference)
+        with self.lock:
+            with nogil:
+                self.read(x_data, y_data, vectors, transposed, reference)
 
     def pulse(self, const int32_t[:, ::1] counts):
         """Give every device `counts` pulses, up where positive. Counts as one operation."""
         cdef Py_ssize_t i
         cdef int32_t *scratch
         cdef rpu_pulse_count n
-        scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
-        with nogil:
-            for i in range(self.rows):
-                n = self.kernels.pulse_row[self.model](&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
-                self.pulses_up += n.up
-                self.pulses_down += n.down
-        self.updates += 1
+        with self.lock:
+            scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
+            with nogil:
+                for i in range(self.rows):
+                    n = self.kernels.pulse_row[self.model](&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
+                    self.pulses_up += n.up
+                    self.pulses_down += n.down
+            self.updates += 1
 
-    def alternate(self, Py_ssize_t pairs, double[:, ::1] mean):
-        """Give every device `pairs` times an up and a down pulse; `mean` gets the states' mean over the second half.
+    def alternate(self, Py_ssize_t pairs, double[:, ::1] total):
+        """Give every device `pairs` times an up and a down pulse; add the state after each pulse to `total`.
 
         Every pulse counts as one operation."""
-        cdef Py_ssize_t i, j, p, first = pairs // 2
-        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
+        cdef Py_ssize_t i, j, p
+        cdef int32_t *scratch
         cdef int32_t[::1] up = np.ones(self.columns, dtype=np.int32), down = -np.ones(self.columns, dtype=np.int32)
-        with nogil:
-            for i in range(self.rows):
-                for p in range(pairs):
-                    self.kernels.pulse_row[self.model](&self.cells, i, &up[0], scratch, self.key, self.updates + 2 * p)
-                    if p >= first:
+        with self.lock:
+            scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
+            with nogil:
+                for i in range(self.rows):
+                    for p in range(pairs):
+                        self.kernels.pulse_row[self.model](&self.cells, i, &up[0], scratch, self.key, self.updates + 2 * p)
                         for j in range(self.columns):
-                            mean[i, j] += self.w[i, j]
-                    self.kernels.pulse_row[self.model](&self.cells, i, &down[0], scratch, self.key,
-                                                       self.updates + 2 * p + 1)
-                    if p >= first:
+                            total[i, j] += self.w[i, j]
+                        self.kernels.pulse_row[self.model](&self.cells, i, &down[0], scratch, self.key,
+                                                           self.updates + 2 * p + 1)
                         for j in range(self.columns):
-                            mean[i, j] += self.w[i, j]
-                for j in range(self.columns):
-                    mean[i, j] /= 2 * (pairs - first)
-        self.pulses_up += pairs * self.rows * self.columns
-        self.pulses_down += pairs * self.rows * self.columns
-        self.updates += 2 * pairs
+                            total[i, j] += self.w[i, j]
+            self.pulses_up += pairs * self.rows * self.columns
+            self.pulses_down += pairs * self.rows * self.columns
+            self.updates += 2 * pairs
 
     # ---- update ------------------------------------------------------------------------------------------------------
 
@@ -330,6 +347,9 @@ cdef class ArrayCore:
             self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
             self.updates += last - first
             first = last
+            if first < vectors:
+                with gil:
+                    PyErr_CheckSignals()    # Ctrl-C stops long calls
         return 0
 
     cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
@@ -457,8 +477,8 @@ cdef class ArrayCore:
                         y[v * n_out + j] = 0.0
                     continue
                 clipped = self.kernels.adc(&p.converters, product + q * n_out, n_out,
-                                           <float>(scale[v] * reduction) if scale[v] > 0.0 else 1.0, self.key, offset,
-                                           p.operation + v, retry, y + v * n_out)
+                                           <float>min(scale[v] * reduction, FLT_MAX) if scale[v] > 0.0 else 1.0, self.key,
+                                           offset, p.operation + v, retry, y + v * n_out)
                 if clipped and p.bound_management and not reduction > p.max_reduction:
                     index[kept] = <int32_t>v
                     kept += 1

@@ -43,8 +43,9 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         void (*normals)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
         void (*uniforms)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
-        void (*thresholds)(const float *, int64_t, float, uint32_t *, uint32_t *) noexcept nogil
-        void (*train_slot)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, int64_t, uint16_t *) noexcept nogil
+        void (*thresholds)(const float *, int64_t, float, uint32_t *, uint32_t *, uint16_t *, uint16_t *) noexcept nogil
+        void (*train_slot)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const uint16_t *, int64_t,
+                           uint16_t *) noexcept nogil
         void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
                            int32_t, uint32_t *) noexcept nogil
         void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int64_t, float *, int,

@@ -95,10 +95,10 @@ def train_bits(uint64_t key, float[::1] probability, int bl, uint64_t operation=
     bits = np.zeros((lines, words), dtype=np.uint32)
     mask = np.zeros((lines + 15) // 16, dtype=np.uint16)
     cdef uint32_t[:, ::1] bits_v = bits
-    cdef uint16_t[::1] mask_v = mask
-    _active.thresholds(&probability[0], lines, 1.0, &high[0], &low[0])
+    cdef uint16_t[::1] mask_v = mask, possible = mask.copy(), negative = mask.copy()
+    _active.thresholds(&probability[0], lines, 1.0, &high[0], &low[0], &negative[0], &possible[0])
     if bl == 1:
-        _active.train_slot(key, kind, operation, &high[0], &low[0], lines, &mask_v[0])
+        _active.train_slot(key, kind, operation, &high[0], &low[0], &possible[0], lines, &mask_v[0])
         rows = np.arange(lines)
         return (mask[rows // 16] >> (rows % 16).astype(np.uint16) & 1).astype(bool)[:, None]
     _active.train_bits(key, kind, operation, &high[0], &low[0], <const int32_t *>&line[0], lines, bl, words, &bits_v[0, 0])
@@ -106,4 +106,7 @@ def train_bits(uint64_t key, float[::1] probability, int bl, uint64_t operation=
     return (bits[:, slots // 32] >> (slots % 32).astype(np.uint32) & 1).astype(bool)
 
 
-use_kernel_set(os.environ.get("RPUSIM_KERNELS") or None)
+try:
+    use_kernel_set(os.environ.get("RPUSIM_KERNELS") or None)
+except ValueError as error:
+    raise ImportError(f"the environment variable RPUSIM_KERNELS: {error}") from None

@@ -5,6 +5,7 @@ which changes nothing, since the fast array takes its vectors in order.
 """
 
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
@@ -30,6 +31,9 @@ def transfer_update(ArrayCore fast, ArrayCore reference, ArrayCore slow, cnp.nda
     if u == NULL:
         raise MemoryError("no memory for a transfer vector")
     read = u + columns
+    locks = sorted({id(core): core.lock for core in (fast, reference, slow)}.items())
+    for _, lock in locks:
+        lock.acquire()
     try:
         with nogil:
             while v < vectors:
@@ -45,8 +49,13 @@ def transfer_update(ArrayCore fast, ArrayCore reference, ArrayCore slow, cnp.nda
                 slow.update(u, read, 1, -slow_lr / columns if hadamard else -slow_lr)
                 if n >= 0:
                     u[n] = 0.0
+                if (counter // <uint64_t>every) % 1024 == 0:
+                    with gil:
+                        PyErr_CheckSignals()    # Ctrl-C stops long calls
     finally:
         free(u)
+        for _, lock in locks:
+            lock.release()
     return counter
 
 

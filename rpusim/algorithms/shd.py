@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from rpusim._validation import choice, integer, integer_value, real
 from rpusim.algorithms._transfer import transfer_update
 from rpusim.algorithms.base import Algorithm, Tile
 from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, update_vectors
+from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
 from rpusim.periphery import ADC, Periphery, PulseScheme
 from rpusim.specification import parameter
@@ -25,18 +26,18 @@ _rate = real(0.0)
 _lr = real()
 
 
-def column_periphery(device: Device) -> Periphery:
-    """Return the periphery that reads one column of `device`, for transfers.
+def column_periphery(device: Device, columns: int = 1) -> Periphery:
+    """Return the periphery that reads `columns` columns of `device` at once, for transfers.
 
     The usual ADC, made for sums of hundreds of products, spans +-12. A single device against its reference stays within
-    twice its bounds, so the ADC spans that, with the same noise relative to its range (0.5 %). Inputs are unit vectors:
-    neither noise nor bound management.
+    twice its bounds, so the ADC spans that, times the square root of the number of columns, with the same noise relative to
+    its range (0.5 %). Inputs are 0 and +-1, so there is no noise management; sums that clip all the same are read again.
     """
     adc = ADC()
     if isinstance(device, PulsedDevice):
-        bound = 2.0 * max(device.w_max, -device.w_min)
+        bound = 2.0 * max(device.w_max, -device.w_min) * math.sqrt(columns)
         adc = ADC(bound=bound, noise=adc.noise * bound / 12.0)
-    return Periphery(adc=adc, noise_management="none", bound_management="none")
+    return Periphery(adc=adc, noise_management="none", bound_management="none" if columns == 1 else "iterative")
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +47,7 @@ class SHD(Algorithm):
     The weight is C; a second pair of arrays, A, collects the gradient and moves C::
 
         every vector:             A <- A - lr fast_lr d x^T           by pulses on A
-        every transfer_every-th:  v = A u,  C <- C + lr slow_lr v u^T   by pulses on C
+        every transfer_every-th:  v = A u,  C <- C + |lr| slow_lr v u^T   by pulses on C
 
     with u running through the unit vectors (or the columns of a Hadamard matrix). A and C are differences of a dynamic and
     a static array, A = A_main - A_ref with A_ref at the symmetry point of A_main. In the continuum this is a mass (velocity
@@ -78,7 +79,8 @@ class SHD(Algorithm):
     forward, backward : Periphery or None
         Reads of C, as in `CrossbarArray`.
     transfer_forward : Periphery or None
-        Read of A; None: an ADC that spans twice the bounds of `fast`, with noise of 0.5 % of that.
+        Read of A; None: an ADC that spans twice the bounds of `fast` (times sqrt(inputs) for "hadamard"), with noise of 0.5 %
+        of that.
     pulses, transfer_pulses : PulseScheme
         Writes of A and of C.
 
@@ -127,7 +129,8 @@ class SHDTile(Tile):
             return CrossbarArray(shape, device, rng=_random.child(seeds, k), **kwargs)
 
         self.algorithm: SHD = algorithm
-        transfer_forward = algorithm.transfer_forward or column_periphery(algorithm.fast)
+        together = check_shape(shape)[1] if algorithm.transfer_vectors == "hadamard" else 1
+        transfer_forward = algorithm.transfer_forward or column_periphery(algorithm.fast, together)
         fast_main = array(0, algorithm.fast, forward=transfer_forward, pulses=algorithm.pulses)
         slow_main = array(
             2,
@@ -166,7 +169,7 @@ class SHDTile(Tile):
             x,
             d,
             lr * rule.fast_lr,
-            lr * rule.slow_lr,
+            abs(lr) * rule.slow_lr,  # C follows A, whichever way the loss drives A
             rule.transfer_every,
             rule.transfer_vectors == "hadamard",
             self._vectors,

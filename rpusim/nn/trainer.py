@@ -174,8 +174,8 @@ class Trainer:
         checkpoint : path, optional
             A file written at the end of every epoch, whole or not at all. If it exists, training starts from it, and
             reaches the same bits as a run that was never interrupted. It holds the network's state, the history, and
-            what it was made with: network, loss, batch size, seed and number of samples. Not the data and not `lr`:
-            give the same again.
+            what it was made with: network, loss, batch size, seed and number of samples. Not the data: give the
+            same again, and an `lr` that is the same in the epochs done.
         progress : bool
             Whether to show a progress bar; none is shown if stderr is no terminal.
 
@@ -349,6 +349,12 @@ class Trainer:
             raise ValueError(f"checkpoint {name} is of epoch {len(history)}; this trainer has done {self.epoch}")
         if len(history) > epochs:
             raise ValueError(f"epochs must be at least {len(history)}, as many as checkpoint {name} has; got {epochs}")
+        for epoch, made in enumerate(history.lr):
+            if self._rate(epoch) != made:
+                raise ValueError(
+                    f"checkpoint {name} had lr {made:g} in epoch {epoch}; this trainer has {self._rate(epoch):g}, so it would "
+                    f"not go on as the run did"
+                )
         self.net.load_state_dict(data["state"])
         self.history = history
 

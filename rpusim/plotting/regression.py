@@ -63,7 +63,7 @@ def trajectories(runs: Sequence[RegressionRun], *, ax: Axes | None = None, conti
     if continuum:
         ax.plot([], [], color="k", label="continuum equations")
     ax.set(xlabel="sample", ylabel="weight (a.u.)")
-    ax.legend()
+    ax.legend(loc="upper right")
     return ax
 
 
@@ -91,12 +91,13 @@ def hidden_against_weight(run: RegressionRun, *, ax: Axes | None = None, continu
     ax = axes(ax)
     if run.hidden is None:
         raise ValueError(f"run must be one of SHD, which has a hidden weight A; got one of {run.algorithm!r}")
+    thin = slice(None, None, max(1, len(run.t) // 20_000))
     for p in range(len(run.target)):
-        ax.scatter(run.weights[:, p], run.hidden[:, p], c=run.t, s=1.0, cmap="viridis", linewidths=0, rasterized=True)
+        ax.scatter(run.weights[thin, p], run.hidden[thin, p], c=run.t[thin], s=1.0, cmap="viridis", linewidths=0, rasterized=True)
         ax.plot(run.target[p], 0.0, "+", color=COLORS[1], markersize=10, label="target" if p == 0 else None)
     theory = run.continuum() if continuum else None
     if isinstance(theory, dynamics.SHDTrajectory):
         ax.plot(theory.c, theory.a, color="k", linewidth=0.8, label="continuum equations")
     ax.set(xlabel="C (a.u.)", ylabel="A (a.u.)")
-    ax.legend()
+    ax.legend(loc="upper left")
     return ax

@@ -157,7 +157,7 @@ def test_shd_is_the_plain_loop(slow, reference, kind, inputs, every):
     done = 0
     for n, lr in ((25, 0.2), (7, 0.1), (30, -0.15)):
         x, d = vectors(n, shape, seed=68 + n)
-        fast, slow_w = loop(fast, ref, slow_w, x, d, fast_lr=lr * 0.4, slow_lr=lr * 0.3, first=done)
+        fast, slow_w = loop(fast, ref, slow_w, x, d, fast_lr=lr * 0.4, slow_lr=abs(lr) * 0.3, first=done)
         done += n
         tile.update(x, d, lr)
         np.testing.assert_allclose(tile.fast.main.weights, fast, atol=1e-5)

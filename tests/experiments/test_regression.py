@@ -51,11 +51,11 @@ def test_residuals_are_a_v_on_the_asymmetric_device_and_flat_on_the_symmetric_on
     targets = np.array([-0.6, -0.3, 0.0, 0.3, 0.6])
     rules = [demo_algorithm("sgd", demo_device(name)) for name in ("soft-bounds", "constant-step")]
     runs = sweep(rules, targets, rng=4, noise=0.5, progress=False)
-    residual = {rule: np.array([abs(run.mean[0] - run.target[0]) for run in runs[rule]]) for rule in rules}
-    slope = residual[rules[0]] @ np.abs(targets) / (targets @ targets)
-    expected = np.mean([run.m / (run.h + run.m) for run in runs[rules[0]]])
+    residual = [np.array([abs(run.mean[0] - run.target[0]) for run in mine]) for mine in runs]
+    slope = residual[0] @ np.abs(targets) / (targets @ targets)
+    expected = np.mean([run.m / (run.h + run.m) for run in runs[0]])
     assert slope == pytest.approx(expected, abs=0.03)
-    assert np.all(residual[rules[1]] < 0.015)
+    assert np.all(residual[1] < 0.015)
 
 
 @pytest.mark.parametrize("start", [-0.7, 0.0, 0.7])
@@ -126,6 +126,19 @@ def test_oscillation_does_not_decay_on_a_symmetric_device():
     assert ratio["soft-bounds"][0] < 0.2
 
 
+def test_the_continuum_counts_the_noise_of_reading():
+    """Without noise of the samples, the ADC alone makes SGD miss; the equations must say so."""
+    run = regression(demo_algorithm("sgd", demo_device("soft-bounds")), 0.8, noise=0.0, rng=11)
+    end = run.continuum().w[-1]
+    assert abs(end - run.mean[0]) < 0.01 and end < 0.77
+
+
+def test_the_theory_of_shd_knows_what_it_can_reach():
+    device = demo_device("soft-bounds").replace(up_down=0.3)
+    run = regression(demo_algorithm("shd", device), 0.8, steps=3000, rng=12)
+    assert run.theory[0] == pytest.approx(0.7, abs=1e-6)
+
+
 def test_two_parameters_with_transfers_every_ten_samples():
     """Fig. 3 D: unit transfer vectors in turn, tau = 10."""
     rule = demo_algorithm("shd", demo_device("soft-bounds")).replace(transfer_every=10)
@@ -153,6 +166,7 @@ def test_oscillation_period_of_a_known_curve():
     ("kwargs", "message"),
     [
         ({"target": np.nan}, "target must hold finite"),
+        ({"lr": 0.0}, r"lr must be a finite real number in \(0, inf\); got 0.0"),
         ({"noise": -1.0}, r"noise must be a finite real number in \[0, inf\); got -1.0"),
         ({"steps": 3}, "steps must be an integer of at least 20; got 3"),
         ({"input": "poisson"}, "input must be one of 'normal', 'binary', 'uniform'; got 'poisson'"),

@@ -409,3 +409,18 @@ def test_history_files(tmp_path):
     ]
     history.to_dict()["lr"].append(1)
     assert len(history.lr) == 2
+
+
+def test_a_checkpoint_is_not_continued_at_another_learning_rate(tmp_path):
+    import rpusim as rpu
+
+    x, y = np.eye(4, dtype=np.float32), np.arange(4)
+    rule = rpu.algorithms.DigitalSGD()
+
+    def trainer(lr):
+        return rpu.nn.Trainer(rpu.nn.Sequential(rpu.nn.Linear(4, 4, rule)), lr=lr, rng=0)
+
+    trainer(0.05).fit((x, y), epochs=2, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(ValueError, match="had lr 0.05 in epoch 0; this trainer has 9"):
+        trainer(9.0).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz")
+    assert len(trainer(lambda epoch: 0.05 if epoch < 2 else 0.01).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz")) == 3

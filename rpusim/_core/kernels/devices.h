@@ -4,7 +4,7 @@
  * normal xi, and returns the new state. Directions differ between the lanes of a vector, so values of both are loaded and
  * selected by bits: with `?:` the compiler computes both branches in full (measured: 1.4 times the time). Cycle-to-cycle
  * noise is one law with two weights, of which the Python side sets one: noise_mult scales the actual step, noise_add the
- * nominal one (step_up or step_down). Laws: rpusim/devices and tests/oracle/devices.py. */
+ * nominal one (step_up or step_down). RPU_PARAMETERS_<model> is the number of parameters. Laws: rpusim/devices and tests/oracle/devices.py. */
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H
 
@@ -23,17 +23,6 @@ static inline float rpu_pick(uint32_t up, float if_up, float if_down)
     return rpu_bits_to_float((rpu_float_to_bits(if_up) & up) | (rpu_float_to_bits(if_down) & ~up));
 }
 
-/* 1 / b to 2 units in the last place by Newton's iteration from a guess that is linear in the bits (5 % off at most). A
- * vector division takes 16 cycles, which was most of a soft-bounds pulse; this takes 5 (measured: 2.1 to 1.5 ns). */
-static inline float rpu_reciprocal(float b)
-{
-    float y = rpu_bits_to_float(0x7EF127EAu - rpu_float_to_bits(b));
-    y *= 2.0f - b * y;
-    y *= 2.0f - b * y;
-    y *= 2.0f - b * y;
-    return y;
-}
-
 /* w after a pulse of mean size `step` and nominal size `nominal`, with cycle-to-cycle noise, clipped to the bounds. */
 static inline float rpu_pulse(const rpu_row *r, int64_t j, float w, uint32_t up, float step, float nominal, float xi)
 {
@@ -45,6 +34,7 @@ static inline float rpu_pulse(const rpu_row *r, int64_t j, float w, uint32_t up,
 }
 
 /* ConstantStep: w +- step. */
+#define RPU_PARAMETERS_constant_step 4
 static inline float rpu_step_constant_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1));
@@ -52,6 +42,7 @@ static inline float rpu_step_constant_step(const rpu_row *r, int64_t j, float w,
 }
 
 /* LinearStep: step + slope w, with parameters 4 and 5 the slopes of the up and the down step. */
+#define RPU_PARAMETERS_linear_step 6
 static inline float rpu_step_linear_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)), slope = rpu_pick(up, RPU_P(4), RPU_P(5));
@@ -59,10 +50,11 @@ static inline float rpu_step_linear_step(const rpu_row *r, int64_t j, float w, u
 }
 
 /* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. */
+#define RPU_PARAMETERS_soft_bounds 4
 static inline float rpu_step_soft_bounds(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)), bound = rpu_pick(up, RPU_P(2), RPU_P(3));
-    const float fraction = rpu_bits_to_float(rpu_float_to_bits(w * rpu_reciprocal(bound)) & -(uint32_t)(bound != 0.0f));
+    const float fraction = rpu_bits_to_float(rpu_float_to_bits(w / bound) & -(uint32_t)(bound != 0.0f));
     return rpu_pulse(r, j, w, up, step * (1.0f - fraction), step, xi);
 }
 

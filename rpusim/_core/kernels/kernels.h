@@ -79,11 +79,13 @@ typedef struct {
     void (*normals)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
     void (*uniforms)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
 
-    /* Probabilities min(1, scale |v|) as 32-bit fractions, in two parts: high (0 to 65536) / 2^16 + low / 2^32. */
-    void (*thresholds)(const float *v, int64_t n, float scale, uint32_t *high, uint32_t *low);
+    /* Probabilities min(1, scale |v|) as 32-bit fractions, in two parts: high (0 to 65536) / 2^16 + low / 2^32;
+     * and, 16 lines per word, where v < 0 and where the probability is not 0. */
+    void (*thresholds)(const float *v, int64_t n, float scale, uint32_t *high, uint32_t *low, uint16_t *negative,
+                       uint16_t *possible);
     /* One slot for n lines: bit l % 16 of fired[l / 16] where line l fires. */
-    void (*train_slot)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low, int64_t n,
-                       uint16_t *fired);
+    void (*train_slot)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low,
+                       const uint16_t *possible, int64_t n, uint16_t *fired);
     /* bl slots for some lines: bits (lines, words). high and low are indexed by line. */
     void (*train_bits)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low,
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);

@@ -48,6 +48,7 @@ static int32_t words_of(int32_t bl) { return (bl + 31) / 32; }
 typedef struct {
     uint32_t *high, *low, *bits;
     int32_t *line, *negative_fired;
+    uint16_t *possible, *row_negative;
     size_t bytes;
 } scratch_of;
 
@@ -74,7 +75,9 @@ static scratch_of lay_out(const rpu_kernels *k, int64_t rows, int64_t columns, i
     TAKE(s.high, longest);
     TAKE(s.low, longest);
     TAKE(s.line, longest);
-    TAKE(s.bits, longest * words + (size_t)RPU_GROUPS(longest));
+    TAKE(s.bits, longest * words);
+    TAKE(s.possible, RPU_GROUPS(longest));
+    TAKE(s.row_negative, RPU_GROUPS(rows));
     TAKE(s.negative_fired, n);
 #undef TAKE
     s.bytes = next;
@@ -87,13 +90,12 @@ size_t rpu_trains_bytes(const rpu_kernels *k, int64_t rows, int64_t columns, int
     return lay_out(k, rows, columns, bl, NULL, &t).bytes;
 }
 
-static int64_t possible_lines(const uint32_t *high, const uint32_t *low, int64_t n, int32_t *line)
+static int64_t possible_lines(const uint16_t *possible, int64_t groups, int32_t *line)
 {
     int64_t lines = 0;
-    for (int64_t j = 0; j < n; j++) {
-        line[lines] = (int32_t)j;
-        lines += (high[j] | low[j]) != 0;
-    }
+    for (int64_t g = 0; g < groups; g++)
+        for (uint32_t m = possible[g]; m; m &= m - 1)
+            line[lines++] = (int32_t)(RPU_GROUP * g + lowest_bit(m));
     return lines;
 }
 
@@ -124,17 +126,11 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
     t->words = words;
 
     /* Columns: which fire in which slot. */
-    for (int64_t g = 0; g < groups; g++) {
-        uint32_t negative = 0;
-        for (int64_t j = RPU_GROUP * g; j < columns && j < RPU_GROUP * (g + 1); j++)
-            negative |= (uint32_t)(x[j] < 0.0f) << (j % RPU_GROUP);
-        t->negative[g] = (uint16_t)negative;
-    }
-    k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low);
+    k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, t->negative, s.possible);
     memset(t->fired, 0, sizeof *t->fired * (size_t)bl);
     memset(s.negative_fired, 0, sizeof *s.negative_fired * (size_t)bl);
     if (bl == 1) {
-        k->train_slot(key, RPU_TRAIN_X, operation, s.high, s.low, columns, t->masks);
+        k->train_slot(key, RPU_TRAIN_X, operation, s.high, s.low, s.possible, columns, t->masks);
         for (int64_t g = 0; g < groups; g++) {
             t->fired[0] += population(t->masks[g]);
             s.negative_fired[0] += population(t->masks[g] & t->negative[g]);
@@ -144,7 +140,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         if (listed)
             list_slot(t->masks, t->negative, groups, t->columns);
     } else {
-        const int64_t lines = possible_lines(s.high, s.low, columns, s.line);
+        const int64_t lines = possible_lines(s.possible, groups, s.line);
         k->train_bits(key, RPU_TRAIN_X, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
         for (int64_t l = 0; l < lines; l++) {
             const int negative = x[s.line[l]] < 0.0f;
@@ -180,16 +176,15 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
     }
 
     /* Rows: when they fire, and how many pulses each gets. */
-    k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low);
-    const int64_t lines = possible_lines(s.high, s.low, rows, s.line);
-    if (bl == 1) {
-        uint16_t *mask = (uint16_t *)(void *)(s.bits + rows);
-        k->train_slot(key, RPU_TRAIN_D, operation, s.high, s.low, rows, mask);
+    k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.row_negative, s.possible);
+    if (bl == 1)    /* only rows that fire are lines, and their one bit is set */
+        k->train_slot(key, RPU_TRAIN_D, operation, s.high, s.low, s.possible, rows, s.possible);
+    const int64_t lines = possible_lines(s.possible, RPU_GROUPS(rows), s.line);
+    if (bl == 1)
         for (int64_t l = 0; l < lines; l++)
-            s.bits[l] = mask[s.line[l] / RPU_GROUP] >> (s.line[l] % RPU_GROUP) & 1u;
-    } else {
+            s.bits[l] = 1u;
+    else
         k->train_bits(key, RPU_TRAIN_D, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
-    }
     memset(t->row_bits, 0, sizeof *t->row_bits * (size_t)(rows * words));
     uint64_t base = 0;
     int64_t next_row = 0, up = 0;

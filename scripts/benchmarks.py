@@ -1,0 +1,263 @@
+"""Benchmarks: medians of repeats, and ratios to NumPy measured in the same run.
+
+Absolute times depend on the machine and on what else it does; the ratios less so. Every case is measured in alternation
+with its yardstick, so that a change of clock hits both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # reads are compared with one-threaded products
+
+import numpy as np  # noqa: E402
+
+import rpusim as rpu  # noqa: E402
+from rpusim._core.kernels import active_kernel_set  # noqa: E402
+from rpusim.algorithms import SGD, SHD, DigitalSGD  # noqa: E402
+from rpusim.devices import ConstantStep, LinearStep, SoftBounds  # noqa: E402
+
+HISTORY = Path(__file__).with_name("bench-history.jsonl")
+Row = dict[str, Any]
+
+
+def medians(*calls: Callable[[], object], repeats: int) -> list[float]:
+    """Median seconds of each call, the calls taking turns."""
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(repeats):
+        for call, mine in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            mine.append(time.perf_counter() - start)
+    return [statistics.median(mine) for mine in times]
+
+
+def row(case: str, value: float, unit: str, ratio: float, yardstick: str, target: float | None = None) -> Row:
+    return {"case": case, "value": value, "unit": unit, "ratio": ratio, "yardstick": yardstick, "target": target}
+
+
+def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
+    """Pulsed updates against one float32 normal of NumPy per pulse."""
+    rng = np.random.default_rng(0)
+    x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
+    normals = np.empty(1_000_000, dtype=np.float32)
+    rows = []
+    devices = {"SoftBounds": SoftBounds(), "ConstantStep": ConstantStep(), "LinearStep": LinearStep(gamma_up=0.5, gamma_down=0.5)}
+    for rate, names in ((0.2, devices), (0.01, ["SoftBounds"]), (2.0, ["SoftBounds"])):
+        for name in names:
+            seconds = {}
+            for threads in (1, 2):
+                rpu.set_num_threads(threads)
+                array = rpu.CrossbarArray((size, size), devices[name], rng=0)
+                lr = rate * array.device.dw_min / 0.25  # E|x| E|d| = 1/4
+                before = sum(array.pulse_count)
+                array.update(x, d, lr)
+                pulses = sum(array.pulse_count) - before
+                seconds[threads], normal = medians(
+                    lambda array=array, lr=lr: array.update(x, d, lr),
+                    lambda: rng.standard_normal(out=normals, dtype=np.float32),
+                    repeats=repeats,
+                )
+                per_pulse, per_normal = seconds[threads] / pulses, normal / normals.size
+                label = f"update {name}, {rate} pulses, {threads} thread{'s' * (threads > 1)}"
+                goal = {0.2: 0.2, 0.01: 0.4}.get(rate) if threads == 1 else None
+                rows.append(row(label, per_pulse * 1e9, "ns/pulse", per_pulse / per_normal, "NumPy normal", goal))
+            rows.append(row(f"  speed-up by 2 threads, {rate} pulses", seconds[1] / seconds[2], "times",
+                            seconds[2] / seconds[1], "1 thread", 1 / 1.8 if rate == 0.2 else None))  # fmt: skip
+    rpu.set_num_threads(1)
+    return rows
+
+
+def reads(repeats: int, size: int = 512) -> list[Row]:
+    """Reads through converters with noise against the bare float32 product."""
+    rng = np.random.default_rng(0)
+    w = 0.01 * rng.standard_normal((size, size)).astype(np.float32)
+    array = rpu.CrossbarArray((size, size), SoftBounds(), rng=0)
+    array.program(w)
+    rows = []
+    for batch, goal in ((64, 1.3), (1, 2.0)):
+        x = rng.standard_normal((batch, size)).astype(np.float32)
+        y = np.empty((batch, size), dtype=np.float32)
+        loops = 1 if batch > 1 else 20
+        forward, backward, product = medians(
+            lambda x=x, y=y, n=loops: [array.forward(x, y) for _ in range(n)],
+            lambda x=x, y=y, n=loops: [array.backward(x, y) for _ in range(n)],
+            lambda x=x, y=y, n=loops: [np.matmul(x, w.T, out=y) for _ in range(n)],
+            repeats=repeats,
+        )
+        macs = size * size * batch * loops
+        for name, seconds in (("forward", forward), ("backward", backward)):
+            rows.append(row(f"{name}, batch {batch}", seconds / macs * 1e9, "ns/MAC", seconds / product, "matmul", goal))
+    return rows
+
+
+def calls(repeats: int) -> list[Row]:
+    """Overhead of the smallest calls: 1 x 1 arrays, one vector."""
+    array = rpu.CrossbarArray((1, 1), SoftBounds(), rng=0)
+    x, d, zero, y = (np.full((1, 1), v, dtype=np.float32) for v in (0.5, 0.1, 0.0, 0.0))
+    n = 2000
+    forward, update, idle, matmul = medians(
+        lambda: [array.forward(x, y) for _ in range(n)],
+        lambda: [array.update(x, d, 0.01) for _ in range(n)],
+        lambda: [array.update(x, zero, 0.01) for _ in range(n)],
+        lambda: [np.matmul(x, x, out=y) for _ in range(n)],
+        repeats=repeats,
+    )
+    return [
+        row(f"{name}, 1 x 1", seconds / n * 1e6, "us/call", seconds / matmul, "np.matmul call", 3e-6 / (matmul / n))
+        for name, seconds in (("forward", forward), ("update", update), ("update without pulses", idle))
+    ]
+
+
+def transfers(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
+    """SHD with a transfer per vector against SGD's update, per pulse."""
+    rng = np.random.default_rng(0)
+    x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
+    device = SoftBounds()
+    lr = 0.2 * device.dw_min / 0.25
+    sgd, shd = SGD(device).build((size, size), 0), SHD(device, device, slow_lr=1.0).build((size, size), 0)
+    one, two = medians(lambda: sgd.update(x, d, lr), lambda: shd.update(x, d, lr), repeats=repeats)
+    counts = []
+    for tile in (sgd, shd):
+        before = sum(tile.pulse_count)
+        tile.update(x, d, lr)
+        counts.append(sum(tile.pulse_count) - before)
+    ratio = two / counts[1] / (one / counts[0])
+    return [row("SHD, transfer per vector", two / counts[1] * 1e9, "ns/pulse", ratio, "SGD update", 1.5)]
+
+
+def epochs(samples: int) -> list[Row]:
+    """A batch-1 epoch of 784-256-128-10 on random images, scaled to 60,000: SoftBounds SGD against digital."""
+    from rpusim.nn import Linear, Sequential, Sigmoid, Trainer
+
+    rng = np.random.default_rng(0)
+    try:
+        data = rpu.datasets.mnist()
+        x, labels = data.x_train[:samples], data.y_train[:samples]
+        source = "MNIST"
+    except (OSError, ValueError, RuntimeError):
+        x = (rng.random((samples, 784)) * (rng.random((samples, 784)) < 0.2)).astype(np.float32)
+        labels = rng.integers(0, 10, samples)
+        source = "random images"
+    seconds = {}
+    for name, rule in (("digital", DigitalSGD()), ("SGD", SGD(SoftBounds())), ("SHD", SHD(SoftBounds(), slow_lr=5.0))):
+        layers: list[Any] = []
+        for n_in, n_out in ((784, 256), (256, 128), (128, 10)):
+            layers += [Linear(n_in, n_out, rule), Sigmoid()]
+        history = Trainer(Sequential(*layers[:-1]), lr=0.05, rng=0).fit((x, labels), epochs=2, progress=False)
+        seconds[name] = history.seconds[-1] * 60_000 / len(x)
+    return [
+        row(f"epoch of {source}, {name}", seconds[name], "s", seconds[name] / seconds["digital"], "digital",
+            3.0 if name == "SGD" else None)
+        for name in seconds
+    ]  # fmt: skip
+
+
+def peer(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
+    """AIHWKit, where it can be imported: the same update, one thread."""
+    try:
+        import torch
+        from aihwkit.simulator.configs import SingleRPUConfig, SoftBoundsDevice
+        from aihwkit.simulator.tiles import AnalogTile
+    except ImportError:
+        return []
+    torch.set_num_threads(1)
+    rpu.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
+    lr = 0.2 * 0.001 / 0.25
+    array = rpu.CrossbarArray((size, size), SoftBounds(), rng=0)
+    tile = AnalogTile(size, size, SingleRPUConfig(device=SoftBoundsDevice()))
+    tile.set_learning_rate(lr)
+    tx, td = torch.from_numpy(x), torch.from_numpy(d)
+    ours, theirs = medians(lambda: array.update(x, d, lr), lambda: tile.update(tx, td), repeats=repeats)
+    return [row("update against AIHWKit, 0.2 pulses", ours * 1e3, "ms", ours / theirs, "AIHWKit", 0.1)]
+
+
+def machine() -> dict[str, Any]:
+    """Where and of what the figures are."""
+    processor = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        processor = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), "")
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+    ).stdout.strip()
+    return {"commit": commit or None, "processor": processor, "kernels": active_kernel_set(), "python": platform.python_version(),
+            "numpy": np.__version__, "version": rpu.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
+
+
+def draw_history(path: Path) -> Path:
+    """Draw the ratio of every case against the runs recorded in HISTORY."""
+    from matplotlib.figure import Figure
+
+    runs = [json.loads(line) for line in HISTORY.read_text(encoding="utf-8").splitlines()] if HISTORY.exists() else []
+    if not runs:
+        raise SystemExit(f"{HISTORY.name} holds no runs; record one with --record")
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    ax = figure.subplots()
+    for case in dict.fromkeys(r["case"] for run in runs for r in run["rows"]):
+        points = [(k, r["ratio"]) for k, run in enumerate(runs) for r in run["rows"] if r["case"] == case]
+        ax.plot(*zip(*points, strict=True), "o-", markersize=3, label=case.strip())
+    ax.set(yscale="log", ylabel="ratio to the yardstick", xticks=range(len(runs)))
+    ax.set_xticklabels([f"{run['machine']['date']}\n{run['machine']['commit']}" for run in runs], fontsize=7)
+    ax.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path)
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  scripts/bench\n  scripts/bench --quick --json bench.json\n  scripts/bench --history trend.png\n",
+    )
+    parser.add_argument("--quick", action="store_true", help="few repeats: shows that it runs, not how fast")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--record", action="store_true", help=f"append them to {HISTORY.name}")
+    parser.add_argument("--history", type=Path, nargs="?", const=Path("bench-history.png"), metavar="FILE",
+                        help="draw the trend of the recorded runs instead")  # fmt: skip
+    args = parser.parse_args()
+    if args.history:
+        print(f"wrote {draw_history(args.history)}")
+        return 0
+    repeats = 2 if args.quick else 15
+    where = machine()
+    print(", ".join(f"{key} {value}" for key, value in where.items()))
+    rows: list[Row] = []
+    print(f"{'case':46} {'value':>10} {'unit':9} {'ratio':>7}  {'to':15} goal")
+    for part in (updates, reads, calls, transfers, peer):
+        for one in part(repeats):
+            show(one)
+            rows.append(one)
+    for one in epochs(500 if args.quick else 6000):
+        show(one)
+        rows.append(one)
+    result = {"machine": where, "rows": rows}
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if args.record:
+        with HISTORY.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+    return 0
+
+
+def show(one: Row) -> None:
+    goal = "" if one["target"] is None else f"{one['target']:.2f} {'met' if one['ratio'] <= one['target'] else 'MISSED'}"
+    print(f"{one['case']:46} {one['value']:10.3g} {one['unit']:9} {one['ratio']:7.3f}  {one['yardstick']:15} {goal}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
