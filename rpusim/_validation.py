@@ -11,7 +11,7 @@ import numpy as np
 
 from rpusim._core.kernels import is_finite
 
-__all__ = ["boolean", "choice", "instance", "integer", "integer_value", "optional", "real", "signal"]
+__all__ = ["boolean", "choice", "instance", "integer", "integer_value", "optional", "physical", "real", "signal"]
 
 Check = Callable[[str, Any], Any]
 
@@ -19,6 +19,24 @@ Check = Callable[[str, Any], Any]
 def _fail(name: str, allowed: str, value: Any, error: type[Exception] = ValueError) -> None:
     text = repr(value)
     raise error(f"{name} must be {allowed}; got {text if len(text) < 80 else text[:77] + '...'}")
+
+
+#: Sizes that float32 holds with room for products; larger ones would overflow in the kernels, smaller ones vanish.
+LARGEST, SMALLEST = 1e30, 1e-30
+
+
+def physical(low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> Check:
+    """A real number in an interval, at most 1e30 in size, and at least 1e-30 where it must be positive."""
+    within = real(low, high, open_low=open_low)
+    smallest = SMALLEST if open_low else 0.0
+
+    def check(name: str, value: Any) -> float:
+        number = within(name, value)
+        if not smallest <= abs(number) <= LARGEST:
+            _fail(name, f"of a size from {smallest:g} to {LARGEST:g}", value)
+        return number
+
+    return check
 
 
 def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Check:

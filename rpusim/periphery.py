@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpusim._core.array import BOUND_MANAGEMENT, NOISE_MANAGEMENT, PULSE_TYPES
-from rpusim._validation import boolean, choice, instance, integer, optional, real
+from rpusim._validation import boolean, choice, instance, integer, optional, physical, real
 from rpusim.specification import Specification, parameter
 
 __all__ = ["ADC", "DAC", "Periphery", "PulseScheme"]
 
 _bits = optional(integer(2, 24))
-_bound = optional(real(0.0, open_low=True))
+_bound = optional(physical(0.0, open_low=True))
 
 
 class _Converter(Specification):
@@ -63,7 +63,7 @@ class DAC(_Converter):
 
     bits: int | None = parameter(7, _bits)
     bound: float | None = parameter(1.0, _bound)
-    noise: float = parameter(0.0, real(0.0))
+    noise: float = parameter(0.0, physical(0.0))
     stochastic_rounding: bool = parameter(False, boolean)
 
 
@@ -87,7 +87,7 @@ class ADC(_Converter):
 
     bits: int | None = parameter(9, _bits)
     bound: float | None = parameter(12.0, _bound)
-    noise: float = parameter(0.06, real(0.0))
+    noise: float = parameter(0.06, physical(0.0))
     stochastic_rounding: bool = parameter(False, boolean)
 
 
@@ -128,7 +128,7 @@ class Periphery(Specification):
     dac: DAC = parameter(DAC, instance(DAC, "a DAC"))
     adc: ADC = parameter(ADC, instance(ADC, "an ADC"))
     noise_management: str = parameter("abs_max", choice(*NOISE_MANAGEMENT))
-    nm_threshold: float | None = parameter(None, optional(real(0.0, open_low=True)))
+    nm_threshold: float | None = parameter(None, optional(physical(0.0, open_low=True)))
     nm_decay: float = parameter(1e-3, real(0.0, 1.0, open_low=True))
     bound_management: str = parameter("iterative", choice(*BOUND_MANAGEMENT))
     bm_max_factor: float = parameter(1000.0, real(1.0))
@@ -155,6 +155,12 @@ class Periphery(Specification):
             raise ValueError(
                 f"Periphery: bound_management must be 'none' where adc.bound=None, since nothing clips; got "
                 f"{self.bound_management!r}"
+            )
+
+        if self.bound_management == "none" and (self.bm_max_factor, self.bm_max_resolution) != (1000.0, 0.25):
+            raise ValueError(
+                f"Periphery: bm_max_factor and bm_max_resolution are used only by bound_management='iterative'; got "
+                f"{self.bm_max_factor}, {self.bm_max_resolution} with 'none'"
             )
 
     @classmethod
@@ -242,7 +248,7 @@ class PulseScheme(Specification):
     update_bl_management: bool = parameter(True, boolean)
     pulse_type: str = parameter("stochastic", choice(*PULSE_TYPES))
     fixed_bl: bool = parameter(True, boolean)
-    um_grad_scale: float = parameter(1.0, real(0.0, open_low=True))
+    um_grad_scale: float = parameter(1.0, physical(0.0, open_low=True))
 
     def _check_consistency(self) -> None:
         if not self.fixed_bl and self.update_bl_management:

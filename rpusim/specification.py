@@ -39,6 +39,9 @@ class Specification:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__name__.startswith("_"):
+            known = Specification._registry.get(cls.__name__)
+            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"a specification called {cls.__name__} exists already, in {known.__module__}")
             Specification._registry[cls.__name__] = cls
 
     def __post_init__(self) -> None:

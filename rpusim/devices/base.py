@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._validation import boolean, real
+from rpusim._validation import boolean, physical, real
 from rpusim.specification import Specification, parameter
 
 __all__ = ["Device", "PulsedDevice"]
 
-_fraction = real(0.0)
+_fraction = physical(0.0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,15 +96,15 @@ class PulsedDevice(Device):
     The draws follow Gokmen and Vlasov (2016) and AIHWKit, except for `up_down` (above).
     """
 
-    dw_min: float = parameter(0.001, real(0.0, open_low=True))
+    dw_min: float = parameter(0.001, physical(0.0, open_low=True))
     dw_min_dtod: float = parameter(0.3, _fraction)
     dw_min_dtod_log_normal: bool = parameter(False, boolean)
     dw_min_std: float = parameter(0.3, _fraction)
     up_down: float = parameter(0.0, real(-1.0, 1.0))
     up_down_dtod: float = parameter(0.01, _fraction)
-    w_max: float = parameter(0.6, real(0.0))
+    w_max: float = parameter(0.6, physical(0.0))
     w_max_dtod: float = parameter(0.3, _fraction)
-    w_min: float = parameter(-0.6, real(high=0.0))
+    w_min: float = parameter(-0.6, physical(high=0.0))
     w_min_dtod: float = parameter(0.3, _fraction)
     corrupt_devices_prob: float = parameter(0.0, real(0.0, 1.0))
     corrupt_devices_range: float = parameter(0.1, _fraction)
@@ -114,7 +114,7 @@ class PulsedDevice(Device):
     lifetime_dtod: float = parameter(0.0, _fraction)
     diffusion: float = parameter(0.0, _fraction)
     diffusion_dtod: float = parameter(0.0, _fraction)
-    reset: float = parameter(0.0, real())
+    reset: float = parameter(0.0, physical())
     reset_dtod: float = parameter(0.0, _fraction)
     reset_std: float = parameter(0.01, _fraction)
 
@@ -128,6 +128,13 @@ class PulsedDevice(Device):
         super()._check_consistency()
         if self.w_max == 0.0 and self.w_min == 0.0:
             raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
+        if self.dw_min_dtod_log_normal and self.dw_min_dtod == 0.0:
+            raise ValueError(f"{type(self).__name__}: dw_min_dtod_log_normal must be False where dw_min_dtod=0; got True")
+        if self.corrupt_devices_range != 0.1 and self.corrupt_devices_prob == 0.0:
+            raise ValueError(
+                f"{type(self).__name__}: corrupt_devices_range is used only where corrupt_devices_prob is above 0; got "
+                f"{self.corrupt_devices_range}"
+            )
         for name in ("lifetime", "diffusion"):
             spread = getattr(self, f"{name}_dtod")
             if spread != 0.0 and getattr(self, name) == 0.0:

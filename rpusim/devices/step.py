@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._validation import boolean, real
+from rpusim._validation import boolean, physical
 from rpusim.devices.base import PulsedDevice, linear_symmetry_point
 from rpusim.specification import parameter
 
@@ -90,10 +90,10 @@ class LinearStep(PulsedDevice):
     0.12
     """
 
-    gamma_up: float = parameter(0.0, real())
-    gamma_up_dtod: float = parameter(0.05, real(0.0))
-    gamma_down: float = parameter(0.0, real())
-    gamma_down_dtod: float = parameter(0.05, real(0.0))
+    gamma_up: float = parameter(0.0, physical())
+    gamma_up_dtod: float = parameter(0.05, physical(0.0))
+    gamma_down: float = parameter(0.0, physical())
+    gamma_down_dtod: float = parameter(0.05, physical(0.0))
     allow_increasing: bool = parameter(False, boolean)
     mean_bound_reference: bool = parameter(True, boolean)
     mult_noise: bool = parameter(True, boolean)
