@@ -49,6 +49,7 @@ cdef extern from *:
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch: stays in a second-level cache
     STRIP_BYTES = 40 << 10      # state and parameters of a strip of rows: stays in a first-level cache
+    STRIP_PULSES = 400          # pulses per vector and strip that outweigh going from strip to strip
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 16) below which another thread costs more than it gives
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
@@ -383,7 +384,7 @@ cdef class ArrayCore:
         if pulses == 0:
             return 0
         threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
-        strip = max(1, STRIP_BYTES // (20 * self.columns))
+        strip = max(1, STRIP_BYTES // (20 * self.columns), STRIP_PULSES * self.rows * vectors // pulses)
         block_rows = self.rows if threads <= 1 else max(1, (self.rows + 4 * threads - 1) // (4 * threads))
         blocks = (self.rows + block_rows - 1) // block_rows
         tails = <float *>_grow(&self.tails, 4 * 64 * vectors * blocks)
