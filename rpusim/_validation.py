@@ -141,7 +141,7 @@ def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool =
         raise TypeError(f"{name} must be an array of real numbers; got {type(value).__name__} ({error})") from None
     if raw.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be an array of real numbers; got dtype {raw.dtype}")
-    if raw.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, raw.shape)):
+    if raw.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, raw.shape, strict=True)):
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{name} must have shape {wanted}; got {raw.shape}")
     with np.errstate(over="ignore"):

@@ -69,7 +69,9 @@ def check_output(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return out
 
 
-def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def update_vectors(
+    x: ArrayLike, d: ArrayLike, shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the checked vectors of an update of `shape`: as many in `d` as in `x`."""
     x = as_batch("x", x, shape[1])
     d = as_batch("d", d, shape[0])
@@ -189,7 +191,9 @@ class CrossbarArray:
         self.backward_periphery = (
             self.forward_periphery if backward is None else periphery("backward", backward)
         ).without_bound_management()
-        self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
+        self.pulses = (
+            PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
+        )
         count_pulses = boolean("count_pulses", count_pulses)
         seeds = _random.seed_sequence(rng)
 
@@ -496,7 +500,10 @@ class CrossbarArray:
                 f"{name} must be of an array with the same specification, {self._specification()}; "
                 f"got {entries['specification']!r}"
             )
-        checked = {"weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(), "parameters": {}}
+        checked: dict[str, Any] = {
+            "weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(),
+            "parameters": {},
+        }
         check_entries(f"{name}['parameters']", entries["parameters"], self._parameters)
         for parameter, value in entries["parameters"].items():
             label = f"{name}['parameters'][{parameter!r}]"
@@ -504,7 +511,9 @@ class CrossbarArray:
             checked["parameters"][parameter] = signal(label, value, shape).copy()
         bounds = {k: v for k, v in checked["parameters"].items() if k in ("w_min", "w_max")}
         if bounds and np.any((checked["weights"] < bounds["w_min"]) | (checked["weights"] > bounds["w_max"])):
-            raise ValueError(f"{name}['weights'] must lie within the bounds of the devices, w_min to w_max; got some beyond")
+            raise ValueError(
+                f"{name}['weights'] must lie within the bounds of the devices, w_min to w_max; got some beyond"
+            )
         checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
         checked["events"] = integer_value(f"{name}['events']", entries["events"], 0, 2**55)
         for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):

@@ -109,11 +109,11 @@ def _regression(args: argparse.Namespace) -> int:
         rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start
     )
     rows = []
-    for (device, algorithm), mine in zip(labels, runs, strict=True):
+    for (label, algorithm), mine in zip(labels, runs, strict=True):
         for run in mine:
             mean, error, theory = float(run.mean[0]), float(run.standard_error[0]), float(run.theory[0])
             rows.append(
-                [device, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", f"{theory:+.4f}",
+                [label, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", f"{theory:+.4f}",
                  f"{mean - theory:+.4f}", f"{run.m:.3f}"]
             )  # fmt: skip
     header = ["device", "algorithm", "target", "final mean", "std. error", "theory", "difference", "m"]
@@ -157,11 +157,19 @@ def _spiral(args: argparse.Namespace) -> int:
         figure, ax = _figure(3.6 * len(chosen), 6.0, 2, len(chosen))
         for k, (name, device) in enumerate(chosen.items()):
             rule = experiments.demo_algorithm("shd", device)
+            assert isinstance(rule, algorithms.SHD)
             every = 1 if args.parameters == 1 else 10
             steps = args.steps * every
             rule = rule.replace(transfer_every=every)
             run = experiments.regression(
-                rule, target, noise=args.noise, lr=args.lr, steps=steps, start=start, rng=args.seed, input=args.input,
+                rule,
+                target,
+                noise=args.noise,
+                lr=args.lr,
+                steps=steps,
+                start=start,
+                rng=args.seed,
+                input=args.input,
                 progress=True,
             )
             fast_lr, slow_lr = run.lr * rule.fast_lr, run.lr * rule.slow_lr
@@ -171,7 +179,9 @@ def _spiral(args: argparse.Namespace) -> int:
             # a transfer vector reaches each of n weights every n-th transfer
             theory = dynamics.oscillator(fast_lr, slow_lr, 1.0, every * len(target), kappa, run.m)
             continuum = run.continuum()
-            integrated = "" if continuum is None else f"{_period(continuum.t, continuum.c, args.target).value:.0f}"
+            integrated = ""
+            if isinstance(continuum, dynamics.SHDTrajectory):
+                integrated = f"{_period(continuum.t, continuum.c, args.target).value:.0f}"
             for p, goal in enumerate(run.target):
                 period = _period(run.t, run.weights[:, p], goal)
                 hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
@@ -182,11 +192,18 @@ def _spiral(args: argparse.Namespace) -> int:
                 )  # fmt: skip
             plotting.hidden_against_weight(run, ax=ax[0, k])
             ax[0, k].set_title(f"SHD, {name}")
-            plotting.trajectories([run], ax=ax[1, k]) if args.parameters == 1 else _two_weights(ax[1, k], run, device, args.seed)
+            plotting.trajectories([run], ax=ax[1, k]) if args.parameters == 1 else _two_weights(
+                ax[1, k], run, device, args.seed
+            )
             arrays.update({f"{name}/{key}": value for key, value in run.arrays().items()})
         stem = "spiral" if args.parameters == 1 else "spiral-two-parameters"
         written += plotting.save(figure, args.out / stem)
-    print(_table(["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"], rows))
+    print(
+        _table(
+            ["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"],
+            rows,
+        )
+    )
     written.append(_save_arrays(args.out / f"{stem}.npz", **arrays))
     _report(written)
     return 0
@@ -204,14 +221,21 @@ def _plus_minus(period: experiments.Period) -> str:
 def _two_weights(ax: Any, run: experiments.RegressionRun, device: devices.Device, seed: int) -> None:
     """Draw both weights against each other, for SHD and for SGD on the same device (Fig. 3 D)."""
     sgd = experiments.regression(
-        algorithms.SGD(device), run.target, noise=run.noise, lr=run.lr, steps=run.steps, start=run.weights[0], rng=seed,
-        input=run.input, progress=True,
+        algorithms.SGD(device),
+        run.target,
+        noise=run.noise,
+        lr=run.lr,
+        steps=run.steps,
+        start=run.weights[0],
+        rng=seed,
+        input=run.input,
+        progress=True,
     )
     for name, one in (("SHD", run), ("SGD", sgd)):
         ax.plot(one.weights[::10, 0], one.weights[::10, 1], linewidth=0.6, label=name)
     ax.plot(*run.target, "k+", markersize=10, label="target")
     ax.set(xlabel="C1 (a.u.)", ylabel="C2 (a.u.)")
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower left")
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
@@ -308,7 +332,9 @@ def _parser() -> argparse.ArgumentParser:
         """  rpusim regression --device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}'\n""",
     )
     sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
-    sub.add_argument("--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)")
+    sub.add_argument(
+        "--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)"
+    )
     sub.add_argument("--targets", type=_positive_int, default=9, help="number of targets from -0.8 to 0.8 (9)")
     sub.add_argument("--steps", type=_positive_int, default=30000, help="samples per run (30000)")
     sub.add_argument("--noise", type=float, default=0.2, help="standard deviation of the samples' noise (0.2)")
@@ -325,7 +351,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--parameters", type=int, choices=[1, 2], default=1, help="weights trained (1)")
     sub.add_argument("--target", type=float, default=0.2, help="target; a second weight gets its negative (0.2)")
     sub.add_argument("--start", type=float, default=-0.2, help="C before the first sample (-0.2)")
-    sub.add_argument("--input", choices=["binary", "normal", "uniform"], default="binary", help="law of x (binary: +-1)")
+    sub.add_argument(
+        "--input", choices=["binary", "normal", "uniform"], default="binary", help="law of x (binary: +-1)"
+    )
     sub.add_argument("--steps", type=_positive_int, default=12000, help="transfers (12000)")
     sub.add_argument("--noise", type=float, default=0.1, help="standard deviation of the samples' noise (0.1)")
     sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")

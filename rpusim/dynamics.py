@@ -222,9 +222,7 @@ def sgd_equilibrium(target: ArrayLike, symmetry_point: ArrayLike, m: ArrayLike, 
     return (h * _array("target", target) + pull * _array("symmetry_point", symmetry_point)) / (h + pull)
 
 
-def sgd_fixed_point(
-    device: _Device, regression: Regression, m: float | None = None, h: float | None = None
-) -> float:
+def sgd_fixed_point(device: _Device, regression: Regression, m: float | None = None, h: float | None = None) -> float:
     r"""Where SGD on any device comes to rest: the root in w of
 
     .. math:: h\,(w - w_0)\,F(w) + m(w)\,G(w) = 0

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from rpusim import _random, dynamics
 from rpusim._random import RNG
-from rpusim._validation import choice, instance, integer_value, optional, real, signal
+from rpusim._validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.algorithms.shd import SHDTile, column_periphery
 from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
@@ -49,6 +49,7 @@ DEMO_DEVICES: dict[str, Device] = {
         ("soft-bounds", SoftBounds, {}),
     )
 } | {"ideal": Ideal()}
+
 
 def demo_device(name: str) -> Device:
     """Return the demonstration device called "constant-step", "linear-step", "soft-bounds" or "ideal"."""
@@ -152,7 +153,9 @@ class RegressionRun:
         read = _read_noise(self.algorithm.forward) if isinstance(self.algorithm, (SGD, SHD)) else 0.0
         x, weight = _input_law(self.input)
         size = np.abs(x) * np.sqrt(self.noise**2 + (read * x) ** 2)
-        return Regression(target=float(self.target[0]), noise=float(weight @ size / (weight @ np.abs(x))), input=self.input)
+        return Regression(
+            target=float(self.target[0]), noise=float(weight @ size / (weight @ np.abs(x))), input=self.input
+        )
 
     def continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
         """Integrate the continuum equations of this run (one parameter, pulsed devices); None where there are none."""
@@ -162,8 +165,9 @@ class RegressionRun:
         start = float(self.weights[0, 0])
         if isinstance(rule, SGD) and isinstance(rule.device, PulsedDevice):
             return dynamics.sgd_trajectory(rule.device, self.regression, self.lr, self.steps, start)
-        if isinstance(rule, SHD) and isinstance(rule.fast, PulsedDevice) and self.references is not None:
-            slow = rule.fast if rule.slow is None else rule.slow
+        slow = (rule.slow or rule.fast) if isinstance(rule, SHD) else None
+        if isinstance(rule, SHD) and isinstance(rule.fast, PulsedDevice) and isinstance(slow, PulsedDevice):
+            assert self.references is not None and self.hidden is not None
             return dynamics.shd_trajectory(
                 rule.fast,
                 slow,
@@ -172,7 +176,7 @@ class RegressionRun:
                 self.lr * rule.slow_lr,
                 rule.transfer_every,
                 self.steps,
-                (float(self.hidden[0, 0]), start),  # type: ignore[index]
+                (float(self.hidden[0, 0]), start),
                 fast_reference=float(self.references[0, 0]),
                 slow_reference=float(self.references[1, 0]),
                 read_noise=_read_noise(rule.transfer_forward or column_periphery(rule.fast)),
@@ -383,7 +387,7 @@ def oscillation_period(t: ArrayLike, c: ArrayLike, centre: float, floor: float =
     side, swing, last = 0, 0.0, -1
     for k in range(1, len(x)):
         if x[k - 1] * x[k] <= 0.0 and x[k - 1] != x[k]:
-            last = k        # candidate: the latest change of sign
+            last = k  # candidate: the latest change of sign
         if side == 0:
             side = int(np.sign(x[k]))
         if x[k] * side > 0.0:

@@ -25,9 +25,13 @@ class _Converter(Specification):
     def _check_consistency(self) -> None:
         name = type(self).__name__
         if self.bits is not None and self.bound is None:
-            raise ValueError(f"{name}: bound must be given where bits are, since it sets the step; got bound=None, bits={self.bits}")
+            raise ValueError(
+                f"{name}: bound must be given where bits are, since it sets the step; got bound=None, bits={self.bits}"
+            )
         if self.stochastic_rounding and self.bits is None:
-            raise ValueError(f"{name}: stochastic_rounding must be False where bits=None, since nothing is rounded; got True")
+            raise ValueError(
+                f"{name}: stochastic_rounding must be False where bits=None, since nothing is rounded; got True"
+            )
 
     @property
     def step(self) -> float | None:
@@ -252,7 +256,9 @@ class PulseScheme(Specification):
 
     def _check_consistency(self) -> None:
         if not self.fixed_bl and self.update_bl_management:
-            raise ValueError("PulseScheme: fixed_bl must be True where update_bl_management=True, which sets the length; got False")
+            raise ValueError(
+                "PulseScheme: fixed_bl must be True where update_bl_management=True, which sets the length; got False"
+            )
         if self.um_grad_scale != 1.0 and not (self.update_management or self.update_bl_management):
             raise ValueError(
                 f"PulseScheme: um_grad_scale must be 1 without update_management and update_bl_management; got "

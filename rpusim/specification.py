@@ -101,7 +101,9 @@ def from_dict(data: dict[str, Any]) -> Any:
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - names - {"type"})
     if unknown:
-        raise ValueError(f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}")
+        raise ValueError(
+            f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}"
+        )
     fields = {
         name: from_dict(value) if isinstance(value, dict) and "type" in value else value
         for name, value in data.items()

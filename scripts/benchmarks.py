@@ -54,7 +54,11 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
     normals = np.empty(1_000_000, dtype=np.float32)
     rows = []
-    devices = {"SoftBounds": SoftBounds(), "ConstantStep": ConstantStep(), "LinearStep": LinearStep(gamma_up=0.5, gamma_down=0.5)}
+    devices = {
+        "SoftBounds": SoftBounds(),
+        "ConstantStep": ConstantStep(),
+        "LinearStep": LinearStep(gamma_up=0.5, gamma_down=0.5),
+    }
     for rate, names in ((0.2, devices), (0.01, ["SoftBounds"]), (2.0, ["SoftBounds"])):
         for name in names:
             seconds = {}
@@ -99,7 +103,9 @@ def reads(repeats: int, size: int = 512) -> list[Row]:
         )
         macs = size * size * batch * loops
         for name, seconds in (("forward", forward), ("backward", backward)):
-            rows.append(row(f"{name}, batch {batch}", seconds / macs * 1e9, "ns/MAC", seconds / product, "matmul", goal))
+            rows.append(
+                row(f"{name}, batch {batch}", seconds / macs * 1e9, "ns/MAC", seconds / product, "matmul", goal)
+            )
     return rows
 
 
@@ -191,9 +197,15 @@ def machine() -> dict[str, Any]:
     processor = platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        processor = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), "")
+        processor = next(
+            (line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), ""
+        )
     commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
     ).stdout.strip()
     return {"commit": commit or None, "processor": processor, "kernels": active_kernel_set(), "python": platform.python_version(),
             "numpy": np.__version__, "version": rpu.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
@@ -255,8 +267,13 @@ def main() -> int:
 
 
 def show(one: Row) -> None:
-    goal = "" if one["target"] is None else f"{one['target']:.2f} {'met' if one['ratio'] <= one['target'] else 'MISSED'}"
-    print(f"{one['case']:46} {one['value']:10.3g} {one['unit']:9} {one['ratio']:7.3f}  {one['yardstick']:15} {goal}", flush=True)
+    goal = (
+        "" if one["target"] is None else f"{one['target']:.2f} {'met' if one['ratio'] <= one['target'] else 'MISSED'}"
+    )
+    print(
+        f"{one['case']:46} {one['value']:10.3g} {one['unit']:9} {one['ratio']:7.3f}  {one['yardstick']:15} {goal}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

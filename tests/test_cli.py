@@ -95,5 +95,7 @@ def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist
     assert status == 0
     again = np.load(tmp_path / "mnist-shd-soft-bounds.checkpoint.npz")
     assert all(np.array_equal(again[name], value) for name, value in weights.items())
-    second = [[line.split("%")[0] for line in out.splitlines() if line.startswith("epoch   2")] for out in (whole, resumed)]
+    second = [
+        [line.split("%")[0] for line in out.splitlines() if line.startswith("epoch   2")] for out in (whole, resumed)
+    ]
     assert len(second[0]) == 1 and second[0] == second[1]

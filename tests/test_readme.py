@@ -24,7 +24,9 @@ def test_the_python_example_runs(capsys):
 
 
 def test_the_commands_parse():
-    commands = [line.split("#")[0] for block in blocks("sh") for line in block.splitlines() if line.startswith("rpusim ")]
+    commands = [
+        line.split("#")[0] for block in blocks("sh") for line in block.splitlines() if line.startswith("rpusim ")
+    ]
     assert len(commands) >= 3
     for command in commands:
         args = cli._parser().parse_args(shlex.split(command)[1:])

@@ -129,7 +129,9 @@ class PulsedDevice(Device):
         if self.w_max == 0.0 and self.w_min == 0.0:
             raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
         if self.dw_min_dtod_log_normal and self.dw_min_dtod == 0.0:
-            raise ValueError(f"{type(self).__name__}: dw_min_dtod_log_normal must be False where dw_min_dtod=0; got True")
+            raise ValueError(
+                f"{type(self).__name__}: dw_min_dtod_log_normal must be False where dw_min_dtod=0; got True"
+            )
         if self.corrupt_devices_range != 0.1 and self.corrupt_devices_prob == 0.0:
             raise ValueError(
                 f"{type(self).__name__}: corrupt_devices_range is used only where corrupt_devices_prob is above 0; got "
@@ -208,9 +210,9 @@ class PulsedDevice(Device):
                 p[name] = np.where(stuck, stuck_value, p[name])
         if self.perfect_bias:
             perfect = self.replace(up_down=0.0, w_max=100.0 * self.w_max, w_min=100.0 * self.w_min).mean_parameters()
-            for name, value in perfect.items():
+            for name, ideal in perfect.items():
                 p[name] = np.broadcast_to(p[name], shape).copy()
-                p[name][:, -1] = value
+                p[name][:, -1] = ideal
         p |= self._draw_time(shape, rng)
         return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in p.items()}
 

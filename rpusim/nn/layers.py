@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from rpusim._random import RNG, child, generator, seed_sequence
 from rpusim._validation import boolean, integer_value
-from rpusim.algorithms import Algorithm, Tile
+from rpusim.algorithms import Algorithm
 
 __all__ = ["Layer", "Linear", "ReLU", "Sigmoid", "Tanh"]
 

@@ -93,11 +93,19 @@ def hidden_against_weight(run: RegressionRun, *, ax: Axes | None = None, continu
         raise ValueError(f"run must be one of SHD, which has a hidden weight A; got one of {run.algorithm!r}")
     thin = slice(None, None, max(1, len(run.t) // 20_000))
     for p in range(len(run.target)):
-        ax.scatter(run.weights[thin, p], run.hidden[thin, p], c=run.t[thin], s=1.0, cmap="viridis", linewidths=0, rasterized=True)
+        ax.scatter(
+            run.weights[thin, p],
+            run.hidden[thin, p],
+            c=run.t[thin],
+            s=1.0,
+            cmap="viridis",
+            linewidths=0,
+            rasterized=True,
+        )
         ax.plot(run.target[p], 0.0, "+", color=COLORS[1], markersize=10, label="target" if p == 0 else None)
     theory = run.continuum() if continuum else None
     if isinstance(theory, dynamics.SHDTrajectory):
         ax.plot(theory.c, theory.a, color="k", linewidth=0.8, label="continuum equations")
     ax.set(xlabel="C (a.u.)", ylabel="A (a.u.)")
-    ax.legend(loc="upper left")
+    ax.legend(loc="best" if len(run.t) < 20_000 else "upper left")
     return ax

@@ -14,7 +14,7 @@ __all__ = ["COLORS", "axes", "save", "style"]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def style() -> dict[str, Any]:
+def style() -> Any:
     """Return the matplotlib settings of the figures, for `matplotlib.rc_context`."""
     return {
         "axes.grid": True,

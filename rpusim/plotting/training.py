@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
@@ -16,7 +17,13 @@ def learning_curve(histories: Mapping[str, History], *, ax: Axes | None = None) 
     """Draw test error in percent against epoch, one line per named history."""
     ax = axes(ax)
     for name, history in histories.items():
-        ax.plot(range(1, len(history) + 1), history.test_error, "o-", markersize=3, label=name)
+        ax.plot(
+            range(1, len(history) + 1),
+            [math.nan if e is None else e for e in history.test_error],
+            "o-",
+            markersize=3,
+            label=name,
+        )
     ax.set(xlabel="epoch", ylabel="test error (%)")
     ax.set_ylim(bottom=0.0)
     if histories:

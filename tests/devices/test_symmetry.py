@@ -156,5 +156,7 @@ def test_ideal_devices_have_no_symmetry_point():
 
 @pytest.mark.parametrize("base", [Device, PulsedDevice])
 def test_a_base_of_devices_is_not_a_device(base):
-    with pytest.raises(TypeError, match=f"{base.__name__} is a base of devices, not a device; use one of its subclasses"):
+    with pytest.raises(
+        TypeError, match=f"{base.__name__} is a base of devices, not a device; use one of its subclasses"
+    ):
         base()

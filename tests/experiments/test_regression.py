@@ -61,7 +61,9 @@ def test_residuals_are_a_v_on_the_asymmetric_device_and_flat_on_the_symmetric_on
 @pytest.mark.parametrize("start", [-0.7, 0.0, 0.7])
 @pytest.mark.parametrize("target", [-0.5, 0.3])
 def test_shd_on_an_asymmetric_device_reaches_the_target_from_any_start(target, start):
-    run = regression(demo_algorithm("shd", demo_device("soft-bounds")), target, start=start, noise=0.1, steps=60_000, rng=5)
+    run = regression(
+        demo_algorithm("shd", demo_device("soft-bounds")), target, start=start, noise=0.1, steps=60_000, rng=5
+    )
     assert abs(run.mean[0] - target) < 0.01
     assert abs(run.hidden[run.tail :].mean()) < 0.03
 
@@ -98,7 +100,7 @@ def test_damped_period_on_an_asymmetric_device():
     """
     fast, slow = demo_device("soft-bounds"), demo_device("constant-step")
     rule = rpu.algorithms.SHD(fast, slow, fast_lr=1.0, slow_lr=0.15)
-    runs = ensemble(rule, 24, target=0.2, start=0.0, noise=0.5, lr=0.005, steps=6000)   # slow: no pulse train saturates
+    runs = ensemble(rule, 24, target=0.2, start=0.0, noise=0.5, lr=0.005, steps=6000)  # slow: no pulse train saturates
     c = np.mean([run.weights[:, 0] for run in runs], axis=0) - 0.2
     m = dynamics.Regression(target=0.2, noise=0.5).mean_abs_gradient(0.2)
     theory = dynamics.oscillator(0.005, 0.00075, 1.0, kappa=1.0, m=float(m))
@@ -118,7 +120,9 @@ def test_oscillation_does_not_decay_on_a_symmetric_device():
     rates = dict(target=0.0, fast_lr=0.005, slow_lr=0.01, h=1.0)
     ratio = {}
     for name in ("constant-step", "soft-bounds"):
-        runs = ensemble(demo_algorithm("shd", demo_device(name)), 8, target=0.0, start=0.2, noise=0.1, lr=0.005, steps=9000)
+        runs = ensemble(
+            demo_algorithm("shd", demo_device(name)), 8, target=0.0, start=0.2, noise=0.1, lr=0.005, steps=9000
+        )
         energies = np.array([dynamics.energy(r.hidden[:, 0], r.weights[:, 0], **rates) for r in runs])
         early, late = energies[:, :900].mean(axis=1), energies[:, -900:].mean(axis=1)
         ratio[name] = (late / early).mean(), (late / early).std(ddof=1) / math.sqrt(8)

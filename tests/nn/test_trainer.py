@@ -423,4 +423,7 @@ def test_a_checkpoint_is_not_continued_at_another_learning_rate(tmp_path):
     trainer(0.05).fit((x, y), epochs=2, checkpoint=tmp_path / "run.npz")
     with pytest.raises(ValueError, match="had lr 0.05 in epoch 0; this trainer has 9"):
         trainer(9.0).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz")
-    assert len(trainer(lambda epoch: 0.05 if epoch < 2 else 0.01).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz")) == 3
+    assert (
+        len(trainer(lambda epoch: 0.05 if epoch < 2 else 0.01).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz"))
+        == 3
+    )
