@@ -54,7 +54,7 @@ class PulsedDevice(Device):
         Cycle-to-cycle noise of one pulse, relative to the step.
     up_down : float, default 0
         Asymmetry: the up step is dw_min (1 + up_down), the down step dw_min (1 - up_down), in [-1, 1]. AIHWKit's code
-        weakens only one side: its `up_down=u` > 0 is here dw_min (1 - u/2) with up_down = u / (2 - u).
+        weakens only one side: its `up_down=u` is here dw_min (1 - |u|/2) with up_down = u / (2 - |u|).
     up_down_dtod : float, default 0.01
         Device-to-device spread of `up_down`, absolute.
     w_max, w_min : float, default 0.6, -0.6

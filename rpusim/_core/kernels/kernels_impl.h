@@ -4,7 +4,7 @@
  * - Work follows pulses. Trains are drawn once per vector (train_bits), turned into lists of firing columns per slot,
  *   and shared by all rows; a row walks only the slots in which it fires, and only the columns that fire there.
  * - Within one slot every column occurs at most once, so the devices of a list are independent and are stepped as
- *   vectors: gather, step, scatter. Slots and vectors follow in order: a device sees its own changes.
+ *   vectors: load, step, store. Slots and vectors follow in order: a device sees its own changes.
  * - Rows are taken through all vectors in strips whose state and parameters fit the first-level cache (measured: 3.0 to
  *   2.1 ns per pulse against strips for the second level). Where one strip stops inside a chunk of draws, the next one goes
  *   on in it (`tails`).
@@ -253,7 +253,7 @@ static void model##_pulse_mask(const rpu_row *row, const uint16_t *masks, const 
                                int32_t flip, rpu_noise *noise)                                                         \
 {                                                                                                                      \
     const uint32_t turn = flip ? 0xFFFFu : 0u;                                                                         \
-    for (int64_t g = 0; g < RPU_GROUPS(columns); g++) {                                                                             \
+    for (int64_t g = 0; g < RPU_GROUPS(columns); g++) {                                                                \
         const uint32_t fires = masks[g];                                                                               \
         uint32_t up[RPU_GROUP];                                                                                        \
         float xi[RPU_GROUP];                                                                                           \
