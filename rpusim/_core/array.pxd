@@ -36,7 +36,7 @@ cdef class ArrayCore:
     cdef uint64_t key
     cdef uint64_t updates
     cdef int64_t pulses_up, pulses_down
-    cdef Buffer plans, trains, arena, scratch, tails
+    cdef Buffer plans, trains, arena, scratch, work
     # x (vectors, columns), d (vectors, rows), C-contiguous: w -= lr d^T x by pulses, vector after vector.
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
     # y (vectors, rows) = x w^T (transposed 0), or x (vectors, rows) -> (vectors, columns) (transposed 1), through the
@@ -45,7 +45,7 @@ cdef class ArrayCore:
 
     cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                           size_t bytes, int reverse) except -1 nogil
-    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory,
+    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
                     rpu_trains *trains) noexcept nogil
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil

@@ -17,10 +17,10 @@ from threading import RLock
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport FLT_MAX
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
 from rpusim._validation import signal
@@ -28,9 +28,9 @@ from rpusim._validation import signal
 from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
-    RPU_BACKWARD, RPU_MAX_PARAMETERS, RPU_STOCHASTIC,
-    active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_plan_pulses, rpu_pulse_count,
-    rpu_trains_bytes,
+    RPU_BACKWARD, RPU_MAX_PARAMETERS, RPU_ROW_SCRATCH, RPU_STOCHASTIC,
+    active_kernels, rpu_count_pulses, rpu_cursor, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count,
+    rpu_scratch_bytes, rpu_trains_bytes,
 )
 
 cnp.import_array()
@@ -47,9 +47,10 @@ cdef extern from *:
     int rpu_max_threads() nogil
 
 cdef enum:
-    ARENA_BYTES = 2 << 20       # trains of one part of a batch: stays in a second-level cache
-    STRIP_BYTES = 40 << 10      # state and parameters of a strip of rows: stays in a first-level cache
-    STRIP_PULSES = 400          # pulses per vector and strip that outweigh going from strip to strip
+    ARENA_BYTES = 2 << 20       # trains of one part of a batch
+    PART_VECTORS = 128          # vectors of one part: their noise stays in a second-level cache
+    STRIP_BYTES = 16 << 10      # state and parameters of a strip of rows: stays in a first-level cache
+    BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 16) below which another thread costs more than it gives
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
@@ -57,6 +58,7 @@ NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max")
 BOUND_MANAGEMENT = ("none", "iterative")
 PULSE_TYPES = ("stochastic", "mean_count", "deterministic_implicit")
 
+cdef int32_t NO_ROW = 0x7FFFFFFF      # the rows of a vector without pulses
 cdef int _threads = rpu_max_threads()
 
 
@@ -157,15 +159,15 @@ cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
 
 cdef class ArrayCore:
     def __cinit__(self):
-        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.tails.data = NULL
-        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.tails.size = 0
+        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.work.data = NULL
+        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.work.size = 0
 
     def __dealloc__(self):
         free(self.plans.data)
         free(self.trains.data)
         free(self.arena.data)
         free(self.scratch.data)
-        free(self.tails.data)
+        free(self.work.data)
 
     def __init__(self, float[:, ::1] w, str model, double granularity, float noise_mult, float noise_add, uint64_t key,
                  counts=None):
@@ -180,7 +182,7 @@ cdef class ArrayCore:
         self.owners = [None] * RPU_MAX_PARAMETERS + [counts]
         self.model = model_names().index(model) if model else -1
         self.cells.w = &w[0, 0]
-        self.cells.columns = self.columns
+        self.cells.rows, self.cells.columns = self.rows, self.columns
         self.cells.noise_mult = noise_mult
         self.cells.noise_add = noise_add
         for k in range(RPU_MAX_PARAMETERS):
@@ -282,10 +284,10 @@ cdef class ArrayCore:
     def pulse(self, const int32_t[:, ::1] counts):
         """Give every device `counts` pulses, up where positive. Counts as one operation."""
         cdef Py_ssize_t i
-        cdef int32_t *scratch
+        cdef uint16_t *scratch
         cdef rpu_pulse_count n
         with self.lock:
-            scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
+            scratch = <uint16_t *>_grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
                 for i in range(self.rows):
                     n = self.kernels.pulse_row[self.model](&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
@@ -298,10 +300,10 @@ cdef class ArrayCore:
 
         Every pulse counts as one operation."""
         cdef Py_ssize_t i, j, p
-        cdef int32_t *scratch
+        cdef uint16_t *scratch
         cdef int32_t[::1] up = np.ones(self.columns, dtype=np.int32), down = -np.ones(self.columns, dtype=np.int32)
         with self.lock:
-            scratch = <int32_t *>_grow(&self.scratch, 4 * self.columns)
+            scratch = <uint16_t *>_grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
                 for i in range(self.rows):
                     for p in range(pairs):
@@ -342,7 +344,7 @@ cdef class ArrayCore:
         while first < vectors:
             last = first
             bytes = 0
-            while last < vectors and (last == first or bytes < ARENA_BYTES):
+            while last < vectors and (last == first or (bytes < ARENA_BYTES and last - first < PART_VECTORS)):
                 bytes += rpu_trains_bytes(self.kernels, self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
                 last += 1
             self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
@@ -360,55 +362,68 @@ cdef class ArrayCore:
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
         cdef Py_ssize_t v, b, blocks, block_rows, strip
-        cdef float *tails
+        cdef char *scratch
+        cdef rpu_noise *noises
+        cdef rpu_cursor *cursors
         cdef int threads
+        cdef int32_t longest = 0
+        cdef size_t scratch_bytes
         cdef double slots = 0.0
         cdef int64_t pulses = 0
         for v in range(vectors):
             memory[v] = arena
+            longest = max(longest, plans[v].bl)
             if plans[v].bl:
                 arena += rpu_trains_bytes(self.kernels, self.rows, self.columns, plans[v].bl)
             slots += <double>plans[v].bl * (self.rows + self.columns)
         threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
+        scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
+        scratch = <char *>_grow(&self.scratch, threads * scratch_bytes)
         if threads <= 1:
             for v in range(vectors):
-                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], trains + v)
+                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], scratch, trains + v)
         else:
             for v in prange(vectors, num_threads=threads, schedule="dynamic"):
-                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], trains + v)
+                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v],
+                           scratch + threadid() * scratch_bytes, trains + v)
         for v in range(vectors):
-            if trains[v].bl:
-                pulses += trains[v].pulses.up + trains[v].pulses.down
-                self.pulses_up += trains[v].pulses.down if reverse else trains[v].pulses.up
-                self.pulses_down += trains[v].pulses.up if reverse else trains[v].pulses.down
+            pulses += trains[v].pulses.up + trains[v].pulses.down
+            self.pulses_up += trains[v].pulses.down if reverse else trains[v].pulses.up
+            self.pulses_down += trains[v].pulses.up if reverse else trains[v].pulses.down
         if pulses == 0:
             return 0
         threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
-        strip = max(1, STRIP_BYTES // (20 * self.columns), STRIP_PULSES * self.rows * vectors // pulses)
-        block_rows = self.rows if threads <= 1 else max(1, (self.rows + 4 * threads - 1) // (4 * threads))
+        strip = self.rows if vectors == 1 else max(1, STRIP_BYTES // (20 * self.columns))
+        blocks = 1 if threads <= 1 else max(threads, min(4 * threads, pulses // (BLOCK_PULSES * vectors)))
+        block_rows = (self.rows + blocks - 1) // blocks
         blocks = (self.rows + block_rows - 1) // block_rows
-        tails = <float *>_grow(&self.tails, 4 * 64 * vectors * blocks)
+        noises = <rpu_noise *>_grow(&self.work, threads * vectors * (sizeof(rpu_noise) + sizeof(rpu_cursor)))
+        cursors = <rpu_cursor *>(noises + threads * vectors)
         if threads <= 1:
-            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, strip, tails, reverse, self.key,
-                                                 self.updates)
+            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, strip, cursors, noises, reverse,
+                                                 self.key, self.updates)
         else:
             for b in prange(blocks, num_threads=threads, schedule="dynamic"):
                 self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
                                                      min(self.rows, (b + 1) * block_rows), strip,
-                                                     tails + 64 * vectors * b, reverse, self.key, self.updates)
+                                                     cursors + threadid() * vectors, noises + threadid() * vectors, reverse,
+                                                     self.key, self.updates)
         return 0
 
-    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory,
+    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
                     rpu_trains *trains) noexcept nogil:
         trains.bl = 0
+        trains.pulses.up = trains.pulses.down = 0
+        trains.row = &NO_ROW
         if plan.bl:
-            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.key, self.updates + v, memory, trains)
+            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.key, self.updates + v, memory, scratch,
+                            trains)
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil:
         # The pulse types without trains: counts by formula, dense, row by row.
-        cdef int32_t *scratch = <int32_t *>_grow(&self.scratch, 8 * self.columns)
-        cdef int32_t *counts = scratch + self.columns
+        cdef int32_t *counts = <int32_t *>_grow(&self.scratch, 4 * self.columns + 2 * RPU_ROW_SCRATCH(self.columns))
+        cdef uint16_t *scratch = <uint16_t *>(counts + self.columns)
         cdef Py_ssize_t v, i
         cdef rpu_pulse_count n
         for v in range(vectors):

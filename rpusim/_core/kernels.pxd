@@ -9,12 +9,13 @@ cdef extern from "kernels/philox.h" nogil:
     ctypedef struct rpu_words:
         uint32_t v[4]
     rpu_stream rpu_stream_at(uint64_t key, int kind, uint64_t operation, uint32_t line)
-    rpu_words rpu_philox(rpu_stream s, uint32_t position)
+    rpu_words rpu_philox(const rpu_stream *s, uint32_t position)
     int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE
 
 
 cdef extern from "kernels/kernels.h" nogil:
     enum: RPU_MAX_PARAMETERS
+    int64_t RPU_ROW_SCRATCH(int64_t columns)
     enum: RPU_N_MODELS
     const char *const rpu_model_names[RPU_N_MODELS]
 
@@ -22,7 +23,7 @@ cdef extern from "kernels/kernels.h" nogil:
         float *w
         const float *parameter[RPU_MAX_PARAMETERS]
         int64_t stride[RPU_MAX_PARAMETERS]
-        int64_t columns
+        int64_t rows, columns
         float noise_mult, noise_add
         int64_t *count_up
         int64_t *count_down
@@ -31,8 +32,14 @@ cdef extern from "kernels/kernels.h" nogil:
         int64_t up, down
 
     ctypedef struct rpu_trains:
-        int32_t bl, words
+        int32_t bl
         rpu_pulse_count pulses
+        int32_t *row
+
+    ctypedef struct rpu_noise:
+        pass
+    ctypedef struct rpu_cursor:
+        pass
 
     ctypedef struct rpu_converters:
         float dac_scale, dac_step, dac_levels, dac_bound, dac_noise
@@ -48,9 +55,9 @@ cdef extern from "kernels/kernels.h" nogil:
                            uint16_t *) noexcept nogil
         void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
                            int32_t, uint32_t *) noexcept nogil
-        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int64_t, float *, int,
-                                          uint64_t, uint64_t) noexcept nogil
-        rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, int32_t *, uint64_t,
+        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int64_t,
+                                          rpu_cursor *, rpu_noise *, int, uint64_t, uint64_t) noexcept nogil
+        rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
                                         uint64_t) noexcept nogil
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
                               int64_t) noexcept nogil
@@ -78,8 +85,9 @@ cdef extern from "kernels/pulses.h" nogil:
 
     rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *, double lr, double granularity, double x_max, double d_max)
     size_t rpu_trains_bytes(const rpu_kernels *, int64_t rows, int64_t columns, int32_t bl)
+    size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
     void rpu_draw_trains(const rpu_kernels *, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns,
-                         uint64_t key, uint64_t operation, void *memory, rpu_trains *out)
+                         uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *out)
     void rpu_count_pulses(const rpu_pulse_scheme *, rpu_pulse_plan, const float *x, float d, int64_t columns, int reverse,
                           int32_t *counts)
 

@@ -59,8 +59,9 @@ def is_finite(array):
 
 
 def philox(uint64_t key, uint32_t position, uint32_t line, uint64_t operation, int kind):
-    """Return the four 32-bit words of one counter of the streams (Philox4x32-10)."""
-    cdef rpu_words r = rpu_philox(rpu_stream_at(key, kind, operation, line), position)
+    """Return the four 32-bit words of one counter of the streams (Philox4x32-7)."""
+    cdef rpu_stream s = rpu_stream_at(key, kind, operation, line)
+    cdef rpu_words r = rpu_philox(&s, position)
     return np.array([r.v[0], r.v[1], r.v[2], r.v[3]], dtype=np.uint32)
 
 
@@ -90,10 +91,10 @@ def train_bits(uint64_t key, float[::1] probability, int bl, uint64_t operation=
     cdef int words = (bl + 31) // 32
     if lines == 0 or bl == 0:
         return np.zeros((lines, bl), dtype=bool)
-    cdef uint32_t[::1] high = np.empty(lines, dtype=np.uint32), low = np.empty(lines, dtype=np.uint32)
+    cdef uint32_t[::1] high = np.empty(lines + 16, dtype=np.uint32), low = np.empty(lines + 16, dtype=np.uint32)
     cdef int[::1] line = np.arange(lines, dtype=np.int32)
     bits = np.zeros((lines, words), dtype=np.uint32)
-    mask = np.zeros((lines + 15) // 16, dtype=np.uint16)
+    mask = np.zeros((lines + 16) // 16, dtype=np.uint16)
     cdef uint32_t[:, ::1] bits_v = bits
     cdef uint16_t[::1] mask_v = mask, possible = mask.copy(), negative = mask.copy()
     _active.thresholds(&probability[0], lines, 1.0, &high[0], &low[0], &negative[0], &possible[0])

@@ -1,4 +1,4 @@
-"""Random streams: Philox4x32-10, and the normals, uniforms and train bits made of it, against their exact laws."""
+"""Random streams: Philox4x32-7, and the normals, uniforms and train bits made of it, against their exact laws."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def ten_million():
     return kernels.normals(KEY, 10_000_000)
 
 
-# ---- Philox4x32-10 ------------------------------------------------------------------------------------------------
+# ---- Philox4x32-7 ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "counter, key, expected",
     [
-        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-        ((2**32 - 1,) * 4, (2**32 - 1,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        ((0, 0, 0, 0), (0, 0), (0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48)),
+        ((2**32 - 1,) * 4, (2**32 - 1,) * 2, (0x5207DDC2, 0x45165E59, 0x4D8EE751, 0x8C52F662)),
         (
             (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
             (0xA4093822, 0x299F31D0),
-            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+            (0x4DFCCABA, 0x190A87F0, 0xC47362BA, 0xB6B5242A),
         ),
     ],
 )
@@ -78,7 +78,7 @@ def test_normals_are_the_float64_box_muller_of_their_words():
     n = 64 * 1000
     words = words_of(n)
     first, second = words[:, 0::2], words[:, 1::2]
-    u = (first.astype(np.float32) + np.float32(0.5)).astype(np.float64) / 2.0**32
+    u = ((first >> np.uint32(1)).astype(np.float32) + np.float32(0.5)).astype(np.float64) / 2.0**31
     radius = np.sqrt(-2.0 * np.log(u))
     within = (second << np.uint32(2)).view(np.int32).astype(np.float64) / 2.0**31  # of a quadrant, from -1 to 1
     phi = np.pi / 4 * (1 + within)
@@ -151,7 +151,8 @@ def test_uniforms_are_uniform_on_the_half_open_interval():
     assert u.min() > 0.0 and u.max() <= 1.0
     assert stats.kstest(u.astype(np.float64), "uniform").pvalue > P_LIMIT
     assert binomial_p(np.count_nonzero(u < 2.0**-14), u.size, 2.0**-14) > P_LIMIT
-    assert len(np.unique(u[u < 2.0**-10])) == np.count_nonzero(u < 2.0**-10)  # all 32 bits count near 0
+    # all 32 bits count near 0: half a coincidence is expected there, with 24 bits about 120
+    assert np.count_nonzero(u < 2.0**-10) - len(np.unique(u[u < 2.0**-10])) < 8
 
 
 # ---- train bits ---------------------------------------------------------------------------------------------------
@@ -247,32 +248,41 @@ def test_streams_stay_as_they_were():
     """Recorded once: results of a seed must not change from one version to the next without notice."""
     where = dict(line=3, operation=2**32 + 5)
     chosen = [0, 1, 16, 63, 64, 199]
-    z = kernels.normals(KEY, 200, kind=2, **where).view(np.uint32)[chosen]
-    assert z.tolist() == [0x3F2986DF, 0x3FABCDE8, 0xBD9023CC, 0x3FC0332E, 0xBFC7E891, 0xBF7B1C33]
+    z = kernels.normals(KEY, 200, kind=2, **where)[chosen]
+    recorded = [0.232768118, -1.10019851, -0.683459282, 0.0739579871, 0.894493163, 0.540750742]
+    np.testing.assert_allclose(z, recorded, rtol=1e-6)  # to rounding: the baseline has no fused multiply-adds
     u = kernels.uniforms(KEY, 200, kind=4, **where).view(np.uint32)[chosen]
-    assert u.tolist() == [0x3E3DC951, 0x3F3E6E65, 0x3EE526ED, 0x3DA01CFA, 0x3F69CBC1, 0x3F5A39D7]
+    assert u.tolist() == [0x3C37DD6C, 0x3EEAB851, 0x3F377B5B, 0x3F076D92, 0x3E40993F, 0x3EA08E86]
     bits = train_bits([0.5, 0.1, 2.0**-17 + 0.25], 40, operation=7, kind=1)
-    assert (bits @ 2 ** np.arange(40)).tolist() == [0xCD41025205, 0x500000, 0x808A000F01]
+    assert (bits @ 2 ** np.arange(40)).tolist() == [0x7DC8739406, 0xD02002000, 0x404610851A]
     slot = train_bits(np.full(40, 0.5), 1, operation=7, kind=1)[:, 0]
-    assert slot @ 2 ** np.arange(40) == 0x47C5D30648
+    assert slot @ 2 ** np.arange(40) == 0x4CE57CDF2
 
 
 @pytest.mark.usefixtures("restore_kernels")
 @pytest.mark.parametrize("name", kernels.kernel_sets())
-def test_every_kernel_set_gives_the_same_bits(name):
+def test_every_kernel_set_draws_the_same(name):
+    """Words and trains to the bit; normals as well where multiply-adds are fused, else to rounding."""
+
     def draw():
         p = np.concatenate([[0.0, 1.0, 2.0**-17, 2.0**-32], np.linspace(0, 1, 1003)]).astype(np.float32)
-        parts = [kernels.normals(KEY, n, 5, 2**33 + 1, 2).view(np.uint32) for n in (1, 63, 64, 65, 500_000)]
-        parts += [kernels.uniforms(KEY, n, 5, 2**33 + 1, 4).view(np.uint32) for n in (1, 63, 64, 65, 500_000)]
+        parts = [kernels.uniforms(KEY, n, 5, 2**33 + 1, 4).view(np.uint32) for n in (1, 63, 64, 65, 500_000)]
         parts += [train_bits(p[:n], bl, operation=2**34) for bl in (1, 31, 32, 33, 100) for n in (1, 16, 70, 1007)]
-        return parts
+        return parts, [kernels.normals(KEY, n, 5, 2**33 + 1, 2) for n in (1, 63, 64, 65, 500_000)]
 
-    kernels.use_kernel_set("baseline")
-    expected = draw()
+    best = kernels.kernel_sets()[0]
+    kernels.use_kernel_set(best)
+    words, normals = draw()
     kernels.use_kernel_set(name)
     assert kernels.active_kernel_set() == name
-    for a, b in zip(expected, draw(), strict=True):
+    other_words, other_normals = draw()
+    for a, b in zip(words, other_words, strict=True):
         np.testing.assert_array_equal(a, b)
+    for a, b in zip(normals, other_normals, strict=True):
+        if "baseline" in (best, name):
+            np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-6)
+        else:
+            np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
 @pytest.mark.usefixtures("restore_kernels")

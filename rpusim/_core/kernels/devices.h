@@ -27,7 +27,7 @@ static inline float rpu_pick(uint32_t up, float if_up, float if_down)
 static inline float rpu_pulse(const rpu_row *r, int64_t j, float w, uint32_t up, float step, float nominal, float xi)
 {
     const float high = RPU_P(2), low = RPU_P(3);
-    const float size = step + (step * r->noise_mult + nominal * r->noise_add) * xi;
+    const float size = RPU_FMA(RPU_FMA(step, r->noise_mult, nominal * r->noise_add), xi, step);
     w += rpu_bits_to_float(rpu_float_to_bits(size) ^ (~up & 0x80000000u));
     w = w < high ? w : high;
     return w > low ? w : low;
@@ -46,7 +46,7 @@ static inline float rpu_step_constant_step(const rpu_row *r, int64_t j, float w,
 static inline float rpu_step_linear_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)), slope = rpu_pick(up, RPU_P(4), RPU_P(5));
-    return rpu_pulse(r, j, w, up, step + slope * w, step, xi);
+    return rpu_pulse(r, j, w, up, RPU_FMA(slope, w, step), step, xi);
 }
 
 /* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. */
@@ -55,7 +55,7 @@ static inline float rpu_step_soft_bounds(const rpu_row *r, int64_t j, float w, u
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)), bound = rpu_pick(up, RPU_P(2), RPU_P(3));
     const float fraction = rpu_bits_to_float(rpu_float_to_bits(w / bound) & -(uint32_t)(bound != 0.0f));
-    return rpu_pulse(r, j, w, up, step * (1.0f - fraction), step, xi);
+    return rpu_pulse(r, j, w, up, RPU_FMA(-step, fraction, step), step, xi);
 }
 
 #endif

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "stream.h"
+
 /* Several instruction sets from one build, without flags of the build system: GCC and Clang on x86-64. */
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define RPU_X86_SETS
@@ -36,7 +38,7 @@ typedef struct {
     float *w;                                     /* (rows, columns) */
     const float *parameter[RPU_MAX_PARAMETERS];   /* step_up, step_down, w_max, w_min, then the model's own */
     int64_t stride[RPU_MAX_PARAMETERS];           /* of rows: columns or 0 */
-    int64_t columns;
+    int64_t rows, columns;
     float noise_mult, noise_add;                  /* cycle-to-cycle noise relative to the step itself / to step_up|down */
     int64_t *count_up, *count_down;               /* pulses per device, or NULL */
 } rpu_cells;
@@ -45,22 +47,40 @@ typedef struct { int64_t up, down; } rpu_pulse_count;
 
 #define RPU_GROUP 16                              /* columns in one word of a mask */
 #define RPU_GROUPS(columns) (((columns) + RPU_GROUP - 1) / RPU_GROUP)
-#define RPU_NEGATIVE ((int32_t)0x80000000)        /* in a list of columns: x is negative there */
+#define RPU_SEGMENT 65536                         /* columns that one list can name */
+#define RPU_SEGMENTS(columns) (((columns) + RPU_SEGMENT - 1) / RPU_SEGMENT)
+#define RPU_ROW_SCRATCH(columns) (2 * (columns) + 2 * RPU_LIST_LANES)
+#define RPU_BLOCK 32                              /* devices of a list that are handled at once; multiple of RPU_LIST_LANES */
+#define RPU_LIST_LANES 8                          /* lists are read in steps of this, and padded to it with column 0 */
 
-/* The pulse trains of one vector pair, drawn once and shared by all rows. The columns that fire in a slot are a list
- * (few) or a mask (many); both in ascending order, so that the choice does not show in the results. */
+/* The pulse trains of one vector pair, drawn once and shared by all rows. The columns that fire in a slot are one list per
+ * segment (few) or a mask (many); both in ascending order, so that the choice does not show in the results. Rows that never
+ * fire do not appear. */
 typedef struct {
     int32_t bl, words;          /* train length in slots; 32-bit words per row of row_bits */
     rpu_pulse_count pulses;     /* that will fire on all rows, for a positive learning rate */
-    int32_t *fired;             /* (bl): how many columns fire */
-    int32_t *start;             /* (bl): first entry of the slot's list in `columns`; -1: it is a mask */
-    int32_t *columns;           /* column | RPU_NEGATIVE */
+    int32_t *fired;             /* (bl, segments): how many columns fire */
+    int32_t *start;             /* (bl, segments): first entry of the list, a multiple of RPU_LIST_LANES; -1: the slot is a mask */
+    uint16_t *columns;          /* column within its segment */
+    uint8_t *signs;             /* bit q % RPU_LIST_LANES of q / RPU_LIST_LANES: x < 0 at entry q of `columns` */
     uint16_t *masks;            /* (bl, groups) */
     uint16_t *negative;         /* (groups): x < 0 */
-    uint32_t *row_bits;         /* (rows, words): slots in which a row fires */
-    uint8_t *row_negative;      /* (rows): d < 0 */
-    uint64_t *noise_base;       /* (rows + 1): pulses of all rows before; the position of a row's noise in the stream */
+    int32_t *row;               /* (firing rows + 1): 2 row + (d < 0), ascending, and INT32_MAX */
+    uint32_t *row_bits;         /* (firing rows, words): slots in which the row fires */
+    uint64_t *noise_base;       /* (firing rows + 1): pulses of all rows before; the position of its noise in the stream */
 } rpu_trains;
+
+/* Noise of the pulses of one vector, drawn as it is used; see kernels_impl.h. */
+typedef struct {
+    rpu_stream stream;
+    uint32_t chunk;             /* the next one to draw */
+    int32_t position;           /* of the next draw in the buffer; RPU_NOISE_END: none is left */
+    int32_t advance;            /* -1; 0: no noise, the buffer holds zeros for ever */
+    float buffer[RPU_BLOCK + RPU_CHUNK + RPU_GROUP];    /* what is left when it is refilled; a chunk; room to read on */
+} rpu_noise;
+
+/* How far one vector's trains have come in a block of rows. */
+typedef struct { int32_t row, event; } rpu_cursor;
 
 /* Converters of one direction of reading. */
 typedef struct {
@@ -90,14 +110,15 @@ typedef struct {
     void (*train_bits)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low,
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
-    /* Stochastic updates: rows [row0, row1) through all vectors, in order, `strip` rows at a time. `tails` holds 64 floats
-     * per vector. */
+    /* Stochastic updates: rows [row0, row1) through all vectors, in order, `strip` rows at a time. `cursors` and `noises`
+     * are work space, one per vector. */
     void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
-                                      int64_t row0, int64_t row1, int64_t strip, float *tails, int reverse,
-                                      uint64_t key, uint64_t operation);
-    /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds one per column. */
+                                      int64_t row0, int64_t row1, int64_t strip, rpu_cursor *cursors, rpu_noise *noises,
+                                      int reverse, uint64_t key, uint64_t operation);
+    /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
+     * RPU_ROW_SCRATCH(columns). */
     rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *cells, int64_t row, const int32_t *counts,
-                                               int32_t *scratch, uint64_t key, uint64_t operation);
+                                               uint16_t *scratch, uint64_t key, uint64_t operation);
     /* w[i, :] -= lr d[b, i] x[b, :] for all b in order, rows [row0, row1). */
     void (*rank_one_rows)(float *w, int64_t rows, int64_t columns, const float *x, const float *d, int64_t vectors,
                           float lr, int64_t row0, int64_t row1);

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
-RPU_TARGET_BEGIN("avx2,bmi,bmi2,popcnt,lzcnt")
+RPU_TARGET_BEGIN("avx2,fma,bmi,bmi2,popcnt,lzcnt")
 #define RPU_SET avx2
 #include "kernels_impl.h"
 RPU_TARGET_END

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
-RPU_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,bmi,bmi2,popcnt,lzcnt,prefer-vector-width=512")
+RPU_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2,popcnt,lzcnt,prefer-vector-width=512")
 #define RPU_SET avx512
 #include "kernels_impl.h"
 RPU_TARGET_END

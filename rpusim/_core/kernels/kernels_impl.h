@@ -1,15 +1,16 @@
 /* All kernels, in terms of plain loops; included once per instruction set by kernels_<set>.c, which defines RPU_SET.
  *
  * Decided, and why:
- * - Work follows pulses. Trains are drawn once per vector (train_bits), turned into lists of firing columns per slot,
- *   and shared by all rows; a row walks only the slots in which it fires, and only the columns that fire there.
- * - Within one slot every column occurs at most once, so the devices of a list are independent and are stepped as
- *   vectors: load, step, store. Slots and vectors follow in order: a device sees its own changes.
- * - Rows are taken through all vectors in strips whose state and parameters fit the first-level cache (measured: 3.0 to
- *   2.1 ns per pulse against strips for the second level). Where one strip stops inside a chunk of draws, the next one goes
- *   on in it (`tails`).
- * - Noise of a vector is one stream over its pulses in order of (row, slot, column): consecutive in memory for a block
- *   of rows, so nothing is drawn that is not used except in the first and last chunk of a block.
+ * - Work follows pulses. Trains are drawn once per vector (train_bits), turned into lists or masks of firing columns per
+ *   slot and a list of firing rows, and shared by all rows; a row walks only the slots in which it fires, and only the
+ *   columns that fire there.
+ * - Within one slot every column occurs at most once, so its devices are independent and are stepped as vectors: load,
+ *   step, store. Slots and vectors follow in order: a device sees its own changes.
+ * - All vectors go through a strip of rows before the next strip is touched, and a strip's state and parameters fit the
+ *   first-level cache: for wide arrays it is one row. A cursor per vector says where its next firing row is, so a vector
+ *   that does not fire in a strip costs one comparison.
+ * - Noise of a vector is one stream over its pulses in order of (row, slot, column). Each vector keeps the draws it has
+ *   left from strip to strip, so nothing is drawn that is not used but in the first and last chunk of a block of rows.
  * No validation here: the Python side has checked everything. */
 
 #include <math.h>
@@ -23,10 +24,14 @@
 #define RPU_SIMD
 #define RPU_SIMD_OR(flag)
 #define RPU_ONE_BY_ONE
+#define RPU_NOINLINE __declspec(noinline)
+#define RPU_PREFETCH(p)
 #include <intrin.h>
 static inline int rpu_lowest_bit(uint32_t m) { unsigned long k; _BitScanForward(&k, m); return (int)k; }
 #else
+#define RPU_PREFETCH(p) __builtin_prefetch(p)
 #define RPU_ONE_BY_ONE __asm__ volatile("");     /* keeps a loop from being made of gathers or scatters */
+#define RPU_NOINLINE __attribute__((noinline))
 #define RPU_PRAGMA(text) _Pragma(#text)
 #define RPU_SIMD RPU_PRAGMA(omp simd)
 #define RPU_SIMD_OR(flag) RPU_PRAGMA(omp simd reduction(|:flag))
@@ -36,46 +41,63 @@ static inline int rpu_lowest_bit(uint32_t m) { return __builtin_ctz(m); }
 #include "normal.h"
 #include "devices.h"
 
-#define RPU_NOISE_BUFFER (4 * RPU_CHUNK)
-
 static void normals(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out)
 {
     const rpu_stream s = rpu_stream_at(key, kind, operation, line);
     for (int64_t c = 0; c < chunks; c++)
-        rpu_normal_chunk(s, chunk + (uint32_t)c, out + c * RPU_CHUNK);
+        rpu_normal_chunk(&s, chunk + (uint32_t)c, out + c * RPU_CHUNK);
 }
 
 static void uniforms(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out)
 {
     const rpu_stream s = rpu_stream_at(key, kind, operation, line);
     for (int64_t c = 0; c < chunks; c++)
-        rpu_uniform_chunk(s, chunk + (uint32_t)c, out + c * RPU_CHUNK);
+        rpu_uniform_chunk(&s, chunk + (uint32_t)c, out + c * RPU_CHUNK);
 }
 
 /* ---- pulse trains ------------------------------------------------------------------------------------------------ */
 
-/* Probabilities have the 24 bits of a float32, so both parts are exact. */
+/* The top bits of 16 words, first word lowest. */
+static inline uint32_t signs_to_bits(const uint32_t *words)
+{
+#if defined(RPU_USE_AVX2) || defined(RPU_USE_AVX512)
+    return (uint32_t)_mm256_movemask_ps(_mm256_loadu_ps((const float *)words)) |
+           (uint32_t)_mm256_movemask_ps(_mm256_loadu_ps((const float *)(words + 8))) << 8;
+#else
+    uint32_t bits = 0;
+    for (int l = 0; l < RPU_GROUP; l++)
+        bits |= (words[l] >> 31) << l;
+    return bits;
+#endif
+}
+
+/* Probabilities have the 24 bits of a float32, so both parts are exact. `high` and `low` are written in whole groups. */
 static void thresholds(const float *v, int64_t n, float scale, uint32_t *high, uint32_t *low, uint16_t *negative,
                        uint16_t *possible)
 {
     scale = scale < 1e38f ? scale : 1e38f;      /* 0 stays 0 */
+    const float top = scale < 0.0f ? 0.0f : 65536.0f;   /* not a constant to the compiler, which would make a branch of it */
     RPU_SIMD
     for (int64_t j = 0; j < n; j++) {
-        float p = fabsf(v[j]) * scale;
-        p = (p < 1.0f ? p : 1.0f) * 65536.0f;
+        float p = fabsf(v[j]) * scale * 65536.0f;
+        p = p < top ? p : top;
         const int32_t h = (int32_t)p;
         high[j] = (uint32_t)h;
         low[j] = (uint32_t)(int32_t)((p - (float)h) * 65536.0f);
     }
+    for (int64_t j = n; j % RPU_GROUP; j++)
+        high[j] = low[j] = 0;
     for (int64_t first = 0; first < n; first += RPU_GROUP) {
-        uint32_t minus = 0, some = 0;
-        const int lanes = n - first < RPU_GROUP ? (int)(n - first) : RPU_GROUP;
-        for (int l = 0; l < lanes; l++) {
-            minus |= (uint32_t)(v[first + l] < 0.0f) << l;
-            some |= (uint32_t)((high[first + l] | low[first + l]) != 0) << l;
-        }
-        negative[first / RPU_GROUP] = (uint16_t)minus;
-        possible[first / RPU_GROUP] = (uint16_t)some;
+        uint32_t minus[RPU_GROUP] = {0}, some[RPU_GROUP];
+        if (n - first >= RPU_GROUP)
+            memcpy(minus, v + first, sizeof minus);
+        else
+            memcpy(minus, v + first, sizeof *v * (size_t)(n - first));
+        RPU_SIMD
+        for (int l = 0; l < RPU_GROUP; l++)
+            some[l] = 0u - (high[first + l] | low[first + l]);      /* below 2^31: the sign says that one is not 0 */
+        negative[first / RPU_GROUP] = (uint16_t)signs_to_bits(minus);
+        possible[first / RPU_GROUP] = (uint16_t)signs_to_bits(some);
     }
 }
 
@@ -91,19 +113,29 @@ static void train_slot(uint64_t key, int kind, uint64_t operation, const uint32_
         for (int64_t g = first; g < last; g++)
             any |= possible[g];
         if (any)
-            rpu_philox_chunk(s, (uint32_t)(first * RPU_GROUP / RPU_CHUNK), draws);
+            rpu_philox_chunk(&s, (uint32_t)(first * RPU_GROUP / RPU_CHUNK), draws);
         for (int64_t g = first; g < last; g++) {
             const uint32_t *h = high + RPU_GROUP * g, *lo = low + RPU_GROUP * g;
             uint32_t bits = 0;
             if (possible[g]) {
                 const uint32_t *draw = draws[g - first];
-#ifdef RPU_USE_AVX512
+#if defined(RPU_USE_AVX512)
                 const __m512i word = _mm512_loadu_si512(draw), upper = _mm512_srli_epi32(word, 16);
                 const __m512i limit = _mm512_maskz_loadu_epi32(possible[g], h);
                 const __mmask16 tie = _mm512_cmpeq_epu32_mask(upper, limit);
                 bits = _mm512_cmplt_epu32_mask(upper, limit) |
                        _mm512_mask_cmplt_epu32_mask(tie, _mm512_and_si512(word, _mm512_set1_epi32(0xFFFF)),
                                                     _mm512_maskz_loadu_epi32(possible[g], lo));
+#elif defined(RPU_USE_AVX2)
+                for (int l = 0; l < RPU_GROUP; l += 8) {
+                    const __m256i word = _mm256_loadu_si256((const __m256i *)(draw + l)), upper = _mm256_srli_epi32(word, 16);
+                    const __m256i limit = _mm256_loadu_si256((const __m256i *)(h + l));
+                    const __m256i rest = _mm256_loadu_si256((const __m256i *)(lo + l));
+                    const __m256i below = _mm256_cmpgt_epi32(limit, upper), tie = _mm256_cmpeq_epi32(limit, upper);
+                    const __m256i lower = _mm256_cmpgt_epi32(rest, _mm256_and_si256(word, _mm256_set1_epi32(0xFFFF)));
+                    const __m256i fire = _mm256_or_si256(below, _mm256_and_si256(tie, lower));
+                    bits |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(fire)) << l;
+                }
 #else
                 for (uint32_t m = possible[g]; m; m &= m - 1) {
                     const int l = rpu_lowest_bit(m);
@@ -123,6 +155,7 @@ static void train_bits(uint64_t key, int kind, uint64_t operation, const uint32_
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits)
 {
     const int32_t blocks = (bl + 7) / 8;
+    rpu_stream s = rpu_stream_at(key, kind, operation, 0);
     for (int64_t first = 0; first < lines; first += RPU_LANES) {
         const int n = lines - first < RPU_LANES ? (int)(lines - first) : RPU_LANES;
         uint32_t position[RPU_LANES], high[RPU_LANES], fired[RPU_LANES], ties[RPU_LANES];
@@ -135,10 +168,10 @@ static void train_bits(uint64_t key, int kind, uint64_t operation, const uint32_
             memset(fired, 0, sizeof fired);
             memset(ties, 0, sizeof ties);
             for (int32_t block = 4 * word; block < blocks && block < 4 * word + 4; block++) {
-                const rpu_stream s = rpu_stream_at(key, kind, operation, (uint32_t)block);
+                rpu_stream_line(&s, (uint32_t)block);
                 const int shift = 8 * (block & 3);
                 uint32_t draws[4][RPU_LANES];
-                rpu_philox_lanes(s, position, draws);
+                rpu_philox_lanes(&s, position, draws);
                 for (int v = 0; v < 4; v++) {
                     RPU_SIMD
                     for (int l = 0; l < RPU_LANES; l++) {
@@ -159,8 +192,8 @@ static void train_bits(uint64_t key, int kind, uint64_t operation, const uint32_
                 for (int l = 0; l < n; l++)
                     for (uint32_t m = ties[l]; m; m &= m - 1) {
                         const int slot = rpu_lowest_bit(m);
-                        const rpu_stream s = rpu_stream_at(key, kind, operation, 0x80000000u | (uint32_t)(32 * word + slot));
-                        if ((rpu_philox(s, position[l]).v[0] & 0xFFFFu) < low_of[position[l]])
+                        rpu_stream_line(&s, 0x80000000u | (uint32_t)(32 * word + slot));
+                        if ((rpu_philox(&s, position[l]).v[0] & 0xFFFFu) < low_of[position[l]])
                             fired[l] |= 1u << slot;
                     }
             for (int l = 0; l < n; l++)
@@ -171,257 +204,358 @@ static void train_bits(uint64_t key, int kind, uint64_t operation, const uint32_
 
 /* ---- noise of pulses, drawn as it is used ------------------------------------------------------------------------- */
 
-typedef struct {
-    rpu_stream stream;
-    uint64_t next, end;            /* position of the first draw not yet in the buffer; end of what may be wanted */
-    int32_t position, available;   /* within the buffer */
-    int32_t silent;                /* no noise: the buffer holds zeros for ever */
-    float buffer[RPU_GROUP + RPU_NOISE_BUFFER + RPU_GROUP];   /* room for what is left when it is refilled, and to read on */
-} rpu_noise;
+#define RPU_NOISE_END (RPU_BLOCK + RPU_CHUNK)
 
-static inline void noise_begin(rpu_noise *g, int silent, rpu_stream stream, uint64_t first, uint64_t end)
+/* Draw one more chunk; fewer than RPU_BLOCK draws may be left. Kept out of the loops that call it, whose registers it would
+ * take (measured: 1.3 times the time of a pulse when inlined). */
+static RPU_NOINLINE void noise_refill(rpu_noise *g)
 {
+    memcpy(g->buffer, g->buffer + RPU_NOISE_END - RPU_BLOCK, sizeof *g->buffer * RPU_BLOCK);
+    rpu_normal_chunk(&g->stream, g->chunk++, g->buffer + RPU_BLOCK);
+    g->position -= RPU_CHUNK;
+}
+
+static void noise_begin(rpu_noise *g, int silent, rpu_stream stream, uint64_t first)
+{
+    const int32_t skipped = (int32_t)(first % RPU_CHUNK);
     g->stream = stream;
-    g->next = silent ? 0 : first;
-    g->end = silent ? 0 : end;
-    g->silent = silent;
-    g->position = 0;
-    g->available = silent ? RPU_NOISE_BUFFER : 0;
-}
-
-/* Go on inside a chunk that an earlier part of the same stream has drawn. */
-static inline void noise_resume(rpu_noise *g, const float *chunk)
-{
-    memcpy(g->buffer + RPU_GROUP, chunk, sizeof *chunk * RPU_CHUNK);
-    g->position = RPU_GROUP + (int32_t)(g->next % RPU_CHUNK);
-    g->available = RPU_GROUP + RPU_CHUNK;
-    g->next += RPU_CHUNK - g->next % RPU_CHUNK;
-}
-
-/* Refill the buffer; fewer than RPU_GROUP draws may be left in it. */
-static void noise_refill(rpu_noise *g)
-{
-    const int32_t left = g->available - g->position;
-    const uint64_t chunk = g->next / RPU_CHUNK;
-    uint64_t chunks = (g->end + RPU_CHUNK - 1) / RPU_CHUNK - chunk;
-    const int32_t skipped = (int32_t)(g->next - chunk * RPU_CHUNK);
-    float kept[RPU_GROUP];
-    if (chunks > RPU_NOISE_BUFFER / RPU_CHUNK)
-        chunks = RPU_NOISE_BUFFER / RPU_CHUNK;
-    memcpy(kept, g->buffer + g->position, sizeof *kept * (size_t)left);
-    for (uint64_t c = 0; c < chunks; c++)
-        rpu_normal_chunk(g->stream, (uint32_t)(chunk + c), g->buffer + RPU_GROUP + c * RPU_CHUNK);
-    /* only a fresh stream starts inside a chunk, and then nothing is left over */
-    g->position = RPU_GROUP + skipped - left;
-    memcpy(g->buffer + g->position, kept, sizeof *kept * (size_t)left);
-    g->available = RPU_GROUP + (int32_t)(chunks * RPU_CHUNK);
-    g->next = (chunk + chunks) * RPU_CHUNK;
-}
-
-/* Up to n consecutive draws; *got says how many. */
-static inline const float *noise_take(rpu_noise *g, int32_t n, int32_t *got)
-{
-    if (g->position == g->available)
+    g->chunk = (uint32_t)(first / RPU_CHUNK);
+    g->advance = silent ? 0 : -1;
+    g->position = silent ? 0 : RPU_NOISE_END;
+    memset(g->buffer, 0, sizeof g->buffer);
+    if (!silent && skipped) {
         noise_refill(g);
-    const int32_t left = g->available - g->position;
+        g->position += skipped;
+    }
+}
+
+/* n <= RPU_BLOCK consecutive draws; what follows them may be read up to the next RPU_GROUP. */
+static inline const float *noise_take(rpu_noise *g, int32_t n)
+{
+    if (RPU_NOISE_END - g->position < n)
+        noise_refill(g);
     const float *z = g->buffer + g->position;
-    *got = n < left ? n : left;
-    g->position += g->silent ? 0 : *got;
+    g->position += n & g->advance;
     return z;
 }
 
 /* ---- pulses on lists and masks of devices --------------------------------------------------------------------------- */
 
-static inline rpu_row row_of(const rpu_cells *cells, int64_t row)
+static inline rpu_row row_of(const rpu_cells *cells, int64_t row, int parameters)
 {
-    rpu_row r;
+    rpu_row r = {0};
     r.w = cells->w + row * cells->columns;
-    for (int k = 0; k < RPU_MAX_PARAMETERS; k++)
+    for (int k = 0; k < parameters; k++)
         r.parameter[k] = cells->parameter[k] + row * cells->stride[k];
     r.noise_mult = cells->noise_mult;
     r.noise_add = cells->noise_add;
     return r;
 }
 
-/* Few devices: gather them into buffers, step them as if they were neighbours, put them back. The gather instructions are
- * slower than loads one by one (measured with AVX-512: 9 against 6 cycles per pulse). Many devices: a mask over all columns,
- * where the draws can be spread over the lanes of a vector (expand), i.e. with AVX-512; there it pays from 3 lanes of 16. */
-#ifdef RPU_USE_AVX512
-#define RPU_MASK_FROM 6
-#define RPU_DEFINE_MASK(model)                                                                                         \
-static void model##_pulse_mask(const rpu_row *row, const uint16_t *masks, const uint16_t *negative, int64_t columns,   \
-                               int32_t flip, rpu_noise *noise)                                                         \
-{                                                                                                                      \
-    const uint32_t turn = flip ? 0xFFFFu : 0u;                                                                         \
-    for (int64_t g = 0; g < RPU_GROUPS(columns); g++) {                                                                \
-        const uint32_t fires = masks[g];                                                                               \
-        uint32_t up[RPU_GROUP];                                                                                        \
-        float xi[RPU_GROUP];                                                                                           \
-        if (fires == 0)                                                                                                \
-            continue;                                                                                                  \
-        if (noise->available - noise->position < RPU_GROUP && noise->next < noise->end)                                \
-            noise_refill(noise);                                                                                       \
-        _mm512_storeu_ps(xi, _mm512_maskz_expand_ps((__mmask16)fires,                                                  \
-                                                    _mm512_loadu_ps(noise->buffer + noise->position)));                \
-        _mm512_storeu_si512(up, _mm512_movm_epi32((__mmask16)(negative[g] ^ turn)));                                   \
-        noise->position += noise->silent ? 0 : _mm_popcnt_u32(fires);                                                  \
-        const rpu_row r = row_at(row, RPU_GROUP * g);                                                                  \
-        if (RPU_GROUP * (g + 1) > columns) {    /* lanes beyond the row must not be read */                            \
-            for (uint32_t m = fires; m; m &= m - 1) {                                                                  \
-                const int l = rpu_lowest_bit(m);                                                                       \
-                r.w[l] = rpu_step_##model(&r, l, r.w[l], up[l], xi[l]);                                                \
-            }                                                                                                          \
-            break;                                                                                                     \
-        }                                                                                                              \
-        float stepped[RPU_GROUP];                                                                                      \
-        RPU_SIMD                                                                                                       \
-        for (int32_t l = 0; l < RPU_GROUP; l++)                                                                        \
-            stepped[l] = rpu_step_##model(&r, l, r.w[l], up[l], xi[l]);                                                \
-        _mm512_mask_storeu_ps(r.w, (__mmask16)fires, _mm512_loadu_ps(stepped));                                        \
-    }                                                                                                                  \
-}
-static inline rpu_row row_at(const rpu_row *row, int64_t column)
+static inline void row_advance(rpu_row *row, int64_t columns, int parameters)
 {
-    rpu_row r = *row;
-    r.w += column;
-    for (int k = 0; k < RPU_MAX_PARAMETERS; k++)
-        r.parameter[k] += column;
-    return r;
+    row->w += columns;
+    for (int k = 0; k < parameters; k++)
+        row->parameter[k] += columns;
+}
+
+/* Few devices: a list. They are gathered eight at a time, stepped as if they were neighbours, and put back. Gather
+ * instructions are slower than loads one by one (measured with AVX-512: 9 against 6 cycles per pulse), and so are stores to
+ * a buffer that is then read as a vector; loads that fill the parts of a register are best. */
+#if defined(RPU_USE_AVX2) || defined(RPU_USE_AVX512)
+static inline void gather(float *to, const float *from, const uint16_t *at)
+{
+    _mm256_storeu_ps(to, _mm256_setr_ps(from[at[0]], from[at[1]], from[at[2]], from[at[3]],
+                                        from[at[4]], from[at[5]], from[at[6]], from[at[7]]));
+}
+static inline void signs_of(uint32_t bits, uint32_t *lanes)
+{
+    const __m256i at_sign = _mm256_sllv_epi32(_mm256_set1_epi32((int)bits), _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24));
+    _mm256_storeu_si256((__m256i *)lanes, _mm256_srai_epi32(at_sign, 31));
+}
+#else
+static inline void gather(float *to, const float *from, const uint16_t *at)
+{
+    for (int l = 0; l < RPU_LIST_LANES; l++)
+        to[l] = from[at[l]];
+}
+static inline void signs_of(uint32_t bits, uint32_t *lanes)
+{
+    for (int l = 0; l < RPU_LIST_LANES; l++)
+        lanes[l] = 0u - (bits >> l & 1u);
+}
+#endif
+
+/* Many devices: a mask over all columns, where the draws are spread over the lanes that fire. It needs a permutation of
+ * lanes, which the baseline does not have. It pays from one lane in six with AVX-512, one in three with AVX2 (measured). */
+#if defined(RPU_USE_AVX512)
+#define RPU_MASK_FROM 6
+#define RPU_MASK_LANES 16
+typedef uint16_t lane_bits;
+static inline void spread(const float *draws, uint32_t fires, float *xi)
+{
+    _mm512_storeu_ps(xi, _mm512_maskz_expand_ps((__mmask16)fires, _mm512_loadu_ps(draws)));
+}
+static inline void lanes_of(const lane_bits *sign, uint32_t flip, uint32_t *lanes)
+{
+    _mm512_storeu_si512(lanes, _mm512_movm_epi32((__mmask16)(flip ? ~*sign : *sign)));
+}
+static inline void store_some(float *w, const lane_bits *fire, const float *stepped)
+{
+    _mm512_mask_storeu_ps(w, (__mmask16)*fire, _mm512_loadu_ps(stepped));
+}
+#elif defined(RPU_USE_AVX2)
+#define RPU_MASK_FROM 3
+#define RPU_MASK_LANES 8
+typedef uint8_t lane_bits;      /* x86 is little-endian: two of them are the groups of 16 in order */
+/* rank[m][l]: how many of the lanes below l fire, i.e. which draw lane l takes. */
+#define RPU_COUNT(m) (((m) & 1) + ((m) >> 1 & 1) + ((m) >> 2 & 1) + ((m) >> 3 & 1) + ((m) >> 4 & 1) + ((m) >> 5 & 1) + \
+                      ((m) >> 6 & 1))
+#define RPU_RANKS(m) {0, RPU_COUNT((m) & 1), RPU_COUNT((m) & 3), RPU_COUNT((m) & 7), RPU_COUNT((m) & 15),              \
+                      RPU_COUNT((m) & 31), RPU_COUNT((m) & 63), RPU_COUNT((m) & 127)}
+#define RPU_RANKS_4(m) RPU_RANKS(m), RPU_RANKS((m) + 1), RPU_RANKS((m) + 2), RPU_RANKS((m) + 3)
+#define RPU_RANKS_16(m) RPU_RANKS_4(m), RPU_RANKS_4((m) + 4), RPU_RANKS_4((m) + 8), RPU_RANKS_4((m) + 12)
+#define RPU_RANKS_64(m) RPU_RANKS_16(m), RPU_RANKS_16((m) + 16), RPU_RANKS_16((m) + 32), RPU_RANKS_16((m) + 48)
+static const uint8_t rank[256][8] = {RPU_RANKS_64(0), RPU_RANKS_64(64), RPU_RANKS_64(128), RPU_RANKS_64(192)};
+static inline void spread(const float *draws, uint32_t fires, float *xi)
+{
+    const __m256i which = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)rank[fires]));
+    _mm256_storeu_ps(xi, _mm256_permutevar8x32_ps(_mm256_loadu_ps(draws), which));
+}
+/* Bit l of a byte to the sign of lane l; the other bits are of no use. Three bytes more are read. */
+static inline __m256i spread_bits(const lane_bits *bits)
+{
+    int32_t word;
+    memcpy(&word, bits, 4);
+    return _mm256_sllv_epi32(_mm256_set1_epi32(word), _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24));
+}
+static inline void lanes_of(const lane_bits *sign, uint32_t flip, uint32_t *lanes)
+{
+    const __m256i turn = _mm256_set1_epi32(flip ? -1 : 0);
+    _mm256_storeu_si256((__m256i *)lanes, _mm256_xor_si256(_mm256_srai_epi32(spread_bits(sign), 31), turn));
+}
+static inline void store_some(float *w, const lane_bits *fire, const float *stepped)
+{   /* masked stores are slow on some processors; the other lanes belong to the same row and thread */
+    _mm256_storeu_ps(w, _mm256_blendv_ps(_mm256_loadu_ps(w), _mm256_loadu_ps(stepped),
+                                         _mm256_castsi256_ps(spread_bits(fire))));
 }
 #else
 #define RPU_MASK_FROM 0
+#endif
+
+#if RPU_MASK_FROM
+#define RPU_DEFINE_MASK(model)                                                                                         \
+static RPU_NOINLINE void model##_pulse_mask(const rpu_row *row, const uint16_t *masks, const uint16_t *negative,       \
+                                            int64_t columns, uint32_t flip, rpu_noise *noise)                          \
+{                                                                                                                      \
+    const rpu_row r = *row;                                                                                            \
+    const lane_bits *restrict fire = (const lane_bits *)masks, *restrict sign = (const lane_bits *)negative;           \
+    const int32_t advance = noise->advance;                                                                            \
+    const int64_t whole = columns / RPU_MASK_LANES;                                                                    \
+    int64_t g = 0;                                                                                                     \
+    while (g < whole) {                                                                                                \
+        const float *draws = noise->buffer + noise->position;                                                          \
+        const float *const end = noise->buffer + RPU_NOISE_END;                                                        \
+        for (; g < whole; g++) {        /* no call in here, so that constants stay in registers */                     \
+            const int count = __builtin_popcount(fire[g]);                                                             \
+            uint32_t up[RPU_MASK_LANES];                                                                               \
+            float xi[RPU_MASK_LANES], stepped[RPU_MASK_LANES];                                                         \
+            if (count == 0)                                                                                            \
+                continue;                                                                                              \
+            if (end - draws < count)                                                                                   \
+                break;                                                                                                 \
+            spread(draws, fire[g], xi);                                                                                \
+            lanes_of(sign + g, flip, up);                                                                              \
+            RPU_SIMD                                                                                                   \
+            for (int64_t l = 0; l < RPU_MASK_LANES; l++)                                                               \
+                stepped[l] = rpu_step_##model(&r, RPU_MASK_LANES * g + l, r.w[RPU_MASK_LANES * g + l], up[l], xi[l]);  \
+            store_some(r.w + RPU_MASK_LANES * g, fire + g, stepped);                                                   \
+            draws += count & advance;                                                                                  \
+        }                                                                                                              \
+        noise->position = RPU_NOISE_END - (int32_t)(end - draws);                                                      \
+        if (g < whole)                                                                                                 \
+            noise_refill(noise);                                                                                       \
+    }                                                                                                                  \
+    if (RPU_MASK_LANES * whole < columns) {         /* lanes beyond the row must not be touched */                     \
+        const float *xi = noise_take(noise, __builtin_popcount(fire[whole]));                                          \
+        for (uint32_t m = fire[whole]; m; m &= m - 1) {                                                                \
+            const int l = rpu_lowest_bit(m);                                                                           \
+            const int64_t j = RPU_MASK_LANES * whole + l;                                                              \
+            const uint32_t up = 0u - (((uint32_t)sign[whole] >> l ^ (flip != 0)) & 1u);                                \
+            r.w[j] = rpu_step_##model(&r, j, r.w[j], up, *xi++);                                                       \
+        }                                                                                                              \
+    }                                                                                                                  \
+}
+#else
 #define RPU_DEFINE_MASK(model)                                                                                         \
 static void model##_pulse_mask(const rpu_row *row, const uint16_t *masks, const uint16_t *negative, int64_t columns,   \
-                               int32_t flip, rpu_noise *noise)                                                         \
+                               uint32_t flip, rpu_noise *noise)                                                        \
 {                                                                                                                      \
-    (void)row, (void)masks, (void)negative, (void)columns, (void)flip, (void)noise;                                     \
+    (void)row, (void)masks, (void)negative, (void)columns, (void)flip, (void)noise;                                    \
 }
 #endif
 
 /* Pulses per device of one slot and row, for those who want them. */
-static void count_pulses(const rpu_cells *cells, const rpu_trains *t, int32_t slot, int64_t row, int32_t flip)
+static void count_pulses(const rpu_cells *cells, const rpu_trains *t, int32_t slot, int64_t row, uint32_t flip)
 {
     int64_t *up = cells->count_up + row * cells->columns, *down = cells->count_down + row * cells->columns;
-    if (t->start[slot] >= 0) {
-        const int32_t *columns = t->columns + t->start[slot];
-        for (int32_t q = 0; q < t->fired[slot]; q++)
-            ((columns[q] ^ flip) & RPU_NEGATIVE ? up : down)[columns[q] & ~RPU_NEGATIVE]++;
+    const int32_t segments = (int32_t)RPU_SEGMENTS(cells->columns);
+    if (t->start[slot * segments] < 0) {
+        for (int64_t j = 0; j < cells->columns; j++)
+            if (t->masks[slot * RPU_GROUPS(cells->columns) + j / RPU_GROUP] >> (j % RPU_GROUP) & 1u)
+                (((t->negative[j / RPU_GROUP] >> (j % RPU_GROUP) & 1u) != 0) != (flip != 0) ? up : down)[j]++;
         return;
     }
-    for (int64_t j = 0; j < cells->columns; j++)
-        if (t->masks[slot * RPU_GROUPS(cells->columns) + j / RPU_GROUP] >> (j % RPU_GROUP) & 1u)
-            (((t->negative[j / RPU_GROUP] >> (j % RPU_GROUP) & 1u) != 0) != (flip != 0) ? up : down)[j]++;
+    for (int32_t part = slot * segments; part < (slot + 1) * segments; part++, up += RPU_SEGMENT, down += RPU_SEGMENT)
+        for (int32_t q = t->start[part]; q < t->start[part] + t->fired[part]; q++)
+            ((t->signs[q / RPU_LIST_LANES] ^ flip) >> q % RPU_LIST_LANES & 1u ? up : down)[t->columns[q]]++;
 }
 
-/* `flip` is 0 or RPU_NEGATIVE: a device goes up where the sign of its column differs from it (x d > 0 lowers w). */
+/* Ask for the state and parameters of some rows: lists touch them in an order that the processor does not foresee. */
+static void fetch_rows(const rpu_cells *cells, int64_t row0, int64_t row1, int parameters)
+{
+    for (int64_t i = row0; i < row1; i++)
+        for (int64_t j = 0; j < cells->columns; j += 16) {
+            RPU_PREFETCH(cells->w + i * cells->columns + j);
+            for (int k = 0; k < parameters; k++)
+                if (cells->stride[k])
+                    RPU_PREFETCH(cells->parameter[k] + i * cells->stride[k] + j);
+        }
+}
+
+/* `flip` is 0 or 0xFF: a device goes up where the sign of its column differs from it (x d > 0 lowers w). */
 #define RPU_DEFINE_MODEL(model)                                                                                        \
 RPU_DEFINE_MASK(model)                                                                                                 \
                                                                                                                        \
-static void model##_pulse_list(const rpu_row *restrict row, const int32_t *restrict columns, int32_t n, int32_t flip,  \
-                               rpu_noise *noise)                                                                       \
+static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *columns, const uint8_t *signs,         \
+                                            int32_t n, uint32_t flip, rpu_noise *noise)                                \
 {                                                                                                                      \
-    while (n > 0) {                                                                                                    \
-        int32_t got;                                                                                                   \
-        const float *restrict xi = noise_take(noise, n < RPU_CHUNK ? n : RPU_CHUNK, &got);                             \
-        float state[RPU_CHUNK], parameter[RPU_PARAMETERS_##model][RPU_CHUNK];                                          \
-        uint32_t up[RPU_CHUNK];                                                                                        \
-        rpu_row near = {.w = state, .noise_mult = row->noise_mult, .noise_add = row->noise_add};                       \
-        for (int32_t q = 0; q < got; q++) {                                                                            \
-            const int32_t j = columns[q] & ~RPU_NEGATIVE;                                                              \
-            RPU_ONE_BY_ONE                                                                                             \
-            state[q] = row->w[j];                                                                                      \
-            for (int k = 0; k < RPU_PARAMETERS_##model; k++)                                                           \
-                parameter[k][q] = row->parameter[k][j];                                                                \
+    for (int32_t first = 0; first < n; first += RPU_BLOCK) {                                                           \
+        const int32_t end = n - first < RPU_BLOCK ? n : first + RPU_BLOCK;                                             \
+        const float *xi = noise_take(noise, end - first);                                                              \
+        for (int32_t q = first; q < end; q += RPU_LIST_LANES, xi += RPU_LIST_LANES) {                                  \
+            const uint16_t *at = columns + q;                                                                          \
+            float state[RPU_LIST_LANES], parameter[RPU_PARAMETERS_##model][RPU_LIST_LANES];                            \
+            uint32_t up[RPU_LIST_LANES];                                                                               \
+            rpu_row near = {.w = state, .noise_mult = row->noise_mult, .noise_add = row->noise_add};                     \
+            gather(state, row->w, at);                                                                                  \
+            for (int k = 0; k < RPU_PARAMETERS_##model; k++) {                                                         \
+                gather(parameter[k], row->parameter[k], at);                                                            \
+                near.parameter[k] = parameter[k];                                                                      \
+            }                                                                                                          \
+            signs_of(signs[q / RPU_LIST_LANES] ^ flip, up);                                                            \
+            RPU_SIMD                                                                                                   \
+            for (int l = 0; l < RPU_LIST_LANES; l++)                                                                   \
+                state[l] = rpu_step_##model(&near, l, state[l], up[l], xi[l]);                                         \
+            if (end - q >= RPU_LIST_LANES)                                                                             \
+                for (int l = 0; l < RPU_LIST_LANES; l++) {                                                             \
+                    RPU_ONE_BY_ONE                                                                                     \
+                    row->w[at[l]] = state[l];                                                                           \
+                }                                                                                                      \
+            else                                                                                                       \
+                for (int32_t l = 0; l < end - q; l++) {                                                                \
+                    RPU_ONE_BY_ONE                                                                                     \
+                    row->w[at[l]] = state[l];                                                                           \
+                }                                                                                                      \
         }                                                                                                              \
-        for (int k = 0; k < RPU_PARAMETERS_##model; k++)                                                               \
-            near.parameter[k] = parameter[k];                                                                          \
-        RPU_SIMD                                                                                                       \
-        for (int32_t q = 0; q < got; q++)                                                                              \
-            up[q] = (uint32_t)((columns[q] ^ flip) >> 31);                                                             \
-        RPU_SIMD                                                                                                       \
-        for (int32_t q = 0; q < got; q++)                                                                              \
-            state[q] = rpu_step_##model(&near, q, state[q], up[q], xi[q]);                                             \
-        for (int32_t q = 0; q < got; q++) {                                                                            \
-            RPU_ONE_BY_ONE                                                                                             \
-            row->w[columns[q] & ~RPU_NEGATIVE] = state[q];                                                             \
-        }                                                                                                              \
-        columns += got;                                                                                                \
-        n -= got;                                                                                                      \
     }                                                                                                                  \
 }                                                                                                                      \
                                                                                                                        \
+/* All pulses of one vector on one row. */                                                                             \
+static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int32_t event, int reverse,               \
+                                rpu_noise *noise)                                                                      \
+{                                                                                                                      \
+    const int64_t groups = RPU_GROUPS(cells->columns), i = t->row[event] >> 1;                                         \
+    const int32_t segments = (int32_t)RPU_SEGMENTS(cells->columns);                                                    \
+    const rpu_row row = row_of(cells, i, RPU_PARAMETERS_##model);                                                      \
+    const uint32_t flip = (t->row[event] & 1) != (reverse != 0) ? 0xFFu : 0;                                           \
+    for (int32_t word = 0; word < t->words; word++)                                                                    \
+        for (uint32_t m = t->row_bits[(int64_t)event * t->words + word]; m; m &= m - 1) {                              \
+            const int32_t slot = 32 * word + rpu_lowest_bit(m);                                                        \
+            if (t->start[slot * segments] < 0)                                                                         \
+                model##_pulse_mask(&row, t->masks + slot * groups, t->negative, cells->columns, flip, noise);          \
+            else {                                                                                                     \
+                rpu_row part = row;                                                                                    \
+                for (int32_t s = slot * segments; s < (slot + 1) * segments; s++) {                                    \
+                    model##_pulse_list(&part, t->columns + t->start[s], t->signs + t->start[s] / RPU_LIST_LANES,       \
+                                       t->fired[s], flip, noise);                                                      \
+                    row_advance(&part, RPU_SEGMENT, RPU_PARAMETERS_##model);                                           \
+                }                                                                                                      \
+            }                                                                                                          \
+            if (cells->count_up)                                                                                       \
+                count_pulses(cells, t, slot, i, flip);                                                                 \
+        }                                                                                                              \
+}                                                                                                                      \
+                                                                                                                       \
 static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0,       \
-                                int64_t row1, int64_t strip, float *tails, int reverse, uint64_t key,                  \
-                                uint64_t operation)                                                                    \
+                                int64_t row1, int64_t strip, rpu_cursor *cursors, rpu_noise *noises, int reverse,      \
+                                uint64_t key, uint64_t operation)                                                      \
 {                                                                                                                      \
     const int silent = cells->noise_mult == 0.0f && cells->noise_add == 0.0f;                                          \
-    const int64_t groups = RPU_GROUPS(cells->columns);                                                                 \
-    rpu_noise noise;                                                                                                   \
-    if (silent)                                                                                                        \
-        memset(noise.buffer, 0, sizeof noise.buffer);                                                                  \
+    int64_t pulses = 0;                                                                                                \
+    for (int64_t v = 0; v < vectors; v++) {                                                                            \
+        const rpu_trains *t = trains + v;                                                                              \
+        int32_t event = 0;                                                                                             \
+        pulses += t->pulses.up + t->pulses.down;                                                                       \
+        while (row0 > 0 && t->row[event] < 2 * row0)                                                                   \
+            event++;                                                                                                   \
+        cursors[v].event = event;                                                                                      \
+        cursors[v].row = t->row[event];                                                                                \
+        if (cursors[v].row < 2 * row1)                                                                                 \
+            noise_begin(noises + v, silent, rpu_stream_at(key, RPU_PULSE_NOISE, operation + (uint64_t)v, 0),           \
+                        t->noise_base[event]);                                                                         \
+    }                                                                                                                  \
     for (int64_t first = row0; first < row1; first += strip) {                                                         \
         const int64_t last = first + strip < row1 ? first + strip : row1;                                              \
-        for (int64_t v = 0; v < vectors; v++) {                                                                        \
-            const rpu_trains *t = trains + v;                                                                          \
-            if (t->bl == 0 || t->noise_base[first] == t->noise_base[last])                                             \
-                continue;                                                                                              \
-            const uint64_t from = t->noise_base[first], to = t->noise_base[last];                                      \
-            noise_begin(&noise, silent, rpu_stream_at(key, RPU_PULSE_NOISE, operation + (uint64_t)v, 0), from, to);    \
-            if (!silent && from > t->noise_base[row0] && from % RPU_CHUNK)                                             \
-                noise_resume(&noise, tails + v * RPU_CHUNK);                                                           \
-            for (int64_t i = first; i < last; i++) {                                                                   \
-                if (t->noise_base[i] == t->noise_base[i + 1])                                                          \
-                    continue;                                                                                          \
-                const rpu_row row = row_of(cells, i);                                                                  \
-                const int32_t flip = (t->row_negative[i] != 0) != (reverse != 0) ? RPU_NEGATIVE : 0;                   \
-                for (int32_t word = 0; word < t->words; word++)                                                        \
-                    for (uint32_t m = t->row_bits[i * t->words + word]; m; m &= m - 1) {                               \
-                        const int32_t slot = 32 * word + rpu_lowest_bit(m);                                            \
-                        if (t->fired[slot] == 0)                                                                       \
-                            continue;                                                                                  \
-                        if (t->start[slot] >= 0)                                                                       \
-                            model##_pulse_list(&row, t->columns + t->start[slot], t->fired[slot], flip, &noise);       \
-                        else                                                                                           \
-                            model##_pulse_mask(&row, t->masks + slot * groups, t->negative, cells->columns, flip,      \
-                                               &noise);                                                                \
-                        if (cells->count_up)                                                                           \
-                            count_pulses(cells, t, slot, i, flip);                                                     \
-                    }                                                                                                  \
+        if (10 * pulses > cells->rows * cells->columns)    /* most cache lines are wanted, not few */                         \
+            fetch_rows(cells, last, last + strip < row1 ? last + strip : row1, RPU_PARAMETERS_##model);                \
+        for (int64_t v = 0; v < vectors; v++)                                                                          \
+            while (cursors[v].row < 2 * last) {                                                                        \
+                model##_pulse_event(cells, trains + v, cursors[v].event, reverse, noises + v);                         \
+                cursors[v].row = trains[v].row[++cursors[v].event];                                                    \
             }                                                                                                          \
-            if (!silent && last < row1 && to % RPU_CHUNK)                                                              \
-                memcpy(tails + v * RPU_CHUNK, noise.buffer + noise.available - RPU_CHUNK, sizeof *tails * RPU_CHUNK);  \
-        }                                                                                                              \
     }                                                                                                                  \
 }                                                                                                                      \
                                                                                                                        \
 static rpu_pulse_count model##_pulse_row(const rpu_cells *cells, int64_t row_index, const int32_t *counts,             \
-                                         int32_t *scratch, uint64_t key, uint64_t operation)                           \
+                                         uint16_t *scratch, uint64_t key, uint64_t operation)                          \
 {                                                                                                                      \
     rpu_pulse_count total = {0, 0};                                                                                    \
-    int32_t n = 0;                                                                                                     \
-    for (int32_t j = 0; j < cells->columns; j++) {                                                                     \
-        if (counts[j] > 0) { scratch[n++] = j | RPU_NEGATIVE; total.up += counts[j]; }                                 \
-        if (counts[j] < 0) { scratch[n++] = j; total.down -= counts[j]; }                                              \
-    }                                                                                                                  \
-    if (n == 0)                                                                                                        \
-        return total;                                                                                                  \
     const int silent = cells->noise_mult == 0.0f && cells->noise_add == 0.0f;                                          \
-    const rpu_row row = row_of(cells, row_index);                                                                      \
+    rpu_row part = row_of(cells, row_index, RPU_PARAMETERS_##model);                                                   \
     rpu_noise noise;                                                                                                   \
-    if (silent)                                                                                                        \
-        memset(noise.buffer, 0, sizeof noise.buffer);                                                                  \
-    noise_begin(&noise, silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0,                \
-                (uint64_t)(total.up + total.down));                                                                    \
-    /* round p gives the p-th pulse to every device that has that many */                                              \
-    for (int32_t p = 1; n > 0; p++) {                                                                                  \
-        int32_t kept = 0;                                                                                              \
-        model##_pulse_list(&row, scratch, n, 0, &noise);                                                               \
-        for (int32_t q = 0; q < n; q++) {                                                                              \
-            const int32_t count = counts[scratch[q] & ~RPU_NEGATIVE];                                                  \
-            if (count > p || -count > p)                                                                               \
-                scratch[kept++] = scratch[q];                                                                          \
+    noise_begin(&noise, silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0);               \
+    for (int64_t first = 0; first < cells->columns; first += RPU_SEGMENT) {                                            \
+        const int32_t *count = counts + first;                                                                         \
+        const int32_t m = (int32_t)(cells->columns - first < RPU_SEGMENT ? cells->columns - first : RPU_SEGMENT);      \
+        uint16_t *columns = scratch;                                                                                   \
+        uint8_t *signs = (uint8_t *)(scratch + m + RPU_LIST_LANES);                                                    \
+        int32_t n = 0;                                                                                                 \
+        for (int32_t j = 0; j < m; j++) {                                                                              \
+            if (count[j] != 0) columns[n++] = (uint16_t)j;                                                             \
+            if (count[j] > 0) total.up += count[j];                                                                    \
+            else total.down -= count[j];                                                                               \
         }                                                                                                              \
-        n = kept;                                                                                                      \
+        memset(columns + n, 0, sizeof *columns * RPU_LIST_LANES);                                                      \
+        /* round p gives the p-th pulse to every device that has that many */                                          \
+        for (int32_t p = 1, fewer = 1; n > 0; p++) {                                                                   \
+            int32_t kept = 0;                                                                                          \
+            for (int32_t q = 0; fewer && q < n; q += RPU_LIST_LANES) {                                                 \
+                uint32_t bits = 0;                                                                                     \
+                for (int l = 0; l < RPU_LIST_LANES; l++)                                                               \
+                    bits |= (uint32_t)(count[columns[q + l]] > 0) << l;                                                \
+                signs[q / RPU_LIST_LANES] = (uint8_t)bits;                                                             \
+            }                                                                                                          \
+            model##_pulse_list(&part, columns, signs, n, 0, &noise);                                                   \
+            for (int32_t q = 0; q < n; q++) {                                                                          \
+                const int32_t c = count[columns[q]];                                                                   \
+                if (c > p || -c > p)                                                                                   \
+                    columns[kept++] = columns[q];                                                                      \
+            }                                                                                                          \
+            fewer = kept < n;                                                                                          \
+            n = kept;                                                                                                  \
+        }                                                                                                              \
+        row_advance(&part, RPU_SEGMENT, RPU_PARAMETERS_##model);                                                       \
     }                                                                                                                  \
     if (cells->count_up)                                                                                               \
         for (int64_t j = 0; j < cells->columns; j++) {                                                                 \
@@ -507,7 +641,7 @@ static void dac(const rpu_converters *c, const float *x, int64_t n, double scale
         float u[RPU_CHUNK];
         for (int64_t j = 0; j < n; j++) {
             if (j % RPU_CHUNK == 0)
-                rpu_uniform_chunk(rounding, (uint32_t)(j / RPU_CHUNK), u);
+                rpu_uniform_chunk(&rounding, (uint32_t)(j / RPU_CHUNK), u);
             v[j] = step * clip(round_stochastically(x[j] * lift * rest * unit, u[j % RPU_CHUNK]), levels);
         }
     } else if (unit != 0.0f) {
@@ -523,7 +657,7 @@ static void dac(const rpu_converters *c, const float *x, int64_t n, double scale
         for (int64_t first = 0; first < n; first += RPU_CHUNK) {
             float z[RPU_CHUNK];
             const int64_t m = n - first < RPU_CHUNK ? n - first : RPU_CHUNK;
-            rpu_normal_chunk(noise, (uint32_t)(first / RPU_CHUNK), z);
+            rpu_normal_chunk(&noise, (uint32_t)(first / RPU_CHUNK), z);
             for (int64_t j = 0; j < m; j++)
                 v[first + j] += c->dac_noise * z[j];
         }
@@ -543,11 +677,11 @@ static int adc(const rpu_converters *c, const float *y, int64_t n, float factor,
         const float *restrict in = y + first;
         float *restrict to = out + first;
         if (sigma != 0.0f)
-            rpu_normal_chunk(noise, (uint32_t)(first / RPU_CHUNK), z);
+            rpu_normal_chunk(&noise, (uint32_t)(first / RPU_CHUNK), z);
         else
             memset(z, 0, sizeof z);
         if (c->adc_stochastic) {
-            rpu_uniform_chunk(rounding, (uint32_t)(first / RPU_CHUNK), u);
+            rpu_uniform_chunk(&rounding, (uint32_t)(first / RPU_CHUNK), u);
             for (int j = 0; j < m; j++) {
                 const float level = round_stochastically((in[j] + sigma * z[j]) * unit, u[j]);
                 clipped |= fabsf(level) > levels;

@@ -44,50 +44,68 @@ rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double gran
 static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 static int32_t words_of(int32_t bl) { return (bl + 31) / 32; }
 
-/* The parts of a vector's memory, in order; with base NULL it measures them. */
+/* Memory in order; with base NULL it is measured. */
+typedef struct { char *base; size_t bytes; } memory_of;
+
+static void *take(memory_of *m, size_t bytes)
+{
+    void *const here = m->base ? m->base + m->bytes : NULL;
+    m->bytes += aligned(bytes);
+    return here;
+}
+
+/* What stays until the vector has been applied. */
+static size_t lay_out(const rpu_kernels *k, int64_t rows, int64_t columns, int32_t bl, void *base, rpu_trains *t)
+{
+    const size_t words = (size_t)words_of(bl), groups = (size_t)RPU_GROUPS(columns), n = (size_t)bl, r = (size_t)rows;
+    const size_t parts = n * (size_t)RPU_SEGMENTS(columns);
+    const size_t listed = k->mask_from ? (size_t)columns / (size_t)k->mask_from + 1 : (size_t)columns;
+    memory_of m = {base, 0};
+    t->fired = take(&m, sizeof *t->fired * parts);
+    t->start = take(&m, sizeof *t->start * parts);
+    t->columns = take(&m, sizeof *t->columns * (n * listed + parts * RPU_LIST_LANES));
+    t->signs = take(&m, sizeof *t->signs * (n * listed / RPU_LIST_LANES + parts));
+    t->masks = take(&m, sizeof *t->masks * (k->mask_from ? n * groups : groups));
+    t->negative = take(&m, sizeof *t->negative * groups);
+    t->row = take(&m, sizeof *t->row * (r + 1));
+    t->row_bits = take(&m, sizeof *t->row_bits * r * words);
+    t->noise_base = take(&m, sizeof *t->noise_base * (r + 1));
+    return m.bytes;
+}
+
+/* What is needed only while the trains are drawn. Kernels handle whole groups of lines, so `high` and `low` are padded. */
 typedef struct {
     uint32_t *high, *low, *bits;
-    int32_t *line, *negative_fired;
+    int32_t *line;
     uint16_t *possible, *row_negative;
-    size_t bytes;
+    int32_t *fired, *negative_fired;        /* (bl): columns that fire, and those of them with x < 0 */
 } scratch_of;
 
-static scratch_of lay_out(const rpu_kernels *k, int64_t rows, int64_t columns, int32_t bl, char *base, rpu_trains *t)
+static size_t lay_out_scratch(int64_t rows, int64_t columns, int32_t bl, void *base, scratch_of *s)
 {
-    const size_t longest = (size_t)(rows > columns ? rows : columns), words = (size_t)words_of(bl);
-    const size_t groups = (size_t)RPU_GROUPS(columns), n = (size_t)bl;
-    const size_t listed = k->mask_from ? (size_t)columns / (size_t)k->mask_from + 1 : (size_t)columns;
-    size_t next = 0;
-    scratch_of s;
-#define TAKE(pointer, count)                                            \
-    do {                                                                \
-        pointer = base ? (void *)(base + next) : NULL;                  \
-        next += aligned(sizeof *(pointer) * (size_t)(count));           \
-    } while (0)
-    TAKE(t->fired, n);
-    TAKE(t->start, n);
-    TAKE(t->columns, n * listed);
-    TAKE(t->masks, k->mask_from ? n * groups : groups);
-    TAKE(t->negative, groups);
-    TAKE(t->row_bits, (size_t)rows * words);
-    TAKE(t->row_negative, rows);
-    TAKE(t->noise_base, rows + 1);
-    TAKE(s.high, longest);
-    TAKE(s.low, longest);
-    TAKE(s.line, longest);
-    TAKE(s.bits, longest * words);
-    TAKE(s.possible, RPU_GROUPS(longest));
-    TAKE(s.row_negative, RPU_GROUPS(rows));
-    TAKE(s.negative_fired, n);
-#undef TAKE
-    s.bytes = next;
-    return s;
+    const size_t longest = (size_t)(rows > columns ? rows : columns), padded = RPU_GROUP * (size_t)RPU_GROUPS(longest);
+    memory_of m = {base, 0};
+    s->high = take(&m, sizeof *s->high * padded);
+    s->low = take(&m, sizeof *s->low * padded);
+    s->line = take(&m, sizeof *s->line * longest);
+    s->bits = take(&m, sizeof *s->bits * longest * (size_t)words_of(bl));
+    s->possible = take(&m, sizeof *s->possible * (size_t)RPU_GROUPS(longest));
+    s->row_negative = take(&m, sizeof *s->row_negative * (size_t)RPU_GROUPS(rows));
+    s->fired = take(&m, sizeof *s->fired * (size_t)bl);
+    s->negative_fired = take(&m, sizeof *s->negative_fired * (size_t)bl);
+    return m.bytes;
 }
 
 size_t rpu_trains_bytes(const rpu_kernels *k, int64_t rows, int64_t columns, int32_t bl)
 {
     rpu_trains t;
-    return lay_out(k, rows, columns, bl, NULL, &t).bytes;
+    return lay_out(k, rows, columns, bl, NULL, &t);
+}
+
+size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
+{
+    scratch_of s;
+    return lay_out_scratch(rows, columns, bl, NULL, &s);
 }
 
 static int64_t possible_lines(const uint16_t *possible, int64_t groups, int32_t *line)
@@ -99,16 +117,6 @@ static int64_t possible_lines(const uint16_t *possible, int64_t groups, int32_t 
     return lines;
 }
 
-/* One slot's mask into a list. */
-static void list_slot(const uint16_t *mask, const uint16_t *negative, int64_t groups, int32_t *columns)
-{
-    for (int64_t g = 0; g < groups; g++)
-        for (uint32_t m = mask[g]; m; m &= m - 1) {
-            const int bit = lowest_bit(m);
-            *columns++ = (int32_t)(RPU_GROUP * g + bit) | (negative[g] >> bit & 1u ? RPU_NEGATIVE : 0);
-        }
-}
-
 static int population(uint32_t m)
 {
     m -= m >> 1 & 0x55555555u;
@@ -116,66 +124,130 @@ static int population(uint32_t m)
     return (int)(((m + (m >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
 }
 
-void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
-                     int64_t columns, uint64_t key, uint64_t operation, void *memory, rpu_trains *t)
+/* Is a slot in which so many of the columns fire a list? */
+static int is_list(const rpu_kernels *k, int64_t fired, int64_t columns)
 {
-    const int32_t bl = plan.bl, words = words_of(bl);
-    const int64_t groups = RPU_GROUPS(columns);
-    const scratch_of s = lay_out(k, rows, columns, bl, memory, t);
-    t->bl = bl;
-    t->words = words;
+    return k->mask_from == 0 || fired * k->mask_from < columns;
+}
 
-    /* Columns: which fire in which slot. */
-    k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, t->negative, s.possible);
-    memset(t->fired, 0, sizeof *t->fired * (size_t)bl);
-    memset(s.negative_fired, 0, sizeof *s.negative_fired * (size_t)bl);
-    if (bl == 1) {
-        k->train_slot(key, RPU_TRAIN_X, operation, s.high, s.low, s.possible, columns, t->masks);
-        for (int64_t g = 0; g < groups; g++) {
-            t->fired[0] += population(t->masks[g]);
+static int32_t padded(int32_t n) { return (n + RPU_LIST_LANES - 1) / RPU_LIST_LANES * RPU_LIST_LANES; }
+
+/* One more entry of a list. */
+static void append(rpu_trains *t, int32_t q, int64_t column, uint32_t negative)
+{
+    const uint8_t bit = (uint8_t)(negative << q % RPU_LIST_LANES);
+    t->columns[q] = (uint16_t)column;
+    t->signs[q / RPU_LIST_LANES] = (uint8_t)(q % RPU_LIST_LANES ? t->signs[q / RPU_LIST_LANES] | bit : bit);
+}
+
+/* The columns of a vector with one slot: drawn as a mask. */
+static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t key, uint64_t operation, scratch_of s,
+                              rpu_trains *t)
+{
+    const int64_t groups = RPU_GROUPS(columns), per_segment = RPU_SEGMENT / RPU_GROUP;
+    s.fired[0] = s.negative_fired[0] = 0;
+    k->train_slot(key, RPU_TRAIN_X, operation, s.high, s.low, s.possible, columns, t->masks);
+    for (int64_t part = 0; part < RPU_SEGMENTS(columns); part++) {
+        const int64_t first = part * per_segment, last = first + per_segment < groups ? first + per_segment : groups;
+        int32_t fired = 0;
+        for (int64_t g = first; g < last; g++) {
+            fired += population(t->masks[g]);
             s.negative_fired[0] += population(t->masks[g] & t->negative[g]);
         }
-        const int listed = k->mask_from == 0 || (int64_t)t->fired[0] * k->mask_from < columns;
-        t->start[0] = listed ? 0 : -1;
-        if (listed)
-            list_slot(t->masks, t->negative, groups, t->columns);
-    } else {
-        const int64_t lines = possible_lines(s.possible, groups, s.line);
-        k->train_bits(key, RPU_TRAIN_X, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
-        for (int64_t l = 0; l < lines; l++) {
-            const int negative = x[s.line[l]] < 0.0f;
-            for (int32_t word = 0; word < words; word++)
-                for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
-                    const int32_t slot = 32 * word + lowest_bit(m);
-                    t->fired[slot]++;
-                    s.negative_fired[slot] += negative;
-                }
-        }
-        int32_t total = 0;
-        for (int32_t slot = 0; slot < bl; slot++) {
-            const int listed = k->mask_from == 0 || (int64_t)t->fired[slot] * k->mask_from < columns;
-            t->start[slot] = listed ? total : -1;
-            total += listed ? t->fired[slot] : 0;
-            if (!listed)
-                memset(t->masks + slot * groups, 0, sizeof *t->masks * (size_t)groups);
-        }
-        for (int64_t l = 0; l < lines; l++) {
-            const int32_t j = s.line[l], entry = x[j] < 0.0f ? j | RPU_NEGATIVE : j;
-            for (int32_t word = 0; word < words; word++)
-                for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
-                    const int32_t slot = 32 * word + lowest_bit(m);
-                    if (t->start[slot] >= 0)
-                        t->columns[t->start[slot]++] = entry;
-                    else
-                        t->masks[slot * groups + j / RPU_GROUP] |= (uint16_t)(1u << (j % RPU_GROUP));
-                }
-        }
-        for (int32_t slot = 0; slot < bl; slot++)
-            if (t->start[slot] >= 0)
-                t->start[slot] -= t->fired[slot];
+        t->fired[part] = fired;
+        s.fired[0] += fired;
     }
+    const int listed = is_list(k, s.fired[0], columns);
+    int32_t next = 0;
+    for (int64_t part = 0; part < RPU_SEGMENTS(columns); part++) {
+        const int64_t first = part * per_segment, last = first + per_segment < groups ? first + per_segment : groups;
+        t->start[part] = listed ? next : -1;
+        if (listed) {
+            int32_t q = next;
+            uint32_t signs = 0;
+            for (int64_t g = first; g < last; g++)
+                for (uint32_t m = t->masks[g]; m; m &= m - 1) {
+                    const int bit = lowest_bit(m);
+                    t->columns[q] = (uint16_t)(RPU_GROUP * (g - first) + bit);
+                    signs |= (t->negative[g] >> bit & 1u) << q % RPU_LIST_LANES;
+                    t->signs[q / RPU_LIST_LANES] = (uint8_t)signs;
+                    signs = ++q % RPU_LIST_LANES ? signs : 0;
+                }
+            next += padded(t->fired[part]);
+            for (; q < next; q++)
+                t->columns[q] = 0;
+        }
+    }
+}
 
-    /* Rows: when they fire, and how many pulses each gets. */
+/* The columns of a vector with several slots: drawn as bits per column, and turned into slots. */
+static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, uint64_t key, uint64_t operation,
+                         scratch_of s, rpu_trains *t)
+{
+    const int64_t groups = RPU_GROUPS(columns), lines = possible_lines(s.possible, groups, s.line);
+    const int32_t segments = (int32_t)RPU_SEGMENTS(columns), words = t->words;
+    int32_t next = 0;
+    k->train_bits(key, RPU_TRAIN_X, operation, s.high, s.low, s.line, lines, t->bl, words, s.bits);
+    memset(t->fired, 0, sizeof *t->fired * (size_t)t->bl * (size_t)segments);
+    memset(s.negative_fired, 0, sizeof *s.negative_fired * (size_t)t->bl);
+    for (int64_t l = 0; l < lines; l++) {
+        const int negative = x[s.line[l]] < 0.0f, part = s.line[l] / RPU_SEGMENT;
+        for (int32_t word = 0; word < words; word++)
+            for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
+                const int32_t slot = 32 * word + lowest_bit(m);
+                t->fired[slot * segments + part]++;
+                s.negative_fired[slot] += negative;
+            }
+    }
+    for (int32_t slot = 0; slot < t->bl; slot++) {
+        s.fired[slot] = 0;
+        for (int32_t part = slot * segments; part < (slot + 1) * segments; part++)
+            s.fired[slot] += t->fired[part];
+        const int listed = is_list(k, s.fired[slot], columns);
+        for (int32_t part = slot * segments; part < (slot + 1) * segments; part++) {
+            t->start[part] = listed ? next : -1;
+            next += listed ? padded(t->fired[part]) : 0;
+        }
+        if (!listed)
+            memset(t->masks + slot * groups, 0, sizeof *t->masks * (size_t)groups);
+    }
+    for (int64_t l = 0; l < lines; l++) {
+        const int32_t j = s.line[l], part = j / RPU_SEGMENT;
+        const uint32_t negative = x[j] < 0.0f;
+        for (int32_t word = 0; word < words; word++)
+            for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
+                const int32_t slot = 32 * word + lowest_bit(m);
+                if (t->start[slot * segments] < 0)
+                    t->masks[slot * groups + j / RPU_GROUP] |= (uint16_t)(1u << (j % RPU_GROUP));
+                else
+                    append(t, t->start[slot * segments + part]++, j % RPU_SEGMENT, negative);
+            }
+    }
+    for (int32_t part = 0; part < t->bl * segments; part++)
+        if (t->start[part] >= 0) {
+            const int32_t end = t->start[part];
+            t->start[part] -= t->fired[part];
+            for (int32_t q = end; q < t->start[part] + padded(t->fired[part]); q++)
+                append(t, q, 0, 0);
+        }
+}
+
+void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
+                     int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *t)
+{
+    const int32_t bl = plan.bl, words = words_of(bl);
+    scratch_of s;
+    lay_out(k, rows, columns, bl, memory, t);
+    lay_out_scratch(rows, columns, bl, scratch, &s);
+    t->bl = bl;
+    t->words = words;
+    k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, t->negative, s.possible);
+    if (bl == 1)
+        draw_columns_once(k, columns, key, operation, s, t);
+    else
+        draw_columns(k, x, columns, key, operation, s, t);
+
+    /* Rows: when they fire, and how many pulses that makes. */
     k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.row_negative, s.possible);
     if (bl == 1)    /* only rows that fire are lines, and their one bit is set */
         k->train_slot(key, RPU_TRAIN_D, operation, s.high, s.low, s.possible, rows, s.possible);
@@ -185,26 +257,27 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
             s.bits[l] = 1u;
     else
         k->train_bits(key, RPU_TRAIN_D, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
-    memset(t->row_bits, 0, sizeof *t->row_bits * (size_t)(rows * words));
     uint64_t base = 0;
-    int64_t next_row = 0, up = 0;
+    int64_t firing = 0, up = 0;
     for (int64_t l = 0; l < lines; l++) {
-        const int64_t i = s.line[l];
+        const int32_t i = s.line[l];
         const int negative = d[i] < 0.0f;
-        for (; next_row <= i; next_row++)
-            t->noise_base[next_row] = base;
-        t->row_negative[i] = (uint8_t)negative;
+        const uint64_t before = base;
         for (int32_t word = 0; word < words; word++) {
-            t->row_bits[i * words + word] = s.bits[l * words + word];
+            t->row_bits[firing * words + word] = s.bits[l * words + word];
             for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
                 const int32_t slot = 32 * word + lowest_bit(m);
-                base += (uint64_t)t->fired[slot];
-                up += negative ? t->fired[slot] - s.negative_fired[slot] : s.negative_fired[slot];
+                base += (uint64_t)s.fired[slot];
+                up += negative ? s.fired[slot] - s.negative_fired[slot] : s.negative_fired[slot];
             }
         }
+        if (base > before) {
+            t->row[firing] = 2 * i + negative;
+            t->noise_base[firing++] = before;
+        }
     }
-    for (; next_row <= rows; next_row++)
-        t->noise_base[next_row] = base;
+    t->row[firing] = INT32_MAX;
+    t->noise_base[firing] = base;
     t->pulses.up = up;
     t->pulses.down = (int64_t)base - up;
 }
