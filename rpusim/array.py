@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
 from rpusim._core import array as _core
-from rpusim._core.array import ArrayCore, as_batch
+from rpusim._core.array import ArrayCore, as_batch, is_output, overlap
 from rpusim._core.kernels import KINDS, normals, uniforms
 from rpusim._random import RNG
 from rpusim._validation import boolean, choice, instance, integer, integer_value, real, signal
@@ -58,24 +58,13 @@ def check_shape(shape: Any) -> tuple[int, int]:
     return integer_value("shape[0]", rows, 1, 2**31 - 1), integer_value("shape[1]", columns, 1, 2**31 - 1)
 
 
-def check_output(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return `out` if results of `shape` can be written to it in place."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a float32 array; got {type(out).__name__}")
-    if out.dtype != np.float32 or out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
-        raise ValueError(
-            f"out must be a writeable C-contiguous float32 array of shape {shape}; got dtype {out.dtype}, shape {out.shape}"
-        )
-    return out
-
-
 def update_vectors(
     x: ArrayLike, d: ArrayLike, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the checked vectors of an update of `shape`: as many in `d` as in `x`."""
     x = as_batch("x", x, shape[1])
     d = as_batch("d", d, shape[0])
-    if x.shape[:-1] != d.shape[:-1]:
+    if x.ndim != d.ndim or len(x) != len(d) and x.ndim > 1:
         raise ValueError(f"d must have as many vectors as x, whose shape is {x.shape}; got shape {d.shape}")
     return x, d
 
@@ -204,6 +193,9 @@ class CrossbarArray:
         if isinstance(device, PulsedDevice):
             self._parameters = device.draw_parameters(self.shape, _random.generator(_random.child(seeds, 1)))
             model, granularity, noise = device.kernel, device.granularity, device.noise_weights
+        self._largest_lr = MAX_LR
+        if isinstance(device, PulsedDevice) and not self.pulses.fixed_bl:
+            self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
         self._events = 0  # decays, diffusions and resets so far
         self._core = ArrayCore(
             self._weights,
@@ -273,13 +265,18 @@ class CrossbarArray:
         self, name: str, x: ArrayLike, out: NDArray[np.float32] | None, transposed: int, reference: ArrayCore | None
     ) -> NDArray[np.float32]:
         batch = as_batch(name, x, self.shape[1 - transposed])
-        shape = (*batch.shape[:-1], self.shape[transposed])
+        n = self.shape[transposed]
         if out is None:
-            out = np.empty(shape, dtype=np.float32)
-        else:
-            out = check_output(out, shape)
-            if np.may_share_memory(out, batch):
-                batch = batch.copy()
+            out = np.empty((*batch.shape[:-1], n), dtype=np.float32)
+        elif not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be a float32 array; got {type(out).__name__}")
+        elif not is_output(out, batch, n):
+            raise ValueError(
+                f"out must be a writeable C-contiguous float32 array of shape {(*batch.shape[:-1], n)}; "
+                f"got dtype {out.dtype}, shape {out.shape}"
+            )
+        elif overlap(out, batch):
+            batch = batch.copy()
         self._core.py_read(batch, out, transposed, reference)
         return out
 
@@ -299,22 +296,23 @@ class CrossbarArray:
         TypeError, ValueError
             For wrong shapes, dtypes or numbers that are not finite; the array is then unchanged.
         """
-        lr = _real("lr", lr)
+        if type(lr) is not float:
+            lr = _real("lr", lr)
         x, d = update_vectors(x, d, self.shape)
         self._check_rate(lr)
         self._core.py_update(x, d, lr)
 
     def _check_rate(self, lr: float) -> None:
         """Raise ValueError where `lr` is beyond float32, or would need longer trains than there may be."""
+        if -self._largest_lr <= lr <= self._largest_lr:
+            return
+        _real("lr", lr)
         if abs(lr) > MAX_LR:
             raise ValueError(f"lr must be at most {MAX_LR:g} in size; got {lr:g}")
-        if self.pulses.fixed_bl or not isinstance(self.device, PulsedDevice):
-            return
-        if abs(lr) > MAX_BL * self.device.granularity:
-            raise ValueError(
-                f"lr must be at most {MAX_BL} dw_min ({MAX_BL * self.device.granularity:g}) in size where fixed_bl=False, "
-                f"so that trains have at most {MAX_BL} slots; got {lr:g}"
-            )
+        raise ValueError(
+            f"lr must be at most {MAX_BL} dw_min ({self._largest_lr:g}) in size where fixed_bl=False, "
+            f"so that trains have at most {MAX_BL} slots; got {lr:g}"
+        )
 
     # ---- time --------------------------------------------------------------------------------------------------------
 

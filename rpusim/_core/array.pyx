@@ -102,6 +102,23 @@ def as_batch(str name, value, Py_ssize_t n):
     return signal(name, value, (n,) if ndim == 1 else (None, n))
 
 
+def is_output(out, cnp.ndarray batch, Py_ssize_t n):
+    """Return whether `out` is a float32 array that can take, in place, `n` results for each vector of `batch`."""
+    cdef cnp.ndarray array
+    cdef int ndim = cnp.PyArray_NDIM(batch)
+    array = <cnp.ndarray?>out
+    return (cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT32 and cnp.PyArray_ISCARRAY(array) and cnp.PyArray_NDIM(array) == ndim
+            and cnp.PyArray_DIM(array, ndim - 1) == n
+            and (ndim == 1 or cnp.PyArray_DIM(array, 0) == cnp.PyArray_DIM(batch, 0)))
+
+
+def overlap(cnp.ndarray a, cnp.ndarray b):
+    """Return whether two C-contiguous arrays share memory."""
+    cdef char *first = <char *>cnp.PyArray_DATA(a)
+    cdef char *second = <char *>cnp.PyArray_DATA(b)
+    return first < second + cnp.PyArray_NBYTES(b) and second < first + cnp.PyArray_NBYTES(a)
+
+
 cdef void *_grow(Buffer *buffer, size_t size) except NULL nogil:
     # 64-byte aligned memory of at least `size` bytes; the old content is lost.
     if buffer.size < size + 64 or buffer.data == NULL:

@@ -597,14 +597,15 @@ static void rank_one_rows(float *w, int64_t rows, int64_t columns, const float *
 
 /* ---- converters ---------------------------------------------------------------------------------------------------- */
 
+/* Of finite numbers: without the sign their bits are in the order of their values, and integers vectorise. */
 static float abs_max(const float *x, int64_t n)
 {
-    float top = 0.0f;
+    uint32_t top = 0;
     for (int64_t j = 0; j < n; j++) {
-        const float a = fabsf(x[j]);
+        const uint32_t a = rpu_float_to_bits(x[j]) & 0x7FFFFFFFu;
         top = a > top ? a : top;
     }
-    return top;
+    return rpu_bits_to_float(top);
 }
 
 static int all_finite(const float *x, int64_t n)
