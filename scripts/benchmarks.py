@@ -84,6 +84,25 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     return rows
 
 
+def sizes(repeats: int) -> list[Row]:
+    """Pulsed updates of arrays of other sizes, 0.2 pulses per device and vector, one thread, beside that of 512 x 512."""
+    rng = np.random.default_rng(0)
+    rpu.set_num_threads(1)
+    rows = []
+    for size, batch in ((512, 16), (16, 1000), (128, 128), (4096, 4)):
+        array = rpu.CrossbarArray((size, size), SoftBounds(), rng=0)
+        x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
+        lr = 0.2 * array.device.dw_min / 0.25
+        (seconds,) = medians(lambda array=array, x=x, d=d, lr=lr: array.update(x, d, lr), repeats=max(2, repeats // 3))
+        before = sum(array.pulse_count)
+        array.update(x, d, lr)
+        per_pulse = seconds / (sum(array.pulse_count) - before)
+        reference = rows[0]["value"] if rows else per_pulse * 1e9
+        rows.append(row(f"update SoftBounds, {size} x {size}, batch {batch}", per_pulse * 1e9, "ns/pulse",
+                        per_pulse * 1e9 / reference, "512 x 512"))  # fmt: skip
+    return rows
+
+
 def reads(repeats: int, size: int = 512) -> list[Row]:
     """Reads through converters with noise against the bare float32 product."""
     rng = np.random.default_rng(0)
@@ -250,7 +269,7 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in where.items()))
     rows: list[Row] = []
     print(f"{'case':46} {'value':>10} {'unit':9} {'ratio':>7}  {'to':15} goal")
-    for part in (updates, reads, calls, transfers, peer):
+    for part in (updates, sizes, reads, calls, transfers, peer):
         for one in part(repeats):
             show(one)
             rows.append(one)

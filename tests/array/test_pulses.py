@@ -649,6 +649,59 @@ def test_updates_stay_as_they_were():
     np.testing.assert_allclose(array.weights.ravel(), recorded, rtol=1e-6)
 
 
+# ---- every regime -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.2, 1.0, 5.0])
+@pytest.mark.parametrize(
+    "shape, batch",
+    [
+        ((1, 1), 3000), ((1, 700), 40), ((700, 1), 40), ((3, 17), 1), ((37, 45), 300), ((2, 70_001), 3), ((70_001, 2), 3),
+        ((300, 1000), 2),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_pulse_reaches_its_device_whatever_the_regime(shape, batch, rate):
+    """Few and many columns that fire, lists of more than one segment, parts and blocks of a batch."""
+    dw = 2.0**-12  # steps are exact in float32
+    device = ConstantStep(dw_min=dw, dw_min_std=0.0, w_max=1e3, w_min=-1e3, **NO_SPREAD)
+    array = CrossbarArray(shape, device, rng=31, count_pulses=True)
+    rng = np.random.default_rng(32)
+    x, d = rng.uniform(-1, 1, (batch, shape[1])), rng.uniform(-1, 1, (batch, shape[0]))
+    lr = 4 * rate * dw  # E|x d| = 1/4
+    array.update(x, d, lr)
+    up, down = (counts.astype(np.int64) for counts in array.device_pulse_count)
+    np.testing.assert_array_equal(array.weights, ((up - down) * dw).astype(np.float32))
+    assert array.pulse_count == (up.sum(), down.sum())
+    if batch == 1:
+        signs = np.sign(d.T) @ np.sign(x)
+        assert not (up[signs > 0].any() or down[signs < 0].any())
+    # pulses of one slot: (rows that fire) (columns that fire), independent sums of Bernoulli draws
+    x, d = np.abs(x), np.abs(d)
+    k = lr / dw * x.max(axis=1) * d.max(axis=1)
+    bl = np.ceil(k)
+    p = x * np.sqrt(k / bl)[:, None] / x.max(axis=1, keepdims=True)
+    q = d * np.sqrt(k / bl)[:, None] / d.max(axis=1, keepdims=True)
+    mean_x, mean_d = p.sum(axis=1), q.sum(axis=1)
+    var_x, var_d = (p * (1 - p)).sum(axis=1), (q * (1 - q)).sum(axis=1)
+    mean = np.sum(bl * mean_x * mean_d)
+    variance = np.sum(bl * (var_x * var_d + var_x * mean_d**2 + var_d * mean_x**2))
+    np.testing.assert_allclose(mean, lr / dw * np.einsum("bi,bj->", d, x))
+    assert abs((up + down).sum() - mean) < 5 * np.sqrt(variance)
+
+
+def test_a_device_stores_no_more_than_it_must():
+    """Bytes per device: state, and parameters that have a spread; not what all devices share."""
+
+    def stored(device):
+        array = CrossbarArray((64, 64), device, rng=0)
+        return (array._weights.nbytes + sum(p.nbytes for p in array._parameters.values() if p.size > 1)) / 64**2
+
+    assert stored(ConstantStep(**NO_SPREAD)) == 4
+    assert stored(ConstantStep()) == stored(SoftBounds()) == 20  # 0.31 GiB for 4096 x 4096
+    assert stored(LinearStep()) == 28
+
+
 # ---- errors -------------------------------------------------------------------------------------------------------
 
 
