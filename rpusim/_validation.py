@@ -129,6 +129,19 @@ def optional(check: Check) -> Check:
     return check_optional
 
 
+def numbers_of(check: Check) -> Check:
+    """A sequence of at least one number that `check` accepts; returns a tuple."""
+
+    def check_all(name: str, value: Any) -> tuple[Any, ...]:
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or np.ndim(value) != 1:
+            _fail(name, "a sequence of numbers", value, TypeError)
+        if len(value) == 0:
+            _fail(name, "a sequence of at least one number", value)
+        return tuple(check(f"{name}[{k}]", entry) for k, entry in enumerate(value))
+
+    return check_all
+
+
 def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool = True) -> np.ndarray:
     """Return `value` as a C-contiguous float32 array of the given shape (None: any length).
 

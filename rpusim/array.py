@@ -26,6 +26,7 @@ _method = choice("exact", "pulses")
 STATE_VERSION = 1
 MAX_BL = 65535
 MAX_LR = 1e30
+ROUNDING = 1e-5  # by which a state may lie beyond bounds that are shifted by a reference
 MEASUREMENT = 0x9E3779B97F4A7C15
 
 
@@ -58,9 +59,7 @@ def check_shape(shape: Any) -> tuple[int, int]:
     return integer_value("shape[0]", rows, 1, 2**31 - 1), integer_value("shape[1]", columns, 1, 2**31 - 1)
 
 
-def update_vectors(
-    x: ArrayLike, d: ArrayLike, shape: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the checked vectors of an update of `shape`: as many in `d` as in `x`."""
     x = as_batch("x", x, shape[1])
     d = as_batch("d", d, shape[0])
@@ -95,7 +94,7 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
         self._array._parameters[name] = stored
         self._array._share_parameters()
         if name in ("w_max", "w_min"):
-            self._array.program(self._array.weights)
+            self._array.program(self._array._state)
 
     def __delitem__(self, name: str) -> None:
         raise TypeError("parameters of devices can be changed, not deleted")
@@ -146,8 +145,9 @@ class CrossbarArray:
 
     Notes
     -----
-    Memory per device: 4 bytes of state, plus 4 bytes for each of its model's parameters that has a spread (`ConstantStep`
-    and `SoftBounds` have 4, `LinearStep` 6).
+    Memory per device: 4 bytes of state (8 with write noise), plus 4 bytes for each of its parameters that has a spread
+    (`ConstantStep`, `SoftBounds`, `ExpStep` and `PiecewiseStep` have 4, `SoftBoundsReference` 5, `LinearStep` and `PowStep`
+    6, `PowStepReference` 7; decay, diffusion and reset one each): a `SoftBounds` takes 20 bytes.
 
     Examples
     --------
@@ -180,17 +180,22 @@ class CrossbarArray:
         self.backward_periphery = (
             self.forward_periphery if backward is None else periphery("backward", backward)
         ).without_bound_management()
-        self.pulses = (
-            PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
-        )
+        self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
         count_pulses = boolean("count_pulses", count_pulses)
         seeds = _random.seed_sequence(rng)
 
         self._weights = np.zeros(self.shape, dtype=np.float32)
         self._device_pulses = np.zeros((2, *self.shape), dtype=np.int64) if count_pulses else None
         self._parameters: dict[str, NDArray[np.float32]] = {}
+        #: what pulses change; `_weights` is what is read, which differs by write noise
+        self._state = self._weights
         model, granularity, noise = "", 1.0, (0.0, 0.0)
+        extra: dict[str, Any] = {}
         if isinstance(device, PulsedDevice):
+            extra = {"constants": device.constants}
+            if device.write_noise_std > 0.0:
+                self._state = np.zeros(self.shape, dtype=np.float32)
+                extra |= {"state": self._state, "write_noise": self._write_noise}
             self._parameters = device.draw_parameters(self.shape, _random.generator(_random.child(seeds, 1)))
             model, granularity, noise = device.kernel, device.granularity, device.noise_weights
         self._largest_lr = MAX_LR
@@ -204,6 +209,7 @@ class CrossbarArray:
             *noise,
             _random.key(_random.child(seeds, 0)),
             self._device_pulses,
+            **extra,
         )
         self._share_parameters()
         self._core.set_direction(0, **self.forward_periphery.core_arguments())
@@ -233,11 +239,21 @@ class CrossbarArray:
         return Parameters(self)
 
     def program(self, weights: ArrayLike) -> None:
-        """Write `weights` (outputs, inputs) ideally: at once, without noise, clipped to each device's own bounds."""
+        """Write `weights` (outputs, inputs) at once, clipped to each device's own bounds, with the devices' write noise (by
+        default none)."""
         new = signal("weights", weights, self.shape)
-        if self._parameters:
-            new = np.clip(new, self._parameters["w_min"], self._parameters["w_max"])
-        self._weights[...] = new
+        if isinstance(self.device, PulsedDevice):
+            new = np.clip(new, *self.device.bounds_of(self._parameters))
+        self._state[...] = new
+        if self._state is not self._weights:
+            self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
+            self._events += 1
+
+    @property
+    def _write_noise(self) -> float:
+        """Standard deviation of what is read around the state, in weight units."""
+        device = self.device
+        return device.write_noise_std * device.dw_min if isinstance(device, PulsedDevice) else 0.0
 
     # ---- the three operations ----------------------------------------------------------------------------------------
 
@@ -325,9 +341,9 @@ class CrossbarArray:
             return
         p = self._parameters
         if device.diffusion > 0.0:
-            self.program(self._weights + p["diffusion_rate"] * self._event_normals(KINDS["diffusion"]))
+            self.program(self._state + p["diffusion_rate"] * self._event_normals(KINDS["diffusion"]))
         if device.lifetime > 0.0:
-            self.program(p["reset_level"] + (self._weights - p["reset_level"]) * p["decay_scale"])
+            self.program(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
         self._events += 1
 
     def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
@@ -355,7 +371,7 @@ class CrossbarArray:
             draws = uniforms(self._core.key, self._weights.size, operation=self._events, kind=KINDS["reset_choice"])
             chosen &= draws.reshape(self.shape) <= probability
         level = self._parameters["reset_level"] + self.device.reset_std * self._event_normals(KINDS["reset"])
-        self.program(np.where(chosen, level, self._weights))
+        self.program(np.where(chosen, level, self._state))
         self._events += 1
 
     def _event_normals(self, kind: int) -> NDArray[np.float32]:
@@ -402,13 +418,14 @@ class CrossbarArray:
                 raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
             p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
             return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
-        weights, counters, key = self.weights, self._core.counters, self._core.key
+        weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
         device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
         self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
         try:
             return self._alternate(n_pulses)
         finally:
             self._weights[...] = weights
+            self._state[...] = state
             self._core.counters, self._core.key = counters, key
             if device_pulses is not None and self._device_pulses is not None:
                 self._device_pulses[...] = device_pulses
@@ -474,6 +491,8 @@ class CrossbarArray:
             "averages": list(self._core.averages),
             "events": self._events,
         }
+        if self._state is not self._weights:
+            state["state"] = self._state.copy()
         if self._device_pulses is not None:
             state["device_pulses"] = self._device_pulses.copy()
         return state
@@ -507,11 +526,16 @@ class CrossbarArray:
             label = f"{name}['parameters'][{parameter!r}]"
             shape = (1, 1) if np.shape(value) == (1, 1) else self.shape
             checked["parameters"][parameter] = signal(label, value, shape).copy()
-        bounds = {k: v for k, v in checked["parameters"].items() if k in ("w_min", "w_max")}
-        if bounds and np.any((checked["weights"] < bounds["w_min"]) | (checked["weights"] > bounds["w_max"])):
-            raise ValueError(
-                f"{name}['weights'] must lie within the bounds of the devices, w_min to w_max; got some beyond"
-            )
+        within = "weights"
+        if self._state is not self._weights:
+            within = "state"
+            checked["state"] = signal(f"{name}['state']", entries["state"], self.shape).copy()
+        if isinstance(self.device, PulsedDevice):
+            low, high = self.device.bounds_of(checked["parameters"])
+            if np.any((checked[within] < low - ROUNDING) | (checked[within] > high + ROUNDING)):
+                raise ValueError(
+                    f"{name}[{within!r}] must lie within the bounds of the devices, w_min to w_max; got some beyond"
+                )
         checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
         checked["events"] = integer_value(f"{name}['events']", entries["events"], 0, 2**55)
         for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):
@@ -534,6 +558,8 @@ class CrossbarArray:
         self._share_parameters()
         self._events = checked["events"]
         self._weights[...] = checked["weights"]
+        if self._state is not self._weights:
+            self._state[...] = checked["state"]
         self._core.key = checked["key"]
         self._core.counters = checked["counters"]
         self._core.averages = checked["averages"]

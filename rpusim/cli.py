@@ -29,16 +29,19 @@ TRAINING_DEVICES: dict[str, devices.Device] = {
 
 
 def _device(text: str, table: dict[str, devices.Device]) -> devices.Device:
-    """Return the device called `text`, or described by it as JSON or in a JSON file."""
+    """Return the device called `text`, in `table` or a preset, or described by it as JSON or in a JSON file."""
     if text in table:
         return table[text]
+    if text.replace("-", "_") in devices.presets.names():
+        return devices.presets.get(text)
     try:
         if text.lstrip().startswith("{"):
             device = from_json(text)
         elif text.endswith(".json"):
             device = from_json(Path(text).read_text(encoding="utf-8"))
         else:
-            raise ValueError(f"device must be one of {', '.join(table)}, a .json file, or JSON text; got {text!r}")
+            known = ", ".join([*table, "a preset (`rpusim device --list`)"])
+            raise ValueError(f"device must be one of {known}, a .json file, or JSON text; got {text!r}")
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"device {text!r} cannot be read: {error}") from None
     if not isinstance(device, devices.Device):
@@ -51,7 +54,9 @@ def _labelled(texts: Sequence[str], table: dict[str, devices.Device]) -> dict[st
     out: dict[str, devices.Device] = {}
     for text in dict.fromkeys(texts):
         device = _device(text, table)
-        label = text if text in table else Path(text).stem if text.endswith(".json") else type(device).__name__
+        label = Path(text).stem if text.endswith(".json") else text
+        if text.lstrip().startswith("{"):
+            label = type(device).__name__
         while label in out:
             label += "-2"
         out[label] = device
@@ -238,6 +243,65 @@ def _two_weights(ax: Any, run: experiments.RegressionRun, device: devices.Device
     ax.legend(loc="lower left")
 
 
+# ---- devices ---------------------------------------------------------------------------------------------------------
+
+
+def _device_command(args: argparse.Namespace) -> int:
+    if args.list:
+        if args.name is not None or args.json is not None:
+            raise ValueError("--list must be given alone; got a device or --json beside it")
+        print(_presets_table())
+        return 0
+    if args.name is None:
+        raise ValueError("device must be a preset (`rpusim device --list`), a .json file, or JSON text; got none")
+    import matplotlib
+
+    from rpusim import plotting
+
+    ((label, device),) = _labelled([args.name], {}).items()
+    theory = devices.response(device)  # type: ignore[arg-type]
+    preset = label.replace("-", "_")
+    sources = devices.presets.source(preset).citations if preset in devices.presets.names() else ()
+    if args.name.endswith(".json"):
+        sources = ()
+    print(repr(device))
+    for name, value, what in (
+        ("granularity", f"{theory.device.granularity:.6g}", "mean step of one pulse at 0, which scales pulse trains"),
+        ("states", f"{theory.number_of_states:.5g}", "range over granularity"),
+        ("range", f"{theory.w_min:.5g} to {theory.w_max:.5g}", "weight units"),
+        ("symmetry point", _or_none(theory.symmetry_point), "where up and down pulses are equal"),
+        ("asymmetry", _or_none(theory.asymmetry), "G'/F at the symmetry point, 1/weight unit"),
+        ("asymmetry index", _or_none(theory.asymmetry_index), "mean |G|/F: 0 symmetric, 1/2 soft bounds"),
+    ):
+        print(f"{name:<16}  {value:<16}  {what}")
+    for text in sources:
+        print(f"{'source':<16}  {text}")
+    with matplotlib.rc_context(plotting.style()):
+        figure = plotting.device_figure(theory.device, rng=args.seed, n_devices=args.devices)
+        written = plotting.save(figure, args.out / f"device-{label}")
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(device.to_json(indent=2) + "\n", encoding="utf-8")
+        written.append(args.json)
+    _report(written)
+    return 0
+
+
+def _presets_table() -> str:
+    rows = []
+    for name in devices.presets.names():
+        theory = devices.response(devices.presets.get(name))
+        rows.append(
+            [name.replace("_", "-"), type(theory.device).__name__, f"{theory.number_of_states:.4g}",
+             _or_none(theory.symmetry_point), _or_none(theory.asymmetry_index), devices.presets.source(name).short]
+        )  # fmt: skip
+    return _table(["preset", "model", "states", "symmetry point", "asymmetry index", "source"], rows)
+
+
+def _or_none(value: float) -> str:
+    return "none" if math.isnan(value) else f"{round(value, 4) + 0.0:.4g}"
+
+
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
@@ -304,6 +368,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples:\n"
         "  rpusim regression --out figures/\n"
         "  rpusim spiral --device soft-bounds --out figures/\n"
+        "  rpusim device --list\n"
         "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n",
     )
     parser.add_argument("--version", action="version", version=f"rpusim {rpu.__version__}")
@@ -322,7 +387,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
         return sub
 
-    device_help = f"{', '.join(experiments.DEMO_DEVICES)}, or a device as JSON text or a .json file"
+    device_help = f"{', '.join(experiments.DEMO_DEVICES)}, a preset, or a device as JSON text or a .json file"
     sub = command(
         "regression",
         _regression,
@@ -359,6 +424,20 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")
 
     sub = command(
+        "device",
+        _device_command,
+        "say what a device is, and draw its response to pulses, its steps and its spreads",
+        "  rpusim device --list\n"
+        "  rpusim device ecram-mo --out figures/\n"
+        "  rpusim device reram-array-om --json reram.json\n"
+        """  rpusim device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}' --devices 50\n""",
+    )
+    sub.add_argument("name", nargs="?", metavar="NAME", help="a preset, or a device as JSON text or a .json file")
+    sub.add_argument("--list", action="store_true", help="list the presets")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="also write the device as JSON, to use or to change")
+    sub.add_argument("--devices", type=_positive_int, default=20, metavar="N", help="devices drawn in the figure (20)")
+
+    sub = command(
         "train",
         _train,
         "train a network on simulated arrays; continues from its checkpoint if there is one",
@@ -371,7 +450,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--device",
         default="constant-step",
-        help=f"{', '.join(TRAINING_DEVICES)}, or a device as JSON text or a .json file (constant-step)",
+        help=f"{', '.join(TRAINING_DEVICES)}, a preset, or a device as JSON text or a .json file (constant-step)",
     )
     sub.add_argument("--epochs", type=_positive_int, default=10, help="epochs in all (10)")
     sub.add_argument("--batch-size", type=_positive_int, default=1, help="samples per step (1)")

@@ -84,6 +84,41 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     return rows
 
 
+def models(repeats: int, size: int = 512, batch: int = 16) -> list[Row]:
+    """Cost of a pulse of every device model beside that of SoftBounds: 0.2 pulses per device and vector, one thread."""
+    devices = rpu.devices
+    rng = np.random.default_rng(0)
+    rpu.set_num_threads(1)
+    x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
+    table = devices.FromResponse(lambda w: 0.001 * (1 - w), lambda w: 0.001 * (1 + w))
+    kinds = {
+        "ConstantStep": devices.ConstantStep(),
+        "LinearStep": devices.LinearStep(gamma_up=0.5, gamma_down=0.5),
+        "SoftBoundsReference": devices.SoftBoundsReference(reference_std=0.1),
+        "ExpStep": devices.ExpStep(),
+        "PowStep": devices.PowStep(),
+        "PowStepReference": devices.PowStepReference(reference_std=0.1),
+        "tabulated, 257 nodes": table,
+        "SoftBounds with write noise": devices.SoftBounds(write_noise_std=1.0),
+    }
+
+    def prepared(device: Any) -> tuple[Callable[[], None], int]:
+        array = rpu.CrossbarArray((size, size), device, rng=0)
+        lr = 0.2 * device.granularity / 0.25
+        array.update(x, d, lr)
+        return lambda: array.update(x, d, lr), sum(array.pulse_count)
+
+    reference, n = prepared(SoftBounds())
+    rows = []
+    for name, device in kinds.items():
+        call, pulses = prepared(device)
+        mine, soft = medians(call, reference, repeats=repeats)
+        per_pulse, per_soft = mine / pulses, soft / n
+        goal = 2.0 if name.startswith(("ExpStep", "PowStep", "tab")) else None
+        rows.append(row(f"update {name}", per_pulse * 1e9, "ns/pulse", per_pulse / per_soft, "SoftBounds", goal))
+    return rows
+
+
 def sizes(repeats: int) -> list[Row]:
     """Pulsed updates of arrays of other sizes, 0.2 pulses per device and vector, one thread, beside that of 512 x 512."""
     rng = np.random.default_rng(0)
@@ -122,9 +157,7 @@ def reads(repeats: int, size: int = 512) -> list[Row]:
         )
         macs = size * size * batch * loops
         for name, seconds in (("forward", forward), ("backward", backward)):
-            rows.append(
-                row(f"{name}, batch {batch}", seconds / macs * 1e9, "ns/MAC", seconds / product, "matmul", goal)
-            )
+            rows.append(row(f"{name}, batch {batch}", seconds / macs * 1e9, "ns/MAC", seconds / product, "matmul", goal))
     return rows
 
 
@@ -216,9 +249,7 @@ def machine() -> dict[str, Any]:
     processor = platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        processor = next(
-            (line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), ""
-        )
+        processor = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), "")
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         capture_output=True,
@@ -269,7 +300,7 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in where.items()))
     rows: list[Row] = []
     print(f"{'case':46} {'value':>10} {'unit':9} {'ratio':>7}  {'to':15} goal")
-    for part in (updates, sizes, reads, calls, transfers, peer):
+    for part in (updates, models, sizes, reads, calls, transfers, peer):
         for one in part(repeats):
             show(one)
             rows.append(one)
@@ -286,9 +317,7 @@ def main() -> int:
 
 
 def show(one: Row) -> None:
-    goal = (
-        "" if one["target"] is None else f"{one['target']:.2f} {'met' if one['ratio'] <= one['target'] else 'MISSED'}"
-    )
+    goal = "" if one["target"] is None else f"{one['target']:.2f} {'met' if one['ratio'] <= one['target'] else 'MISSED'}"
     print(
         f"{one['case']:46} {one['value']:10.3g} {one['unit']:9} {one['ratio']:7.3f}  {one['yardstick']:15} {goal}",
         flush=True,

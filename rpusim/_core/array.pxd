@@ -29,7 +29,9 @@ cdef class ArrayCore:
     cdef rpu_cells cells
     cdef object owners
     cdef readonly object lock
-    cdef float[:, ::1] w
+    cdef float[:, ::1] w                # what is read
+    cdef float[:, ::1] state            # what pulses change: w, but for write noise
+    cdef float[::1] constants
     cdef double granularity
     cdef rpu_pulse_scheme scheme
     cdef Direction directions[2]

@@ -187,9 +187,10 @@ cdef class ArrayCore:
         free(self.work.data)
 
     def __init__(self, float[:, ::1] w, str model, double granularity, float noise_mult, float noise_add, uint64_t key,
-                 counts=None):
+                 counts=None, float[:, ::1] state=None, float write_noise=0.0, constants=()):
         """Take over `w` (rows, columns) and `counts` (None, or int64 (2, rows, columns)). An empty `model` means devices
-        without pulses; the others need all their parameters set before they are used."""
+        without pulses; the others need all their parameters set before they are used. Where there is write noise, pulses
+        change `state`, and `w` is what is read. `constants` are the numbers that all devices of the model share."""
         cdef int k
         cdef int64_t[:, :, ::1] per_device
         self.lock = RLock()
@@ -198,7 +199,13 @@ cdef class ArrayCore:
         self.w = w
         self.owners = [None] * RPU_MAX_PARAMETERS + [counts]
         self.model = model_names().index(model) if model else -1
-        self.cells.w = &w[0, 0]
+        self.state = w if state is None else state
+        self.cells.w = &self.state[0, 0]
+        self.cells.visible = NULL if state is None else &w[0, 0]
+        self.cells.write_noise = write_noise
+        self.constants = np.array([*constants, 0.0], dtype=np.float32)
+        self.cells.constant = &self.constants[0]
+        self.cells.silent = noise_mult == 0.0 and noise_add == 0.0
         self.cells.rows, self.cells.columns = self.rows, self.columns
         self.cells.noise_mult = noise_mult
         self.cells.noise_add = noise_add
@@ -326,11 +333,11 @@ cdef class ArrayCore:
                     for p in range(pairs):
                         self.kernels.pulse_row[self.model](&self.cells, i, &up[0], scratch, self.key, self.updates + 2 * p)
                         for j in range(self.columns):
-                            total[i, j] += self.w[i, j]
+                            total[i, j] += self.state[i, j]
                         self.kernels.pulse_row[self.model](&self.cells, i, &down[0], scratch, self.key,
                                                            self.updates + 2 * p + 1)
                         for j in range(self.columns):
-                            total[i, j] += self.w[i, j]
+                            total[i, j] += self.state[i, j]
             self.pulses_up += pairs * self.rows * self.columns
             self.pulses_down += pairs * self.rows * self.columns
             self.updates += 2 * pairs
@@ -382,7 +389,7 @@ cdef class ArrayCore:
         cdef char *scratch
         cdef rpu_noise *noises
         cdef rpu_cursor *cursors
-        cdef int threads
+        cdef int threads, kinds
         cdef int32_t longest = 0
         cdef size_t scratch_bytes
         cdef double slots = 0.0
@@ -414,8 +421,9 @@ cdef class ArrayCore:
         blocks = 1 if threads <= 1 else max(threads, min(4 * threads, pulses // (BLOCK_PULSES * vectors)))
         block_rows = (self.rows + blocks - 1) // blocks
         blocks = (self.rows + block_rows - 1) // block_rows
-        noises = <rpu_noise *>_grow(&self.work, threads * vectors * (sizeof(rpu_noise) + sizeof(rpu_cursor)))
-        cursors = <rpu_cursor *>(noises + threads * vectors)
+        kinds = 1 if self.cells.visible == NULL else 2
+        noises = <rpu_noise *>_grow(&self.work, threads * vectors * (kinds * sizeof(rpu_noise) + sizeof(rpu_cursor)))
+        cursors = <rpu_cursor *>(noises + threads * vectors * kinds)
         if threads <= 1:
             self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, strip, cursors, noises, reverse,
                                                  self.key, self.updates)
@@ -423,7 +431,8 @@ cdef class ArrayCore:
             for b in prange(blocks, num_threads=threads, schedule="dynamic"):
                 self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
                                                      min(self.rows, (b + 1) * block_rows), strip,
-                                                     cursors + threadid() * vectors, noises + threadid() * vectors, reverse,
+                                                     cursors + threadid() * vectors, noises + threadid() * vectors * kinds,
+                                                     reverse,
                                                      self.key, self.updates)
         return 0
 
@@ -464,10 +473,10 @@ cdef class ArrayCore:
         block_rows = (self.rows + threads - 1) // threads
         blocks = (self.rows + block_rows - 1) // block_rows
         if threads <= 1:
-            self.kernels.rank_one_rows(self.cells.w, self.rows, self.columns, x, d, vectors, <float>lr, 0, self.rows)
+            self.kernels.rank_one_rows(&self.w[0, 0], self.rows, self.columns, x, d, vectors, <float>lr, 0, self.rows)
         else:
             for b in prange(blocks, num_threads=threads, schedule="static"):
-                self.kernels.rank_one_rows(self.cells.w, self.rows, self.columns, x, d, vectors, <float>lr,
+                self.kernels.rank_one_rows(&self.w[0, 0], self.rows, self.columns, x, d, vectors, <float>lr,
                                            b * block_rows, min(self.rows, (b + 1) * block_rows))
 
     # ---- read --------------------------------------------------------------------------------------------------------
@@ -523,9 +532,9 @@ cdef class ArrayCore:
 
     cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
                         ArrayCore reference) noexcept nogil:
-        _product(self.cells.w, self.rows, self.columns, x, y, vectors, transposed, 0.0, 1.0)
+        _product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 0.0, 1.0)
         if reference is not None:
-            _product(reference.cells.w, self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
+            _product(&reference.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
 
     cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n) noexcept nogil:
         # The value of noise management that inputs are divided by; 0 where the vector cannot be scaled.

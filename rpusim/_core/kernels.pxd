@@ -10,7 +10,7 @@ cdef extern from "kernels/philox.h" nogil:
         uint32_t v[4]
     rpu_stream rpu_stream_at(uint64_t key, int kind, uint64_t operation, uint32_t line)
     rpu_words rpu_philox(const rpu_stream *s, uint32_t position)
-    int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE
+    int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE, RPU_WRITE_ALL
 
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -21,9 +21,13 @@ cdef extern from "kernels/kernels.h" nogil:
 
     ctypedef struct rpu_cells:
         float *w
+        float *visible
         const float *parameter[RPU_MAX_PARAMETERS]
         int64_t stride[RPU_MAX_PARAMETERS]
         int64_t rows, columns
+        const float *constant
+        int32_t silent
+        float write_noise
         float noise_mult, noise_add
         int64_t *count_up
         int64_t *count_down

@@ -10,7 +10,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 cdef const rpu_kernels *_active = NULL
 
 #: Kinds of streams that are drawn from Python.
-KINDS = {"diffusion": RPU_DIFFUSION, "reset": RPU_RESET, "reset_choice": RPU_RESET_CHOICE}
+KINDS = {"diffusion": RPU_DIFFUSION, "reset": RPU_RESET, "reset_choice": RPU_RESET_CHOICE, "write": RPU_WRITE_ALL}
 
 
 cdef const rpu_kernels *active_kernels() noexcept nogil:

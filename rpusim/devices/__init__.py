@@ -1,7 +1,28 @@
 """What one cross-point is: one frozen specification per response model."""
 
+from rpusim.devices import presets
 from rpusim.devices.base import Device, PulsedDevice
+from rpusim.devices.fitting import FitResult, ModelScore, fit
 from rpusim.devices.ideal import Ideal
-from rpusim.devices.step import ConstantStep, LinearStep, SoftBounds
+from rpusim.devices.nonlinear import ExpStep, FromResponse, PiecewiseStep, PowStep, PowStepReference
+from rpusim.devices.ramps import Ramps, read_ramps
+from rpusim.devices.step import ConstantStep, LinearStep, SoftBounds, SoftBoundsPmax, SoftBoundsReference
+from rpusim.devices.theory import ResponseTheory, response
 
-__all__ = ["ConstantStep", "Device", "Ideal", "LinearStep", "PulsedDevice", "SoftBounds"]
+__all__ = [
+    "ConstantStep",
+    "Device",
+    "ExpStep",
+    "FromResponse",
+    "Ideal",
+    "LinearStep",
+    "PiecewiseStep",
+    "PowStep",
+    "PowStepReference",
+    "PulsedDevice",
+    "ResponseTheory",
+    "SoftBounds",
+    "SoftBoundsPmax",
+    "SoftBoundsReference",
+    "presets",
+    "response", "FitResult", "ModelScore", "Ramps", "fit", "read_ramps"]

@@ -85,6 +85,9 @@ class PulsedDevice(Device):
         Its device-to-device spread, absolute.
     reset_std : float, default 0.01
         Noise of each reset, absolute.
+    write_noise_std : float, default 0
+        Write noise: what is read of a device is its state plus write_noise_std dw_min xi, drawn anew by every pulse it
+        gets (and for all devices when they are programmed, decay, diffuse, drift or are reset). It does not accumulate.
 
     Raises
     ------
@@ -117,6 +120,7 @@ class PulsedDevice(Device):
     reset: float = parameter(0.0, physical())
     reset_dtod: float = parameter(0.0, _fraction)
     reset_std: float = parameter(0.01, _fraction)
+    write_noise_std: float = parameter(0.0, _fraction)
 
     kernel: ClassVar[str] = ""
     #: names of the per-device parameters, in the order of the kernel
@@ -129,9 +133,7 @@ class PulsedDevice(Device):
         if self.w_max == 0.0 and self.w_min == 0.0:
             raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
         if self.dw_min_dtod_log_normal and self.dw_min_dtod == 0.0:
-            raise ValueError(
-                f"{type(self).__name__}: dw_min_dtod_log_normal must be False where dw_min_dtod=0; got True"
-            )
+            raise ValueError(f"{type(self).__name__}: dw_min_dtod_log_normal must be False where dw_min_dtod=0; got True")
         if self.corrupt_devices_range != 0.1 and self.corrupt_devices_prob == 0.0:
             raise ValueError(
                 f"{type(self).__name__}: corrupt_devices_range is used only where corrupt_devices_prob is above 0; got "
@@ -181,19 +183,41 @@ class PulsedDevice(Device):
             "w_min": self.w_min,
         }
 
-    @staticmethod
-    def steps_of(p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def steps_of(self, p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean up and down steps (both positive) of devices with parameters `p` at states `w`."""
         raise TypeError("PulsedDevice has no steps of its own; use one of its subclasses")
 
+    @staticmethod
+    def bounds_of(p: dict[str, Any]) -> tuple[Any, Any]:
+        """Lowest and highest state of devices with parameters `p`."""
+        return p["w_min"], p["w_max"]
+
     def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
-        """Symmetry point of devices with parameters `p`; nan where there is none within the bounds."""
-        raise TypeError("PulsedDevice has no symmetry point of its own; use one of its subclasses")
+        """Symmetry point of devices with parameters `p`, by bisection; nan where there is none within the bounds."""
+        low, high = (np.array(bound, np.float64) for bound in np.broadcast_arrays(*self.bounds_of(p), *p.values())[:2])
+
+        def excess(w: NDArray[np.float64]) -> NDArray[np.float64]:
+            up, down = self.steps_of(p, w)
+            return np.asarray(up - down)
+
+        at_low, at_high = excess(low), excess(high)
+        crosses = (at_low * at_high <= 0.0) & (at_low != at_high)
+        sign = np.where(at_low >= at_high, 1.0, -1.0)
+        for _ in range(80):
+            middle = (low + high) / 2
+            above = sign * excess(middle) > 0.0
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return np.where(crosses, (low + high) / 2, math.nan)
 
     @property
     def noise_weights(self) -> tuple[float, float]:
         """Cycle-to-cycle noise relative to (the actual step, the nominal step)."""
         return self.dw_min_std, 0.0
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """Numbers of the model that all devices share, as its kernel wants them."""
+        return ()
 
     # ---- drawing devices ---------------------------------------------------------------------------------------------
 

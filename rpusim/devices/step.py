@@ -1,7 +1,8 @@
-"""Devices whose step is a linear function of their state: ConstantStep, LinearStep, SoftBounds."""
+"""Devices whose step is a linear function of their state."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from rpusim._validation import boolean, physical
 from rpusim.devices.base import PulsedDevice, linear_symmetry_point
 from rpusim.specification import parameter
 
-__all__ = ["ConstantStep", "LinearStep", "SoftBounds"]
+__all__ = ["ConstantStep", "LinearStep", "SoftBounds", "SoftBoundsPmax", "SoftBoundsReference"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,8 +47,7 @@ class ConstantStep(PulsedDevice):
 
     kernel: ClassVar[str] = "constant_step"
 
-    @staticmethod
-    def steps_of(p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def steps_of(self, p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return p["step_up"] + 0.0 * w, p["step_down"] + 0.0 * w
 
     def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
@@ -78,6 +78,11 @@ class LinearStep(PulsedDevice):
         Refer the slope to the mean bounds `w_max`, `w_min` rather than to each device's own.
     mult_noise : bool, default True
         Noise in proportion to the actual step; False: to the step at w = 0.
+    reverse_up, reverse_down : bool, default False
+        Refer the slope to the bound behind rather than ahead: step_up (1 - gamma_up w / (w_min - reverse_offset)), and
+        down with w_max + reverse_offset, so that the step grows towards the bound. Only with multiplicative noise.
+    reverse_offset : float, default 0.01
+        Keeps a reversed step with gamma 1 from vanishing at the bound behind.
     dw_min, dw_min_dtod, dw_min_dtod_log_normal, dw_min_std, up_down, up_down_dtod, w_max, w_max_dtod, w_min, w_min_dtod,
     corrupt_devices_prob, corrupt_devices_range, enforce_consistency, perfect_bias
         See `PulsedDevice`.
@@ -97,6 +102,9 @@ class LinearStep(PulsedDevice):
     allow_increasing: bool = parameter(False, boolean)
     mean_bound_reference: bool = parameter(True, boolean)
     mult_noise: bool = parameter(True, boolean)
+    reverse_up: bool = parameter(False, boolean)
+    reverse_down: bool = parameter(False, boolean)
+    reverse_offset: float = parameter(0.01, physical(0.0))
 
     kernel: ClassVar[str] = "linear_step"
     parameter_names: ClassVar[tuple[str, ...]] = (*PulsedDevice.parameter_names, "slope_up", "slope_down")
@@ -108,6 +116,10 @@ class LinearStep(PulsedDevice):
                 raise ValueError(
                     f"LinearStep: {name} must be at least 0 unless allow_increasing=True; got {getattr(self, name)!r}"
                 )
+        if (self.reverse_up or self.reverse_down) and not self.mult_noise:
+            raise ValueError("LinearStep: mult_noise must be True where a step is reversed; got False")
+        if self.reverse_offset != 0.01 and not (self.reverse_up or self.reverse_down):
+            raise ValueError(f"LinearStep: reverse_offset is used only where a step is reversed; got {self.reverse_offset!r}")
 
     @property
     def noise_weights(self) -> tuple[float, float]:
@@ -115,30 +127,33 @@ class LinearStep(PulsedDevice):
 
     def mean_parameters(self) -> dict[str, float]:
         p = super().mean_parameters()
-        p["slope_up"] = float(_slope(self.gamma_up, p["step_up"], self.w_max))
-        p["slope_down"] = float(_slope(self.gamma_down, p["step_down"], self.w_min))
+        reference_up, reference_down = self._references(p)
+        p["slope_up"] = float(_slope(self.gamma_up, p["step_up"], reference_up))
+        p["slope_down"] = float(_slope(self.gamma_down, p["step_down"], reference_down))
         return p
 
-    @staticmethod
-    def steps_of(p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _references(self, p: dict[str, Any]) -> tuple[Any, Any]:
+        """The states that the slopes of the up and the down step refer to."""
+        high, low = (self.w_max, self.w_min) if self.mean_bound_reference else (p["w_max"], p["w_min"])
+        up = low - self.reverse_offset if self.reverse_up else high
+        return up, high + self.reverse_offset if self.reverse_down else low
+
+    def steps_of(self, p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return p["step_up"] + p["slope_up"] * w, p["step_down"] + p["slope_down"] * w
 
     def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
-        return linear_symmetry_point(
-            p["step_up"], p["slope_up"], p["step_down"], p["slope_down"], p["w_max"], p["w_min"]
-        )
+        return linear_symmetry_point(p["step_up"], p["slope_up"], p["step_down"], p["slope_down"], p["w_max"], p["w_min"])
 
     def _draw_own(
         self, p: dict[str, NDArray[np.float64]], shape: tuple[int, int], rng: np.random.Generator
     ) -> dict[str, NDArray[np.float64]]:
-        for side, bound in (("up", "w_max"), ("down", "w_min")):
+        for side, reference in zip(("up", "down"), self._references(p), strict=True):
             spread = getattr(self, f"gamma_{side}_dtod")
             gamma = np.full((1, 1), getattr(self, f"gamma_{side}"))
             if spread > 0.0:
                 gamma = gamma + spread * rng.standard_normal(shape)
             if not self.allow_increasing:
                 gamma = np.abs(gamma)
-            reference = getattr(self, bound) if self.mean_bound_reference else p[bound]
             p[f"slope_{side}"] = _slope(gamma, p[f"step_{side}"], reference)
         return p
 
@@ -182,14 +197,168 @@ class SoftBounds(PulsedDevice):
     def noise_weights(self) -> tuple[float, float]:
         return (self.dw_min_std, 0.0) if self.mult_noise else (0.0, self.dw_min_std)
 
-    @staticmethod
-    def steps_of(p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        slope_up, slope_down = _slope(1.0, p["step_up"], p["w_max"]), _slope(1.0, p["step_down"], p["w_min"])
-        return p["step_up"] + slope_up * w, p["step_down"] + slope_down * w
+    def steps_of(self, p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _soft_steps(p, w)
 
     def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
-        slope_up, slope_down = _slope(1.0, p["step_up"], p["w_max"]), _slope(1.0, p["step_down"], p["w_min"])
-        return linear_symmetry_point(p["step_up"], slope_up, p["step_down"], slope_down, p["w_max"], p["w_min"])
+        return _soft_symmetry_point(p)
+
+
+def SoftBoundsPmax(
+    p_max: float = 1000.0, alpha: float = 0.0005, range_min: float = -1.0, range_max: float = 1.0, **others: Any
+) -> SoftBounds:
+    """`SoftBounds` given by its pulse response between two states.
+
+    With B = (range_max - range_min) / (1 - exp(-alpha p_max)), after n up pulses from `range_min` and after n down pulses
+    from `range_max` (in the limit of small alpha)::
+
+        up:   w = range_min + B (1 - exp(-alpha n))
+        down: w = range_max - B (1 - exp(-alpha n))
+
+    so that `p_max` pulses lead from one end to the other. The bounds are therefore w_max = range_min + B and
+    w_min = range_max - B, and the steps at w = 0 alpha w_max and alpha |w_min|. (AIHWKit's device of this name overshoots.)
+
+    Parameters
+    ----------
+    p_max : float, default 1000
+        Pulses from one end of the range to the other.
+    alpha : float, default 0.0005
+        Inverse of the number of pulses in which the step falls by a factor e.
+    range_min, range_max : float, default -1, 1
+        The range, in weight units.
+    **others
+        Further parameters of `SoftBounds`, such as `dw_min_std` and the spreads.
+
+    Returns
+    -------
+    SoftBounds
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBoundsPmax(p_max=200, alpha=0.01, range_min=-0.5, range_max=0.7)
+    >>> round(device.w_max, 3), round(device.w_min, 3), round(device.dw_min, 5)
+    (0.888, -0.688, 0.00788)
+    """
+    positive = physical(0.0, open_low=True)
+    p_max, alpha = positive("p_max", p_max), positive("alpha", alpha)
+    range_min, range_max = physical()("range_min", range_min), physical()("range_max", range_max)
+    if range_max <= range_min:
+        raise ValueError(f"range_max must be above range_min={range_min}; got {range_max}")
+    taken = sorted({"dw_min", "up_down", "w_max", "w_min"} & set(others))
+    if taken:
+        raise TypeError(f"{', '.join(taken)} follow from p_max, alpha and the range; they cannot be given")
+    span = (range_max - range_min) / -math.expm1(-alpha * p_max)
+    w_max, w_min = range_min + span, range_max - span
+    if w_max < 0.0 or w_min > 0.0:
+        raise ValueError(f"range_min and range_max must lead to bounds around 0; got bounds from {w_min:g} to {w_max:g}")
+    step_up, step_down = alpha * w_max, alpha * -w_min
+    asymmetry = (step_up - step_down) / (step_up + step_down)
+    return SoftBounds(dw_min=(step_up + step_down) / 2, up_down=asymmetry, w_max=w_max, w_min=w_min, **others)
+
+
+@dataclass(frozen=True, repr=False)
+class SoftBoundsReference(PulsedDevice):
+    """Soft bounds with a reference device: what counts as weight is the difference to a drawn reference state.
+
+    The physical state is v = w + reference, and pulses act on it::
+
+        up:   v <- clip(v + step_up (1 - v / w_max) (1 + dw_min_std xi))
+        down: v <- clip(v - step_down (1 - v / w_min) (1 + dw_min_std xi))
+
+    or, by default, with additive noise: v +- (step + step_up|down dw_min_std xi). The bounds are those of v, so the weight
+    lies within w_min - reference and w_max - reference. The symmetry point of v is
+    (step_up - step_down) / (step_up / w_max - step_down / w_min); that of w is less by the reference.
+
+    Parameters
+    ----------
+    reference_mean, reference_std : float, default 0
+        Mean and device-to-device spread of the reference, in weight units.
+    subtract_symmetry_point : bool, default False
+        Add the device's own symmetry point to its reference, so that the symmetry point of w is minus the draw.
+    slope_up_dtod, slope_down_dtod : float, default 0
+        Device-to-device spread of the slope of the step: w_max <- w_max / |1 + slope_up_dtod xi|, w_min likewise.
+    mult_noise : bool, default False
+        Noise in proportion to the actual step; False: to the step at v = 0.
+    dw_min, dw_min_dtod, dw_min_dtod_log_normal, dw_min_std, up_down, up_down_dtod, w_max, w_max_dtod, w_min, w_min_dtod,
+    corrupt_devices_prob, corrupt_devices_range, enforce_consistency, perfect_bias, write_noise_std
+        See `PulsedDevice`.
+
+    Notes
+    -----
+    The device of Rasch et al. (2024), Nat. Commun. 15:7133, and of the arrays of Gong et al. (2022), IEDM.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBoundsReference(up_down=0.2, w_max=1.0, w_min=-1.0, reference_mean=0.1)
+    >>> round(device.symmetry_point, 3)
+    0.1
+    """
+
+    reference_mean: float = parameter(0.0, physical())
+    reference_std: float = parameter(0.0, physical(0.0))
+    subtract_symmetry_point: bool = parameter(False, boolean)
+    slope_up_dtod: float = parameter(0.0, physical(0.0))
+    slope_down_dtod: float = parameter(0.0, physical(0.0))
+    mult_noise: bool = parameter(False, boolean)
+
+    kernel: ClassVar[str] = "soft_bounds_reference"
+    parameter_names: ClassVar[tuple[str, ...]] = (*PulsedDevice.parameter_names, "reference")
+
+    @property
+    def noise_weights(self) -> tuple[float, float]:
+        return (self.dw_min_std, 0.0) if self.mult_noise else (0.0, self.dw_min_std)
+
+    def mean_parameters(self) -> dict[str, float]:
+        p = super().mean_parameters()
+        own = _soft_symmetry_point(p) if self.subtract_symmetry_point else 0.0
+        p["reference"] = self.reference_mean + float(np.nan_to_num(own))
+        return p
+
+    def steps_of(self, p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _soft_steps(p, w + p["reference"])
+
+    @staticmethod
+    def bounds_of(p: dict[str, Any]) -> tuple[Any, Any]:
+        return p["w_min"] - p["reference"], p["w_max"] - p["reference"]
+
+    def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
+        return np.asarray(_soft_symmetry_point(p) - p["reference"])
+
+    def _draw_own(
+        self, p: dict[str, NDArray[np.float64]], shape: tuple[int, int], rng: np.random.Generator
+    ) -> dict[str, NDArray[np.float64]]:
+        around_0 = (p["w_min"] < 0.0) & (p["w_max"] > 0.0)
+        for side, bound in (("up", "w_max"), ("down", "w_min")):
+            spread = getattr(self, f"slope_{side}_dtod")
+            if spread > 0.0:
+                slope = np.abs(1.0 + spread * rng.standard_normal(shape))
+                p[bound] = np.where(around_0, p[bound] / np.maximum(slope, 1e-6), p[bound])
+        reference = np.full((1, 1), self.reference_mean)
+        if self.reference_std > 0.0:
+            reference = reference + self.reference_std * rng.standard_normal(shape)
+        if self.subtract_symmetry_point:
+            reference = reference + np.where(around_0, np.nan_to_num(_soft_symmetry_point(p)), 0.0)
+        p["reference"] = reference
+        return p
+
+    def _parameters_at(self, value: NDArray[np.float64]) -> dict[str, Any]:
+        return super()._parameters_at(value) | {"reference": 0.0}
+
+
+def _soft_slopes(p: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return _slope(1.0, p["step_up"], p["w_max"]), _slope(1.0, p["step_down"], p["w_min"])
+
+
+def _soft_steps(p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    up, down = _soft_slopes(p)
+    return p["step_up"] + up * w, p["step_down"] + down * w
+
+
+def _soft_symmetry_point(p: dict[str, Any]) -> NDArray[np.float64]:
+    up, down = _soft_slopes(p)
+    return linear_symmetry_point(p["step_up"], up, p["step_down"], down, p["w_max"], p["w_min"])
 
 
 def _slope(gamma: Any, step: Any, bound: Any) -> NDArray[np.float64]:

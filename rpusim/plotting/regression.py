@@ -8,45 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rpusim import dynamics
-from rpusim.array import CrossbarArray
-from rpusim.devices import PulsedDevice
 from rpusim.dynamics import SHDTrajectory
 from rpusim.experiments import RegressionRun
 from rpusim.plotting.style import COLORS, axes
 
-__all__ = ["hidden_against_weight", "pulse_response", "residuals", "trajectories"]
-
-
-def pulse_response(device: PulsedDevice, n_pulses: int | None = None, *, ax: Axes | None = None, rng: int = 0) -> Axes:
-    """Draw the state of one device under `n_pulses` up and as many down pulses, and under alternating ones.
-
-    Parameters
-    ----------
-    device : PulsedDevice
-    n_pulses : int, optional
-        Pulses per ramp; by default 1.5 times the number of states.
-    ax : Axes, optional
-    rng : int
-        Seed of the device and its noise.
-    """
-    ax = axes(ax)
-    n = int(1.5 * device.number_of_states) if n_pulses is None else n_pulses
-    array = CrossbarArray((1, 1), device, rng=rng)
-    array.program([[device.w_min]])
-    path = [float(array.weights[0, 0])]
-    for counts in (np.ones(n, int), -np.ones(n, int), np.resize([1, -1], n)):
-        for count in counts:
-            array.pulse(int(count))
-            path.append(float(array.weights[0, 0]))
-    k = np.arange(len(path))
-    for first, label, color in ((0, "up", COLORS[0]), (n, "down", COLORS[1]), (2 * n, "alternating", COLORS[2])):
-        ax.plot(k[first : first + n + 1], path[first : first + n + 1], color=color, label=label)
-    point = float(array.symmetry_point()[0, 0])
-    if np.isfinite(point):
-        ax.axhline(point, color="0.4", linestyle=":", label="symmetry point")
-    ax.set(xlabel="pulse", ylabel="weight (a.u.)")
-    ax.legend()
-    return ax
+__all__ = ["hidden_against_weight", "residuals", "trajectories"]
 
 
 def trajectories(runs: Sequence[RegressionRun], *, ax: Axes | None = None, continuum: bool = True) -> Axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -16,7 +17,18 @@ from scipy import stats
 import rpusim as rpu
 from rpusim import CrossbarArray, Periphery, PulseScheme, checkpoint
 from rpusim._core.kernels import kernel_sets, use_kernel_set
-from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
+from rpusim.devices import (
+    ConstantStep,
+    ExpStep,
+    FromResponse,
+    Ideal,
+    LinearStep,
+    PiecewiseStep,
+    PowStep,
+    PowStepReference,
+    SoftBounds,
+    SoftBoundsReference,
+)
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())["single_device"]
 P_LIMIT = 1e-6
@@ -28,11 +40,23 @@ COUNTER = ConstantStep(dw_min=1.0, dw_min_std=0.0, w_max=1e6, w_min=-1e6, **NO_S
 MODELS = {
     "constant": ConstantStep(dw_min=0.01, up_down=0.1),
     "linear": LinearStep(dw_min=0.01, gamma_up=0.6, gamma_down=0.4, up_down=-0.1),
-    "linear additive": LinearStep(
-        dw_min=0.01, gamma_up=0.6, gamma_down=0.4, mean_bound_reference=False, mult_noise=False
-    ),
+    "linear additive": LinearStep(dw_min=0.01, gamma_up=0.6, gamma_down=0.4, mean_bound_reference=False, mult_noise=False),
     "soft": SoftBounds(dw_min=0.01, up_down=0.1),
     "soft additive": SoftBounds(dw_min=0.01, mult_noise=False),
+    "linear reversed": LinearStep(dw_min=0.01, gamma_up=0.6, gamma_down=0.4, reverse_up=True, reverse_down=True),
+    "reference": SoftBoundsReference(dw_min=0.01, up_down=0.1, reference_std=0.1),
+    "reference multiplicative": SoftBoundsReference(
+        dw_min=0.01, reference_mean=0.1, slope_up_dtod=0.2, subtract_symmetry_point=True, mult_noise=True
+    ),
+    "exp": ExpStep(dw_min=0.01, up_down=0.1),
+    "exp complex": ExpStep(dw_min=0.01, dw_min_std_add=0.004, dw_min_std_slope=0.02),
+    "pow": PowStep(dw_min=0.02, pow_gamma=1.5, pow_up_down=0.1, pow_up_down_dtod=0.02),
+    "pow reference": PowStepReference(dw_min=0.02, pow_gamma=0.7, up_down=0.1, reference_std=0.1),
+    "piecewise": PiecewiseStep(dw_min=0.01, piecewise_up=(1.5, 1.2, 0.8, 0.1), piecewise_down=(0.3, 0.9, 1.0, 1.3)),
+    "tabulated": FromResponse(
+        lambda w: 0.01 * np.exp(-w), lambda w: 0.01 * np.exp(w), dw_min_dtod=0.3, dw_min_std=0.3, nodes=65
+    ),
+    "one node": PiecewiseStep(dw_min=0.01),
 }
 MANAGEMENTS = list(itertools.product([False, True], repeat=2))
 
@@ -44,8 +68,21 @@ def oracle_pulse(array):
     common["sigma"] = array.device.dw_min_std
     if isinstance(array.device, ConstantStep):
         return functools.partial(oracle.constant_step, **common)
-    common["multiplicative"] = array.device.mult_noise
-    if isinstance(array.device, SoftBounds):
+    device = array.device
+    if isinstance(device, ExpStep):
+        shape = {k: getattr(device, k) for k in ("A_up", "A_down", "gamma_up", "gamma_down", "a", "b")}
+        noise = dict(add=device.dw_min_std_add, slope=device.dw_min_std_slope)
+        return functools.partial(oracle.exp_step, **common, **shape, **noise)
+    if isinstance(device, PowStep):
+        own = dict(gam_up=p["gamma_up"], gam_dn=p["gamma_down"], reference=p.get("reference", 0.0))
+        return functools.partial(oracle.pow_step, **common, **own)
+    if isinstance(device, PiecewiseStep):
+        tables = dict(table_up=device.piecewise_up, table_dn=device.piecewise_down)
+        return functools.partial(oracle.piecewise_step, **common, **tables)
+    common["multiplicative"] = device.mult_noise
+    if isinstance(device, SoftBoundsReference):
+        return functools.partial(oracle.soft_bounds_reference, **common, reference=p["reference"])
+    if isinstance(device, SoftBounds):
         return functools.partial(oracle.soft_bounds, **common)
     gammas = dict(gam_up=-p["slope_up"] / p["step_up"], gam_dn=-p["slope_down"] / p["step_down"], ref_up=1, ref_dn=1)
     return functools.partial(oracle.linear_step, **common, **gammas)
@@ -60,11 +97,24 @@ def apply(pulse, w, counts, rng=None):
     return w
 
 
+def quiet(device, **changes):
+    """The device without cycle-to-cycle noise."""
+    if isinstance(device, ExpStep):
+        changes |= dict(dw_min_std_add=0.0, dw_min_std_slope=0.0)
+    return device.replace(dw_min_std=0.0, **changes)
+
+
+def without_spread(device, **changes):
+    spreads = {f.name: 0.0 for f in dataclasses.fields(device) if f.name.endswith("_dtod") or f.name == "reference_std"}
+    return device.replace(**(spreads | changes))
+
+
 def random_array(device, shape=(17, 23), **settings):
     """An array with weights spread over its devices' ranges."""
     array = CrossbarArray(shape, device, rng=3, **settings)
     p = array.parameters
-    array.program(p["w_min"] + (p["w_max"] - p["w_min"]) * np.random.default_rng(4).random(shape))
+    low, high = device.bounds_of(p)
+    array.program(low + (high - low) * np.random.default_rng(4).random(shape))
     return array
 
 
@@ -101,7 +151,7 @@ def assert_normal(values, mean, std):
 @pytest.mark.parametrize("name", MODELS)
 def test_pulses_without_noise_are_those_of_the_oracle(name, kernels):
     use_kernel_set(kernels)
-    array = random_array(MODELS[name].replace(dw_min_std=0.0))
+    array = random_array(quiet(MODELS[name]))
     pulse, rng = oracle_pulse(array), np.random.default_rng(8)
     w = array.weights.astype(np.float64)
     for _ in range(5):
@@ -136,20 +186,27 @@ def test_slopes_beyond_their_zero_and_bounds_at_zero_follow_the_laws():
 def test_pulse_curves_match_recorded_devices(name, by_update):
     """AIHWKit's up_down weakens one side; here the same steps are written with the symmetric one."""
     p, recorded = dict(GOLDEN[name]["parameters"]), GOLDEN[name]["w"]
-    s_up, s_dn = p["dw_min"] * (1 + min(p["up_down"], 0)), p["dw_min"] * (1 - max(p["up_down"], 0))
-    p |= dict(dw_min=(s_up + s_dn) / 2, up_down=(s_up - s_dn) / (s_up + s_dn), dw_min_std=0.0)
-    device = {"ConstantStep": ConstantStep, "LinearStep": LinearStep, "SoftBounds": SoftBounds}[name](
-        **p, **NO_SPREAD, **(NO_SLOPE_SPREAD if name == "LinearStep" else {})
-    )
-    scheme = PulseScheme(
-        pulse_type="deterministic_implicit", desired_bl=1, update_management=False, update_bl_management=False
-    )
+    kind = getattr(rpu.devices, name.split()[0])
+
+    def symmetric(mean, asymmetry):
+        up, down = mean * (1 + min(asymmetry, 0)), mean * (1 - max(asymmetry, 0))
+        return (up + down) / 2, (up - down) / (up + down)
+
+    p["dw_min"], p["up_down"] = symmetric(p["dw_min"], p["up_down"])
+    if "pow_gamma" in p:
+        p["pow_gamma"], p["pow_up_down"] = symmetric(p["pow_gamma"], p.get("pow_up_down", 0.0))
+    if p.get("subtract_symmetry_point"):  # the recorded tool's estimate, after this many steps
+        smaller = p["dw_min"] * (1 - abs(p["up_down"]))
+        p["n_estimation_steps"] = round(10 * (p["w_max"] - p["w_min"]) / smaller)
+    spreads = NO_SPREAD | {f.name: 0.0 for f in dataclasses.fields(kind) if f.name.endswith("_dtod")}
+    device = kind(**p, **(spreads | dict(dw_min_std=0.0)))
+    scheme = PulseScheme(pulse_type="deterministic_implicit", desired_bl=1, update_management=False, update_bl_management=False)
     array = CrossbarArray((1, 1), device, pulses=scheme, rng=0)
     array.program([[recorded["w0"]]])
 
     def pulse(sign):
         if by_update:
-            array.update([1.0], [-float(sign)], lr=device.dw_min)
+            array.update([1.0], [-float(sign)], lr=device.granularity)
         else:
             array.pulse(sign)
         return array.weights[0, 0]
@@ -211,13 +268,13 @@ def test_deterministic_counts_are_those_of_the_oracle(scheme, pulse_type, lr):
 def test_deterministic_updates_are_those_of_the_oracle(name, pulse_type, kernels):
     use_kernel_set(kernels)
     scheme = dict(update_management=True, update_bl_management=True, desired_bl=15)
-    device = MODELS[name].replace(dw_min_std=0.0)
+    device = quiet(MODELS[name])
     array = random_array(device, pulses=PulseScheme(pulse_type=pulse_type, **scheme))
     pulse, w = oracle_pulse(array), array.weights
     x, d = vectors(10, array.shape)
     for lr, sent in ((0.05, slice(0, 6)), (-0.03, slice(6, 10))):
         for a, b in zip(x[sent], d[sent], strict=True):
-            w = apply(pulse, w, expected_counts(a, b, lr, device.dw_min, scheme, pulse_type))
+            w = apply(pulse, w, expected_counts(a, b, lr, device.granularity, scheme, pulse_type))
         array.update(x[sent], d[sent], lr)
         np.testing.assert_allclose(array.weights, w, rtol=0, atol=6e-6)
 
@@ -228,20 +285,17 @@ def test_deterministic_updates_are_those_of_the_oracle(name, pulse_type, kernels
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", MODELS)
 def test_one_noisy_pulse_has_its_mean_and_its_spread(name, sign):
-    """Relative to the actual step (multiplicative) or to the nominal one (additive), at a state where these differ."""
-    extra = NO_SLOPE_SPREAD if name.startswith("linear") else {}
-    device = MODELS[name].replace(w_max=1.0, w_min=-1.0, dw_min_std=0.25, **NO_SPREAD, **extra)
+    """As the oracle has them, at a state where the actual step differs from the nominal one."""
+    device = without_spread(MODELS[name], w_max=1.0, w_min=-1.0, dw_min_std=0.25)
     array = CrossbarArray((100, 200), device, rng=12)
     w0 = np.float32(0.4)
     array.program(np.full(array.shape, w0))
     array.pulse(sign)
-    s_up, s_dn = oracle.mean_steps(0.01, up_down=device.up_down)
-    nominal = s_up if sign > 0 else s_dn
-    gammas = {"c": (0, 0), "l": (0.6, 0.4), "s": (1, 1)}[name[0]]
-    step = nominal * (1 - 0.4 * gammas[0] if sign > 0 else 1 + 0.4 * gammas[1])
-    assert device.noise_weights == ((0.0, 0.25) if "additive" in name else (0.25, 0.0))
+    pulse = oracle_pulse(array)
+    mean, one_sigma = (pulse(float(w0), sign > 0, xi=xi)[0, 0] for xi in (0.0, 1.0))
+    assert abs(one_sigma - mean) > 0.1 * abs(mean - float(w0)) > 0.0
     change = array.weights.astype(np.float64) - float(w0)
-    assert_normal(change, sign * step, 0.25 * (nominal if "additive" in name else step))
+    assert_normal(change, mean - float(w0), abs(one_sigma - mean))
     # the next pulse draws anew
     second = array.weights
     array.program(np.full(array.shape, w0))
@@ -299,8 +353,9 @@ def test_weights_stay_within_the_bounds_of_their_devices(name):
     p = array.parameters
     for lr in (5.0, -5.0):
         array.update(*vectors(40, array.shape), lr)
-        assert (array.weights <= p["w_max"]).all() and (array.weights >= p["w_min"]).all()
-        assert (array.weights == p["w_max"]).any() and (array.weights == p["w_min"]).any()
+        low, high = array.device.bounds_of(p)
+        assert (array.weights <= high + 2e-7).all() and (array.weights >= low - 2e-7).all()
+        assert (array.weights >= high - 2e-7).any() and (array.weights <= low + 2e-7).any()
 
 
 # ---- stochastic trains --------------------------------------------------------------------------------------------
@@ -411,9 +466,7 @@ def test_train_lengths_follow_bl_management(k, um, ublm):
 def test_the_mean_and_variance_of_an_update(um, ublm, lr):
     """E[dW] = -lr x d s/g for a device of step s while nothing saturates, Var[dW] = s^2 BL p (1 - p + sigma^2)."""
     device = ConstantStep(dw_min=0.001, dw_min_std=0.5, dw_min_dtod=0.3, up_down_dtod=0.1, w_max=1e3, w_min=-1e3)
-    array = CrossbarArray(
-        (D.size, X.size), device, pulses=PulseScheme(update_management=um, update_bl_management=ublm), rng=21
-    )
+    array = CrossbarArray((D.size, X.size), device, pulses=PulseScheme(update_management=um, update_bl_management=ublm), rng=21)
     train = trains.trains(X, D, lr, 0.001, 31, update_management=um, update_bl_management=ublm)
     up = trains.upward(X, D, lr)
     step = np.where(up, array.parameters["step_up"], array.parameters["step_down"]).astype(np.float64)
@@ -493,7 +546,8 @@ def test_extreme_updates_stay_finite_and_within_bounds():
                 x, d = vectors(2, array.shape)
                 array.update(x * np.float32(scale), d, lr)
                 array.update(x, d * np.float32(scale), lr)
-        assert (array.weights <= p["w_max"]).all() and (array.weights >= p["w_min"]).all()
+        low, high = array.device.bounds_of(p)
+        assert (array.weights <= high + 2e-7).all() and (array.weights >= low - 2e-7).all()
 
 
 # ---- ideal devices ------------------------------------------------------------------------------------------------
@@ -526,6 +580,11 @@ DETERMINISM = {
     "long trains": (MODELS["soft"], dict(desired_bl=100, update_bl_management=False)),
     "mean_count": (MODELS["soft"], dict(pulse_type="mean_count")),
     "deterministic_implicit": (MODELS["soft"], dict(pulse_type="deterministic_implicit")),
+    "exp complex": (MODELS["exp complex"], {}),
+    "pow reference": (MODELS["pow reference"], {}),
+    "tabulated": (MODELS["tabulated"], {}),
+    "reference": (MODELS["reference"], {}),
+    "write noise": (MODELS["soft"].replace(write_noise_std=3.0), {}),
     "ideal": (Ideal(), {}),
 }
 
@@ -577,9 +636,7 @@ def test_the_number_of_threads_does_not_show(name):
 
 
 @pytest.mark.parametrize("name", DETERMINISM)
-@pytest.mark.parametrize(
-    "splits", [(1,) * 64, (1, 2, 3, 5, 7, 11, 0, 13, 21, 1), (63, 1)], ids=["singles", "ragged", "last"]
-)
+@pytest.mark.parametrize("splits", [(1,) * 64, (1, 2, 3, 5, 7, 11, 0, 13, 21, 1), (63, 1)], ids=["singles", "ragged", "last"])
 def test_splits_of_a_batch_do_not_show(name, splits, reference):
     assert_same_bits(updated(name, splits), reference(name))
 
@@ -647,6 +704,44 @@ def test_updates_stay_as_they_were():
     array.pulse([[1, 2, 3], [-1, -2, 0]])
     recorded = [-0.0215345100, 0.0653873384, 0.0238680355, 0.125526994, -0.191520140, 0.0396351777]
     np.testing.assert_allclose(array.weights.ravel(), recorded, rtol=1e-6)
+
+
+# ---- write noise --------------------------------------------------------------------------------------------------
+
+
+def test_write_noise_hides_the_state_and_does_not_accumulate():
+    device = SoftBounds(dw_min=0.01, dw_min_std=0.0, write_noise_std=4.0, w_max=1.0, w_min=-1.0, **NO_SPREAD)
+    array = CrossbarArray((150, 100), device, rng=41)
+    still = CrossbarArray((150, 100), device.replace(write_noise_std=0.0), rng=41)
+    for one in (array, still):
+        one.program(np.full(one.shape, 0.5))
+    assert_normal(array.weights, 0.5, 0.04)
+    seen = [array.weights]
+    for n in (1, 3, -60):
+        array.pulse(n)
+        still.pulse(n)
+        np.testing.assert_array_equal(array._state, still.weights)  # pulses act on what is hidden
+        assert_normal(array.weights - array._state, 0.0, 0.04)
+        seen.append(array.weights - array._state)
+    for a, b in itertools.combinations(seen, 2):
+        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < Z_LIMIT / np.sqrt(a.size)
+    ideal = CrossbarArray((3, 4), device, forward=Periphery.ideal(), rng=1)  # it is part of what is read
+    np.testing.assert_allclose(ideal.forward(np.eye(4)), ideal.weights.T, atol=1e-7)
+    assert np.abs(ideal.weights).min() > 0.0
+
+
+def test_write_noise_is_drawn_where_a_pulse_falls_and_nowhere_else():
+    device = SoftBounds(dw_min=0.01, write_noise_std=4.0)
+    array = CrossbarArray((40, 60), device, rng=42, count_pulses=True)
+    for rate in (0.05, 1.0):  # lists and masks
+        before, counts = array.weights, sum(array.device_pulse_count)
+        array.update(*vectors(3, array.shape), rate * device.dw_min)
+        touched = sum(array.device_pulse_count) > counts
+        assert 20 < touched.sum() < touched.size
+        np.testing.assert_array_equal(array.weights == before, ~touched)
+        array._state[...] = 0.0
+        array.pulse(touched.astype(int))
+        assert np.std((array.weights - array._state)[touched]) == pytest.approx(0.04, rel=5 / np.sqrt(2 * touched.sum()))
 
 
 # ---- every regime -------------------------------------------------------------------------------------------------

@@ -15,10 +15,22 @@ from hypothesis import strategies as st
 import rpusim as rpu
 from rpusim import ADC, DAC, Periphery, PulseScheme
 from rpusim.algorithms import SGD, SHD, DigitalSGD
-from rpusim.devices import ConstantStep, Ideal, LinearStep, PulsedDevice, SoftBounds
+from rpusim.devices import (
+    ConstantStep,
+    Ideal,
+    LinearStep,
+    PowStep,
+    PowStepReference,
+    PulsedDevice,
+    SoftBounds,
+    SoftBoundsReference,
+)
 from rpusim.specification import Specification
 
-CLASSES = [ConstantStep, LinearStep, SoftBounds, Ideal, DAC, ADC, Periphery, PulseScheme, SGD, SHD, DigitalSGD]
+CLASSES = [
+    ConstantStep, LinearStep, SoftBounds, SoftBoundsReference, PowStep, PowStepReference, Ideal, DAC, ADC, Periphery,
+    PulseScheme, SGD, SHD, DigitalSGD,
+]  # fmt: skip
 NAMESPACE = {kind.__name__: kind for kind in CLASSES}
 
 # What lies outside each field's range. A field of type float or int that is not here is found by a test.
@@ -33,7 +45,13 @@ OUTSIDE = {
     "bits": [1, 0, -7, 25], "bound": POSITIVE, "noise": NOT_NEGATIVE, "nm_threshold": POSITIVE, "nm_decay": [0.0, 1.01],
     "bm_max_factor": [0.99, -1.0], "bm_max_resolution": POSITIVE, "desired_bl": [0, -1, 65536],
     "lifetime": NOT_NEGATIVE, "lifetime_dtod": NOT_NEGATIVE, "diffusion": NOT_NEGATIVE, "diffusion_dtod": NOT_NEGATIVE,
-    "reset": NOT_FINITE_RESET, "reset_dtod": NOT_NEGATIVE, "reset_std": NOT_NEGATIVE, "um_grad_scale": POSITIVE, "transfer_every": [0, -3], "fast_lr": NOT_NEGATIVE, "slow_lr": NOT_NEGATIVE,
+    "reset": NOT_FINITE_RESET, "reset_dtod": NOT_NEGATIVE, "reset_std": NOT_NEGATIVE, "um_grad_scale": POSITIVE,
+    "transfer_every": [0, -3], "fast_lr": NOT_NEGATIVE, "slow_lr": NOT_NEGATIVE, "write_noise_std": NOT_NEGATIVE,
+    "reverse_offset": NOT_NEGATIVE, "reference_mean": NOT_FINITE_RESET, "reference_std": NOT_NEGATIVE,
+    "slope_up_dtod": NOT_NEGATIVE, "slope_down_dtod": NOT_NEGATIVE, "A_up": NOT_FINITE_RESET, "A_down": NOT_FINITE_RESET,
+    "a": [2.1, -2.1], "b": [2.1, -2.1], "dw_min_std_add": NOT_NEGATIVE, "dw_min_std_slope": NOT_NEGATIVE,
+    "pow_gamma": [-0.1, 21.0], "pow_gamma_dtod": NOT_NEGATIVE, "pow_up_down": [-1.01, 1.01],
+    "pow_up_down_dtod": NOT_NEGATIVE, "n_estimation_steps": [-1],
 }  # fmt: skip
 WRONG_TYPES = {
     "float": ["0.1", True, 1j, [0.5], np.array([0.5]), {}],

@@ -39,9 +39,7 @@ def linear_means(w, *, s_up, s_dn, gam_up, gam_dn, ref_up, ref_dn):
     return s_up * (1.0 - gam_up * w / ref_up), s_dn * (1.0 - gam_dn * w / ref_dn)
 
 
-def linear_step(
-    w, up, *, s_up, s_dn, gam_up, gam_dn, ref_up, ref_dn, b_min, b_max, sigma=0.0, xi=0.0, multiplicative=True
-):
+def linear_step(w, up, *, s_up, s_dn, gam_up, gam_dn, ref_up, ref_dn, b_min, b_max, sigma=0.0, xi=0.0, multiplicative=True):
     """LinearStep: a step that falls linearly with w, its noise, then clip to the device's own bounds."""
     w = np.asarray(w, dtype=np.float64)
     mean_up, mean_dn = linear_means(w, s_up=s_up, s_dn=s_dn, gam_up=gam_up, gam_dn=gam_dn, ref_up=ref_up, ref_dn=ref_dn)
@@ -71,3 +69,53 @@ def linear_symmetry_point(*, s_up, s_dn, gam_up, gam_dn, ref_up, ref_dn):
 def soft_bounds_symmetry_point(*, s_up, s_dn, b_min, b_max):
     """SoftBounds: w* = (s_up - s_dn)/(s_up/b_max - s_dn/b_min)."""
     return (s_up - s_dn) / (s_up / b_max - s_dn / b_min)
+
+
+def soft_bounds_reference(w, up, *, s_up, s_dn, b_min, b_max, reference, sigma=0.0, xi=0.0, multiplicative=False):
+    """SoftBoundsReference: soft bounds for v = w + reference; a bound on the wrong side of 0 makes the step constant."""
+    v = np.asarray(w, dtype=np.float64) + reference
+    fraction_up = np.where(np.asarray(b_max) > 0, v / np.where(np.asarray(b_max) > 0, b_max, 1.0), 0.0)
+    fraction_dn = np.where(np.asarray(b_min) < 0, v / np.where(np.asarray(b_min) < 0, b_min, 1.0), 0.0)
+    raised = v + noisy_step(s_up * (1 - fraction_up), s_up, sigma, xi, multiplicative)
+    lowered = v - noisy_step(s_dn * (1 - fraction_dn), s_dn, sigma, xi, multiplicative)
+    return np.clip(np.where(up, raised, lowered), b_min, b_max) - reference
+
+
+def exp_step(
+    w, up, *, s_up, s_dn, b_min, b_max, A_up, A_down, gamma_up, gamma_down, a, b, sigma=0.0, xi=0.0, add=0.0, slope=0.0
+):
+    """ExpStep with its complex noise sigma*(|dw| + add + slope*|w|); none of it where the range is empty."""
+    w = np.asarray(w, dtype=np.float64)
+    z = 2 * a * w / (b_max - b_min) + b
+    dw = np.where(
+        up,
+        s_up * np.maximum(1 - A_up * np.exp(gamma_up * z), 0),
+        -s_dn * np.maximum(1 - A_down * np.exp(-gamma_down * z), 0),
+    )
+    noise = sigma * (np.abs(dw) + add + slope * np.abs(w)) * xi
+    return np.clip(w + dw + np.where(up, noise, -noise), b_min, b_max)
+
+
+def pow_step(w, up, *, s_up, s_dn, b_min, b_max, gam_up, gam_dn, reference=0.0, sigma=0.0, xi=0.0):
+    """PowStep, or PowStepReference: the same for v = w + reference."""
+    v = np.asarray(w, dtype=np.float64) + reference
+    span = b_max - b_min
+    raised = v + s_up * np.maximum((b_max - v) / span, 0) ** gam_up * (1 + sigma * xi)
+    lowered = v - s_dn * np.maximum((v - b_min) / span, 0) ** gam_dn * (1 + sigma * xi)
+    return np.clip(np.where(up, raised, lowered), b_min, b_max) - reference
+
+
+def piecewise_step(w, up, *, s_up, s_dn, b_min, b_max, table_up, table_dn, sigma=0.0, xi=0.0):
+    """PiecewiseStep: linear interpolation between nodes over the device's own range, written with indices."""
+    w = np.asarray(w, dtype=np.float64)
+    n = len(table_up)
+    t = np.clip((w - b_min) / (b_max - b_min) * (n - 1), 0, n - 1)
+    left = np.minimum(np.floor(t).astype(int), max(n - 2, 0))
+    right = np.minimum(left + 1, n - 1)
+
+    def value(table):
+        table = np.asarray(table, dtype=np.float64)
+        return table[left] + (t - left) * (table[right] - table[left])
+
+    size = np.where(up, s_up * value(table_up), s_dn * value(table_dn)) * (1 + sigma * xi)
+    return np.clip(np.where(up, w + size, w - size), b_min, b_max)

@@ -22,7 +22,9 @@
 #endif
 
 /* Device models. To add one: a line here, a step function in devices.h, a dataclass in rpusim/devices. */
-#define RPU_MODELS(X) X(constant_step) X(linear_step) X(soft_bounds)
+#define RPU_MODELS(X)                                                                                    \
+    X(constant_step) X(linear_step) X(soft_bounds) X(soft_bounds_reference) X(exp_step) X(pow_step)      \
+    X(pow_step_reference) X(piecewise_step)
 
 enum rpu_model {
 #define RPU_ENUM(name) RPU_MODEL_##name,
@@ -36,9 +38,13 @@ enum rpu_model {
 /* The devices of one array. A parameter is an array like w, or one row for all rows (stride 0). */
 typedef struct {
     float *w;                                     /* (rows, columns) */
+    float *visible;                               /* (rows, columns): w and write noise, drawn anew by each pulse; or NULL */
     const float *parameter[RPU_MAX_PARAMETERS];   /* step_up, step_down, w_max, w_min, then the model's own */
     int64_t stride[RPU_MAX_PARAMETERS];           /* of rows: columns or 0 */
     int64_t rows, columns;
+    const float *constant;                        /* numbers that all devices share */
+    int32_t silent;                               /* no cycle-to-cycle noise of any kind: none is drawn */
+    float write_noise;                            /* standard deviation of visible - w */
     float noise_mult, noise_add;                  /* cycle-to-cycle noise relative to the step itself / to step_up|down */
     int64_t *count_up, *count_down;               /* pulses per device, or NULL */
 } rpu_cells;
@@ -111,7 +117,7 @@ typedef struct {
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
     /* Stochastic updates: rows [row0, row1) through all vectors, in order, `strip` rows at a time. `cursors` and `noises`
-     * are work space, one per vector. */
+     * are work space, one per vector; two noises per vector where cells->visible is not NULL. */
     void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
                                       int64_t row0, int64_t row1, int64_t strip, rpu_cursor *cursors, rpu_noise *noises,
                                       int reverse, uint64_t key, uint64_t operation);

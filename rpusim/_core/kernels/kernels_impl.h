@@ -247,14 +247,18 @@ static inline rpu_row row_of(const rpu_cells *cells, int64_t row, int parameters
     r.w = cells->w + row * cells->columns;
     for (int k = 0; k < parameters; k++)
         r.parameter[k] = cells->parameter[k] + row * cells->stride[k];
+    r.visible = cells->visible ? cells->visible + row * cells->columns : NULL;
     r.noise_mult = cells->noise_mult;
     r.noise_add = cells->noise_add;
+    r.write_noise = cells->write_noise;
+    r.constant = cells->constant;
     return r;
 }
 
 static inline void row_advance(rpu_row *row, int64_t columns, int parameters)
 {
     row->w += columns;
+    row->visible = row->visible ? row->visible + columns : NULL;
     for (int k = 0; k < parameters; k++)
         row->parameter[k] += columns;
 }
@@ -423,6 +427,31 @@ static void fetch_rows(const rpu_cells *cells, int64_t row0, int64_t row1, int p
         }
 }
 
+/* What is read of the devices of a list or a mask after a pulse: their state and new write noise. */
+static void write_list(const rpu_row *row, const uint16_t *columns, int32_t n, rpu_noise *noise)
+{
+    for (int32_t first = 0; first < n; first += RPU_BLOCK) {
+        const int32_t m = n - first < RPU_BLOCK ? n - first : RPU_BLOCK;
+        const float *xi = noise_take(noise, m);
+        for (int32_t q = 0; q < m; q++) {
+            const int64_t j = columns[first + q];
+            row->visible[j] = RPU_FMA(row->write_noise, xi[q], row->w[j]);
+        }
+    }
+}
+static void write_mask(const rpu_row *row, const uint16_t *masks, int64_t columns, rpu_noise *noise)
+{
+    for (int64_t g = 0; g < RPU_GROUPS(columns); g++) {
+        uint16_t at[RPU_GROUP];
+        int32_t n = 0;
+        for (uint32_t m = masks[g]; m; m &= m - 1)
+            at[n++] = (uint16_t)rpu_lowest_bit(m);
+        rpu_row part = *row;
+        row_advance(&part, RPU_GROUP * g, 0);
+        write_list(&part, at, n, noise);
+    }
+}
+
 /* `flip` is 0 or 0xFF: a device goes up where the sign of its column differs from it (x d > 0 lowers w). */
 #define RPU_DEFINE_MODEL(model)                                                                                        \
 RPU_DEFINE_MASK(model)                                                                                                 \
@@ -437,10 +466,11 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *
             const uint16_t *at = columns + q;                                                                          \
             float state[RPU_LIST_LANES], parameter[RPU_PARAMETERS_##model][RPU_LIST_LANES];                            \
             uint32_t up[RPU_LIST_LANES];                                                                               \
-            rpu_row near = {.w = state, .noise_mult = row->noise_mult, .noise_add = row->noise_add};                     \
-            gather(state, row->w, at);                                                                                  \
+            rpu_row near = {.w = state, .noise_mult = row->noise_mult, .noise_add = row->noise_add,                    \
+                            .constant = row->constant};                                                                \
+            gather(state, row->w, at);                                                                                 \
             for (int k = 0; k < RPU_PARAMETERS_##model; k++) {                                                         \
-                gather(parameter[k], row->parameter[k], at);                                                            \
+                gather(parameter[k], row->parameter[k], at);                                                           \
                 near.parameter[k] = parameter[k];                                                                      \
             }                                                                                                          \
             signs_of(signs[q / RPU_LIST_LANES] ^ flip, up);                                                            \
@@ -450,12 +480,12 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *
             if (end - q >= RPU_LIST_LANES)                                                                             \
                 for (int l = 0; l < RPU_LIST_LANES; l++) {                                                             \
                     RPU_ONE_BY_ONE                                                                                     \
-                    row->w[at[l]] = state[l];                                                                           \
+                    row->w[at[l]] = state[l];                                                                          \
                 }                                                                                                      \
             else                                                                                                       \
                 for (int32_t l = 0; l < end - q; l++) {                                                                \
                     RPU_ONE_BY_ONE                                                                                     \
-                    row->w[at[l]] = state[l];                                                                           \
+                    row->w[at[l]] = state[l];                                                                          \
                 }                                                                                                      \
         }                                                                                                              \
     }                                                                                                                  \
@@ -463,7 +493,7 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *
                                                                                                                        \
 /* All pulses of one vector on one row. */                                                                             \
 static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int32_t event, int reverse,               \
-                                rpu_noise *noise)                                                                      \
+                                rpu_noise *noise, rpu_noise *written)                                                  \
 {                                                                                                                      \
     const int64_t groups = RPU_GROUPS(cells->columns), i = t->row[event] >> 1;                                         \
     const int32_t segments = (int32_t)RPU_SEGMENTS(cells->columns);                                                    \
@@ -472,13 +502,17 @@ static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int
     for (int32_t word = 0; word < t->words; word++)                                                                    \
         for (uint32_t m = t->row_bits[(int64_t)event * t->words + word]; m; m &= m - 1) {                              \
             const int32_t slot = 32 * word + rpu_lowest_bit(m);                                                        \
-            if (t->start[slot * segments] < 0)                                                                         \
+            if (t->start[slot * segments] < 0) {                                                                       \
                 model##_pulse_mask(&row, t->masks + slot * groups, t->negative, cells->columns, flip, noise);          \
-            else {                                                                                                     \
+                if (row.visible)                                                                                       \
+                    write_mask(&row, t->masks + slot * groups, cells->columns, written);                               \
+            } else {                                                                                                   \
                 rpu_row part = row;                                                                                    \
                 for (int32_t s = slot * segments; s < (slot + 1) * segments; s++) {                                    \
                     model##_pulse_list(&part, t->columns + t->start[s], t->signs + t->start[s] / RPU_LIST_LANES,       \
                                        t->fired[s], flip, noise);                                                      \
+                    if (row.visible)                                                                                   \
+                        write_list(&part, t->columns + t->start[s], t->fired[s], written);                             \
                     row_advance(&part, RPU_SEGMENT, RPU_PARAMETERS_##model);                                           \
                 }                                                                                                      \
             }                                                                                                          \
@@ -491,7 +525,7 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
                                 int64_t row1, int64_t strip, rpu_cursor *cursors, rpu_noise *noises, int reverse,      \
                                 uint64_t key, uint64_t operation)                                                      \
 {                                                                                                                      \
-    const int silent = cells->noise_mult == 0.0f && cells->noise_add == 0.0f;                                          \
+    const int silent = cells->silent;                                                                                  \
     int64_t pulses = 0;                                                                                                \
     for (int64_t v = 0; v < vectors; v++) {                                                                            \
         const rpu_trains *t = trains + v;                                                                              \
@@ -501,17 +535,21 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
             event++;                                                                                                   \
         cursors[v].event = event;                                                                                      \
         cursors[v].row = t->row[event];                                                                                \
+        if (cursors[v].row < 2 * row1 && cells->visible)                                                               \
+            noise_begin(noises + vectors + v, 0, rpu_stream_at(key, RPU_WRITE_NOISE, operation + (uint64_t)v, 0),      \
+                        t->noise_base[event]);                                                                         \
         if (cursors[v].row < 2 * row1)                                                                                 \
             noise_begin(noises + v, silent, rpu_stream_at(key, RPU_PULSE_NOISE, operation + (uint64_t)v, 0),           \
                         t->noise_base[event]);                                                                         \
     }                                                                                                                  \
     for (int64_t first = row0; first < row1; first += strip) {                                                         \
         const int64_t last = first + strip < row1 ? first + strip : row1;                                              \
-        if (10 * pulses > cells->rows * cells->columns)    /* most cache lines are wanted, not few */                         \
+        if (10 * pulses > cells->rows * cells->columns)    /* most cache lines are wanted, not few */                  \
             fetch_rows(cells, last, last + strip < row1 ? last + strip : row1, RPU_PARAMETERS_##model);                \
         for (int64_t v = 0; v < vectors; v++)                                                                          \
             while (cursors[v].row < 2 * last) {                                                                        \
-                model##_pulse_event(cells, trains + v, cursors[v].event, reverse, noises + v);                         \
+                model##_pulse_event(cells, trains + v, cursors[v].event, reverse, noises + v,                          \
+                                    cells->visible ? noises + vectors + v : NULL);                                     \
                 cursors[v].row = trains[v].row[++cursors[v].event];                                                    \
             }                                                                                                          \
     }                                                                                                                  \
@@ -521,10 +559,11 @@ static rpu_pulse_count model##_pulse_row(const rpu_cells *cells, int64_t row_ind
                                          uint16_t *scratch, uint64_t key, uint64_t operation)                          \
 {                                                                                                                      \
     rpu_pulse_count total = {0, 0};                                                                                    \
-    const int silent = cells->noise_mult == 0.0f && cells->noise_add == 0.0f;                                          \
+    const int silent = cells->silent;                                                                                  \
     rpu_row part = row_of(cells, row_index, RPU_PARAMETERS_##model);                                                   \
-    rpu_noise noise;                                                                                                   \
+    rpu_noise noise, written;                                                                                          \
     noise_begin(&noise, silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0);               \
+    noise_begin(&written, 0, rpu_stream_at(key, RPU_WRITE_COUNT_NOISE, operation, (uint32_t)row_index), 0);            \
     for (int64_t first = 0; first < cells->columns; first += RPU_SEGMENT) {                                            \
         const int32_t *count = counts + first;                                                                         \
         const int32_t m = (int32_t)(cells->columns - first < RPU_SEGMENT ? cells->columns - first : RPU_SEGMENT);      \
@@ -547,6 +586,8 @@ static rpu_pulse_count model##_pulse_row(const rpu_cells *cells, int64_t row_ind
                 signs[q / RPU_LIST_LANES] = (uint8_t)bits;                                                             \
             }                                                                                                          \
             model##_pulse_list(&part, columns, signs, n, 0, &noise);                                                   \
+            if (part.visible)                                                                                          \
+                write_list(&part, columns, n, &written);                                                               \
             for (int32_t q = 0; q < n; q++) {                                                                          \
                 const int32_t c = count[columns[q]];                                                                   \
                 if (c > p || -c > p)                                                                                   \

@@ -13,6 +13,12 @@
 #include <string.h>
 #include "philox.h"
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#define RPU_INLINE __forceinline
+#else
+#define RPU_INLINE inline __attribute__((always_inline))    /* a call in a loop keeps it from becoming vectors */
+#endif
+
 static inline float rpu_bits_to_float(uint32_t i) { float f; memcpy(&f, &i, 4); return f; }
 static inline uint32_t rpu_float_to_bits(float f) { uint32_t i; memcpy(&i, &f, 4); return i; }
 
@@ -24,9 +30,15 @@ static inline uint32_t rpu_float_to_bits(float f) { uint32_t i; memcpy(&i, &f, 4
 #define RPU_FMA(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* Bits of x where `keep`, else 0. */
+static RPU_INLINE float rpu_where(int keep, float x)
+{
+    return rpu_bits_to_float(rpu_float_to_bits(x) & (0u - (uint32_t)keep));
+}
+
 /* -2 ln(u) of u = (m + 1/2) / 2^31 with m the upper 31 bits (converting 32 unsigned bits takes AVX2 six operations, 31 bits
  * one): with u = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2)), -2 ln(1 + f) = -2 f + f^2 R(f). */
-static inline float rpu_minus_2_log(uint32_t bits)
+static RPU_INLINE float rpu_minus_2_log(uint32_t bits)
 {
     const uint32_t k = rpu_float_to_bits((float)(int32_t)(bits >> 1) + 0.5f) - 0x3F3504F3u;  /* borrows below sqrt(1/2) */
     const float e = (float)((int32_t)(k - (31u << 23)) >> 23);
@@ -38,8 +50,33 @@ static inline float rpu_minus_2_log(uint32_t bits)
     return RPU_FMA(e, -1.38629436f, RPU_FMA(ff, r, -2.0f * f));
 }
 
+/* 2^y for y <= 126; below -126 it is 2^-126. Accurate to 2e-7 (own fit). */
+static RPU_INLINE float rpu_exp2(float y)
+{
+    y = y > -126.0f ? y : -126.0f;
+    const float shifted = y + 12582912.0f, f = y - (shifted - 12582912.0f);     /* 1.5 2^23: rounds to an integer */
+    const uint32_t scale = (rpu_float_to_bits(shifted) + 127u) << 23;
+    const float ff = f * f;
+    const float c01 = RPU_FMA(f, 6.931471825e-1f, 1.000000119f), c23 = RPU_FMA(f, 5.550356954e-2f, 2.402210683e-1f);
+    const float c45 = RPU_FMA(f, 1.339086331e-3f, 9.676031768e-3f);
+    return RPU_FMA(ff * ff, c45, RPU_FMA(ff, c23, c01)) * rpu_bits_to_float(scale);
+}
+
+/* x^g for 0 <= x <= 1 and g >= 0, relative to 2e-7 (1 + g); 0 where x is 0 or below, or not a number. The logarithm is as
+ * above, to base 2 and one degree lower: a step needs no more. */
+static RPU_INLINE float rpu_pow(float x, float g)
+{
+    const uint32_t k = rpu_float_to_bits(x) - 0x3F3504F3u;
+    const float e = (float)((int32_t)k >> 23), f = rpu_bits_to_float((k & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
+    const float ff = f * f;
+    const float c01 = RPU_FMA(f, -7.213758278e-1f, 1.442699697f), c23 = RPU_FMA(f, -3.589632212e-1f, 4.804662242e-1f);
+    const float c456 = RPU_FMA(ff, 1.706569794e-1f, RPU_FMA(f, -2.726864558e-1f, 2.972508137e-1f));
+    const float log2 = RPU_FMA(f, RPU_FMA(ff * ff, c456, RPU_FMA(ff, c23, c01)), e);
+    return rpu_where(x > 0.0f, rpu_exp2(g * log2));
+}
+
 /* Two independent normals from the square of their radius and a word. */
-static inline void rpu_normal_pair(float square, uint32_t b, float *z0, float *z1)
+static RPU_INLINE void rpu_normal_pair(float square, uint32_t b, float *z0, float *z1)
 {
     const float t = (float)(int32_t)(b << 2) * 0x1p-31f;            /* psi = t pi/4, phi = pi/4 + psi in the quadrant */
     const float tt = t * t, t4 = tt * tt, radius = sqrtf(square);

@@ -1,0 +1,83 @@
+"""Figures of fits: measured ramps, the fitted device simulated over them, and residuals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from rpusim._validation import integer_value
+from rpusim.array import CrossbarArray
+from rpusim.devices.fitting import FitResult
+from rpusim.plotting.style import COLORS, axes
+
+__all__ = ["fit_residuals", "fitted_ramps", "simulate_ramps"]
+
+_SIDES = (("up", 1, COLORS[0]), ("down", -1, COLORS[1]))
+
+
+def simulate_ramps(result: FitResult, direction: str, n_devices: int = 200, rng: int = 0) -> NDArray[np.float64]:
+    """Reads of the fitted device along a ramp, from the fitted start: weights of shape (values, n_devices).
+
+    A `CrossbarArray` of `n_devices` fitted devices is pulsed, and `read_noise` is added to what it holds.
+    """
+    if direction not in result.mean_curves():
+        raise ValueError(f"direction must be one of {', '.join(result.mean_curves())}; got {direction!r}")
+    n_devices = integer_value("n_devices", n_devices, 1)
+    response = result.mean_curves()[direction][1]
+    array = CrossbarArray((1, n_devices), result.device, rng=rng)
+    array.program(np.full((1, n_devices), response[0]))
+    path = [array.weights[0]]
+    for _ in range(len(response) - 1):
+        array.pulse(1 if direction == "up" else -1)
+        path.append(array.weights[0])
+    noise = np.random.default_rng(rng).standard_normal((len(path), n_devices))
+    return np.array(path, dtype=np.float64) + result.read_noise * noise
+
+
+def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> Axes:
+    """Draw ramps faintly, their mean, and the fitted device: its noise-free response and the middle 90 % of simulated reads.
+
+    Parameters
+    ----------
+    result : FitResult
+    ax : Axes, optional
+    rng : int
+        Seed of the simulation.
+    """
+    ax = axes(ax)
+    for name, _, color in _SIDES:
+        ramps = result.up if name == "up" else result.down
+        if not ramps:
+            continue
+        measured, response = result.mean_curves()[name]
+        for ramp in ramps[:100]:
+            ax.plot(result.to_conductance(ramp), color=color, alpha=0.15, linewidth=0.5)
+        band = np.percentile(simulate_ramps(result, name, rng=rng), [5.0, 95.0], axis=1)
+        low, high = result.to_conductance(band)
+        n = np.arange(len(measured))
+        ax.fill_between(n, low, high, color=color, alpha=0.2, linewidth=0, label=f"{name}: 90 % of simulated reads")
+        ax.plot(n, result.to_conductance(measured), color=color, linewidth=0.9, label=f"{name}: measured mean")
+        ax.plot(n, result.to_conductance(response), "k--", linewidth=1.0)
+    ax.plot([], [], "k--", label=f"{result.score.model}, noise-free")
+    ax.set(xlabel="pulse", ylabel=f"conductance ({result.unit})" if result.unit else "measured value")
+    ax.legend()
+    return ax
+
+
+def fit_residuals(result: FitResult, *, ax: Axes | None = None) -> Axes:
+    """Draw the mean measured curve minus the noise-free response of the fitted device, in weight units."""
+    ax = axes(ax)
+    for name, _, color in _SIDES:
+        if name in result.mean_curves():
+            measured, response = result.mean_curves()[name]
+            ax.plot(measured - response, color=color, linewidth=0.8, label=name)
+    count = min((len(ramps) for ramps in (result.up, result.down) if ramps), default=1)
+    ax.axhline(0.0, color="k", linewidth=0.8)
+    band = result.read_noise / math.sqrt(count)
+    ax.axhspan(-band, band, color="0.5", alpha=0.2, linewidth=0, label="read noise of the mean")
+    ax.set(xlabel="pulse", ylabel="measured - fitted (weight units)")
+    ax.legend()
+    return ax
