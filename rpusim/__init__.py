@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, get_num_threads, set_num_threads
+from rpusim.cells import CellArray
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.specification import from_dict, from_json
 
@@ -15,6 +16,7 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 __all__ = [
     "ADC",
     "DAC",
+    "CellArray",
     "CrossbarArray",
     "DifferentialPair",
     "Periphery",

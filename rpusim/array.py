@@ -370,6 +370,10 @@ class CrossbarArray:
         if probability < 1.0:
             draws = uniforms(self._core.key, self._weights.size, operation=self._events, kind=KINDS["reset_choice"])
             chosen &= draws.reshape(self.shape) <= probability
+        self._reset_where(chosen)
+
+    def _reset_where(self, chosen: NDArray[np.bool_]) -> None:
+        assert isinstance(self.device, PulsedDevice)
         level = self._parameters["reset_level"] + self.device.reset_std * self._event_normals(KINDS["reset"])
         self.program(np.where(chosen, level, self._state))
         self._events += 1

@@ -54,7 +54,7 @@ def _labelled(texts: Sequence[str], table: dict[str, devices.Device]) -> dict[st
     out: dict[str, devices.Device] = {}
     for text in dict.fromkeys(texts):
         device = _device(text, table)
-        label = Path(text).stem if text.endswith(".json") else text
+        label = Path(text).stem if text.endswith(".json") else text.replace("_", "-")
         if text.lstrip().startswith("{"):
             label = type(device).__name__
         while label in out:
@@ -110,9 +110,7 @@ def _regression(args: argparse.Namespace) -> int:
     chosen = _labelled(args.device, experiments.DEMO_DEVICES)
     labels = [(d, a) for d in chosen for a in dict.fromkeys(args.algorithm)]
     rules = [experiments.demo_algorithm(a, chosen[d]) for d, a in labels]
-    runs = experiments.sweep(
-        rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start
-    )
+    runs = experiments.sweep(rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start)
     rows = []
     for (label, algorithm), mine in zip(labels, runs, strict=True):
         for run in mine:
@@ -260,10 +258,8 @@ def _device_command(args: argparse.Namespace) -> int:
 
     ((label, device),) = _labelled([args.name], {}).items()
     theory = devices.response(device)  # type: ignore[arg-type]
-    preset = label.replace("-", "_")
-    sources = devices.presets.source(preset).citations if preset in devices.presets.names() else ()
-    if args.name.endswith(".json"):
-        sources = ()
+    is_preset = args.name.replace("-", "_") in devices.presets.names()
+    sources = devices.presets.source(args.name).citations if is_preset else ()
     print(repr(device))
     for name, value, what in (
         ("granularity", f"{theory.device.granularity:.6g}", "mean step of one pulse at 0, which scales pulse trains"),
@@ -292,7 +288,7 @@ def _presets_table() -> str:
     for name in devices.presets.names():
         theory = devices.response(devices.presets.get(name))
         rows.append(
-            [name.replace("_", "-"), type(theory.device).__name__, f"{theory.number_of_states:.4g}",
+            [name.replace("_", "-"), type(theory.device).__name__, f"{theory.number_of_states:,.5g}",
              _or_none(theory.symmetry_point), _or_none(theory.asymmetry_index), devices.presets.source(name).short]
         )  # fmt: skip
     return _table(["preset", "model", "states", "symmetry point", "asymmetry index", "source"], rows)
@@ -357,6 +353,120 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+# ---- fit -------------------------------------------------------------------------------------------------------------
+
+
+def _add_fit(command: Any) -> None:
+    """Add the subcommand `fit`; `command(name, run, text, examples)` makes its parser."""
+    sub = command(
+        "fit",
+        _fit,
+        "fit a device to measured conductance against pulses: parameters, errors, noise, and which model",
+        "  rpusim fit measured.csv\n"
+        "  rpusim fit set.csv reset.csv --model LinearStep\n"
+        "  rpusim fit --up potentiation.csv --down depression.csv --devices --out figures/\n"
+        "  rpusim fit cycling.csv --column current_A --pulses-per-ramp 1000 --hold w_max=1 --hold w_min=-1\n",
+    )
+    sub.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ramps; each is up or down as it goes")
+    sub.add_argument("--up", action="append", default=[], type=Path, metavar="FILE", help="up ramps; may be repeated")
+    sub.add_argument("--down", action="append", default=[], type=Path, metavar="FILE", help="down ramps; may be repeated")
+    sub.add_argument(
+        "--column", action="append", metavar="NAME", help="name or number of a column with values; may be repeated"
+    )
+    sub.add_argument(
+        "--pulses-per-ramp", type=_positive_int, metavar="N", help="values of each ramp (turning points are sought)"
+    )
+    sub.add_argument("--devices", action="store_true", help="each ramp up, and the one down, is of a device of its own")
+    sub.add_argument("--model", action="append", help="model to fit; may be repeated (all)")
+    sub.add_argument("--criterion", choices=["bic", "aic"], default="bic", help="what chooses among models (bic)")
+    sub.add_argument("--normalise", choices=["range", "none"], default="range", help="range: weights -1 and 1 are the "
+                     "smallest and the largest value; none: values are weights already (range)")  # fmt: skip
+    sub.add_argument("--g-min", type=float, metavar="G", help="value that becomes weight -1 (the smallest)")
+    sub.add_argument("--g-max", type=float, metavar="G", help="value that becomes weight 1 (the largest)")
+    sub.add_argument("--hold", action="append", default=[], metavar="NAME=VALUE", help="known parameter; may be repeated")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="where the result goes (in the folder of results)")
+    sub.add_argument("--figure", type=Path, metavar="FILE.png", help="where the figure goes (in the folder of results)")
+
+
+def _fit(args: argparse.Namespace) -> int:
+    import matplotlib
+
+    from rpusim import plotting
+    from rpusim.checkpoint import atomic_file
+
+    sources = [(p, None) for p in args.files] + [(p, "up") for p in args.up] + [(p, "down") for p in args.down]
+    if not sources:
+        raise ValueError("files must name at least one file with ramps, as must --up or --down; got none")
+    g_min, g_max = args.g_min, args.g_max
+    if args.normalise == "none":
+        if g_min is not None or g_max is not None:
+            raise ValueError("--g-min and --g-max must not be given with --normalise none, which is -1 and 1")
+        g_min, g_max = -1.0, 1.0
+    hold = {}
+    for text in args.hold:
+        name, _, number = text.partition("=")
+        try:
+            hold[name] = float(number)
+        except ValueError:
+            raise ValueError(f"--hold must be NAME=VALUE with a number; got {text!r}") from None
+    up: list[Any] = []
+    down: list[Any] = []
+    units = {}
+    for path, direction in sources:
+        ramps = devices.read_ramps(
+            path, columns=args.column, direction=direction, pulses_per_ramp=args.pulses_per_ramp
+        )  # fmt: skip
+        up, down, units[ramps.unit] = up + ramps.up, down + ramps.down, path
+        for note in ramps.notes:
+            print(f"note: {note}")
+    if len(units) > 1:
+        raise ValueError(f"files must be of one unit; got {', '.join(f'{p}: {u or None}' for u, p in units.items())}")
+    if args.devices:
+        up, down = [[r] for r in up], [[r] for r in down]
+    result = devices.fit(
+        up or None, down or None, args.model, g_min=g_min, g_max=g_max, hold=hold or None,
+        criterion=args.criterion, unit=next(iter(units)),
+    )  # fmt: skip
+
+    rows = []
+    for name, value in result.values.items():
+        relative = (
+            name == "dw_min_std" or name.endswith("_dtod") or name.startswith(("up_down", "pow_", "gamma_", "A_", "piece"))
+        )
+        error = result.standard_errors.get(name, math.inf)
+        in_unit = (
+            "" if relative else f"{abs(result.slope) * value + (result.offset if name in ('w_max', 'w_min') else 0.0):.5g}"
+        )
+        rows.append([name, f"{value:.5g}", f"{error:.2g}" if math.isfinite(error) else "not told",
+                     "relative" if relative else "weight", in_unit])  # fmt: skip
+    print(f"{result.n_ramps} ramps of {result.n_devices} device(s), {result.n_values} values; model {result.score.model}\n")
+    print(_table(["parameter", "value", "std. error", "unit", f"in {result.unit or 'measured units'}"], rows))
+    best = {c: min(getattr(s, c) for s in result.comparison) for c in ("aic", "bic")}
+    print("\n" + _table(["model", "parameters", "dAIC", "dBIC", "R2"],
+          [[s.model, str(s.n_parameters), f"{s.aic - best['aic']:.1f}", f"{s.bic - best['bic']:.1f}", f"{s.r2:.4f}"]
+           for s in result.comparison]))  # fmt: skip
+    print(f"\nR2 on the mean curve: {result.r2:.4f}")
+    print(f"read noise: {result.read_noise:.4g} (weight units)")
+    print(f"value = {result.offset:.6g} + {result.slope:.6g} * weight {result.unit}".rstrip())
+    for note in result.notes:
+        print(f"note: {note}")
+    print(f"\n{result.device!r}\n")
+
+    stem = args.out / f"fit-{sources[0][0].stem}"
+    json_path = args.json or stem.with_suffix(".json")
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(json_path) as file:
+        file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
+    with matplotlib.rc_context(plotting.style()):
+        figure, ax = _figure(6.4, 6.0, 2, 1)
+        plotting.fitted_ramps(result, ax=ax[0, 0], rng=args.seed)
+        plotting.fit_residuals(result, ax=ax[1, 0])
+        ax[0, 0].set_title(f"{sources[0][0].name}: {result.score.model}, R2 {result.r2:.4f}")
+        written = plotting.save(figure, (args.figure or stem.with_suffix(".png")).with_suffix(""))
+    _report([json_path, *written])
+    return 0
+
+
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 
@@ -397,9 +507,7 @@ def _parser() -> argparse.ArgumentParser:
         """  rpusim regression --device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}'\n""",
     )
     sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
-    sub.add_argument(
-        "--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)"
-    )
+    sub.add_argument("--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)")
     sub.add_argument("--targets", type=_positive_int, default=9, help="number of targets from -0.8 to 0.8 (9)")
     sub.add_argument("--steps", type=_positive_int, default=30000, help="samples per run (30000)")
     sub.add_argument("--noise", type=float, default=0.2, help="standard deviation of the samples' noise (0.2)")
@@ -416,9 +524,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--parameters", type=int, choices=[1, 2], default=1, help="weights trained (1)")
     sub.add_argument("--target", type=float, default=0.2, help="target; a second weight gets its negative (0.2)")
     sub.add_argument("--start", type=float, default=-0.2, help="C before the first sample (-0.2)")
-    sub.add_argument(
-        "--input", choices=["binary", "normal", "uniform"], default="binary", help="law of x (binary: +-1)"
-    )
+    sub.add_argument("--input", choices=["binary", "normal", "uniform"], default="binary", help="law of x (binary: +-1)")
     sub.add_argument("--steps", type=_positive_int, default=12000, help="transfers (12000)")
     sub.add_argument("--noise", type=float, default=0.1, help="standard deviation of the samples' noise (0.1)")
     sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")
@@ -461,6 +567,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, metavar="DIR", help="folder of the four MNIST files")
     sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")
     sub.add_argument("--restart", action="store_true", help="start afresh, over an existing checkpoint")
+    _add_fit(command)
     return parser
 
 

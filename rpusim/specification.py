@@ -76,12 +76,19 @@ class Specification:
         out: dict[str, Any] = {"type": type(self).__name__}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            out[field.name] = value.to_dict() if isinstance(value, Specification) else value
+            out[field.name] = _plain(value)
         return out
 
     def to_json(self, **kwargs: Any) -> str:
         """Return `to_dict()` as JSON text; keyword arguments go to `json.dumps`."""
         return json.dumps(self.to_dict(), **kwargs)
+
+
+def _plain(value: Any) -> Any:
+    """A field as JSON can hold it."""
+    if isinstance(value, Specification):
+        return value.to_dict()
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def from_dict(data: dict[str, Any]) -> Any:
@@ -104,12 +111,14 @@ def from_dict(data: dict[str, Any]) -> Any:
         raise ValueError(
             f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}"
         )
-    fields = {
-        name: from_dict(value) if isinstance(value, dict) and "type" in value else value
-        for name, value in data.items()
-        if name != "type"
-    }
-    return kind(**fields)
+    return kind(**{name: _built(value) for name, value in data.items() if name != "type"})
+
+
+def _built(value: Any) -> Any:
+    """The value of a field: specifications within it are built, in sequences too."""
+    if isinstance(value, dict) and "type" in value:
+        return from_dict(value)
+    return tuple(_built(entry) for entry in value) if isinstance(value, list) else value
 
 
 def from_json(text: str) -> Any:

@@ -5,6 +5,10 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from rpusim._core.kernels cimport rpu_cells, rpu_converters, rpu_kernels, rpu_pulse_plan, rpu_pulse_scheme, rpu_trains
 
 
+cdef enum:
+    MAX_PARTS = 16
+
+
 cdef struct Buffer:
     void *data
     size_t size
@@ -35,7 +39,12 @@ cdef class ArrayCore:
     cdef double granularity
     cdef rpu_pulse_scheme scheme
     cdef Direction directions[2]
-    cdef uint64_t key
+    cdef uint64_t key, train_key        # of all streams, and of pulse trains, which the devices of a cell may share
+    cdef float factor                   # what is read: factor w + the sum of part_factor[k] part[k]
+    cdef int parts
+    cdef const float *part[MAX_PARTS]
+    cdef float part_factor[MAX_PARTS]
+    cdef object part_owners
     cdef uint64_t updates
     cdef int64_t pulses_up, pulses_down
     cdef Buffer plans, trains, arena, scratch, work

@@ -17,6 +17,8 @@ class ArrayCore:
     rows: int
     columns: int
     key: int
+    train_key: int
+    granularity: float
     lock: AbstractContextManager[bool]
     counters: tuple[int, int, int, int, int]
     averages: tuple[float, float]
@@ -33,6 +35,7 @@ class ArrayCore:
         write_noise: float = 0.0,
         constants: tuple[float, ...] = (),
     ) -> None: ...
+    def set_parts(self, factor: float, cores: list[ArrayCore], factors: list[float]) -> None: ...
     def set_direction(
         self,
         transposed: int,

@@ -132,7 +132,7 @@ cdef void *_grow(Buffer *buffer, size_t size) except NULL nogil:
     return <void *>((<uintptr_t>buffer.data + 63) & ~<uintptr_t>63)
 
 
-cdef void _product(float *w, Py_ssize_t rows, Py_ssize_t columns, const float *x, float *y, Py_ssize_t vectors,
+cdef void _product(const float *w, Py_ssize_t rows, Py_ssize_t columns, const float *x, float *y, Py_ssize_t vectors,
                    int transposed, float beta, float alpha) noexcept nogil:
     # y = alpha x w^T + beta y (or x w). Row-major arrays are the transposes of what BLAS, column-major, sees.
     cdef int m = <int>(columns if transposed else rows), n = <int>vectors, k = <int>(rows if transposed else columns)
@@ -158,9 +158,9 @@ cdef void _product(float *w, Py_ssize_t rows, Py_ssize_t columns, const float *x
                 y[v * m + i] = alpha * total + (beta * y[v * m + i] if beta != 0.0 else 0.0)
     elif vectors == 1:
         m, k = <int>columns, <int>rows
-        sgemv(b"N" if transposed else b"T", &m, &k, &alpha, w, &lda, <float *>x, &one, &beta, y, &one)
+        sgemv(b"N" if transposed else b"T", &m, &k, &alpha, <float *>w, &lda, <float *>x, &one, &beta, y, &one)
     else:
-        sgemm(b"N" if transposed else b"T", b"N", &m, &n, &k, &alpha, w, &lda, <float *>x, &k, &beta, y, &m)
+        sgemm(b"N" if transposed else b"T", b"N", &m, &n, &k, &alpha, <float *>w, &lda, <float *>x, &k, &beta, y, &m)
 
 
 cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
@@ -218,7 +218,9 @@ cdef class ArrayCore:
             self.cells.count_up = &per_device[0, 0, 0]
             self.cells.count_down = &per_device[1, 0, 0]
         self.granularity = granularity
-        self.key = key
+        self.key = self.train_key = key
+        self.factor = 1.0
+        self.parts = 0
         self.updates = 0
         self.pulses_up = self.pulses_down = 0
 
@@ -229,6 +231,18 @@ cdef class ArrayCore:
         self.owners[k] = values
         self.cells.parameter[k] = &values[0, 0]
         self.cells.stride[k] = self.columns if values.shape[0] > 1 else 0
+
+    def set_parts(self, float factor, list cores, list factors):
+        """Read factor w + sum of factors[k] times the weights of cores[k], of the same shape: the devices of a cell."""
+        cdef ArrayCore core
+        cdef int k
+        if len(cores) > MAX_PARTS:
+            raise ValueError(f"a cell may have at most {MAX_PARTS + 1} devices; got {len(cores) + 1}")
+        self.factor, self.parts, self.part_owners = factor, len(cores), cores
+        for k in range(self.parts):
+            core = cores[k]
+            self.part[k] = &core.w[0, 0]
+            self.part_factor[k] = factors[k]
 
     def set_direction(self, int transposed, bint ideal, dict c, str noise_management, str bound_management,
                       float nm_threshold, double nm_decay, double max_reduction):
@@ -285,7 +299,27 @@ cdef class ArrayCore:
 
     @key.setter
     def key(self, value):
+        if self.train_key == self.key:
+            self.train_key = value
         self.key = value
+
+    @property
+    def train_key(self):
+        """The key of the pulse trains: that of the array unless it shares its trains with another."""
+        return self.train_key
+
+    @train_key.setter
+    def train_key(self, value):
+        self.train_key = value
+
+    @property
+    def granularity(self):
+        """The step that scales pulse trains, in weight units."""
+        return self.granularity
+
+    @granularity.setter
+    def granularity(self, value):
+        self.granularity = value
 
     def py_update(self, cnp.ndarray x, cnp.ndarray d, double lr):
         """w -= lr d^T x by pulses, vector after vector. x and d are as `as_batch` returns them."""
@@ -442,7 +476,7 @@ cdef class ArrayCore:
         trains.pulses.up = trains.pulses.down = 0
         trains.row = &NO_ROW
         if plan.bl:
-            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.key, self.updates + v, memory, scratch,
+            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory, scratch,
                             trains)
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
@@ -532,7 +566,10 @@ cdef class ArrayCore:
 
     cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
                         ArrayCore reference) noexcept nogil:
-        _product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 0.0, 1.0)
+        cdef int k
+        _product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 0.0, self.factor)
+        for k in range(self.parts):
+            _product(self.part[k], self.rows, self.columns, x, y, vectors, transposed, 1.0, self.part_factor[k])
         if reference is not None:
             _product(&reference.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
 

@@ -12,7 +12,8 @@ from rpusim._random import RNG
 from rpusim._validation import instance, optional
 from rpusim.algorithms.base import Algorithm, Tile
 from rpusim.array import CrossbarArray, PulseCount, check_entries
-from rpusim.devices import ConstantStep, Device, Ideal
+from rpusim.cells import CellArray
+from rpusim.devices import ConstantStep, Device, Ideal, UnitCell
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.specification import parameter
 
@@ -71,10 +72,10 @@ class SGD(Algorithm):
     pulses: PulseScheme = parameter(PulseScheme, is_scheme)
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> ArrayTile:
-        array = CrossbarArray(
-            shape, self.device, forward=self.forward, backward=self.backward, pulses=self.pulses, rng=rng
-        )
-        return ArrayTile(self, array)
+        options: dict[str, Any] = dict(forward=self.forward, backward=self.backward, pulses=self.pulses, rng=rng)
+        if isinstance(self.device, UnitCell):
+            return ArrayTile(self, CellArray(shape, self.device, **options))
+        return ArrayTile(self, CrossbarArray(shape, self.device, **options))
 
 
 class ArrayTile(Tile):
@@ -82,10 +83,10 @@ class ArrayTile(Tile):
 
     Attributes
     ----------
-    array : CrossbarArray
+    array : CrossbarArray or CellArray
     """
 
-    def __init__(self, algorithm: Algorithm, array: CrossbarArray) -> None:
+    def __init__(self, algorithm: Algorithm, array: CrossbarArray | CellArray) -> None:
         self.algorithm = algorithm
         self.array = array
         self.shape = array.shape

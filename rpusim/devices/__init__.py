@@ -2,6 +2,7 @@
 
 from rpusim.devices import presets
 from rpusim.devices.base import Device, PulsedDevice
+from rpusim.devices.cells import OneSidedCell, ReferenceCell, UnitCell, VectorCell
 from rpusim.devices.fitting import FitResult, ModelScore, fit
 from rpusim.devices.ideal import Ideal
 from rpusim.devices.nonlinear import ExpStep, FromResponse, PiecewiseStep, PowStep, PowStepReference
@@ -13,16 +14,26 @@ __all__ = [
     "ConstantStep",
     "Device",
     "ExpStep",
+    "FitResult",
     "FromResponse",
     "Ideal",
     "LinearStep",
+    "OneSidedCell",
+    "ModelScore",
     "PiecewiseStep",
     "PowStep",
     "PowStepReference",
     "PulsedDevice",
+    "ReferenceCell",
+    "Ramps",
     "ResponseTheory",
     "SoftBounds",
     "SoftBoundsPmax",
     "SoftBoundsReference",
+    "UnitCell",
+    "VectorCell",
+    "fit",
     "presets",
-    "response", "FitResult", "ModelScore", "Ramps", "fit", "read_ramps"]
+    "read_ramps",
+    "response",
+]

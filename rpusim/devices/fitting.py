@@ -30,7 +30,6 @@ from scipy.special import ndtr
 from rpusim._validation import choice, real
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.nonlinear import ExpStep, PiecewiseStep, PowStep
-
 from rpusim.devices.step import ConstantStep, LinearStep, SoftBounds
 
 __all__ = ["FitResult", "ModelScore", "fit"]
@@ -545,7 +544,7 @@ def _maximise(problem: _Problem, start: Mapping[str, Any]) -> tuple[dict[str, An
         jac=lambda x: look(x)[1],
         hess=lambda x: look(x)[2] + 1e-9 * np.eye(n),
         method="trust-exact",
-        options={"initial_trust_radius": 0.5, "max_trust_radius": 3.0, "gtol": 1e-2, "maxiter": 150},
+        options={"initial_trust_radius": 0.5, "max_trust_radius": 3.0, "gtol": 1e-2, "maxiter": 60},
     )
     value, gradient, curvature = look(found.x)
     # what a further step would gain: half of g' I^-1 g, in units of log-likelihood
@@ -610,7 +609,9 @@ def _fit_model(
             if name in out.problem.free and abs(float(out.values[name])) > far:
                 hold = {**hold, name: sign * far}
                 out = _fit_free(data, model, template, limits, summary, [], hold, out)
-                note = f"{name} is held at {sign * far:.4g}: the steps hardly change towards it, so it is not told by these ramps"
+                note = (
+                    f"{name} is held at {sign * far:.4g}: the steps hardly change towards it, so it is not told by these ramps"
+                )
                 out = dataclasses.replace(out, notes=(*(n for n in out.notes if not n.startswith(name)), note))
         return out
     reached = [name for name in reached if name not in hold]
@@ -847,7 +848,9 @@ class FitResult:
             "read_noise": self.read_noise,
             "scale": {"offset": self.offset, "slope": self.slope, "unit": self.unit},
             "criterion": self.criterion,
-            "comparison": [{k: plain(v) if k == "r2" else v for k, v in dataclasses.asdict(s).items()} for s in self.comparison],
+            "comparison": [
+                {k: plain(v) if k == "r2" else v for k, v in dataclasses.asdict(s).items()} for s in self.comparison
+            ],
             "notes": list(self.notes),
             "n_values": self.n_values,
             "n_ramps": self.n_ramps,
@@ -1046,7 +1049,12 @@ def fit(
         k = sum(len(f.problem.free) for f in fits)
         log_likelihood = sum(f.log_likelihood for f in fits)
         score = ModelScore(
-            name, k, log_likelihood, 2 * k - 2 * log_likelihood, k * math.log(data.n) - 2 * log_likelihood, _r2(device, up, down)
+            name,
+            k,
+            log_likelihood,
+            2 * k - 2 * log_likelihood,
+            k * math.log(data.n) - 2 * log_likelihood,
+            _r2(device, up, down),
         )
         fitted = {n: float(v) for n, v in {**values, **spreads}.items() if n in errors}
         for n in errors:

@@ -15,7 +15,7 @@ ConstantStep(dw_min=0.0002, up_down_dtod=0.0, w_max=1.0, w_min=-1.0)
 >>> presets.idealized(w_max=2.0).w_max
 2.0
 >>> presets.source("idealized").short
-'Rasch et al. 2019'
+'Rasch et al. 2020'
 """
 
 from __future__ import annotations
@@ -426,9 +426,7 @@ def gokmen_vlasov(**overrides: Any) -> ConstantStep:
     return ConstantStep(dw_min=0.0016, w_max=1.0, w_min=-1.0).replace(**overrides)
 
 
-@_preset(
-    "Rasch et al. 2019", "M. J. Rasch, T. Gokmen, W. Haensch, IEEE Design & Test (2020), arXiv:1906.02698", _GOKMEN_2016
-)
+@_preset("Rasch et al. 2020", "M. J. Rasch, T. Gokmen, W. Haensch, IEEE Design & Test (2020), arXiv:1906.02698", _GOKMEN_2016)
 def idealized(**overrides: Any) -> ConstantStep:
     """`gokmen_vlasov` with 10,000 states and no asymmetry: dw_min 2e-4, up_down spread 0. An assumption, not a device.
 
@@ -476,8 +474,7 @@ def onen_saturating(**overrides: Any) -> SoftBounds:
 
 @_preset(
     "Rasch et al. 2024",
-    "M. J. Rasch, F. Carta, O. Fagbohungbe, T. Gokmen, Nature Communications 15:7133 (2024), "
-    "doi:10.1038/s41467-024-51221-z",
+    "M. J. Rasch, F. Carta, O. Fagbohungbe, T. Gokmen, Nature Communications 15:7133 (2024), doi:10.1038/s41467-024-51221-z",
 )
 def rasch_soft_bounds(**overrides: Any) -> SoftBoundsReference:
     """The device of the studies of chopped Tiki-Taka and AGAD: soft bounds, 40 states, spreads of 30 %.
@@ -506,7 +503,7 @@ def rasch_soft_bounds(**overrides: Any) -> SoftBoundsReference:
 
 # ---- response functions ----------------------------------------------------------------------------------------------
 
-_NO_SPREAD = {"dw_min_dtod": 0.0, "dw_min_std": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
+_NO_SPREAD: dict[str, Any] = {"dw_min_dtod": 0.0, "dw_min_std": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
 
 
 @_preset("Wu et al. 2025", _WU_2025)
@@ -570,9 +567,7 @@ def wu_power(tau: float = 0.7, gamma: float = 0.5, states: float = 1200, **overr
     """
     tau, dw_min = _scale(tau, states)
     gamma = real(0.0, 20.0)("gamma", gamma)
-    device = PowStep(
-        dw_min=dw_min * 2.0**gamma, pow_gamma=gamma, pow_gamma_dtod=0.0, w_max=tau, w_min=-tau, **_NO_SPREAD
-    )
+    device = PowStep(dw_min=dw_min * 2.0**gamma, pow_gamma=gamma, pow_gamma_dtod=0.0, w_max=tau, w_min=-tau, **_NO_SPREAD)
     return device.replace(**overrides)
 
 
@@ -618,7 +613,7 @@ def _scale(tau: float, states: float) -> tuple[float, float]:
     return tau, 2.0 * tau / _positive("states", states)
 
 
-def _weaker_down_step(u: float, dw_min: float, **relative: float) -> dict[str, float]:
+def _weaker_down_step(u: float, dw_min: float, **relative: float) -> dict[str, Any]:
     """Fields of a device whose down step is weakened by u, as AIHWKit has it, with what is relative to its dw_min."""
     scale = 1.0 - u / 2.0
     return {"dw_min": dw_min * scale, "up_down": u / (2.0 - u)} | {k: value / scale for k, value in relative.items()}

@@ -225,7 +225,9 @@ def _choose(
             elif str(column).isdigit() and 1 <= int(column) <= width:
                 chosen.append(int(column) - 1)
             else:
-                raise ValueError(f"columns must be among {', '.join(map(repr, names))} or from 1 to {width} in {path}; got {column!r}")
+                raise ValueError(
+                    f"columns must be among {', '.join(map(repr, names))} or from 1 to {width} in {path}; got {column!r}"
+                )
         if not chosen:
             raise ValueError("columns must name at least one column; got none")
         return chosen, []
@@ -298,6 +300,6 @@ def _split(values: Array) -> list[Array]:
     # ramps of equal length are cut exactly there, where noise hides the turns
     period = len(values) / (len(cuts) + 1)
     places = t[np.array(cuts)] + 1
-    if period == int(period) and (np.abs(places - period * np.arange(1, len(cuts) + 1)) <= max(3.0, 0.05 * period)).all():
+    if period == int(period) and (np.abs(places - period * np.arange(1, len(cuts) + 1)) <= max(3.0, 0.1 * period)).all():
         places = (period * np.arange(1, len(cuts) + 1)).astype(np.int64)
     return list(np.split(values, places))

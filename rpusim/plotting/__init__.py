@@ -1,12 +1,15 @@
 """Pictures: every function draws into the Axes it is given (or the current one) and returns it."""
 
 from rpusim.plotting.devices import device_figure, parameter_spread, pulse_response, response_functions, step_sizes
+from rpusim.plotting.fitting import fit_residuals, fitted_ramps
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
 from rpusim.plotting.training import learning_curve
 
 __all__ = [
     "device_figure",
+    "fit_residuals",
+    "fitted_ramps",
     "hidden_against_weight",
     "learning_curve",
     "parameter_spread",

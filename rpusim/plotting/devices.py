@@ -121,6 +121,9 @@ def step_sizes(device: PulsedDevice, *, ax: Axes | None = None, rng: int = 0, n_
     w = _states(device)
     ax.plot(w, device.step_up(w), color=COLORS[0], label="up")
     ax.plot(w, device.step_down(w), color=COLORS[1], label="down")
+    if n_devices:  # a single steep device must not hide the mean one
+        largest = max(float(np.max(device.step_up(w))), float(np.max(device.step_down(w))))
+        ax.set_ylim(-0.05 * largest, min(2.0 * largest, ax.get_ylim()[1]))
     _mark_symmetry_point(device, ax)
     ax.set(xlabel="weight (a.u.)", ylabel="step (a.u.)")
     ax.legend()
@@ -209,10 +212,13 @@ def parameter_spread(
         if name not in relative:
             raise ValueError(f"names must be among {', '.join(relative)}; got {name!r}")
     if names:
-        edges = np.histogram_bin_edges(np.concatenate([relative[name] for name in names]), 60)
+        shown = np.concatenate([relative[name] for name in names]).astype(np.float64)
+        central = np.quantile(shown, 0.99) - shown.min()  # long tails must not widen the bins
+        edges = np.histogram_bin_edges(shown, min(2000, max(1, round(60 * np.ptp(shown) / central))) if central else 1)
         for k, name in enumerate(names):
-            color = COLORS[k % len(COLORS)]
-            ax.hist(relative[name], edges, histtype="step", color=color, label=name)
+            ax.stairs(*np.histogram(relative[name], edges), color=COLORS[k % len(COLORS)], label=name)
+        if central:
+            ax.set_xlim(shown.min() - 0.05 * central, shown.min() + 1.25 * central)
         ax.legend()
     else:
         ax.text(0.5, 0.5, "no spread", transform=ax.transAxes, ha="center")

@@ -83,9 +83,9 @@ static RPU_INLINE float rpu_step_exp_step(const rpu_row *r, int64_t j, float w, 
     const float *c = r->constant, span = RPU_P(2) - RPU_P(3);
     const float exponent = rpu_pick(up, c[2], c[3]) * RPU_FMA(c[4], w / span, c[5]);
     const float y = RPU_FMA(-rpu_pick(up, c[0], c[1]), rpu_exp2(exponent < 126.0f ? exponent : 126.0f), 1.0f);
-    const float step = rpu_pick(up, RPU_P(0), RPU_P(1)) * rpu_where(y > 0.0f, y);
+    const float nominal = rpu_pick(up, RPU_P(0), RPU_P(1)), step = nominal * rpu_where(y > 0.0f, y);
     const float noise = RPU_FMA(step, r->noise_mult, RPU_FMA(fabsf(w), c[7], c[6]));
-    return rpu_move(r, j, w, up, rpu_where(span > 0.0f, RPU_FMA(noise, xi, step)));
+    return rpu_move(r, j, w, up, rpu_where(span > 0.0f && nominal != 0.0f, RPU_FMA(noise, xi, step)));
 }
 
 /* PowStep: step x^gamma, x the distance to the bound ahead as a fraction of the span; parameters 4 and 5 are the gammas. */

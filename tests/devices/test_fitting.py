@@ -1,0 +1,249 @@
+"""Fits of devices to ramps: parameters come back within their errors, noises are told apart, files are read."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import rpusim as rpu
+from rpusim.devices import fit, read_ramps
+
+NO_SPREAD = {"dw_min_dtod": 0, "up_down_dtod": 0, "w_max_dtod": 0, "w_min_dtod": 0}
+COMMON = {"dw_min_std": 0.4, "w_max": 0.9, "w_min": -0.8, **NO_SPREAD}
+DEVICES = {
+    "ConstantStep": rpu.devices.ConstantStep(dw_min=0.03, up_down=0.15, **COMMON),
+    "LinearStep": rpu.devices.LinearStep(
+        dw_min=0.04, up_down=0.1, gamma_up=0.4, gamma_down=0.6, gamma_up_dtod=0, gamma_down_dtod=0, **COMMON
+    ),
+    "SoftBounds": rpu.devices.SoftBounds(dw_min=0.04, up_down=0.15, **COMMON),
+    "PowStep": rpu.devices.PowStep(dw_min=0.1, up_down=0.1, pow_gamma=1.5, pow_up_down=0.1, pow_gamma_dtod=0, **COMMON),
+}
+READ_NOISE = 0.01
+
+
+def simulate(device, seed, n_ramps=5, n_pulses=70):
+    """Up and down ramps of one array of `n_ramps` devices, with read noise."""
+    array = rpu.CrossbarArray((1, n_ramps), device, rng=seed)
+    noise = np.random.default_rng(seed + 1_000_000)
+    out = []
+    for sign, start in ((1, 0.95 * device.w_min), (-1, 0.95 * device.w_max)):
+        array.program(np.full((1, n_ramps), start))
+        path = [array.weights[0]]
+        for _ in range(n_pulses):
+            array.pulse(sign)
+            path.append(array.weights[0])
+        out.append(np.array(path, float).T + READ_NOISE * noise.standard_normal((n_ramps, n_pulses + 1)))
+    return out
+
+
+@pytest.mark.parametrize("name", list(DEVICES))
+def test_parameters_come_back_within_three_standard_errors(name):
+    device, trials, bad, squares = DEVICES[name], 10, {}, {}
+    for seed in range(trials):
+        result = fit(*simulate(device, seed), name, g_min=-1, g_max=1)
+        truth = dataclasses.asdict(device) | {"read_noise": READ_NOISE}
+        assert {"dw_min", "up_down", "w_max", "w_min", "dw_min_std", "read_noise"} <= set(result.standard_errors)
+        for parameter, error in result.standard_errors.items():
+            z = (result.values[parameter] - truth[parameter]) / error
+            bad[parameter] = bad.get(parameter, 0) + (abs(z) > 3)
+            squares.setdefault(parameter, []).append(z * z)
+    # at a true coverage of 95 in 100, more misses than this have a chance below 1e-4 for any one parameter
+    allowed = int(binom.ppf(1 - 1e-4, trials, 0.05))
+    assert max(bad.values()) <= allowed, bad
+    # errors that are too wide by 2.5 would cover as well, and show here
+    assert all(np.mean(s) > 0.16 for s in squares.values()), squares
+
+
+def test_read_noise_and_write_noise_are_told_apart():
+    device = DEVICES["SoftBounds"]
+    for sigma, read in ((0.05, 0.03), (0.8, 0.003)):
+        rng = np.random.default_rng(5)
+        up, down = simulate(device.replace(dw_min_std=sigma), 5)
+        result = fit(
+            *(r + np.sqrt(max(read**2 - READ_NOISE**2, 0)) * rng.standard_normal(r.shape) for r in (up, down)), "SoftBounds"
+        )
+        scale = result.slope
+        true_read = max(read, READ_NOISE) / scale
+        assert abs(result.read_noise - true_read) < 4 * result.standard_errors["read_noise"]
+        assert abs(result.values["dw_min_std"] - sigma) < 4 * result.standard_errors["dw_min_std"]
+
+
+@pytest.mark.parametrize("name", ["ConstantStep", "SoftBounds"])
+def test_the_criterion_finds_the_model(name):
+    result = fit(*simulate(DEVICES[name], 3), ["ConstantStep", "LinearStep", "SoftBounds"])
+    assert result.score.model == name and type(result.device).__name__ == name
+    first, second = result.comparison[:2]
+    assert second.bic - first.bic > 2
+    assert first.bic - first.aic == pytest.approx(first.n_parameters * (np.log(result.n_values) - 2))
+    assert result.r2 > 0.98
+
+
+def test_scale_goes_back_to_siemens():
+    up, down = simulate(DEVICES["SoftBounds"], 1)
+    one = fit(up, down, "SoftBounds", g_min=-1, g_max=1)
+    two = fit(3e-5 + 2e-5 * up, 3e-5 + 2e-5 * down, "SoftBounds", g_min=1e-5, g_max=5e-5, unit="S")
+    assert two.slope == pytest.approx(2e-5) and two.offset == pytest.approx(3e-5)
+    for name, value in one.values.items():
+        assert two.values[name] == pytest.approx(value, rel=1e-3)
+    np.testing.assert_allclose(two.to_weight(two.to_conductance([0.3, -0.2])), [0.3, -0.2])
+    assert json.loads(json.dumps(two.to_dict()))["device"] == two.device.to_dict()
+
+
+def test_ragged_ramps_with_missing_values_say_the_same():
+    up, down = simulate(DEVICES["SoftBounds"], 2, n_ramps=12)
+    whole = fit(up, down, "SoftBounds", g_min=-1, g_max=1)
+    holes = np.where(np.random.default_rng(0).random(up.shape) < 0.1, np.nan, up)
+    cut = fit([r[: 71 - k] for k, r in enumerate(holes)], list(down), "SoftBounds", g_min=-1, g_max=1)
+    for name, error in cut.standard_errors.items():
+        assert abs(cut.values[name] - whole.values[name]) < 3 * error
+
+
+def test_what_ramps_do_not_tell_is_held_and_said():
+    device = DEVICES["ConstantStep"]
+    up, down = simulate(device, 0)
+    result = fit(up[:, :25], down[:, :25], "ConstantStep", g_min=-1, g_max=1)
+    assert {"w_max", "w_min"}.isdisjoint(result.standard_errors)
+    assert any(note.startswith("w_max is held") for note in result.notes)
+    one = fit(up, None, "SoftBounds", g_min=-1, g_max=1)
+    assert "up_down" not in one.values and any("up_down" in note for note in one.notes)
+    assert one.values["dw_min"] != 0
+    assert fit(up, down, "SoftBounds", hold={"w_max": 1.2}).device.w_max == 1.2
+
+
+def test_spread_of_devices_is_found_beside_the_errors_of_each():
+    device = DEVICES["SoftBounds"].replace(dw_min_dtod=0.2, w_max_dtod=0.1)
+    array = rpu.CrossbarArray((1, 12), device, rng=4)
+    noise = np.random.default_rng(4)
+    ramps = {}
+    for sign in (1, -1):
+        ramps[sign] = []
+        for _ in range(2):
+            array.program(np.full((1, 12), -0.6 * sign))
+            path = [array.weights[0]]
+            for _ in range(60):
+                array.pulse(sign)
+                path.append(array.weights[0])
+            ramps[sign].append(np.array(path).T + READ_NOISE * noise.standard_normal((12, 61)))
+    up, down = (np.stack(ramps[s], axis=1) for s in (1, -1))
+    result = fit(up, down, "SoftBounds", g_min=-1, g_max=1)
+    assert result.n_devices == 12
+    drawn = {"w_max": array.parameters["w_max"]}
+    gain = (array.parameters["step_up"] + array.parameters["step_down"]) / 2
+    for name, spread in (("dw_min_dtod", gain.std(ddof=1) / gain.mean()), ("w_max_dtod", drawn["w_max"].std(ddof=1) / 0.9)):
+        assert abs(getattr(result.device, name) - spread) < 0.4 * spread
+        assert 0.1 * spread < result.standard_errors[name] < 0.5 * spread
+    assert result.device.w_min_dtod < 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "message"),
+    [
+        (([1.0, 2.0],), {}, "at least 3 values"),
+        (([1.0, np.inf, 2.0],), {}, "finite"),
+        ((["a", "b", "c"],), {}, "pulses_up"),
+        ((None, None), {}, "at least one ramp"),
+        (([1.0, 1.0, 1.0, 1.0],), {}, "constant"),
+        (([1.0, 2.0, 3.0, 4.0], None, "Magic"), {}, "model must be one of ConstantStep"),
+        (([1.0, 2.0, 3.0, 4.0],), {"criterion": "r2"}, "criterion"),
+        (([1.0, 2.0, 3.0, 4.0],), {"g_min": 5.0}, "g_max must be above g_min"),
+        (([1.0, 2.0, 3.0, 4.0],), {"hold": {"colour": 1.0}}, "hold must have names"),
+    ],
+)
+def test_wrong_arguments(arguments, keywords, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        fit(*arguments, **keywords)
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+UP, DOWN = [1.0, 1.5, 1.8, 2.0], [2.0, 1.4, 1.1, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "factor"),
+    [
+        ("1,2\n1.5,1.4\n1.8,1.1\n2,1\n", "", 1),
+        ("pulse,a (uS),b (uS)\n1,1,2\n2,1.5,1.4\n3,1.8,1.1\n4,2,1\n", "S", 1e-6),
+        ("\ufeffI1 [nA];I2 [nA]\r\n1,0;2,0\r\n1,5;1,4\r\n\r\n# a comment\r\n1,8;1,1\r\n2;1\r\n", "A", 1e-9),
+        ("1\t2\n1.5\t1.4\n1.8\t1.1\n2\t1", "", 1),
+        ("  1   2\n 1.5  1.4 # here\n 1.8  1.1\n 2 1\n", "", 1),
+        ("1,0 2,0\n1,5 1,4\n1,8 1,1\n2,0 1,0\n", "", 1),
+        ("0 1 2\n1 1.5 1.4\n2 1.8 1.1\n3 2 1\n", "", 1),
+    ],
+)
+def test_files_of_many_forms(tmp_path, text, unit, factor):
+    file = tmp_path / "ramps.csv"
+    file.write_bytes(text.encode())
+    ramps = read_ramps(file)
+    assert ramps.unit == unit and len(ramps.up) == len(ramps.down) == 1
+    np.testing.assert_allclose(ramps.up[0], np.array(UP) * factor)
+    np.testing.assert_allclose(ramps.down[0], np.array(DOWN) * factor)
+
+
+def test_missing_cells_and_skipped_pulses_are_nan(tmp_path):
+    file = tmp_path / "r.csv"
+    file.write_text("pulse,g\n1,1\n2,\n3,1.5\n5,2\n1,3\n2,2\n3,1\n")
+    ramps = read_ramps(file)
+    np.testing.assert_array_equal(ramps.up[0], [1, np.nan, 1.5, np.nan, 2])
+    np.testing.assert_array_equal(ramps.down[0], [3, 2, 1])
+
+
+def test_a_long_sequence_is_split_where_it_turns(tmp_path):
+    file = tmp_path / "cycling.csv"
+    one = np.concatenate([np.arange(100.0), np.arange(100.0)[::-1]])
+    y = np.tile(one, 3) + 3 * np.random.default_rng(0).standard_normal(600)
+    np.savetxt(file, y)
+    ramps = read_ramps(file)
+    assert [len(r) for r in ramps.up] == [100] * 3 and [len(r) for r in ramps.down] == [100] * 3
+    np.testing.assert_allclose(np.concatenate([ramps.up[1], ramps.down[1]]), y[200:400])
+    assert [len(r) for r in read_ramps(file, pulses_per_ramp=200, direction="up").up] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("a,b\n", "below its header"),
+        ("a,b\n1,2\n2,x\n", r"line 3: column 2 must be a number; got 'x'"),
+        ("1,2\n3,4,5\n", "line 2: must have 2 columns; got 3"),
+        ("1\ninf\n2\n", "line 2: numbers must be finite"),
+        ("1\n2\n", "at least 3 values"),
+        ("Time(min),V\n1,2\n2,3\n3,4\n", "Time"),
+        ("pulse,g\n1,2\n1.5,3\n3,4\n", "line 3: pulse numbers must be integers; got 1.5"),
+    ],
+)
+def test_files_that_are_no_ramps(tmp_path, text, message):
+    file = tmp_path / "bad.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_ramps(file)
+    assert "bad.csv" in str(caught.value)
+
+
+# ---- measured data ---------------------------------------------------------------------------------------------------
+
+
+def measured(*names):
+    if not os.environ.get("RPUSIM_DATA"):
+        pytest.skip("RPUSIM_DATA is not set: fits to measured ramps are not tested")
+    up, down = [], []
+    for name in names:
+        ramps = read_ramps(Path(os.environ["RPUSIM_DATA"]) / "device" / name)
+        up, down = up + ramps.up, down + ramps.down
+    return up, down
+
+
+def test_measured_set_and_reset_ramps():
+    up, down = measured("crosssim_ramps/set.csv", "crosssim_ramps/reset.csv")
+    assert (len(up), len(down)) == (39, 40)
+    assert fit(up, down, "LinearStep").r2 > 0.98
+
+
+def test_measured_capacitor_cell():
+    up, down = measured("siguros_6T1C/6T1C_cycling_most_linear_symmetric.csv")
+    assert [len(r) for r in up + down] == [1000] * 6
+    assert fit(up, down, "SoftBounds").r2 > 0.98
