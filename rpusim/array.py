@@ -92,6 +92,8 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
         if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
             raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
         self._array._parameters[name] = stored
+        if name in self._array._new_bounds:
+            self._array._new_bounds[name] = stored
         self._array._share_parameters()
         if name in ("w_max", "w_min"):
             self._array.program(self._array._state)
@@ -182,6 +184,8 @@ class CrossbarArray:
         ).without_bound_management()
         self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
         count_pulses = boolean("count_pulses", count_pulses)
+        if isinstance(device, PulsedDevice) and device.endurance > 0.0:
+            count_pulses = True
         seeds = _random.seed_sequence(rng)
 
         self._weights = np.zeros(self.shape, dtype=np.float32)
@@ -211,6 +215,14 @@ class CrossbarArray:
             self._device_pulses,
             **extra,
         )
+        #: what wears out, as it was when new
+        self._new_bounds: dict[str, NDArray[np.float32]] = {
+            name: self._parameters[name] for name in ("w_max", "w_min") if name in self._parameters
+        }
+        drift = device.drift if isinstance(device, PulsedDevice) else None
+        #: time so far; when each device last changed, its state then, and its state after the last call of `drift`
+        self._drift_time = 0.0
+        self._drift = None if drift is None else {k: np.zeros(self.shape) for k in ("since", "start", "last")}
         self._share_parameters()
         self._core.set_direction(0, **self.forward_periphery.core_arguments())
         self._core.set_direction(1, **self.backward_periphery.core_arguments())
@@ -333,11 +345,15 @@ class CrossbarArray:
     # ---- time --------------------------------------------------------------------------------------------------------
 
     def end_batch(self) -> None:
-        """Let the time of one mini-batch pass: diffusion w <- w + diffusion_rate xi, then decay
-        w <- reset_level + (w - reset_level) decay_scale, each clipped to the bounds. Nothing happens to devices without
-        `diffusion` and `lifetime`."""
+        """Let the time of one mini-batch pass: bounds close by wear (`endurance`), then diffusion
+        w <- w + diffusion_rate xi, then decay w <- reset_level + (w - reset_level) decay_scale, each clipped to the bounds.
+        Nothing happens to devices without `endurance`, `diffusion` and `lifetime`."""
         device = self.device
-        if not isinstance(device, PulsedDevice) or (device.diffusion == 0.0 and device.lifetime == 0.0):
+        if not isinstance(device, PulsedDevice):
+            return
+        if device.endurance > 0.0:
+            self._wear(device)
+        if device.diffusion == 0.0 and device.lifetime == 0.0:
             return
         p = self._parameters
         if device.diffusion > 0.0:
@@ -345,6 +361,57 @@ class CrossbarArray:
         if device.lifetime > 0.0:
             self.program(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
         self._events += 1
+
+    def _wear(self, device: PulsedDevice) -> None:
+        assert self._device_pulses is not None
+        high, low = (self._new_bounds[name].astype(np.float64) for name in ("w_max", "w_min"))
+        remaining = np.exp(-self._device_pulses.sum(axis=0) / device.endurance)
+        middle, half = (high + low) / 2, (high - low) / 2 * remaining
+        for name, bound in (("w_max", middle + half), ("w_min", middle - half)):
+            self._parameters[name] = bound.astype(np.float32)
+        self._share_parameters()
+        inside = np.clip(self._state, *device.bounds_of(self._parameters))
+        if np.any(inside != self._state):
+            self.program(inside)
+
+    def drift(self, delta_t: float) -> None:
+        """Let the time `delta_t` pass for devices that have a `Drift`; see there for the law.
+
+        Parameters
+        ----------
+        delta_t : float
+            Time since the last call, in the unit of `Drift.t_0`.
+
+        Raises
+        ------
+        ValueError
+            If the device has no drift, or time would run backwards.
+        """
+        self._needs_pulses("drift")
+        law = self.device.drift if isinstance(self.device, PulsedDevice) else None
+        if law is None or self._drift is None:
+            raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
+        delta_t = real(0.0)("delta_t", delta_t)
+        past, w = self._drift, self._state.astype(np.float64)
+        self._drift_time += delta_t / law.t_0
+        changed = np.abs(w - past["last"]) > law.reset_tol
+        past["since"][changed] = self._drift_time
+        past["start"][changed] = w[changed]
+        nu = np.broadcast_to(self._parameters["drift_nu"], self.shape).astype(np.float64)
+        if law.nu_std > 0.0:
+            nu = nu * (1.0 + law.nu_std * self._event_normals(KINDS["drift_nu"]))
+        if law.nu_k != 0.0:
+            g = (past["start"] - law.w_offset) / law.wg_ratio + law.g_offset
+            nu = nu - np.where(g > 0.0, law.nu_k * (np.log(np.where(g > 0.0, g, 1.0)) - law.log_g0), 0.0)
+        f = np.maximum(self._drift_time - past["since"], 1.0) ** -nu
+        a = law.g_offset * law.wg_ratio + law.w_offset
+        drifted = past["start"] * f + a * (f - 1.0)
+        w = np.where(changed, w, drifted)
+        if law.w_noise_std > 0.0:
+            w = w + law.w_noise_std * self._event_normals(KINDS["drift_noise"])
+        self._events += 1
+        self.program(w)
+        past["last"][...] = self._state
 
     def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
         """Bring devices to reset_level + reset_std xi, clipped to their bounds.
@@ -497,6 +564,10 @@ class CrossbarArray:
         }
         if self._state is not self._weights:
             state["state"] = self._state.copy()
+        if isinstance(self.device, PulsedDevice) and self.device.endurance > 0.0:
+            state["new_bounds"] = {name: value.copy() for name, value in self._new_bounds.items()}
+        if self._drift is not None:
+            state["drift"] = {"time": self._drift_time, **{name: value.copy() for name, value in self._drift.items()}}
         if self._device_pulses is not None:
             state["device_pulses"] = self._device_pulses.copy()
         return state
@@ -540,6 +611,16 @@ class CrossbarArray:
                 raise ValueError(
                     f"{name}[{within!r}] must lie within the bounds of the devices, w_min to w_max; got some beyond"
                 )
+        if "new_bounds" in entries:
+            check_entries(f"{name}['new_bounds']", entries["new_bounds"], self._new_bounds)
+            checked["new_bounds"] = {
+                bound: signal(f"{name}['new_bounds'][{bound!r}]", value, np.shape(value) if np.size(value) == 1 else self.shape)
+                for bound, value in entries["new_bounds"].items()
+            }
+        if self._drift is not None:
+            check_entries(f"{name}['drift']", entries["drift"], {"time": None, **self._drift})
+            checked["drift_time"] = real(0.0)(f"{name}['drift']['time']", entries["drift"]["time"])
+            checked["drift"] = {k: _doubles(f"{name}['drift'][{k!r}]", entries["drift"][k], self.shape) for k in self._drift}
         checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
         checked["events"] = integer_value(f"{name}['events']", entries["events"], 0, 2**55)
         for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):
@@ -559,6 +640,10 @@ class CrossbarArray:
 
     def _restore(self, checked: dict[str, Any]) -> None:
         self._parameters.update(checked["parameters"])
+        self._new_bounds.update(checked.get("new_bounds", {}))
+        if self._drift is not None:
+            self._drift_time = checked["drift_time"]
+            self._drift.update(checked["drift"])
         self._share_parameters()
         self._events = checked["events"]
         self._weights[...] = checked["weights"]
@@ -569,6 +654,16 @@ class CrossbarArray:
         self._core.averages = checked["averages"]
         if self._device_pulses is not None:
             self._device_pulses[...] = checked["device_pulses"]
+
+
+def _doubles(name: str, value: Any, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return a copy of `value` if it is a finite float64 array of `shape`."""
+    array = np.array(value)
+    if array.dtype != np.float64 or array.shape != shape or not np.all(np.isfinite(array)):
+        raise ValueError(
+            f"{name} must be finite float64 numbers of shape {shape}; got dtype {array.dtype}, shape {array.shape}"
+        )
+    return array
 
 
 def check_entries(name: str, state: Any, expected: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ a requested change u is realised, on average, as :math:`u F(w) - |u| G(w)` [2]_ 
 The gradient of every single sample is such a request, so the noise of the samples enters through its mean modulus m,
 and asymmetric devices feel a force towards their symmetry point that competes with the gradient [1]_.
 
-Everything here is in float64 and in the units of the simulation: weights in weight units, steps in units of `dw_min`,
+Everything here is in float64 and in the units of the simulation: weights in weight units, steps in units of `granularity`,
 time in samples, learning rates per sample. A device is any object with `step_up(w)`, `step_down(w)` (mean magnitude of
-one pulse at state w), `dw_min`, `w_min`, `w_max` and `symmetry_point`.
+one pulse at state w), `granularity`, `w_min`, `w_max` and `symmetry_point`.
 
 References
 ----------
@@ -64,7 +64,7 @@ class _Device(Protocol):
     """What this module asks of a device."""
 
     @property
-    def dw_min(self) -> float: ...
+    def granularity(self) -> float: ...
 
     @property
     def w_min(self) -> float: ...
@@ -81,7 +81,7 @@ class _Device(Protocol):
 
 
 class Response(NamedTuple):
-    """Response functions of a device, dimensionless (in units of `dw_min`); see `response`."""
+    """Response functions of a device, dimensionless (in units of `granularity`); see `response`."""
 
     q_up: FloatArray
     q_down: FloatArray
@@ -90,7 +90,7 @@ class Response(NamedTuple):
 
 
 def response(device: _Device, w: ArrayLike) -> Response:
-    r"""Response functions at state w, in units of `dw_min`.
+    r"""Response functions at state w, in units of `granularity`.
 
     .. math:: q_\pm(w), \quad F = (q_- + q_+)/2, \quad G = (q_- - q_+)/2
 
@@ -99,7 +99,7 @@ def response(device: _Device, w: ArrayLike) -> Response:
     Parameters
     ----------
     device
-        Object with `step_up(w)`, `step_down(w)` and `dw_min`.
+        Object with `step_up(w)`, `step_down(w)` and `granularity`.
     w
         States in weight units, any shape. Not limited to the device's range: the law is evaluated as it is.
 
@@ -122,7 +122,7 @@ def asymmetry(device: _Device, w: float | None = None) -> float:
     Parameters
     ----------
     device
-        Object with `step_up(w)`, `step_down(w)`, `dw_min`, `w_min` and `w_max`.
+        Object with `step_up(w)`, `step_down(w)`, `granularity`, `w_min` and `w_max`.
     w
         State in weight units, within the bounds; None: the symmetry point of the device.
     """
@@ -233,7 +233,7 @@ def sgd_fixed_point(device: _Device, regression: Regression, m: float | None = N
     Parameters
     ----------
     device
-        Object with `step_up(w)`, `step_down(w)`, `dw_min`, `w_min` and `w_max`.
+        Object with `step_up(w)`, `step_down(w)`, `granularity`, `w_min` and `w_max`.
     regression
         The problem.
     m, h
@@ -306,7 +306,7 @@ def sgd_trajectory(device: _Device, regression: Regression, lr: float, steps: in
     Parameters
     ----------
     device
-        Object with `step_up(w)`, `step_down(w)`, `dw_min`, `w_min` and `w_max`.
+        Object with `step_up(w)`, `step_down(w)`, `granularity`, `w_min` and `w_max`.
     regression
         The problem.
     lr
@@ -489,8 +489,8 @@ def energy(
 
 
 def _response(device: _Device, w: FloatArray) -> Response:
-    q_up = np.asarray(device.step_up(w), dtype=np.float64) / device.dw_min
-    q_down = np.asarray(device.step_down(w), dtype=np.float64) / device.dw_min
+    q_up = np.asarray(device.step_up(w), dtype=np.float64) / device.granularity
+    q_down = np.asarray(device.step_down(w), dtype=np.float64) / device.granularity
     return Response(q_up, q_down, (q_down + q_up) / 2.0, (q_down - q_up) / 2.0)
 
 
@@ -535,10 +535,10 @@ def _array(name: str, value: ArrayLike) -> FloatArray:
 
 
 def _check_device(name: str, device: Any) -> None:
-    missing = [part for part in ("step_up", "step_down", "dw_min", "w_min", "w_max") if not hasattr(device, part)]
+    missing = [part for part in ("step_up", "step_down", "granularity", "w_min", "w_max") if not hasattr(device, part)]
     if missing:
         raise TypeError(
-            f"{name} must be a device with step_up(w), step_down(w), dw_min, w_min and w_max; "
+            f"{name} must be a device with step_up(w), step_down(w), granularity, w_min and w_max; "
             f"got {device!r}, which has no {', '.join(missing)}"
         )
 

@@ -15,16 +15,16 @@ from rpusim.specification import from_dict
 
 @dataclasses.dataclass(frozen=True)
 class SoftBounds:
-    dw_min: float = 0.002
+    granularity: float = 0.002
     w_min: float = -1.0
     w_max: float = 1.0
     up_down: float = 0.0
 
     def step_up(self, w):
-        return self.dw_min * (1 + self.up_down) * (1 - np.asarray(w, dtype=np.float64) / self.w_max)
+        return self.granularity * (1 + self.up_down) * (1 - np.asarray(w, dtype=np.float64) / self.w_max)
 
     def step_down(self, w):
-        return self.dw_min * (1 - self.up_down) * (1 - np.asarray(w, dtype=np.float64) / self.w_min)
+        return self.granularity * (1 - self.up_down) * (1 - np.asarray(w, dtype=np.float64) / self.w_min)
 
     @property
     def symmetry_point(self):
@@ -34,13 +34,13 @@ class SoftBounds:
 
 @dataclasses.dataclass(frozen=True)
 class ConstantStep:
-    dw_min: float = 0.002
+    granularity: float = 0.002
     w_min: float = -1.0
     w_max: float = 1.0
     symmetry_point = None
 
     def step_up(self, w):
-        return np.full(np.shape(w), self.dw_min)
+        return np.full(np.shape(w), self.granularity)
 
     step_down = step_up
 
@@ -50,10 +50,10 @@ class Saturating(SoftBounds):
     """F and G both depend on w, and G is not linear."""
 
     def step_up(self, w):
-        return self.dw_min * (1 - np.asarray(w) / self.w_max) ** 1.5
+        return self.granularity * (1 - np.asarray(w) / self.w_max) ** 1.5
 
     def step_down(self, w):
-        return self.dw_min * (1 - np.asarray(w) / self.w_min) ** 1.5
+        return self.granularity * (1 - np.asarray(w) / self.w_min) ** 1.5
 
 
 class Stuck(ConstantStep):
@@ -69,7 +69,7 @@ SOFT, CONSTANT = SoftBounds(), ConstantStep()
 # Responses
 
 
-def test_response_of_soft_bounds_is_in_units_of_dw_min():
+def test_response_of_soft_bounds_is_in_units_of_granularity():
     at = dynamics.response(SOFT, [-0.5, 0.0, 0.25])
     np.testing.assert_allclose(at.q_up, [1.5, 1.0, 0.75])
     np.testing.assert_allclose(at.q_down, [0.5, 1.0, 1.25])
@@ -81,7 +81,7 @@ def test_response_of_soft_bounds_is_in_units_of_dw_min():
 def test_response_rebuilds_the_mean_of_requested_changes():
     device, w, request = SoftBounds(up_down=0.2, w_max=0.7), 0.3, -0.01
     at = dynamics.response(device, w)
-    pulses = abs(request) / device.dw_min
+    pulses = abs(request) / device.granularity
     assert request * at.F - abs(request) * at.G == pytest.approx(-pulses * device.step_down(w))
 
 

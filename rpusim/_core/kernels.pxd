@@ -10,7 +10,7 @@ cdef extern from "kernels/philox.h" nogil:
         uint32_t v[4]
     rpu_stream rpu_stream_at(uint64_t key, int kind, uint64_t operation, uint32_t line)
     rpu_words rpu_philox(const rpu_stream *s, uint32_t position)
-    int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE, RPU_WRITE_ALL
+    int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE, RPU_WRITE_ALL, RPU_DRIFT_NU, RPU_DRIFT_NOISE
 
 
 cdef extern from "kernels/kernels.h" nogil:

@@ -10,7 +10,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 cdef const rpu_kernels *_active = NULL
 
 #: Kinds of streams that are drawn from Python.
-KINDS = {"diffusion": RPU_DIFFUSION, "reset": RPU_RESET, "reset_choice": RPU_RESET_CHOICE, "write": RPU_WRITE_ALL}
+KINDS = {"diffusion": RPU_DIFFUSION, "reset": RPU_RESET, "reset_choice": RPU_RESET_CHOICE, "write": RPU_WRITE_ALL,
+         "drift_nu": RPU_DRIFT_NU, "drift_noise": RPU_DRIFT_NOISE}
 
 
 cdef const rpu_kernels *active_kernels() noexcept nogil:

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._validation import boolean, physical, real
+from rpusim._validation import boolean, instance, optional, physical, real
 from rpusim.specification import Specification, parameter
 
-__all__ = ["Device", "PulsedDevice"]
+__all__ = ["Device", "Drift", "PulsedDevice"]
 
 _fraction = physical(0.0)
 
@@ -24,6 +24,62 @@ class Device(Specification):
     def _check_consistency(self) -> None:
         if type(self) in (Device, PulsedDevice):
             raise TypeError(f"{type(self).__name__} is a base of devices, not a device; use one of its subclasses")
+
+
+@dataclass(frozen=True, repr=False)
+class Drift(Specification):
+    r"""Drift of the state with time since it was last written, as in phase-change memory.
+
+    At `CrossbarArray.drift(delta_t)`, with t the time since a device last changed (by more than `reset_tol` between two
+    calls) and w_0 its state then::
+
+        nu' = nu (1 + nu_dtod xi_device) (1 + nu_std xi) - nu_k (ln((w_0 - w_offset) / wg_ratio + g_offset) - log_g0)
+        w   = w_0 f + a (f - 1),   f = max(t / t_0, 1)^-nu',   a = g_offset wg_ratio + w_offset
+        w  += w_noise_std xi, clipped to the bounds
+
+    Parameters
+    ----------
+    nu : float, default 0.1
+        Exponent.
+    nu_dtod, nu_std : float, default 0
+        Its device-to-device spread, and its noise from call to call, relative.
+    t_0 : float, default 1
+        Time before which nothing drifts, in the unit of `delta_t`.
+    reset_tol : float, default 1e-7
+        Change of the state that restarts its drift.
+    wg_ratio, g_offset, w_offset : float, default 1, 0, 0
+        Conductance of a weight: g = (w - w_offset) / wg_ratio + g_offset.
+    nu_k, log_g0 : float, default 0
+        Dependence of the exponent on the logarithm of the conductance.
+    w_noise_std : float, default 0
+        Noise added at each call, in weight units.
+
+    Notes
+    -----
+    The law of AIHWKit's DriftParameter. Where ln of a conductance that is not positive would be needed, nu' has no such term.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> array = rpu.CrossbarArray((1, 1), rpu.devices.SoftBounds(drift=rpu.devices.Drift(nu=0.5)), rng=0)
+    >>> array.program([[0.1]])
+    >>> array.drift(1.0)        # the first call starts the clock
+    >>> array.drift(4.0)
+    >>> array.weights.round(4)
+    array([[0.05]], dtype=float32)
+    """
+
+    nu: float = parameter(0.1, physical())
+    nu_dtod: float = parameter(0.0, _fraction)
+    nu_std: float = parameter(0.0, _fraction)
+    t_0: float = parameter(1.0, physical(0.0, open_low=True))
+    reset_tol: float = parameter(1e-7, _fraction)
+    wg_ratio: float = parameter(1.0, physical(0.0, open_low=True))
+    g_offset: float = parameter(0.0, physical())
+    w_offset: float = parameter(0.0, physical())
+    nu_k: float = parameter(0.0, physical())
+    log_g0: float = parameter(0.0, physical())
+    w_noise_std: float = parameter(0.0, _fraction)
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,6 +144,12 @@ class PulsedDevice(Device):
     write_noise_std : float, default 0
         Write noise: what is read of a device is its state plus write_noise_std dw_min xi, drawn anew by every pulse it
         gets (and for all devices when they are programmed, decay, diffuse, drift or are reset). It does not accumulate.
+    endurance : float, default 0
+        Number of pulses in which the range of a device falls by a factor e: at each `end_batch`, its bounds are
+        m +- (w_max - w_min) / 2 exp(-n / endurance), with m the middle of its first bounds and n the pulses it has got.
+        0: it lasts for ever.
+    drift : Drift or None
+        What `CrossbarArray.drift` does; None: nothing.
 
     Raises
     ------
@@ -121,6 +183,8 @@ class PulsedDevice(Device):
     reset_dtod: float = parameter(0.0, _fraction)
     reset_std: float = parameter(0.01, _fraction)
     write_noise_std: float = parameter(0.0, _fraction)
+    endurance: float = parameter(0.0, _fraction)
+    drift: Drift | None = parameter(None, optional(instance(Drift, "a Drift")))
 
     kernel: ClassVar[str] = ""
     #: names of the per-device parameters, in the order of the kernel
@@ -247,7 +311,7 @@ class PulsedDevice(Device):
             "decay_scale": remembered if self.lifetime > 0.0 else np.ones((1, 1)),
             "diffusion_rate": np.abs(self.diffusion * _spread(self.diffusion_dtod, shape, rng)),
             "reset_level": self.reset + _spread(self.reset_dtod, shape, rng) - 1.0,
-        }
+        } | ({} if self.drift is None else {"drift_nu": self.drift.nu * _spread(self.drift.nu_dtod, shape, rng)})
 
     def _draw_common(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
         w_max = self.w_max * _spread(self.w_max_dtod, shape, rng)
@@ -292,4 +356,4 @@ def linear_symmetry_point(up0: Any, up1: Any, down0: Any, down1: Any, w_max: Any
     with np.errstate(divide="ignore", invalid="ignore"):
         point = (np.asarray(down0, np.float64) - up0) / (np.asarray(up1, np.float64) - down1)
     inside = np.isfinite(point) & (point <= w_max) & (point >= w_min)
-    return np.where(inside, point, math.nan)
+    return np.where(inside, point + 0.0, math.nan)      # not -0

@@ -74,7 +74,7 @@ class _Model:
 
     `shape` names the parameters that only this model has, "name[i]" for an entry of a list; `starts` are their values from
     which the fit begins, several to try several. `hard`: the bounds only clip, so they show only where a ramp stops at them;
-    `vanishes`: a ramp may also stop where the step becomes 0 before it. `fixed` are values that stay (entries of lists, or fields).
+    `vanishes`: a ramp may also stop where the step becomes 0 before it. `fixed` are values that stay.
     """
 
     cls: type[PulsedDevice]
@@ -321,7 +321,7 @@ def _batched_steps(devices: Sequence[PulsedDevice]) -> Steps:
 def _slopes(e: Array, s: Array, widths: Array) -> tuple[float, Array, Array]:
     """Value, gradient and information from innovations at the point, then at all upper, then at all lower neighbours."""
     n = len(widths)
-    missing = ~np.isfinite(e[:, 0])
+    missing: Any = ~np.isfinite(e[:, 0])
     e, s = np.where(missing[:, None], 0.0, e), np.where(missing[:, None], 1.0, s)
     scale = widths.reshape(1, -1, 1)
     de = (e[:, 1 : n + 1] - e[:, n + 1 :]) / scale
@@ -355,7 +355,7 @@ def _filter(
     m = np.broadcast_to(y[0], (n_sets, n_ramps)).copy()
     v = np.broadcast_to(r2, (n_sets, n_ramps)).copy()
     seen = np.isfinite(y)
-    complete = seen.all(1)
+    complete: Any = seen.all(1)
     for t in range(1, len(y)):
         sd = np.sqrt(v)
         w = np.clip(m + _NODES * sd, low, high)
@@ -538,7 +538,7 @@ def _maximise(problem: _Problem, start: Mapping[str, Any]) -> tuple[dict[str, An
         return cache[key]
 
     theta = problem.theta(start)
-    found = minimize(
+    found = minimize(  # type: ignore[call-overload]
         lambda x: look(x)[0],
         theta,
         jac=lambda x: look(x)[1],
@@ -604,15 +604,16 @@ def _fit_model(
     ]
     if not model.hard:
         out = _fit_free(data, model, template, limits, summary, [], hold)
-        far = 20.0 * (limits[1] - limits[0])
+        far, far_notes, far_names = 20.0 * (limits[1] - limits[0]), list[str](), list[str]()
         for name, sign in (("w_max", 1.0), ("w_min", -1.0)):  # steps hardly change towards such a bound
             if name in out.problem.free and abs(float(out.values[name])) > far:
                 hold = {**hold, name: sign * far}
+                far_names.append(name)
                 out = _fit_free(data, model, template, limits, summary, [], hold, out)
-                note = (
-                    f"{name} is held at {sign * far:.4g}: the steps hardly change towards it, so it is not told by these ramps"
-                )
-                out = dataclasses.replace(out, notes=(*(n for n in out.notes if not n.startswith(name)), note))
+                note = f"{name} is held at {sign * far:.4g}: the steps hardly change towards it"
+                far_notes.append(note)
+                mine = tuple(n for n in out.notes if n.split()[0] not in far_names)
+                out = dataclasses.replace(out, notes=(*mine, *far_notes))
         return out
     reached = [name for name in reached if name not in hold]
     while True:
@@ -1034,13 +1035,14 @@ def fit(
 
     parts = [data.of_device(k) for k in range(len(labels))]
     outcomes: list[tuple[ModelScore, PulsedDevice, dict[str, float], dict[str, float], list[str]]] = []
-    for name, given in chosen:
+    for name, kept_device in chosen:
         spec = _MODELS[name]
         own = {k: v for k, v in kept.items() if k in _COMMON or k in spec.shape}
-        template = _template(spec, given)
+        template = _template(spec, kept_device)
         fits = [_fit_model(part, spec, template, limits, own) for part in parts]
         if len(fits) == 1:
-            values, errors, spreads, notes = dict(fits[0].values), fits[0].errors, {}, list(fits[0].notes)
+            values, errors, notes = dict(fits[0].values), fits[0].errors, list(fits[0].notes)
+            spreads: dict[str, float] = {}
         else:
             values, errors, spreads, notes = _population(fits)
         device = _build(template, {**values, **spreads})

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._validation import boolean, physical
+from rpusim._validation import boolean, physical, real
 from rpusim.devices.base import PulsedDevice, linear_symmetry_point
 from rpusim.specification import parameter
 
-__all__ = ["ConstantStep", "LinearStep", "SoftBounds", "SoftBoundsPmax", "SoftBoundsReference"]
+__all__ = ["AbruptReset", "ConstantStep", "LinearStep", "SoftBounds", "SoftBoundsPmax", "SoftBoundsReference"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,6 +202,71 @@ class SoftBounds(PulsedDevice):
 
     def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
         return _soft_symmetry_point(p)
+
+
+@dataclass(frozen=True, repr=False)
+class AbruptReset(PulsedDevice):
+    """A device that rises gradually and falls at once, as phase-change memory does.
+
+    With xi a fresh standard normal at each pulse::
+
+        up:   w <- clip(w + step_up (1 - w / w_max) (1 + dw_min_std xi))
+        down: w <- clip(w - reset_fraction (w - w_min) (1 + dw_min_std xi))
+
+    Parameters
+    ----------
+    reset_fraction : float, default 1
+        Part of the distance to w_min that one down pulse takes away, from 0 (down pulses do nothing: a device of one
+        direction) to 1 (a full reset).
+    reset_fraction_dtod : float, default 0
+        Its device-to-device spread, absolute; held within 0 and 1.
+    dw_min, dw_min_dtod, dw_min_dtod_log_normal, dw_min_std, up_down, up_down_dtod, w_max, w_max_dtod, w_min, w_min_dtod,
+    corrupt_devices_prob, corrupt_devices_range, enforce_consistency, perfect_bias
+        See `PulsedDevice`; `up_down` must be 0, since there is no down step that it could be relative to.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.AbruptReset(dw_min=0.01, w_max=1.0, w_min=0.0, reset_fraction=0.5)
+    >>> float(device.step_down(0.6)), round(device.symmetry_point, 4)
+    (0.3, 0.0196)
+    """
+
+    reset_fraction: float = parameter(1.0, real(0.0, 1.0))
+    reset_fraction_dtod: float = parameter(0.0, physical(0.0))
+
+    kernel: ClassVar[str] = "linear_step"
+    parameter_names: ClassVar[tuple[str, ...]] = (*PulsedDevice.parameter_names, "slope_up", "slope_down")
+
+    def _check_consistency(self) -> None:
+        super()._check_consistency()
+        if self.up_down != 0.0:
+            raise ValueError(f"AbruptReset: up_down must be 0; got {self.up_down}")
+
+    def mean_parameters(self) -> dict[str, float]:
+        p: dict[str, Any] = super().mean_parameters()
+        return {name: float(value) for name, value in self._with_slopes(p, self.reset_fraction).items()}
+
+    def _with_slopes(self, p: dict[str, Any], fraction: Any) -> dict[str, Any]:
+        """The linear down step fraction (w - w_min), and the slope of the up step."""
+        slopes = {"slope_up": _slope(1.0, p["step_up"], p["w_max"]), "slope_down": fraction + 0.0 * p["w_min"]}
+        return p | {"step_down": -fraction * p["w_min"]} | slopes
+
+    def steps_of(self, p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return p["step_up"] + p["slope_up"] * w, p["step_down"] + p["slope_down"] * w
+
+    def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
+        return linear_symmetry_point(
+            p["step_up"], p["slope_up"], p["step_down"], p["slope_down"], p["w_max"], p["w_min"]
+        )
+
+    def _draw_own(
+        self, p: dict[str, NDArray[np.float64]], shape: tuple[int, int], rng: np.random.Generator
+    ) -> dict[str, NDArray[np.float64]]:
+        fraction = np.full((1, 1), self.reset_fraction)
+        if self.reset_fraction_dtod > 0.0:
+            fraction = np.clip(fraction + self.reset_fraction_dtod * rng.standard_normal(shape), 0.0, 1.0)
+        return self._with_slopes(p, fraction)
 
 
 def SoftBoundsPmax(

@@ -25,9 +25,8 @@ GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(5)
 class ResponseTheory:
     r"""Response theory of the mean device; made by `response`.
 
-    Relative steps are in units of `dw_min`, as in `rpusim.dynamics.response`; the penalty, the asymmetry and its index do
-    not depend on that unit. (An array scales its pulses by the granularity, which is not `dw_min` for every model: the
-    mean change that a request u gets is (u F - abs(u) G) dw_min / granularity.)
+    Relative steps are in units of the granularity, by which arrays scale their pulses, as in `rpusim.dynamics.response`: the
+    mean change that a request u gets is u F - abs(u) G. The penalty, the asymmetry and its index do not depend on that unit.
 
     Attributes
     ----------
@@ -49,9 +48,9 @@ class ResponseTheory:
     # ---- as dynamics wants a device, with bounds of the weight ----------------------------------------------------------
 
     @property
-    def dw_min(self) -> float:
-        """`dw_min` of the device, the unit of the relative steps, in weight units."""
-        return self.device.dw_min
+    def granularity(self) -> float:
+        """Granularity of the device, the unit of the relative steps, in weight units."""
+        return self.device.granularity
 
     @property
     def w_min(self) -> float:
@@ -79,11 +78,11 @@ class ResponseTheory:
     # ---- response functions ------------------------------------------------------------------------------------------
 
     def q_up(self, w: ArrayLike) -> FloatArray:
-        """Up step at weight `w`, in units of `dw_min`."""
+        """Up step at weight `w`, in units of the granularity."""
         return dynamics.response(self, w).q_up
 
     def q_down(self, w: ArrayLike) -> FloatArray:
-        """Down step at weight `w` (positive), in units of `dw_min`."""
+        """Down step at weight `w` (positive), in units of the granularity."""
         return dynamics.response(self, w).q_down
 
     def F(self, w: ArrayLike) -> FloatArray:

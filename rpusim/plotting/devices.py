@@ -131,7 +131,7 @@ def step_sizes(device: PulsedDevice, *, ax: Axes | None = None, rng: int = 0, n_
 
 
 def response_functions(device: PulsedDevice, *, ax: Axes | None = None) -> Axes:
-    """Draw the symmetric and the asymmetric part of the response, F and G, against the state, in units of `dw_min`.
+    """Draw the symmetric and the asymmetric part of the response, F and G, against the state, in units of the granularity.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def response_functions(device: PulsedDevice, *, ax: Axes | None = None) -> Axes:
     ax.plot(w, theory.F(w), color=COLORS[2], label="F")
     ax.plot(w, theory.G(w), color=COLORS[3], label="G")
     _mark_symmetry_point(device, ax)
-    ax.set(xlabel="weight (a.u.)", ylabel="response (dw_min)")
+    ax.set(xlabel="weight (a.u.)", ylabel="response (granularity)")
     ax.legend()
     return ax
 

@@ -17,6 +17,7 @@ from rpusim import ADC, DAC, Periphery, PulseScheme
 from rpusim.algorithms import SGD, SHD, DigitalSGD
 from rpusim.devices import (
     ConstantStep,
+    Drift,
     Ideal,
     LinearStep,
     PowStep,
@@ -52,6 +53,7 @@ OUTSIDE = {
     "a": [2.1, -2.1], "b": [2.1, -2.1], "dw_min_std_add": NOT_NEGATIVE, "dw_min_std_slope": NOT_NEGATIVE,
     "pow_gamma": [-0.1, 21.0], "pow_gamma_dtod": NOT_NEGATIVE, "pow_up_down": [-1.01, 1.01],
     "pow_up_down_dtod": NOT_NEGATIVE, "n_estimation_steps": [-1],
+    "endurance": NOT_NEGATIVE,
 }  # fmt: skip
 WRONG_TYPES = {
     "float": ["0.1", True, 1j, [0.5], np.array([0.5]), {}],
@@ -60,7 +62,7 @@ WRONG_TYPES = {
     "str": [1, None, b"none", ["none"], True],
 }
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
-SPECIFICATIONS = {"Device": PulsedDevice, "Periphery": Periphery, "PulseScheme": PulseScheme, "DAC": DAC, "ADC": ADC}
+SPECIFICATIONS = {"Device": PulsedDevice, "Periphery": Periphery, "PulseScheme": PulseScheme, "DAC": DAC, "ADC": ADC, "Drift": Drift}
 MAY_BE_NONE_WITHOUT_SAYING = {("SHD", "transfer_forward")}
 
 

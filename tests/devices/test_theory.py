@@ -41,11 +41,11 @@ def test_asymmetric_soft_bounds():
 
 
 def test_power_response():
-    """q = (1 -+ w)^2: F = 1 + w^2, G = 2 w, R_c = log(1 + w^2); in units of dw_min = 4 steps at 0."""
+    """q = (1 -+ w)^2: F = 1 + w^2, G = 2 w, R_c = log(1 + w^2); in units of the step at 0."""
     device = presets.wu_power(tau=1.0, gamma=2.0, states=100)
     theory, w = response(device), np.linspace(-1, 1, 9)
-    np.testing.assert_allclose(theory.F(w) * device.dw_min / device.granularity, 1 + w**2, rtol=1e-12)
-    np.testing.assert_allclose(theory.G(w) * device.dw_min / device.granularity, 2 * w, atol=1e-12)
+    np.testing.assert_allclose(theory.F(w), 1 + w**2, rtol=1e-12)
+    np.testing.assert_allclose(theory.G(w), 2 * w, atol=1e-12)
     np.testing.assert_allclose(theory.penalty(w), np.log1p(w**2), atol=1e-9)
     assert theory.asymmetry_index == pytest.approx(math.log(2), rel=1e-4)  # mean of 2 w / (1 + w^2)
 

@@ -12,7 +12,7 @@ enum rpu_kind {                  /* what a stream is for: the top byte of its co
     RPU_TRAIN_X, RPU_TRAIN_D, RPU_PULSE_NOISE, RPU_COUNT_NOISE,
     RPU_DAC_ROUND, RPU_DAC_NOISE, RPU_ADC_ROUND, RPU_ADC_NOISE,
     RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE,
-    RPU_WRITE_NOISE, RPU_WRITE_COUNT_NOISE, RPU_WRITE_ALL,
+    RPU_WRITE_NOISE, RPU_WRITE_COUNT_NOISE, RPU_WRITE_ALL, RPU_DRIFT_NU, RPU_DRIFT_NOISE,
     RPU_BACKWARD = 64            /* added to the four converter kinds for transposed reads */
 };
 
