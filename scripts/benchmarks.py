@@ -68,9 +68,10 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
                 lr = rate * array.device.dw_min / 0.25  # E|x| E|d| = 1/4
                 before = sum(array.pulse_count)
                 array.update(x, d, lr)
-                pulses = sum(array.pulse_count) - before
+                loops = max(1, round(0.2 / rate))  # as many pulses in every timing
+                pulses = (sum(array.pulse_count) - before) * loops
                 seconds[threads], normal = medians(
-                    lambda array=array, lr=lr: array.update(x, d, lr),
+                    lambda array=array, lr=lr, n=loops: [array.update(x, d, lr) for _ in range(n)],
                     lambda: rng.standard_normal(out=normals, dtype=np.float32),
                     repeats=repeats,
                 )
@@ -257,8 +258,8 @@ def machine() -> dict[str, Any]:
         cwd=Path(__file__).parent,
         check=False,
     ).stdout.strip()
-    return {"commit": commit or None, "processor": processor, "kernels": active_kernel_set(), "python": platform.python_version(),
-            "numpy": np.__version__, "version": rpu.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
+    return {"commit": commit or None, "processor": processor, "kernels": active_kernel_set(),
+            "python": platform.python_version(), "numpy": np.__version__, "version": rpu.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
 def draw_history(path: Path) -> Path:
