@@ -258,8 +258,15 @@ def machine() -> dict[str, Any]:
         cwd=Path(__file__).parent,
         check=False,
     ).stdout.strip()
-    return {"commit": commit or None, "processor": processor, "kernels": active_kernel_set(),
-            "python": platform.python_version(), "numpy": np.__version__, "version": rpu.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
+    return {
+        "commit": commit or None,
+        "processor": processor,
+        "kernels": active_kernel_set(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "version": rpu.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def draw_history(path: Path) -> Path:

@@ -111,7 +111,7 @@ def test_parameters_are_a_mapping_of_copies(model):
     p = array.parameters
     assert list(p) == NAMES[model] and len(p) == len(NAMES[model])
     assert repr(p) == f"Parameters({', '.join(NAMES[model])})"
-    for name, value in p.items():
+    for value in p.values():
         assert value.dtype == np.float32 and value.shape == (3, 4)
         with pytest.raises(ValueError, match="read-only"):
             value[:] = 77.0

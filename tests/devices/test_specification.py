@@ -62,7 +62,9 @@ WRONG_TYPES = {
     "str": [1, None, b"none", ["none"], True],
 }
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
-SPECIFICATIONS = {"Device": PulsedDevice, "Periphery": Periphery, "PulseScheme": PulseScheme, "DAC": DAC, "ADC": ADC, "Drift": Drift}
+SPECIFICATIONS = {
+    "Device": PulsedDevice, "Periphery": Periphery, "PulseScheme": PulseScheme, "DAC": DAC, "ADC": ADC, "Drift": Drift,
+}  # fmt: skip
 MAY_BE_NONE_WITHOUT_SAYING = {("SHD", "transfer_forward")}
 
 
