@@ -16,6 +16,7 @@ from rpusim._core.kernels import KINDS, normals, uniforms
 from rpusim._random import RNG
 from rpusim._validation import boolean, choice, instance, integer, integer_value, real, signal
 from rpusim.devices.base import Device, PulsedDevice
+from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery import Periphery, PulseScheme
 
@@ -176,6 +177,8 @@ class CrossbarArray:
         count_pulses: bool = False,
     ) -> None:
         self.shape = check_shape(shape)
+        if isinstance(device, UnitCell):
+            raise TypeError(f"device must be a single device; CellArray, and so SGD, takes unit cells; got {device!r}")
         self.device = instance((Ideal, PulsedDevice), "a device of rpusim.devices")("device", device)
         periphery = instance(Periphery, "a Periphery or None")
         self.forward_periphery = Periphery() if forward is None else periphery("forward", forward)

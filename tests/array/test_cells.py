@@ -206,7 +206,7 @@ def test_cells_train_and_go_through_json(name):
         (lambda: OneSidedCell(refresh_lower=0.8), "refresh_lower must be at most refresh_upper=0.75; got 0.8"),
         (lambda: OneSidedCell(SoftBounds(write_noise_std=1.0)), "no write noise"),
         (lambda: CellArray((2, 2), SoftBounds()), "cell must be a unit cell"),
-        (lambda: CrossbarArray((2, 2), VectorCell()), "device must be a device of rpusim.devices"),
+        (lambda: CrossbarArray((2, 2), VectorCell()), "device must be a single device; CellArray, and so SGD"),
     ],
 )  # fmt: skip
 def test_what_is_not_allowed_is_named(make, words):

@@ -303,6 +303,22 @@ def test_one_noisy_pulse_has_its_mean_and_its_spread(name, sign):
     assert abs(np.corrcoef((second - w0).ravel(), (array.weights - w0).ravel())[0, 1]) < Z_LIMIT / np.sqrt(second.size)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_ramps_have_the_mean_and_the_spread_of_the_oracle(name):
+    """After n up and n down pulses with noise, against as many trials of the oracle."""
+    device = without_spread(MODELS[name], w_max=0.5, w_min=-0.5, dw_min_std=0.5)
+    array = CrossbarArray((50, 60), device, rng=51)
+    array.program(np.full(array.shape, -0.3))
+    w, pulse, rng = array.weights.astype(np.float64), oracle_pulse(array), np.random.default_rng(52)
+    for sign, n in ((1, 15), (1, 45), (-1, 30), (-1, 30)):
+        array.pulse(sign * n)
+        w = apply(pulse, w, np.full(array.shape, sign * n), rng)
+        engine = array.weights.astype(np.float64)
+        assert abs(engine.mean() - w.mean()) < Z_LIMIT * np.hypot(engine.std(), w.std()) / np.sqrt(w.size)
+        assert stats.ks_2samp(engine.ravel(), w.ravel()).pvalue > P_LIMIT
+        assert engine.std() == pytest.approx(w.std(), rel=0.12)
+
+
 def test_many_noisy_pulses_add_their_variances():
     device = ConstantStep(dw_min=0.001, dw_min_std=0.4, up_down=0.2, w_max=1.0, w_min=-1.0, **NO_SPREAD)
     array = CrossbarArray((100, 150), device, rng=13)
