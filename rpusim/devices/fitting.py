@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares, minimize, minimize_scalar
 from scipy.special import ndtr
+from tqdm import tqdm
 
-from rpusim._validation import choice, real
+from rpusim._validation import boolean, choice, real
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.nonlinear import ExpStep, PiecewiseStep, PowStep
 from rpusim.devices.step import ConstantStep, LinearStep, SoftBounds
@@ -935,6 +936,7 @@ def fit(
     hold: Mapping[str, float] | None = None,
     criterion: str = "bic",
     unit: str = "",
+    progress: bool = True,
 ) -> FitResult:
     r"""Fit a device to measured conductance against pulse number.
 
@@ -957,6 +959,9 @@ def fit(
         that say the same.
     unit : str
         Unit of the ramps, for the record.
+    progress : bool, default True
+        Whether to show a progress bar over models and devices; none is shown if stderr is no terminal. Ramps of thousands of
+        values take tens of seconds per model.
 
     Returns
     -------
@@ -1035,11 +1040,17 @@ def fit(
 
     parts = [data.of_device(k) for k in range(len(labels))]
     outcomes: list[tuple[ModelScore, PulsedDevice, dict[str, float], dict[str, float], list[str]]] = []
+    hidden = None if boolean("progress", progress) else True
+    bar = tqdm(total=len(chosen) * len(parts), desc="fit", unit=" fits", dynamic_ncols=True, disable=hidden)
     for name, kept_device in chosen:
         spec = _MODELS[name]
+        bar.set_postfix_str(name)
         own = {k: v for k, v in kept.items() if k in _COMMON or k in spec.shape}
         template = _template(spec, kept_device)
-        fits = [_fit_model(part, spec, template, limits, own) for part in parts]
+        fits = []
+        for part in parts:
+            fits.append(_fit_model(part, spec, template, limits, own))
+            bar.update()
         if len(fits) == 1:
             values, errors, notes = dict(fits[0].values), fits[0].errors, list(fits[0].notes)
             spreads: dict[str, float] = {}
@@ -1064,6 +1075,7 @@ def fit(
                 notes.append(f"{n} is not told by these ramps")
         read = float(values["read_noise"])
         outcomes.append((score, device, {**fitted, "read_noise": read}, errors, notes))
+    bar.close()
     outcomes.sort(key=lambda one: getattr(one[0], criterion))
     score, device, fitted, errors, notes = outcomes[0]
     return FitResult(
