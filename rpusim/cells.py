@@ -91,7 +91,8 @@ class CellArray:
                 array._core.granularity = mean
         if isinstance(cell, OneSidedCell):
             for array in self.arrays:  # what is not a pulse of this device must not move it
-                array.parameters["step_down"] = np.zeros(self.shape)
+                for name in {"step_down", "slope_down"} & set(array.parameters):
+                    array.parameters[name] = 0.0
             self.program(np.zeros(self.shape))
 
     def __repr__(self) -> str:

@@ -12,7 +12,19 @@ from scipy import stats
 
 import rpusim as rpu
 from rpusim import CellArray, CrossbarArray, Periphery, PulseScheme, checkpoint
-from rpusim.devices import ConstantStep, ExpStep, OneSidedCell, ReferenceCell, SoftBounds, VectorCell
+from rpusim.devices import (
+    AbruptReset,
+    ConstantStep,
+    ExpStep,
+    LinearStep,
+    OneSidedCell,
+    PiecewiseStep,
+    PowStep,
+    ReferenceCell,
+    SoftBounds,
+    SoftBoundsReference,
+    VectorCell,
+)
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())["compounds"]
 NO_SPREAD = dict(dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0, dw_min_std=0.0, w_max=1.0)
@@ -146,6 +158,33 @@ def test_one_sided_devices_only_rise_and_move_the_weight_as_two_sided_ones_would
     # no pulse was lost or doubled: the mean change is the requested one, its variance that of the pulses
     z = (array.weights - mean) / (0.001 * np.sqrt(np.maximum(pulses, 1)))
     assert abs(z.mean()) < 5 / np.sqrt(z.size) * 1.5 and z.std() < 1.2
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        SoftBounds(w_min=0.0), LinearStep(w_min=0.0, gamma_up=0.5, gamma_down=0.5), AbruptReset(w_min=0.0), PowStep(w_min=0.0),
+        SoftBoundsReference(w_min=0.0), PiecewiseStep(w_min=0.0, piecewise_up=(1.0, 0.5), piecewise_down=(1.0, 0.5)),
+        ExpStep(w_min=0.0, dw_min_std_add=0.01),
+    ],
+    ids=lambda device: type(device).__name__,
+)  # fmt: skip
+def test_no_device_of_a_one_sided_cell_ever_gets_a_down_pulse(device):
+    spreads = dict(dw_min_dtod=0.0, up_down_dtod=0.0, w_min_dtod=0.0, w_max_dtod=0.0)
+    quiet = {} if isinstance(device, ExpStep) else dict(dw_min_std=0.0)
+    array = CellArray((10, 12), OneSidedCell(device.replace(dw_min=0.002, **spreads, **quiet)), rng=16)
+    array.program(np.full(array.shape, 0.1))
+    rng = np.random.default_rng(17)
+    before = [one.weights for one in array.arrays]
+    array.update(rng.normal(size=(20, 12)), np.ones((20, 10)), 0.01)
+    # lr d x > 0 lowers W: g_minus rises there, g_plus where x < 0; both have columns that only fall, and stay
+    for one, old in zip(array.arrays, before, strict=True):
+        if not isinstance(device, ExpStep):  # whose noise can take an up pulse down
+            assert (one.weights >= old).all()
+        assert (one.weights > old).mean() > 0.8
+    only_down = [one.weights for one in array.arrays]
+    array.update(np.ones((5, 12)), np.ones((5, 10)), 0.01)  # lowers W everywhere
+    np.testing.assert_array_equal(array.arrays[1].weights, only_down[1])
 
 
 def test_refreshing_keeps_the_weight_and_lowers_both_sides():
