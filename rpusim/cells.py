@@ -203,9 +203,11 @@ class CellArray:
         difference = np.where(chosen, p - q, 0.0).astype(np.float32)
         for array, amount in ((minus, np.maximum(-difference, 0.0)), (plus, np.maximum(difference, 0.0))):
             array._reset_where(chosen)
-            if amount.any():
-                array._core.set_scheme(**cell.refresh_pulses.core_arguments())
+            # both, if only with zeros: their numbers of updates must stay equal, since they share their trains
+            array._core.set_scheme(**cell.refresh_pulses.core_arguments())
+            try:
                 array.update(columns, np.ascontiguousarray(-amount.T), 1.0)
+            finally:
                 array._core.set_scheme(**array.pulses.core_arguments())
 
     def _read_columns(self, array: CrossbarArray, cell: OneSidedCell) -> NDArray[np.float32]:

@@ -255,6 +255,7 @@ def _device_command(args: argparse.Namespace) -> int:
     import matplotlib
 
     from rpusim import plotting
+    from rpusim.checkpoint import atomic_file
 
     ((label, device),) = _labelled([args.name], {}).items()
     theory = devices.response(device)  # type: ignore[arg-type]
@@ -277,7 +278,8 @@ def _device_command(args: argparse.Namespace) -> int:
         written = plotting.save(figure, args.out / f"device-{label}")
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(device.to_json(indent=2) + "\n", encoding="utf-8")
+        with atomic_file(args.json) as file:
+            file.write((device.to_json(indent=2) + "\n").encode())
         written.append(args.json)
     _report(written)
     return 0

@@ -205,6 +205,14 @@ def test_refreshing_keeps_the_weight_and_lowers_both_sides():
     difference = np.abs(plus - minus)[refreshed]
     written = 1 - (1 - 0.002) ** (difference / 0.002)
     np.testing.assert_allclose(np.maximum(now_plus, now_minus)[refreshed], written, atol=5 * np.sqrt(0.002 * 0.6))
+    # both go on with the same trains, whichever side was written
+    assert array.arrays[0]._core.counters[0] == array.arrays[1]._core.counters[0]
+    one_side = CellArray((2, 3), cell, rng=12)
+    one_side.arrays[0].program(np.full((2, 3), 0.3))
+    one_side.arrays[1].program(np.full((2, 3), 0.9))
+    one_side.update(np.zeros(3), np.zeros(2), 0.01)
+    assert one_side.arrays[0].pulse_count == (0, 0) and one_side.arrays[1].pulse_count.up > 0
+    assert one_side.arrays[0]._core.counters[0] == one_side.arrays[1]._core.counters[0]
     # reads of the whole cell go on as before
     array2 = CellArray((2, 3), cell, forward=Periphery.ideal(), rng=12)
     array2.arrays[1].program(plus)

@@ -190,7 +190,7 @@ def test_converters_do_the_same_with_all_kernel_sets(kernels):
     rng = np.random.default_rng(32)
     w, x = rng.normal(0, 0.4, (37, 70)), rng.normal(0, 0.9, (5, 70))
     peripheries = [
-        Periphery(dac=DAC(noise=0.1), adc=ADC(bits=None, bound=2.0, noise=0.2)),
+        Periphery(dac=DAC(noise=0.1), adc=ADC(bound=2.0, noise=0.2)),
         plain(dac=DAC(bits=None, bound=1.0, noise=0.1), adc=ADC(bits=None, bound=1.0)),
         Periphery(dac=DAC(stochastic_rounding=True), adc=ADC(stochastic_rounding=True)),
     ]

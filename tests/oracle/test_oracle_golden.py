@@ -90,12 +90,13 @@ def recorded_device(name):
 @pytest.mark.parametrize("name", GOLDEN["single_device"])
 def test_pulse_curves_match_recorded_devices(name):
     pulse, recorded = recorded_device(name), GOLDEN["single_device"][name]["w"]
+    rounding = 3e-6 if name.endswith("Reference") else 1e-6  # float32 sums with the reference at every pulse there
     w = recorded["w0"]
     for direction, up in (("up", True), ("down", False)):
         for n in range(1, 201):
             w = pulse(w, up)
             if f"{direction}{n}" in recorded:
-                assert w == pytest.approx(recorded[f"{direction}{n}"], abs=3e-6)  # recorded in float32
+                assert w == pytest.approx(recorded[f"{direction}{n}"], abs=rounding)
     for _ in range(4000):
         raised = pulse(w, True)
         w = pulse(raised, False)
