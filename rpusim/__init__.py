@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, get_num_threads, set_num_threads
+from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, ReadCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.specification import from_dict, from_json
@@ -22,6 +22,7 @@ __all__ = [
     "Periphery",
     "PulseCount",
     "PulseScheme",
+    "ReadCount",
     "algorithms",
     "checkpoint",
     "datasets",

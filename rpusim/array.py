@@ -20,11 +20,11 @@ from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery import Periphery, PulseScheme
 
-__all__ = ["CrossbarArray", "DifferentialPair", "PulseCount", "get_num_threads", "set_num_threads"]
+__all__ = ["CrossbarArray", "DifferentialPair", "PulseCount", "ReadCount", "get_num_threads", "set_num_threads"]
 
 _real = real()
 _method = choice("exact", "pulses")
-STATE_VERSION = 1
+STATE_VERSION = 2
 MAX_BL = 65535
 MAX_LR = 1e30
 ROUNDING = 1e-5  # by which a state may lie beyond bounds that are shifted by a reference
@@ -69,7 +69,39 @@ def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[
     return x, d
 
 
-class Parameters(MutableMapping[str, NDArray[np.float32]]):
+class _Parameters(MutableMapping[str, NDArray[np.float32]]):
+    """Drawn arrays by name; reading gives copies."""
+
+    _values: dict[str, NDArray[np.float32]]
+    _whose: str
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        copy = np.array(np.broadcast_to(self._values[self._known(name)], self._shape(name)))
+        copy.flags.writeable = False  # so that `parameters[name][...] = value` says that it would do nothing
+        return copy
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return self._values[name].shape
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("parameters can be changed, not deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self)})"
+
+    def _known(self, name: str) -> str:
+        if name not in self._values:
+            raise KeyError(f"no parameter {name!r}; {self._whose} has {', '.join(self._values) or 'none'}")
+        return name
+
+
+class Parameters(_Parameters):
     """The drawn parameters of an array's devices, by name; reading gives copies, assigning changes the devices.
 
     An assigned value is a number or an array of the array's shape. Weights outside changed bounds are clipped to them.
@@ -77,11 +109,11 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
 
     def __init__(self, array: CrossbarArray) -> None:
         self._array = array
+        self._values = array._parameters
+        self._whose = type(array.device).__name__
 
-    def __getitem__(self, name: str) -> NDArray[np.float32]:
-        copy = np.array(np.broadcast_to(self._array._parameters[self._known(name)], self._array.shape))
-        copy.flags.writeable = False  # so that `parameters[name][...] = value` says that it would do nothing
-        return copy
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return self._array.shape
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         self._known(name)
@@ -99,23 +131,42 @@ class Parameters(MutableMapping[str, NDArray[np.float32]]):
         if name in ("w_max", "w_min"):
             self._array.program(self._array._state)
 
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("parameters of devices can be changed, not deleted")
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._array._parameters)
+class ReadParameters(_Parameters):
+    """What was drawn for the reads of one direction, by name; reading gives copies, assigning changes the converters.
 
-    def __len__(self) -> int:
-        return len(self._array._parameters)
+    An assigned value is a number, or an array of the shape of the old one. See `Periphery.draw_parameters`.
+    """
 
-    def __repr__(self) -> str:
-        return f"Parameters({', '.join(self)})"
+    def __init__(self, array: CrossbarArray, direction: int) -> None:
+        self._array, self._direction = array, direction
+        self._values = array._read_parameters[direction]
+        self._whose = ("forward", "backward")[direction]
 
-    def _known(self, name: str) -> str:
-        if name not in self._array._parameters:
-            known = ", ".join(self._array._parameters) or "none"
-            raise KeyError(f"no parameter {name!r}; {type(self._array.device).__name__} has {known}")
-        return name
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        old = self._values[self._known(name)]
+        stored = signal(f"parameters[{name!r}]", np.broadcast_to(value, old.shape) if np.ndim(value) == 0 else value, old.shape)
+        if name in ("adc_noise", "nonlinearity", "voltage_offset") and np.any(stored < 0.0):
+            raise ValueError(f"parameters[{name!r}] must be at least 0; got {stored.min()}")
+        self._values[name] = stored.copy()
+        self._array._set_direction(self._direction)
+
+
+class ReadCount(NamedTuple):
+    """What the reads of one direction did so far.
+
+    vectors: vectors read; products: passes of a vector through the array, retries and slices of inputs included; retries:
+    tries that bound management added; dac_conversions, adc_conversions: numbers converted; inputs_clipped, outputs_clipped:
+    how many of those were beyond the bound.
+    """
+
+    vectors: int
+    products: int
+    retries: int
+    dac_conversions: int
+    adc_conversions: int
+    inputs_clipped: int
+    outputs_clipped: int
 
 
 class CrossbarArray:
@@ -227,8 +278,12 @@ class CrossbarArray:
         self._drift_time = 0.0
         self._drift = None if drift is None else {k: np.zeros(self.shape) for k in ("since", "start", "last")}
         self._share_parameters()
-        self._core.set_direction(0, **self.forward_periphery.core_arguments())
-        self._core.set_direction(1, **self.backward_periphery.core_arguments())
+        self._read_parameters = [
+            periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
+            for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))
+        ]
+        for k in range(2):
+            self._set_direction(k)
         self._core.set_scheme(**self.pulses.core_arguments())
         self.program(self._weights)
 
@@ -241,6 +296,11 @@ class CrossbarArray:
             for k, name in enumerate(self.device.parameter_names):
                 self._core.set_parameter(k, self._parameters[name])
 
+    def _set_direction(self, k: int) -> None:
+        """Give the core the periphery of forward (0) or backward (1) reads."""
+        periphery = (self.forward_periphery, self.backward_periphery)[k]
+        self._core.set_direction(k, **periphery.core_arguments(self.shape[1 - k], self._read_parameters[k]))
+
     # ---- state -------------------------------------------------------------------------------------------------------
 
     @property
@@ -252,6 +312,16 @@ class CrossbarArray:
     def parameters(self) -> Parameters:
         """The drawn parameters of the devices as named arrays; assign to change them."""
         return Parameters(self)
+
+    @property
+    def forward_parameters(self) -> ReadParameters:
+        """What was drawn for forward reads (gains of ADCs ...) as named arrays; assign to change it."""
+        return ReadParameters(self, 0)
+
+    @property
+    def backward_parameters(self) -> ReadParameters:
+        """What was drawn for backward reads as named arrays; assign to change it."""
+        return ReadParameters(self, 1)
 
     def program(self, weights: ArrayLike) -> None:
         """Write `weights` (outputs, inputs) at once, clipped to each device's own bounds, with the devices' write noise (by
@@ -524,6 +594,34 @@ class CrossbarArray:
         return PulseCount(*self._core.counters[3:])
 
     @property
+    def forward_count(self) -> ReadCount:
+        """What forward reads did so far."""
+        return self._read_count(0)
+
+    @property
+    def backward_count(self) -> ReadCount:
+        """What backward reads did so far."""
+        return self._read_count(1)
+
+    def _read_count(self, k: int) -> ReadCount:
+        vectors, products, retries, inputs_clipped, outputs_clipped = self._core.read_counts[k]
+        periphery = (self.forward_periphery, self.backward_periphery)[k]
+        if periphery.is_ideal:
+            return ReadCount(vectors, products, 0, 0, 0, 0, 0)
+        signs = 1 if periphery.sign_handling == "one_pass" else 2
+        tries = products // (signs * periphery.dac.passes)
+        per_output = periphery.dac.passes * (2 if periphery.sign_handling == "digital_sum" else 1)
+        return ReadCount(
+            vectors,
+            products,
+            retries,
+            tries * self.shape[1 - k],
+            tries * per_output * self.shape[k],
+            inputs_clipped,
+            outputs_clipped,
+        )
+
+    @property
     def device_pulse_count(self) -> PulseCount:
         """Up and down pulses of each device, int64 (outputs, inputs); needs ``count_pulses=True``."""
         if self._device_pulses is None:
@@ -563,6 +661,8 @@ class CrossbarArray:
             "key": self._core.key,
             "counters": list(self._core.counters),
             "averages": list(self._core.averages),
+            "reads": [list(counts) for counts in self._core.read_counts],
+            "read_parameters": [{name: v.copy() for name, v in drawn.items()} for drawn in self._read_parameters],
             "events": self._events,
         }
         if self._state is not self._weights:
@@ -631,6 +731,20 @@ class CrossbarArray:
             if not isinstance(values, (list, tuple)) or len(values) != length:
                 raise ValueError(f"{name}[{entry!r}] must be a list of {length} numbers; got {values!r}")
             checked[entry] = tuple(check(f"{name}[{entry!r}][{k}]", value) for k, value in enumerate(values))
+        reads, drawn = entries["reads"], entries["read_parameters"]
+        if not isinstance(reads, (list, tuple)) or len(reads) != 2 or any(np.shape(counts) != (5,) for counts in reads):
+            raise ValueError(f"{name}['reads'] must be 2 lists of 5 numbers; got {reads!r}")
+        count = integer(0, 2**63 - 1)
+        checked["reads"] = [[count(f"{name}['reads'][{k}]", value) for value in reads[k]] for k in range(2)]
+        if not isinstance(drawn, (list, tuple)) or len(drawn) != 2:
+            raise ValueError(f"{name}['read_parameters'] must be a list of 2 dicts; got {type(drawn).__name__}")
+        checked["read_parameters"] = []
+        for k, known in enumerate(self._read_parameters):
+            label = f"{name}['read_parameters'][{k}]"
+            check_entries(label, drawn[k], known)
+            checked["read_parameters"].append(
+                {entry: signal(f"{label}[{entry!r}]", drawn[k][entry], old.shape).copy() for entry, old in known.items()}
+            )
         if self._device_pulses is not None:
             pulses = np.asarray(entries["device_pulses"])
             if pulses.dtype.kind not in "iu" or pulses.shape != self._device_pulses.shape:
@@ -655,6 +769,10 @@ class CrossbarArray:
         self._core.key = checked["key"]
         self._core.counters = checked["counters"]
         self._core.averages = checked["averages"]
+        self._core.read_counts = checked["reads"]
+        for k, drawn in enumerate(checked["read_parameters"]):
+            self._read_parameters[k].update(drawn)
+            self._set_direction(k)
         if self._device_pulses is not None:
             self._device_pulses[...] = checked["device_pulses"]
 

@@ -215,7 +215,7 @@ class CellArray:
         core = array._core
         parts = (self.gammas[0], [other._core for other in self.arrays[1:]], list(self.gammas[1:]))
         alone = array is self.arrays[0]
-        core.set_direction(0, **cell.refresh_forward.core_arguments())
+        core.set_direction(0, **cell.refresh_forward.core_arguments(self.shape[1], {}))
         try:
             if alone:
                 core.set_parts(1.0, [], [])
@@ -223,7 +223,7 @@ class CellArray:
         finally:
             if alone:
                 core.set_parts(*parts)
-            core.set_direction(0, **array.forward_periphery.core_arguments())
+            array._set_direction(0)
 
     def end_batch(self) -> None:
         """Let the time of one mini-batch pass for all devices."""

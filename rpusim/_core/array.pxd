@@ -1,6 +1,6 @@
 """One crossbar array as the compiled parts see it: the door between the core and the training algorithms."""
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from rpusim._core.kernels cimport rpu_cells, rpu_converters, rpu_kernels, rpu_pulse_plan, rpu_pulse_scheme, rpu_trains
 
@@ -17,13 +17,21 @@ cdef struct Buffer:
 cdef struct Direction:
     # How one direction of reading is converted; see rpusim.periphery.
     int ideal
+    int plain                   # one pass through the product, and nothing between it and the ADCs
     rpu_converters converters
     int noise_management, bound_management
     float nm_threshold          # 0: none
     double nm_decay
     double average              # running mean of max|x|; negative before the first vector
     double max_reduction        # bound management gives up beyond this
+    double sum_factor, sum_limit    # "abs_max_np_sum": largest weight assumed / ADC's bound; limit relative to max|x|
+    int sign_handling           # SIGN_HANDLING
+    int planes                  # passes of a bit-serial input
+    int read_noise_law          # READ_NOISE_LAWS
+    float read_noise, out_scale
+    const float *asymmetry      # (rows, columns), relative change of the weights for negative inputs, or NULL
     uint64_t operation          # vectors read so far
+    uint64_t products, retries, inputs_clipped, outputs_clipped
 
 
 cdef class ArrayCore:
@@ -39,6 +47,7 @@ cdef class ArrayCore:
     cdef double granularity
     cdef rpu_pulse_scheme scheme
     cdef Direction directions[2]
+    cdef object direction_owners
     cdef uint64_t key, train_key        # of all streams, and of pulse trains, which the devices of a cell may share
     cdef float factor                   # what is read: factor w + the sum of part_factor[k] part[k]
     cdef int parts
@@ -47,7 +56,7 @@ cdef class ArrayCore:
     cdef object part_owners
     cdef uint64_t updates
     cdef int64_t pulses_up, pulses_down
-    cdef Buffer plans, trains, arena, scratch, work
+    cdef Buffer plans, trains, arena, scratch, work, passes, matrix
     # x (vectors, columns), d (vectors, rows), C-contiguous: w -= lr d^T x by pulses, vector after vector.
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
     # y (vectors, rows) = x w^T (transposed 0), or x (vectors, rows) -> (vectors, columns) (transposed 1), through the
@@ -63,4 +72,11 @@ cdef class ArrayCore:
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil
     cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
                         ArrayCore reference) noexcept nogil
-    cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n) noexcept nogil
+    cdef int _read_passes(self, Direction *p, const float *signal, float *product, float *y, const float *factor,
+                          const int32_t *index, int32_t *clipped, Py_ssize_t vectors, int transposed, ArrayCore reference,
+                          uint32_t retry) except -1 nogil
+    cdef int _analog_products(self, Direction *p, const float *v, float *y, float *work, const int32_t *index,
+                              Py_ssize_t vectors, int transposed, ArrayCore reference, int negative,
+                              uint32_t line) except -1 nogil
+    cdef const float *_effective(self, float *matrix, ArrayCore reference, const float *asymmetry, int power) noexcept nogil
+    cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n, int kind) noexcept nogil

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -6,6 +7,8 @@ from numpy.typing import NDArray
 NOISE_MANAGEMENT: tuple[str, ...]
 BOUND_MANAGEMENT: tuple[str, ...]
 PULSE_TYPES: tuple[str, ...]
+SIGN_HANDLING: tuple[str, ...]
+READ_NOISE_LAWS: tuple[str, ...]
 
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
@@ -22,6 +25,7 @@ class ArrayCore:
     lock: AbstractContextManager[bool]
     counters: tuple[int, int, int, int, int]
     averages: tuple[float, float]
+    read_counts: Sequence[Sequence[int]]
     def __init__(
         self,
         w: NDArray[np.float32],
@@ -40,12 +44,21 @@ class ArrayCore:
         self,
         transposed: int,
         ideal: bool,
+        plain: bool,
         c: dict[str, object],
+        tables: dict[str, NDArray[np.float32]],
         noise_management: str,
         bound_management: str,
         nm_threshold: float,
         nm_decay: float,
         max_reduction: float,
+        sum_factor: float,
+        sum_limit: float,
+        sign_handling: str,
+        planes: int,
+        read_noise: float,
+        read_noise_law: str,
+        out_scale: float,
     ) -> None: ...
     def set_scheme(
         self,

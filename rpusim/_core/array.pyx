@@ -20,6 +20,7 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport FLT_MAX
+from libc.math cimport fabsf
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
@@ -54,8 +55,10 @@ cdef enum:
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 16) below which another thread costs more than it gives
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
-NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max")
-BOUND_MANAGEMENT = ("none", "iterative")
+NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max", "abs_max_np_sum")
+BOUND_MANAGEMENT = ("none", "iterative", "iterative_worst_case")
+SIGN_HANDLING = ("one_pass", "analog_sum", "digital_sum")
+READ_NOISE_LAWS = ("additive", "sqrt", "proportional")
 PULSE_TYPES = ("stochastic", "mean_count", "deterministic_implicit")
 
 cdef int32_t NO_ROW = 0x7FFFFFFF      # the rows of a vector without pulses
@@ -119,6 +122,15 @@ def overlap(cnp.ndarray a, cnp.ndarray b):
     return first < second + cnp.PyArray_NBYTES(b) and second < first + cnp.PyArray_NBYTES(a)
 
 
+cdef const float *_floats(array) except? NULL:
+    # Where the numbers of a C-contiguous float32 array are; NULL for None.
+    if array is None:
+        return NULL
+    if not (array.dtype == np.float32 and array.flags.c_contiguous and array.size):
+        raise TypeError("a table must be a C-contiguous float32 array")
+    return <const float *>cnp.PyArray_DATA(<cnp.ndarray?>array)
+
+
 cdef void *_grow(Buffer *buffer, size_t size) except NULL nogil:
     # 64-byte aligned memory of at least `size` bytes; the old content is lost.
     if buffer.size < size + 64 or buffer.data == NULL:
@@ -176,8 +188,8 @@ cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
 
 cdef class ArrayCore:
     def __cinit__(self):
-        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.work.data = NULL
-        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.work.size = 0
+        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.work.data = self.passes.data = self.matrix.data = NULL
+        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.work.size = self.passes.size = self.matrix.size = 0
 
     def __dealloc__(self):
         free(self.plans.data)
@@ -185,6 +197,8 @@ cdef class ArrayCore:
         free(self.arena.data)
         free(self.scratch.data)
         free(self.work.data)
+        free(self.passes.data)
+        free(self.matrix.data)
 
     def __init__(self, float[:, ::1] w, str model, double granularity, float noise_mult, float noise_add, uint64_t key,
                  counts=None, float[:, ::1] state=None, float write_noise=0.0, constants=()):
@@ -223,6 +237,9 @@ cdef class ArrayCore:
         self.parts = 0
         self.updates = 0
         self.pulses_up = self.pulses_down = 0
+        self.direction_owners = [None, None]
+        self.averages = -1.0, -1.0
+        self.read_counts = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0))
 
     def set_parameter(self, int k, float[:, ::1] values):
         """Use `values` (rows, columns), or (1, 1) for all devices, as parameter `k`; a full array is kept, not copied."""
@@ -244,23 +261,54 @@ cdef class ArrayCore:
             self.part[k] = &core.w[0, 0]
             self.part_factor[k] = factors[k]
 
-    def set_direction(self, int transposed, bint ideal, dict c, str noise_management, str bound_management,
-                      float nm_threshold, double nm_decay, double max_reduction):
-        """Set the converters and managements of one direction; `c` names the fields of rpu_converters."""
+    def set_direction(self, int transposed, bint ideal, bint plain, dict c, dict tables, str noise_management,
+                      str bound_management, float nm_threshold, double nm_decay, double max_reduction, double sum_factor,
+                      double sum_limit, str sign_handling, int planes, float read_noise, str read_noise_law,
+                      float out_scale):
+        """Set the converters, managements and analog path of one direction. `c` names numbers of rpu_converters, `tables`
+        its arrays and `asymmetry`, float32 and kept here."""
         cdef Direction *p = &self.directions[transposed]
-        p.ideal = ideal
-        p.converters.dac_scale, p.converters.dac_step, p.converters.dac_levels = c["dac"]
-        p.converters.adc_scale, p.converters.adc_step, p.converters.adc_levels = c["adc"]
-        p.converters.dac_bound, p.converters.adc_bound = c["dac_bound"], c["adc_bound"]
-        p.converters.dac_noise, p.converters.adc_noise = c["dac_noise"], c["adc_noise"]
-        p.converters.dac_stochastic, p.converters.adc_stochastic = c["dac_stochastic"], c["adc_stochastic"]
+        cdef rpu_converters *k = &p.converters
+        p.ideal, p.plain = ideal, plain
+        k.dac_scale, k.dac_step, k.dac_levels = c["dac"]
+        k.adc_scale, k.adc_step, k.adc_levels = c["adc"]
+        k.dac_bound, k.adc_bound = c["dac_bound"], c["adc_bound"]
+        k.dac_noise, k.adc_noise = c["dac_noise"], c["adc_noise"]
+        k.dac_asymmetry, k.adc_asymmetry = c["dac_asymmetry"], c["adc_asymmetry"]
+        k.dac_stochastic, k.adc_stochastic = c["dac_stochastic"], c["adc_stochastic"]
+        k.slice_bits, k.one_sided, k.slope = c["slice_bits"], c["one_sided"], c["slope"]
+        k.ir_drop, k.ir_factor = c["ir_drop"], c["ir_factor"]
+        k.offset_w_min, k.series, k.series_max = c["offset_w_min"], c["series"], c["series_max"]
+        self.direction_owners[transposed] = tables
+        k.nonlinearity = _floats(tables.get("nonlinearity"))
+        k.noise_of = _floats(tables.get("adc_noise"))
+        k.gain = _floats(tables.get("adc_gain"))
+        k.offset = _floats(tables.get("adc_offset"))
+        k.transitions = _floats(tables.get("transitions"))
+        k.voltage_offset = _floats(tables.get("voltage_offset"))
+        p.asymmetry = _floats(tables.get("read_asymmetry"))
         p.noise_management = NOISE_MANAGEMENT.index(noise_management)
         p.bound_management = BOUND_MANAGEMENT.index(bound_management)
+        p.sign_handling = SIGN_HANDLING.index(sign_handling)
+        p.read_noise_law = READ_NOISE_LAWS.index(read_noise_law)
+        p.read_noise, p.out_scale = read_noise, out_scale
+        p.planes = planes
         p.nm_threshold = nm_threshold
         p.nm_decay = nm_decay
         p.max_reduction = max_reduction
-        p.average = -1.0
-        p.operation = 0
+        p.sum_factor, p.sum_limit = sum_factor, sum_limit
+
+    @property
+    def read_counts(self):
+        """Of both directions: vectors, products, retries of bound management, inputs and outputs that clipped."""
+        return tuple((self.directions[k].operation, self.directions[k].products, self.directions[k].retries,
+                      self.directions[k].inputs_clipped, self.directions[k].outputs_clipped) for k in range(2))
+
+    @read_counts.setter
+    def read_counts(self, values):
+        for k in range(2):
+            (self.directions[k].operation, self.directions[k].products, self.directions[k].retries,
+             self.directions[k].inputs_clipped, self.directions[k].outputs_clipped) = values[k]
 
     def set_scheme(self, str pulse_type, int desired_bl, bint update_management, bint update_bl_management, bint fixed_bl,
                    double um_grad_scale):
@@ -522,28 +570,46 @@ cdef class ArrayCore:
         cdef float *signal
         cdef float *product
         cdef float *scale
+        cdef float *factor
         cdef int32_t *index
+        cdef int32_t *clipped
         cdef double reduction = 1.0
         cdef uint32_t retry = 0
-        cdef int offset = RPU_BACKWARD if transposed else 0, clipped
+        cdef int offset = RPU_BACKWARD if transposed else 0
+        cdef int64_t n
         if p.ideal:
             self._products(x, y, vectors, transposed, reference)
             p.operation += vectors
+            p.products += vectors
             return 0
-        signal = <float *>_grow(&self.scratch, 4 * (vectors * (n_in + n_out + 2) + 32))
+        signal = <float *>_grow(&self.scratch, 4 * (vectors * (n_in + n_out + 4) + 32))
         product = signal + (vectors * n_in + 15) // 16 * 16
         scale = product + (vectors * n_out + 15) // 16 * 16
-        index = <int32_t *>(scale + vectors)
+        factor = scale + vectors
+        index = <int32_t *>(factor + vectors)
+        clipped = index + vectors
         for v in range(vectors):
-            scale[v] = self._input_scale(p, x + v * n_in, n_in)
+            scale[v] = self._input_scale(p, x + v * n_in, n_in, p.noise_management)
             index[v] = <int32_t>v
         while active:
             for q in range(active):
                 v = index[q]
-                self.kernels.dac(&p.converters, x + v * n_in, n_in,
-                                 1.0 / (scale[v] * reduction) if scale[v] > 0.0 else 1.0, self.key, offset,
-                                 p.operation + v, retry, signal + q * n_in)
-            self._products(signal, product, active, transposed, reference)
+                p.inputs_clipped += self.kernels.dac(
+                    &p.converters, x + v * n_in, n_in, 1.0 / (scale[v] * reduction) if scale[v] > 0.0 else 1.0, self.key,
+                    offset, p.operation + v, retry, signal + q * n_in)
+                factor[q] = <float>min(scale[v] * reduction, FLT_MAX) if scale[v] > 0.0 else 1.0
+                factor[q] *= p.out_scale
+            if p.plain:
+                self._products(signal, product, active, transposed, reference)
+                for q in range(active):
+                    v = index[q]
+                    n = self.kernels.adc(&p.converters, product + q * n_out, n_out, factor[q], 0, self.key, offset,
+                                         p.operation + v, retry, y + v * n_out)
+                    clipped[q] = n != 0
+                    p.outputs_clipped += n
+                p.products += active
+            else:
+                self._read_passes(p, signal, product, y, factor, index, clipped, active, transposed, reference, retry)
             kept = 0
             for q in range(active):
                 v = index[q]
@@ -551,18 +617,170 @@ cdef class ArrayCore:
                     # no input, no output: nothing is read
                     for j in range(n_out):
                         y[v * n_out + j] = 0.0
-                    continue
-                clipped = self.kernels.adc(&p.converters, product + q * n_out, n_out,
-                                           <float>min(scale[v] * reduction, FLT_MAX) if scale[v] > 0.0 else 1.0, self.key,
-                                           offset, p.operation + v, retry, y + v * n_out)
-                if clipped and p.bound_management and not reduction > p.max_reduction:
+                elif clipped[q] and p.bound_management and not reduction > p.max_reduction:
+                    if retry == 0 and p.bound_management == 2:
+                        scale[v] = self._input_scale(p, x + v * n_in, n_in, 5)
                     index[kept] = <int32_t>v
                     kept += 1
             active = kept
-            reduction *= 2.0
+            p.retries += kept
+            if retry > 0 or p.bound_management != 2:    # "iterative_worst_case" first tries another scale
+                reduction *= 2.0
             retry += 1
         p.operation += vectors
         return 0
+
+    cdef int _read_passes(self, Direction *p, const float *signal, float *product, float *y, const float *factor,
+                          const int32_t *index, int32_t *clipped, Py_ssize_t vectors, int transposed, ArrayCore reference,
+                          uint32_t retry) except -1 nogil:
+        # Reads of several passes (digits of the input, signs of the input), or with an analog path that is not ideal.
+        cdef rpu_converters *c = &p.converters
+        cdef Py_ssize_t n_in = self.rows if transposed else self.columns, n_out = self.columns if transposed else self.rows
+        cdef Py_ssize_t q, j, k
+        cdef int offset = RPU_BACKWARD if transposed else 0, signs = 1 if p.sign_handling == 0 else 2, sign, first = 1
+        cdef float *digits = <float *>_grow(&self.passes, 4 * vectors * (4 * n_in + 4 * n_out + 2))
+        cdef float *part = digits + vectors * n_in
+        cdef float *negative = part + vectors * n_in
+        cdef float *work = negative + vectors * n_out
+        cdef float *sums
+        cdef const float *source
+        cdef double weight = 1.0
+        cdef uint32_t line
+        cdef int64_t n
+        for q in range(vectors):
+            clipped[q] = 0
+        for k in range(p.planes):
+            source = signal
+            if c.slice_bits:
+                source = digits
+                for q in range(vectors):
+                    self.kernels.plane(c, signal + q * n_in, n_in, <int>k, self.key, offset, p.operation + index[q],
+                                       retry | <uint32_t>k << 16, digits + q * n_in)
+                weight = <double>(<int64_t>1 << c.slice_bits * k) * ((1 << c.slice_bits) - 1) * c.dac_step / c.dac_bound
+            for sign in range(signs):
+                line = retry | <uint32_t>k << 16 | <uint32_t>sign << 31
+                sums = negative if sign else product
+                if signs == 2:
+                    for j in range(vectors * n_in):
+                        part[j] = min(source[j], <float>0.0) if sign else max(source[j], <float>0.0)
+                self._analog_products(p, part if signs == 2 else source, sums, work, index, vectors, transposed, reference,
+                                      sign, line)
+                p.products += vectors
+                if p.sign_handling == 1:
+                    if sign == 0:
+                        continue
+                    for j in range(vectors * n_out):
+                        negative[j] += product[j]
+                for q in range(vectors):
+                    n = self.kernels.adc(c, sums + q * n_out, n_out, <float>(factor[q] * weight), not first, self.key, offset,
+                                         p.operation + index[q], line, y + index[q] * n_out)
+                    clipped[q] |= n != 0
+                    p.outputs_clipped += n
+                first = 0
+        return 0
+
+    cdef int _analog_products(self, Direction *p, const float *v, float *y, float *work, const int32_t *index,
+                              Py_ssize_t vectors, int transposed, ArrayCore reference, int negative,
+                              uint32_t line) except -1 nogil:
+        # y = v W^T (or v W) and what the analog path makes of it. `work` holds vectors (2 n_in + 3 n_out + 2) numbers.
+        cdef Py_ssize_t n_in = self.rows if transposed else self.columns, n_out = self.columns if transposed else self.rows
+        cdef Py_ssize_t q, j, k, size = self.rows * self.columns
+        cdef int offset = RPU_BACKWARD if transposed else 0, noisy = p.read_noise != 0.0
+        cdef const float *asymmetry = p.asymmetry if negative else NULL
+        cdef float *matrix = NULL
+        cdef const float *w
+        cdef float *changed = work
+        cdef float *current = NULL
+        cdef float *sloped = NULL
+        cdef float *variance = NULL
+        cdef float *total = work + vectors * (n_in + 3 * n_out)
+        cdef int32_t variances = 1
+        cdef double sum, share
+        if asymmetry != NULL or p.converters.ir_drop != 0.0 or noisy:
+            matrix = <float *>_grow(&self.matrix, 4 * size)
+        if asymmetry != NULL:
+            w = self._effective(matrix, reference, asymmetry, 1)
+            _product(w, self.rows, self.columns, v, y, vectors, transposed, 0.0, 1.0)
+        else:
+            self._products(v, y, vectors, transposed, reference)
+        if p.converters.ir_drop != 0.0:
+            current = work + vectors * n_in
+            sloped = current + vectors * n_out
+            w = self._effective(matrix, reference, asymmetry, 1)
+            for q in range(vectors):
+                for j in range(n_in):
+                    share = 1.0 - <double>j / n_in
+                    changed[q * n_in + j] = <float>(v[q * n_in + j] * (1.0 - share * share))
+            _product(w, self.rows, self.columns, changed, sloped, vectors, transposed, 0.0, 1.0)
+            if w != matrix:
+                for k in range(size):
+                    matrix[k] = w[k]
+            for k in range(size):
+                matrix[k] = fabsf(matrix[k])
+            for j in range(vectors * n_in):
+                changed[j] = fabsf(v[j])
+            _product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 0.0, 1.0)
+        if noisy:
+            variance = work + vectors * (n_in + 2 * n_out)
+            share = <double>p.read_noise * p.read_noise
+            for j in range(vectors * n_in):
+                changed[j] = v[j] * v[j]
+            if p.read_noise_law == 0:
+                sum = self.factor * self.factor + (1.0 if reference is not None else 0.0)
+                for k in range(self.parts):
+                    sum += self.part_factor[k] * self.part_factor[k]
+                share *= sum
+                for q in range(vectors):
+                    sum = 0.0
+                    for j in range(n_in):
+                        sum += changed[q * n_in + j]
+                    variance[q] = <float>(share * sum)
+            else:
+                variances = <int32_t>n_out
+                w = self._effective(matrix, reference, NULL, -p.read_noise_law)
+                _product(w, self.rows, self.columns, changed, variance, vectors, transposed, 0.0, <float>share)
+        for q in range(vectors):
+            sum = 0.0
+            for j in range(n_in):
+                sum += v[q * n_in + j]
+            self.kernels.analog(&p.converters, y + q * n_out, n_out,
+                                current + q * n_out if current != NULL else NULL,
+                                sloped + q * n_out if sloped != NULL else NULL,
+                                variance + q * variances if variance != NULL else NULL, variances,
+                                <float>sum, self.key, offset, p.operation + index[q], line)
+        return 0
+
+    cdef const float *_effective(self, float *matrix, ArrayCore reference, const float *asymmetry, int power) noexcept nogil:
+        # What a read sees as one matrix: factor w + the parts - the reference, where power is 1; the sum of factor^2 |w|
+        # over all arrays for -1, of factor^2 w^2 for -2. In `matrix`, or where it is, if it is the weights of this array.
+        cdef Py_ssize_t i, size = self.rows * self.columns
+        cdef int k, arrays = 1 + self.parts + (1 if reference is not None else 0)
+        cdef const float *w
+        cdef float factor
+        if power == 1 and arrays == 1 and self.factor == 1.0 and asymmetry == NULL:
+            return &self.w[0, 0]
+        for i in range(size):
+            matrix[i] = 0.0
+        for k in range(arrays):
+            if k == 0:
+                w, factor = &self.w[0, 0], self.factor
+            elif k <= self.parts:
+                w, factor = self.part[k - 1], self.part_factor[k - 1]
+            else:
+                w, factor = &reference.w[0, 0], -1.0
+            if power == 1:
+                for i in range(size):
+                    matrix[i] += factor * w[i]
+            elif power == -1:
+                for i in range(size):
+                    matrix[i] += factor * factor * fabsf(w[i])
+            else:
+                for i in range(size):
+                    matrix[i] += factor * factor * (w[i] * w[i])
+        if asymmetry != NULL:
+            for i in range(size):
+                matrix[i] *= 1 + asymmetry[i]
+        return matrix
 
     cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
                         ArrayCore reference) noexcept nogil:
@@ -573,23 +791,33 @@ cdef class ArrayCore:
         if reference is not None:
             _product(&reference.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
 
-    cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n) noexcept nogil:
-        # The value of noise management that inputs are divided by; 0 where the vector cannot be scaled.
+    cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n, int kind) noexcept nogil:
+        # The value of noise management (an index of NOISE_MANAGEMENT) that inputs are divided by; 0 where the vector cannot
+        # be scaled.
         cdef float top
+        cdef double positive = 0.0, negative = 0.0, largest
         cdef Py_ssize_t j
-        if p.noise_management == 0:
+        if kind == 0:
             return 1.0
-        if p.noise_management == 3:
+        if kind == 3:
             return p.nm_threshold if p.nm_threshold > 0.0 else 1.0
-        if p.noise_management == 2:
+        if kind == 2:
             top = x[0]
             for j in range(1, n):
                 top = max(top, x[j])
         else:
             top = self.kernels.abs_max(x, n)
-        if p.noise_management == 4:
+        if kind == 4:
             p.average = top if p.average < 0.0 else (1.0 - p.nm_decay) * p.average + p.nm_decay * top
             return <float>p.average
+        largest = top
         if p.nm_threshold > 0.0 and top > p.nm_threshold:
             top = p.nm_threshold
+        if kind == 5:
+            for j in range(n):
+                if x[j] > 0.0:
+                    positive += x[j]
+                else:
+                    negative -= x[j]
+            return max(top, <float>min(max(positive, negative) * p.sum_factor, largest * p.sum_limit))
         return top

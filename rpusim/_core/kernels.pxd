@@ -46,9 +46,18 @@ cdef extern from "kernels/kernels.h" nogil:
         pass
 
     ctypedef struct rpu_converters:
-        float dac_scale, dac_step, dac_levels, dac_bound, dac_noise
-        float adc_scale, adc_step, adc_levels, adc_bound, adc_noise
-        int32_t dac_stochastic, adc_stochastic
+        float dac_scale, dac_step, dac_levels, dac_bound, dac_noise, dac_asymmetry
+        float adc_scale, adc_step, adc_levels, adc_bound, adc_noise, adc_asymmetry
+        int32_t dac_stochastic, adc_stochastic, slice_bits, one_sided
+        const float *nonlinearity
+        float slope
+        const float *noise_of
+        const float *gain
+        const float *offset
+        const float *transitions
+        float ir_drop, ir_factor
+        const float *voltage_offset
+        float offset_w_min, series, series_max
 
     ctypedef struct rpu_kernels:
         const char *name
@@ -65,10 +74,14 @@ cdef extern from "kernels/kernels.h" nogil:
                                         uint64_t) noexcept nogil
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
                               int64_t) noexcept nogil
-        void (*dac)(const rpu_converters *, const float *, int64_t, double, uint64_t, int, uint64_t, uint32_t,
-                    float *) noexcept nogil
-        int (*adc)(const rpu_converters *, const float *, int64_t, float, uint64_t, int, uint64_t, uint32_t,
-                   float *) noexcept nogil
+        int64_t (*dac)(const rpu_converters *, const float *, int64_t, double, uint64_t, int, uint64_t, uint32_t,
+                       float *) noexcept nogil
+        void (*plane)(const rpu_converters *, const float *, int64_t, int, uint64_t, int, uint64_t, uint32_t,
+                      float *) noexcept nogil
+        void (*analog)(const rpu_converters *, float *, int64_t, const float *, const float *, const float *, int32_t, float,
+                       uint64_t, int, uint64_t, uint32_t) noexcept nogil
+        int64_t (*adc)(const rpu_converters *, const float *, int64_t, float, int, uint64_t, int, uint64_t, uint32_t,
+                       float *) noexcept nogil
         float (*abs_max)(const float *, int64_t) noexcept nogil
         int (*all_finite)(const float *, int64_t) noexcept nogil
 

@@ -146,5 +146,8 @@ class OneSidedCell(UnitCell):
         if self.device.write_noise_std > 0.0:
             raise ValueError("OneSidedCell: device must have no write noise, since single devices are reset; got "
                              f"write_noise_std={self.device.write_noise_std}")  # fmt: skip
+        if self.refresh_forward.has_spreads:
+            raise ValueError("OneSidedCell: refresh_forward must have no spreads, which are drawn for an array's own reads; "
+                             f"got {self.refresh_forward!r}")  # fmt: skip
         if self.device.w_max <= 0.0:
             raise ValueError(f"OneSidedCell: device must have w_max above 0; got {self.device.w_max}")

@@ -462,7 +462,7 @@ def spoilt(change):
         (lambda: {}, ValueError, ["state", "weights"]),
         (lambda: spoilt(lambda s: s.pop("key")), ValueError, ["state", "key"]),
         (lambda: spoilt(lambda s: s.update(extra=1)), ValueError, ["state", "extra"]),
-        (lambda: spoilt(lambda s: s.update(version=999)), ValueError, ["version", "1", "999"]),
+        (lambda: spoilt(lambda s: s.update(version=999)), ValueError, ["version", "2", "999"]),
         (lambda: used(shape=(6, 5)).state_dict(), ValueError, ["(5, 6)", "(6, 5)"]),
         (lambda: used(SoftBounds(dw_min=0.02)).state_dict(), ValueError, ["specification", "0.01", "0.02"]),
         (lambda: used(pulses=PulseScheme(desired_bl=7)).state_dict(), ValueError, ["specification", "desired_bl"]),

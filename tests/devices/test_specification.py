@@ -53,13 +53,19 @@ OUTSIDE = {
     "a": [2.1, -2.1], "b": [2.1, -2.1], "dw_min_std_add": NOT_NEGATIVE, "dw_min_std_slope": NOT_NEGATIVE,
     "pow_gamma": [-0.1, 21.0], "pow_gamma_dtod": NOT_NEGATIVE, "pow_up_down": [-1.01, 1.01],
     "pow_up_down_dtod": NOT_NEGATIVE, "n_estimation_steps": [-1],
-    "endurance": NOT_NEGATIVE,
+    "endurance": NOT_NEGATIVE, "asymmetry": [-1.01, 1.01], "slice_bits": [0, -1, 24], "noise_spread": NOT_NEGATIVE,
+    "gain_spread": NOT_NEGATIVE, "offset_spread": NOT_NEGATIVE, "nonlinearity": NOT_NEGATIVE,
+    "nonlinearity_spread": NOT_NEGATIVE, "slope_calibration": NOT_NEGATIVE, "nm_assumed_wmax": POSITIVE,
+    "read_asymmetry_spread": NOT_NEGATIVE, "read_noise": NOT_NEGATIVE, "ir_drop": NOT_NEGATIVE, "ir_drop_g_ratio": POSITIVE,
+    "voltage_offset": NOT_NEGATIVE, "voltage_offset_w_min": NOT_FINITE_RESET, "series_resistance": NOT_NEGATIVE,
+    "series_resistance_max": POSITIVE, "out_scale": POSITIVE,
 }  # fmt: skip
 WRONG_TYPES = {
     "float": ["0.1", True, 1j, [0.5], np.array([0.5]), {}],
     "int": ["3", 1.5, 3.0, True, [3]],
     "bool": [0, 1, "True", 0.0, np.array(True)],
     "str": [1, None, b"none", ["none"], True],
+    "tuple[float, ...]": ["0.1", 1.0, {1.0}, [["a"]], ()],
 }
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
 SPECIFICATIONS = {
@@ -117,7 +123,7 @@ def test_every_range_is_in_the_table():
         (ADC, dict(bound=None), ["bound", "None", "bits=9"]),
         (DAC, dict(bits=None, stochastic_rounding=True), ["stochastic_rounding", "bits=None", "True"]),
         (Periphery, dict(dac=DAC(bound=2.0)), ["dac.bound", "noise_management='abs_max'", "2.0"]),
-        (Periphery, dict(noise_management="none", nm_threshold=1.5), ["nm_threshold", "'none'", "1.5"]),
+        (Periphery, dict(noise_management="none", nm_threshold=1.5), ["nm_threshold", "another noise_management", "1.5"]),
         (Periphery, dict(noise_management="average_abs_max", nm_threshold=1.5), ["nm_threshold", "1.5"]),
         (Periphery, dict(nm_decay=0.1), ["nm_decay", "average_abs_max", "0.1"]),
         (Periphery, dict(adc=ADC(bits=None, bound=None)), ["bound_management", "adc.bound", "'iterative'"]),

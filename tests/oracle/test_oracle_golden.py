@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from . import devices, pulses, reads
+from . import devices, periphery, pulses, reads
+from .recorded import periphery_from_peer
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())
 
 
-def periphery_from_peer(io):
-    """Settings of the recorded tool in the oracle's terms."""
+SIMPLE = {"inp_bound", "inp_res", "out_bound", "out_res", "noise_management", "nm_thres", "bound_management"}
+
+
+def settings_from_peer(io):
+    """Settings of the recorded tool in the terms of the short oracle."""
 
     def bound(value):
         return value if value > 0 else None
@@ -42,7 +46,14 @@ def test_reads_match_recorded_products(name):
     rows = np.array([2.5 * np.cos(0.9 * j + 0.4), 0.8 * np.sin(1.7 * j)])
     case = GOLDEN["mvm"][name]
     compared = slice(0, 1) if name == "bm_iter_b0.3" else slice(None)  # a rounding tie in the second vector
-    y = reads.read(w, rows, **periphery_from_peer(case["io"]))
+    if name.startswith("backward"):
+        w, rows = w.T, 0.3 * np.cos(1.1 * i.T)
+    elif set(case["io"]) <= SIMPLE:
+        y = reads.read(w, rows, **settings_from_peer(case["io"]))
+        np.testing.assert_allclose(y[compared], np.array(case["y"])[compared], atol=1.5e-6, rtol=0)
+    p = periphery_from_peer(case["io"])
+    drawn = {"nonlinearity": p.adc.nonlinearity / (p.adc.bound or 1.0)} if p.adc.nonlinearity else {}
+    y = periphery.read(w, rows, p, drawn)
     np.testing.assert_allclose(y[compared], np.array(case["y"])[compared], atol=1.5e-6, rtol=0)
 
 

@@ -88,14 +88,25 @@ typedef struct {
 /* How far one vector's trains have come in a block of rows. */
 typedef struct { int32_t row, event; } rpu_cursor;
 
-/* Converters of one direction of reading. */
+/* Converters and analog path of one direction of reading. Pointers are to one number per output, or NULL. */
 typedef struct {
     float dac_scale, dac_step, dac_levels;   /* 1/step, step and largest level; scale 0: no quantisation */
     float dac_bound;                         /* clip; infinity: none */
     float dac_noise;
+    float dac_asymmetry;                     /* negative inputs are weaker by this fraction */
     float adc_scale, adc_step, adc_levels;
     float adc_bound, adc_noise;
+    float adc_asymmetry;                     /* negative outputs are smaller by this fraction */
     int32_t dac_stochastic, adc_stochastic;
+    int32_t slice_bits;                      /* of one pass of a bit-serial input; 0: the whole input at once */
+    int32_t one_sided;                       /* only outputs above the bound count as clipped */
+    const float *nonlinearity;               /* y / (1 + |nonlinearity y|) */
+    float slope;                             /* factor before the non-linearity */
+    const float *noise_of, *gain, *offset;   /* of each ADC: noise_of takes the place of adc_noise, which is then 1 */
+    const float *transitions;                /* (2 adc_levels), in steps, ascending: where one level gives way to the next */
+    float ir_drop, ir_factor;                /* strength; inputs / (conductance of a wire segment / largest of a device) */
+    const float *voltage_offset;
+    float offset_w_min, series, series_max;  /* voltage offset and series resistance */
 } rpu_converters;
 
 typedef struct {
@@ -129,12 +140,19 @@ typedef struct {
     void (*rank_one_rows)(float *w, int64_t rows, int64_t columns, const float *x, const float *d, int64_t vectors,
                           float lr, int64_t row0, int64_t row1);
 
-    /* v = DAC(scale x) of one vector. */
-    void (*dac)(const rpu_converters *c, const float *x, int64_t n, double scale, uint64_t key, int kind_offset,
-                uint64_t operation, uint32_t retry, float *v);
-    /* out = factor ADC(y) of one vector; returns whether anything clipped. */
-    int (*adc)(const rpu_converters *c, const float *y, int64_t n, float factor, uint64_t key, int kind_offset,
-               uint64_t operation, uint32_t retry, float *out);
+    /* v = DAC(scale x) of one vector; returns how many inputs clipped. */
+    int64_t (*dac)(const rpu_converters *c, const float *x, int64_t n, double scale, uint64_t key, int kind_offset,
+                   uint64_t operation, uint32_t line, float *v);
+    /* One digit of a bit-serial input. */
+    void (*plane)(const rpu_converters *c, const float *v, int64_t n, int k, uint64_t key, int kind_offset,
+                  uint64_t operation, uint32_t line, float *out);
+    /* The analog path between product and ADC, in place. */
+    void (*analog)(const rpu_converters *c, float *y, int64_t n, const float *current, const float *sloped,
+                   const float *variance, int32_t variances, float input_sum, uint64_t key, int kind_offset,
+                   uint64_t operation, uint32_t line);
+    /* out = factor ADC(y) of one vector, or added to out; returns how many outputs clipped. */
+    int64_t (*adc)(const rpu_converters *c, const float *y, int64_t n, float factor, int accumulate, uint64_t key,
+                   int kind_offset, uint64_t operation, uint32_t line, float *out);
     float (*abs_max)(const float *x, int64_t n);
     int (*all_finite)(const float *x, int64_t n);
 } rpu_kernels;

@@ -22,7 +22,7 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #define restrict __restrict
 #define RPU_SIMD
-#define RPU_SIMD_OR(flag)
+#define RPU_SIMD_SUM(count)
 #define RPU_ONE_BY_ONE
 #define RPU_NOINLINE __declspec(noinline)
 #define RPU_PREFETCH(p)
@@ -34,7 +34,7 @@ static inline int rpu_lowest_bit(uint32_t m) { unsigned long k; _BitScanForward(
 #define RPU_NOINLINE __attribute__((noinline))
 #define RPU_PRAGMA(text) _Pragma(#text)
 #define RPU_SIMD RPU_PRAGMA(omp simd)
-#define RPU_SIMD_OR(flag) RPU_PRAGMA(omp simd reduction(|:flag))
+#define RPU_SIMD_SUM(count) RPU_PRAGMA(omp simd reduction(+:count))
 static inline int rpu_lowest_bit(uint32_t m) { return __builtin_ctz(m); }
 #endif
 
@@ -657,96 +657,7 @@ static int all_finite(const float *x, int64_t n)
     return !bad;
 }
 
-/* Levels are numbered: v = step * clip(rint(y / step)), so the end levels are exact and clipping is decided in integers. */
-static inline float clip(float value, float bound)
-{
-    value = value > bound ? bound : value;
-    return value < -bound ? -bound : value;
-}
-
-/* Up with a probability equal to the fraction; u is in (0, 1]. */
-static inline float round_stochastically(float level, float u)
-{
-    const float floor_level = floorf(level);
-    return floor_level + (u <= level - floor_level ? 1.0f : 0.0f);
-}
-
-static void dac(const rpu_converters *c, const float *x, int64_t n, double scale, uint64_t key, int kind_offset,
-                uint64_t operation, uint32_t retry, float *v)
-{
-    const rpu_stream rounding = rpu_stream_at(key, RPU_DAC_ROUND + kind_offset, operation, retry);
-    const rpu_stream noise = rpu_stream_at(key, RPU_DAC_NOISE + kind_offset, operation, retry);
-    const float bound = c->dac_bound, unit = c->dac_scale, step = c->dac_step, levels = c->dac_levels;
-    /* the reciprocal of a subnormal maximum does not fit a float32: take its factor in two steps, the first one exact */
-    const float lift = scale > 1e30 ? 0x1p64f : 1.0f, rest = (float)(scale / lift);
-    if (c->dac_stochastic) {
-        float u[RPU_CHUNK];
-        for (int64_t j = 0; j < n; j++) {
-            if (j % RPU_CHUNK == 0)
-                rpu_uniform_chunk(&rounding, (uint32_t)(j / RPU_CHUNK), u);
-            v[j] = step * clip(round_stochastically(x[j] * lift * rest * unit, u[j % RPU_CHUNK]), levels);
-        }
-    } else if (unit != 0.0f) {
-        RPU_SIMD
-        for (int64_t j = 0; j < n; j++)
-            v[j] = step * clip(rintf(x[j] * lift * rest * unit), levels);
-    } else {
-        RPU_SIMD
-        for (int64_t j = 0; j < n; j++)
-            v[j] = clip(x[j] * lift * rest, bound);
-    }
-    if (c->dac_noise != 0.0f)
-        for (int64_t first = 0; first < n; first += RPU_CHUNK) {
-            float z[RPU_CHUNK];
-            const int64_t m = n - first < RPU_CHUNK ? n - first : RPU_CHUNK;
-            rpu_normal_chunk(&noise, (uint32_t)(first / RPU_CHUNK), z);
-            for (int64_t j = 0; j < m; j++)
-                v[first + j] += c->dac_noise * z[j];
-        }
-}
-
-static int adc(const rpu_converters *c, const float *y, int64_t n, float factor, uint64_t key, int kind_offset,
-               uint64_t operation, uint32_t retry, float *out)
-{
-    const rpu_stream rounding = rpu_stream_at(key, RPU_ADC_ROUND + kind_offset, operation, retry);
-    const rpu_stream noise = rpu_stream_at(key, RPU_ADC_NOISE + kind_offset, operation, retry);
-    const float bound = c->adc_bound, unit = c->adc_scale, step = c->adc_step, levels = c->adc_levels;
-    const float sigma = c->adc_noise;
-    int clipped = 0;
-    for (int64_t first = 0; first < n; first += RPU_CHUNK) {
-        float z[RPU_CHUNK], u[RPU_CHUNK];
-        const int m = n - first < RPU_CHUNK ? (int)(n - first) : RPU_CHUNK;
-        const float *restrict in = y + first;
-        float *restrict to = out + first;
-        if (sigma != 0.0f)
-            rpu_normal_chunk(&noise, (uint32_t)(first / RPU_CHUNK), z);
-        else
-            memset(z, 0, sizeof z);
-        if (c->adc_stochastic) {
-            rpu_uniform_chunk(&rounding, (uint32_t)(first / RPU_CHUNK), u);
-            for (int j = 0; j < m; j++) {
-                const float level = round_stochastically((in[j] + sigma * z[j]) * unit, u[j]);
-                clipped |= fabsf(level) > levels;
-                to[j] = factor * (step * clip(level, levels));
-            }
-        } else if (unit != 0.0f) {
-            RPU_SIMD_OR(clipped)
-            for (int j = 0; j < m; j++) {
-                const float level = rintf((in[j] + sigma * z[j]) * unit);
-                clipped |= fabsf(level) > levels;
-                to[j] = factor * (step * clip(level, levels));
-            }
-        } else {
-            RPU_SIMD_OR(clipped)
-            for (int j = 0; j < m; j++) {
-                const float value = in[j] + sigma * z[j];
-                clipped |= fabsf(value) > bound;
-                to[j] = factor * clip(value, bound);
-            }
-        }
-    }
-    return clipped;
-}
+#include "converters.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */
 
@@ -769,6 +680,8 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .pulse_row = {RPU_MODELS(RPU_PULSE_ENTRY)},
     .rank_one_rows = rank_one_rows,
     .dac = dac,
+    .plane = plane,
+    .analog = analog,
     .adc = adc,
     .abs_max = abs_max,
     .all_finite = all_finite,

@@ -12,13 +12,13 @@ enum rpu_kind {                  /* what a stream is for: the top byte of its co
     RPU_TRAIN_X, RPU_TRAIN_D, RPU_PULSE_NOISE, RPU_COUNT_NOISE,
     RPU_DAC_ROUND, RPU_DAC_NOISE, RPU_ADC_ROUND, RPU_ADC_NOISE,
     RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE,
-    RPU_WRITE_NOISE, RPU_WRITE_COUNT_NOISE, RPU_WRITE_ALL, RPU_DRIFT_NU, RPU_DRIFT_NOISE,
-    RPU_BACKWARD = 64            /* added to the four converter kinds for transposed reads */
+    RPU_WRITE_NOISE, RPU_WRITE_COUNT_NOISE, RPU_WRITE_ALL, RPU_DRIFT_NU, RPU_DRIFT_NOISE, RPU_READ_NOISE,
+    RPU_BACKWARD = 64            /* added to the kinds of reads for transposed ones */
 };
 
 typedef struct {
     uint32_t key0[RPU_ROUNDS], key1[RPU_ROUNDS];    /* of the rounds */
-    uint32_t line;               /* row, block of slots or retry, by kind */
+    uint32_t line;               /* row, block of slots or number of the pass, by kind */
     uint32_t op_low, op_high;    /* operation number; kind in the top byte of op_high */
     uint32_t head[4];            /* what the first two rounds make of the words that all positions share */
 } rpu_stream;
