@@ -5,8 +5,11 @@ from importlib.metadata import PackageNotFoundError, version
 from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, ReadCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
+from rpusim.conductance import ConductanceScale
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
+from rpusim.slicing import SlicedArray
 from rpusim.specification import from_dict, from_json
+from rpusim.technology import Cost, Technology, cost
 
 try:
     __version__ = version("rpusim")
@@ -17,14 +20,19 @@ __all__ = [
     "ADC",
     "DAC",
     "CellArray",
+    "ConductanceScale",
+    "Cost",
     "CrossbarArray",
     "DifferentialPair",
     "Periphery",
     "PulseCount",
     "PulseScheme",
     "ReadCount",
+    "SlicedArray",
+    "Technology",
     "algorithms",
     "checkpoint",
+    "cost",
     "datasets",
     "devices",
     "dynamics",

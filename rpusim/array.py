@@ -15,6 +15,7 @@ from rpusim._core.array import ArrayCore, as_batch, is_output, overlap
 from rpusim._core.kernels import KINDS, normals, uniforms
 from rpusim._random import RNG
 from rpusim._validation import boolean, choice, instance, integer, integer_value, real, signal
+from rpusim.conductance import ConductanceScale
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
@@ -24,6 +25,8 @@ __all__ = ["CrossbarArray", "DifferentialPair", "PulseCount", "ReadCount", "get_
 
 _real = real()
 _method = choice("exact", "pulses")
+_rule = choice("max", "quantile", "std")
+_scale = instance(ConductanceScale, "a ConductanceScale or None")
 STATE_VERSION = 2
 MAX_BL = 65535
 MAX_LR = 1e30
@@ -340,6 +343,118 @@ class CrossbarArray:
         device = self.device
         return device.write_noise_std * device.dw_min if isinstance(device, PulsedDevice) else 0.0
 
+    def read_conductance(self, scale: ConductanceScale | None = None) -> tuple[NDArray[np.float64], ...]:
+        """Return the state of all devices as conductances, in siemens, float64 (outputs, inputs): one or two arrays, by the
+        mapping of `scale` (by default `ConductanceScale()`); see there."""
+        scale = ConductanceScale() if scale is None else _scale("scale", scale)
+        return scale.conductances(self._weights)
+
+    def read_currents(
+        self, voltages: ArrayLike, scale: ConductanceScale | None = None, *, transposed: bool = False
+    ) -> NDArray[np.float64]:
+        """Return the currents for `voltages` by Ohm's and Kirchhoff's laws, without converters, wires or noise.
+
+        Parameters
+        ----------
+        voltages : array_like of shape (inputs,) or (batch, inputs), in volt
+            On the input lines; (outputs,) or (batch, outputs) on the output lines where `transposed`.
+        scale : ConductanceScale, optional
+            By default `ConductanceScale()`.
+        transposed : bool, default False
+
+        Returns
+        -------
+        float64 array of shape (outputs,) or (batch, outputs), or transposed, in ampere
+            Of two conductances the difference of their currents.
+        """
+        transposed = boolean("transposed", transposed)
+        v = as_batch("voltages", voltages, self.shape[1 - transposed]).astype(np.float64)
+        g = self.read_conductance(scale)
+        total = g[0] if len(g) == 1 else g[0] - g[1]
+        return v @ (total if transposed else total.T)
+
+    def calibrate(
+        self,
+        x: ArrayLike,
+        *,
+        inputs: str | None = "max",
+        outputs: str | None = "max",
+        quantile: float = 0.999,
+        n_std: float = 4.0,
+    ) -> Periphery:
+        """Fit the ranges of forward reads to example inputs, and return the new periphery, which the array now has.
+
+        The input range r becomes ``noise_management="constant", nm_threshold=r``; the output range, found from exact
+        products of the inputs clipped to +-r and divided by r, becomes `adc.bound`. Bits stay, so the steps follow; noise
+        stays in its units. An array that is to load this array's state must be built with the returned periphery.
+
+        Parameters
+        ----------
+        x : array_like of shape (batch, inputs)
+            Examples.
+        inputs, outputs : {"max", "quantile", "std", None}
+            The range is the largest magnitude, a quantile of the magnitudes, `n_std` times their root mean square, or left
+            as it is.
+        quantile : float, default 0.999
+        n_std : float, default 4
+
+        Raises
+        ------
+        ValueError
+            If there are no examples, or a range would be 0.
+
+        Examples
+        --------
+        >>> import numpy as np, rpusim as rpu
+        >>> array = rpu.CrossbarArray((2, 3), rpu.devices.Ideal(), rng=0)
+        >>> array.program(np.full((2, 3), 0.5))
+        >>> periphery = array.calibrate([[1.0, 2.0, 0.0], [0.0, 4.0, 0.0]])
+        >>> periphery.nm_threshold, periphery.adc.bound
+        (4.0, 0.5)
+        """
+        examples = signal("x", x, (None, self.shape[1]))
+        if len(examples) == 0:
+            raise ValueError(f"x must hold at least one vector; got shape {examples.shape}")
+        quantile, n_std = real(0.0, 1.0, open_low=True)("quantile", quantile), real(0.0, open_low=True)("n_std", n_std)
+
+        def limit(name: str, rule: str, values: NDArray[np.float64]) -> float:
+            size = np.abs(values)
+            found = {
+                "max": lambda: np.max(size),
+                "quantile": lambda: np.quantile(size, quantile),
+                "std": lambda: n_std * np.sqrt(np.mean(size**2)),
+            }[_rule(name, rule)]()
+            if not 1e-30 <= found <= 1e30:
+                raise ValueError(f"x must give a range above 0 for {name}; got {found:g} by the rule {rule!r}")
+            return float(found)
+
+        periphery = self.forward_periphery
+        signals = examples.astype(np.float64)
+        if inputs is not None:
+            r = limit("inputs", inputs, signals)
+            dac = periphery.dac if periphery.dac.bound is None else periphery.dac.replace(bound=1.0)
+            changes = {"nm_decay": 1e-3}
+            if periphery.bound_management != "iterative_worst_case":
+                changes["nm_assumed_wmax"] = 0.6
+            periphery = periphery.replace(dac=dac, noise_management="constant", nm_threshold=r, **changes)
+            signals = np.clip(signals / r, -1.0, 1.0)
+        elif outputs is not None and periphery.noise_management != "constant":
+            raise ValueError(
+                f"inputs must not be None where noise_management={periphery.noise_management!r} scales every vector anew, so "
+                "that outputs have no common range"
+            )
+        else:
+            signals = np.clip(signals / (periphery.nm_threshold or 1.0), -1.0, 1.0)
+        if outputs is not None:
+            bound = limit("outputs", outputs, signals @ self._weights.T.astype(np.float64))
+            drawn = self._read_parameters[0]
+            if "nonlinearity" in drawn:
+                drawn["nonlinearity"] *= np.float32((periphery.adc.bound or 1.0) / bound)
+            periphery = periphery.replace(adc=periphery.adc.replace(bound=bound))
+        self.forward_periphery = periphery
+        self._set_direction(0)
+        return periphery
+
     # ---- the three operations ----------------------------------------------------------------------------------------
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -592,6 +707,11 @@ class CrossbarArray:
     def pulse_count(self) -> PulseCount:
         """Up and down pulses that have fired on the whole array."""
         return PulseCount(*self._core.counters[3:])
+
+    @property
+    def update_count(self) -> int:
+        """Vectors of updates, and calls of `pulse`, so far."""
+        return self._core.counters[0]
 
     @property
     def forward_count(self) -> ReadCount:
