@@ -2,11 +2,13 @@
 
 from rpusim.plotting.devices import device_figure, parameter_spread, pulse_response, response_functions, step_sizes
 from rpusim.plotting.fitting import fit_residuals, fitted_ramps
+from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
 from rpusim.plotting.training import learning_curve
 
 __all__ = [
+    "adc_transfer",
     "device_figure",
     "fit_residuals",
     "fitted_ramps",
