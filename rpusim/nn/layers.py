@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import inspect
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit
 
-from rpusim._random import RNG, child, generator, seed_sequence
-from rpusim._validation import boolean, integer_value
+from rpusim._core.kernels import KINDS, uniforms
+from rpusim._random import RNG, generator, key, seed_sequence
+from rpusim._validation import integer_value, physical, real, signal
 from rpusim.algorithms import Algorithm
+from rpusim.nn.matrix import Mapping, Matrix, fan_bound
+from rpusim.nn.optimizers import Parameter
+from rpusim.specification import Specification, from_dict
 
-__all__ = ["Layer", "Linear", "ReLU", "Sigmoid", "Tanh"]
+__all__ = ["BatchNorm", "Dropout", "Embedding", "Flatten", "Layer", "Linear", "OneHot", "ReLU", "Sigmoid", "Tanh"]
 
 
 class Layer:
-    """Base of all layers: an elementwise function without weights, until a subclass says otherwise.
+    """Base of all layers: a function without weights, until a subclass says otherwise.
 
     A layer works in turns: `forward(x, train=True)`, `backward(d)`, `update(lr)`. Between them it keeps what the next
     one needs, and no copy of it: the arrays handed over must not change until the update is done. After
@@ -25,14 +29,25 @@ class Layer:
     Attributes
     ----------
     trainable : bool
-        Whether it holds weights.
+        Whether it has a state to build, train and save.
     in_features, out_features : int or None
-        Lengths of its input and output vectors; None for any.
+        Lengths of its input and output vectors (last axis); None for any.
+    keeps_features : bool
+        Whether a layer without lengths gives as many features as it takes.
+    takes_indices : bool
+        Whether its inputs are integers, not signals.
     """
 
     trainable: bool = False
     in_features: int | None = None
     out_features: int | None = None
+    keeps_features: bool = True
+    takes_indices: bool = False
+    _kinds: ClassVar[dict[str, type[Layer]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Layer._kinds[cls.__name__] = cls
 
     @property
     def built(self) -> bool:
@@ -43,7 +58,7 @@ class Layer:
         """Make the tiles and their initial weights."""
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        """Return the output (batch, out_features) float32 of the input (batch, in_features) float32."""
+        """Return the output (batch, ...) float32 of the input (batch, ...) float32."""
         raise NotImplementedError
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
@@ -53,6 +68,17 @@ class Layer:
     def update(self, lr: float) -> None:
         """Train the weights on the last forward and backward signals."""
 
+    def matrices(self) -> list[Matrix]:
+        """Return the matrices on tiles, in order."""
+        return []
+
+    def parameters(self) -> list[Parameter]:
+        """Return what is trained digitally, in order."""
+        return [p for matrix in self.matrices() for p in matrix.parameters]
+
+    def reset_state(self) -> None:
+        """Forget what is carried from one batch to the next (recurrent layers)."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return all state as nested plain dicts, fit for `rpusim.checkpoint.save`."""
         return {}
@@ -60,16 +86,118 @@ class Layer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state that `state_dict` returned."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the layer was made with as a plain dict (JSON-ready); `layer_from_dict` makes it again."""
+        out: dict[str, Any] = {"type": type(self).__name__}
+        for name in inspect.signature(type(self)).parameters:
+            if not hasattr(self, name):
+                raise TypeError(f"{type(self).__name__} must keep its argument {name!r} as an attribute, to be described")
+            value = getattr(self, name)
+            out[name] = value.to_dict() if isinstance(value, (Specification, Layer)) else value
+        return out
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        shown = []
+        for name, argument in inspect.signature(type(self)).parameters.items():
+            if not hasattr(self, name):  # a user's layer that keeps its arguments elsewhere
+                continue
+            value = getattr(self, name)
+            if argument.default is argument.empty:
+                shown.append(repr(value))
+            elif value != argument.default:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def layer_from_dict(data: dict[str, Any]) -> Layer:
+    """Make the layer (not built) that `Layer.to_dict` described.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+    """
+    if not isinstance(data, dict) or data.get("type") not in Layer._kinds:
+        found = data.get("type") if isinstance(data, dict) else data
+        raise ValueError(f"data must describe a layer, one of {', '.join(sorted(Layer._kinds))}; got {found!r}")
+    arguments = {}
+    for name, value in data.items():
+        if isinstance(value, dict) and "type" in value:
+            value = layer_from_dict(value) if value["type"] in Layer._kinds else from_dict(value)
+        elif isinstance(value, list):
+            value = [layer_from_dict(v) if isinstance(v, dict) else v for v in value]
+            value = value if name == "layers" else tuple(value)
+        arguments[name] = value
+    kind = Layer._kinds[arguments.pop("type")]
+    layers = arguments.pop("layers", [])
+    return kind(*layers, **arguments)
 
 
 def _no_forward(layer: Layer) -> RuntimeError:
     return RuntimeError(f"{type(layer).__name__}: backward needs a forward(x, train=True) before it")
 
 
-class Linear(Layer):
-    """y = W x + b, all on one array.
+class MatrixLayer(Layer):
+    """A layer whose weights are one matrix, `self.matrix`."""
+
+    trainable = True
+    matrix: Matrix
+    lr_scale: float
+
+    @property
+    def rule(self) -> Algorithm:
+        return self.matrix.rule
+
+    @property
+    def bias(self) -> bool:
+        return self.matrix.bias
+
+    @property
+    def mapping(self) -> Mapping | None:
+        return None if self.matrix.mapping == Mapping() else self.matrix.mapping
+
+    @property
+    def tile(self) -> Any:
+        """The tile, where there is one; None before `build`."""
+        return self.matrix.tile
+
+    @property
+    def built(self) -> bool:
+        return bool(self.matrix.tiles)
+
+    def build(self, rng: RNG = None) -> None:
+        """Make the tiles and program the initial weights, uniform in +-1/sqrt(inputs of the matrix).
+
+        Parameters
+        ----------
+        rng : int, SeedSequence, Generator or None
+            Seed of the initial weights and of everything random in the tiles.
+        """
+        self.matrix.build(rng, fan_bound(self.matrix.inputs))
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget the last signals."""
+
+    def _needs_build(self, what: str) -> None:
+        if not self.built:
+            raise RuntimeError(f"{type(self).__name__}: call build(rng) before {what}")
+
+    def matrices(self) -> list[Matrix]:
+        return [self.matrix]
+
+    def state_dict(self) -> dict[str, Any]:
+        self._needs_build("state_dict")
+        return self.matrix.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._needs_build("load_state_dict")
+        self.matrix.load_state_dict(state)
+        self._reset()
+
+
+class Linear(MatrixLayer):
+    """y = W x + b, on one array, or several.
 
     The bias b is the last column of the array, and its input is held at 1 (an analog bias): it is read, trained and
     disturbed like every other weight. `build` draws the initial weights and biases uniformly from +-1/sqrt(in_features)
@@ -78,16 +206,22 @@ class Linear(Layer):
     Parameters
     ----------
     in_features, out_features : int
-        Lengths of x and y.
+        Lengths of x and y. x may have more axes, (batch, ..., in_features); each vector is a sample of its own.
     rule : specification of an algorithm
         Builds the tile: `rule.build((n_out, n_in), rng)`, with n_in = in_features + 1 if there is a bias.
     bias : bool
-        Whether there is a bias column.
+        Whether there is a bias.
+    mapping : Mapping or None
+        How the matrix is put on arrays: largest size, digital bias, scales, input range.
+    lr_scale : float, default 1
+        Rate of this layer relative to that of the network.
 
     Attributes
     ----------
     tile : Tile or None
         The weights, shape (out_features, in_features + bias); None before `build`.
+    matrix : Matrix
+        All tiles, where the matrix is split.
 
     Raises
     ------
@@ -98,103 +232,79 @@ class Linear(Layer):
 
     Examples
     --------
-    >>> layer = Linear(784, 10, rule)  # doctest: +SKIP
-    >>> layer.build(rng=0)  # doctest: +SKIP
-    >>> layer.forward(x).shape  # x (batch, 784)  # doctest: +SKIP
-    (batch, 10)
+    >>> import numpy as np, rpusim as rpu
+    >>> layer = rpu.nn.Linear(784, 10, rpu.algorithms.DigitalSGD())
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.zeros((5, 784), np.float32)).shape
+    (5, 10)
     """
 
-    trainable = True
+    in_features: int
+    out_features: int
 
-    def __init__(self, in_features: int, out_features: int, rule: Algorithm, bias: bool = True) -> None:
-        self.in_features: int = integer_value("in_features", in_features, low=1)
-        self.out_features: int = integer_value("out_features", out_features, low=1)
-        if isinstance(rule, type) or not callable(getattr(rule, "build", None)):
-            raise TypeError(f"rule must be the specification of an algorithm, with a build method; got {rule!r}")
-        self.rule = rule
-        self.bias = boolean("bias", bias)
-        self.tile: Any = None  # a Tile, once built
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        rule: Algorithm,
+        bias: bool = True,
+        mapping: Mapping | None = None,
+        lr_scale: float = 1.0,
+    ) -> None:
+        self.matrix = Matrix(in_features, out_features, rule, bias, mapping)
+        self.in_features, self.out_features = self.matrix.inputs, self.matrix.outputs
+        self.lr_scale = physical(0.0)("lr_scale", lr_scale)
         self._reset()
 
     def _reset(self) -> None:
         self._shape: tuple[int, ...] | None = None  # of the inputs that the buffer below was made for
         self._input: Any = None  # inputs with the constant 1 beside them
         self._gradient: Any = None
+        self._output: Any = None
+        self._signals: Any = None  # inputs as they came, for digital parameters
         self._training = False
-
-    @property
-    def built(self) -> bool:
-        return self.tile is not None
-
-    def build(self, rng: RNG = None) -> None:
-        """Make the tile and program the initial weights, uniform in +-1/sqrt(in_features).
-
-        Parameters
-        ----------
-        rng : int, SeedSequence, Generator or None
-            Seed of the initial weights and of everything random in the tile.
-        """
-        seeds = seed_sequence(rng)
-        shape = (self.out_features, self.in_features + self.bias)
-        tile = self.rule.build(shape, child(seeds, 0))
-        bound = 1 / math.sqrt(self.in_features)
-        tile.program(generator(child(seeds, 1)).uniform(-bound, bound, shape).astype(np.float32))
-        self.tile = tile
-        self._reset()
 
     def _new_shape(self, x: np.ndarray) -> None:
         """Check an input of a shape not seen last time, and make a buffer for it."""
-        if self.tile is None:
-            raise RuntimeError("Linear: call build(rng) before forward")
-        if x.ndim != 2 or x.shape[1] != self.in_features:
+        self._needs_build("forward")
+        if x.ndim < 2 or x.shape[-1] != self.in_features:
             raise ValueError(f"x must have shape (any, {self.in_features}); got {x.shape}")
-        if self.bias:
-            self._input = np.ones((x.shape[0], self.in_features + 1), np.float32)
+        if self.matrix.columns > self.in_features:
+            self._input = np.ones((x.size // self.in_features, self.matrix.columns), np.float32)
+            self._part = self._input[:, :-1]
         self._shape = x.shape
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         if x.shape != self._shape:
             self._new_shape(x)
-        if self.bias:
-            self._input[:, :-1] = x
+        vectors = x if x.ndim == 2 else x.reshape(-1, self.in_features)
+        if self.matrix.columns > self.in_features:
+            self._part[...] = vectors
         else:
-            self._input = x
+            self._input = self.matrix.drive(vectors)
         self._training = train
         self._gradient = None
-        return self.tile.forward(self._input)
+        y = self.matrix.forward(self._input)
+        if self.matrix.parameters:
+            self._signals, self._output = vectors, y
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        if not self._training:
+        if not self._training or self._shape is None:
             raise _no_forward(self)
+        if d.ndim > 2:
+            d = d.reshape(-1, self.out_features)
         self._gradient = d
-        if not input_gradient:
-            return None
-        z = self.tile.backward(d)
-        return z[:, :-1] if self.bias else z
+        z = self.matrix.backward(d) if input_gradient else None
+        if self.matrix.parameters:
+            self.matrix.gradients(self._signals, d, self._output, z)
+        return z if z is None or len(self._shape) == 2 else z.reshape(self._shape)
 
     def update(self, lr: float) -> None:
         """W <- W - lr * sum over the batch of d x^T, in expectation: one pulsed update per sample at rate `lr`."""
         if self._gradient is None:
             raise RuntimeError("Linear: update needs a forward(x, train=True) and a backward(d) before it")
-        self.tile.update(self._input, self._gradient, lr)
-        self.tile.end_batch()
-
-    def state_dict(self) -> dict[str, Any]:
-        if self.tile is None:
-            raise RuntimeError("Linear: call build(rng) before state_dict")
-        return {"tile": self.tile.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if self.tile is None:
-            raise RuntimeError("Linear: call build(rng) before load_state_dict")
-        if not isinstance(state, dict) or set(state) != {"tile"}:
-            raise ValueError(f"state must be what Linear.state_dict() returned, a dict with 'tile'; got {state!r:.80}")
-        self.tile.load_state_dict(state["tile"])
-        self._reset()
-
-    def __repr__(self) -> str:
-        bias = "" if self.bias else ", bias=False"
-        return f"Linear({self.in_features}, {self.out_features}, {self.rule!r}{bias})"
+        self.matrix.update(self._input, self._gradient, lr * self.lr_scale)
 
 
 class _Activation(Layer):
@@ -271,3 +381,273 @@ class ReLU(_Activation):
         if y is None:
             raise _no_forward(self)
         return d * (y > 0)
+
+
+class Flatten(Layer):
+    """(batch, ...) -> (batch, all the rest).
+
+    Examples
+    --------
+    >>> Flatten().forward(np.zeros((2, 3, 4, 4), np.float32)).shape
+    (2, 48)
+    """
+
+    keeps_features = False
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] | None = None
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        self._shape = x.shape if train else None
+        return x.reshape(len(x), -1)
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._shape is None:
+            raise _no_forward(self)
+        return d.reshape(self._shape)
+
+
+class Dropout(Layer):
+    """In training, each element is 0 with probability `p`, else divided by 1 - p; without training, the identity.
+
+    Parameters
+    ----------
+    p : float
+        Probability, at least 0 and below 1.
+
+    Examples
+    --------
+    >>> layer = Dropout(0.5)
+    >>> layer.build(rng=0)
+    >>> sorted(set(layer.forward(np.ones((1, 100), np.float32)).ravel().tolist()))
+    [0.0, 2.0]
+    """
+
+    trainable = True
+
+    def __init__(self, p: float) -> None:
+        self.p = real(0.0, 1.0, open_high=True)("p", p)
+        self._key: int | None = None
+        self._calls = 0
+        self._mask: np.ndarray | None = None
+
+    @property
+    def built(self) -> bool:
+        return self._key is not None
+
+    def build(self, rng: RNG = None) -> None:
+        self._key, self._calls = key(seed_sequence(rng)), 0
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        self._mask = None
+        if not train:
+            return x
+        if self._key is None:
+            raise RuntimeError("Dropout: call build(rng) before forward")
+        draws = uniforms(self._key, x.size, operation=self._calls, kind=KINDS["reset_choice"]).reshape(x.shape)
+        self._calls += 1
+        self._mask = (draws > self.p) * np.float32(1.0 / (1.0 - self.p))
+        return x * self._mask
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._mask is None:
+            raise _no_forward(self)
+        return d * self._mask
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._key is None:
+            raise RuntimeError("Dropout: call build(rng) before state_dict")
+        return {"key": self._key, "calls": self._calls}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not isinstance(state, dict) or set(state) != {"key", "calls"}:
+            raise ValueError(f"state must be a dict with 'calls' and 'key'; got {state!r:.80}")
+        number = integer_value("state['key']", state["key"], 0, 2**64 - 1)
+        self._key, self._calls = number, integer_value("state['calls']", state["calls"], 0, 2**55)
+
+
+class BatchNorm(Layer):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, for each feature; digital.
+
+    In training, mean and variance are those of the batch (and positions), and running averages of them are kept, which are
+    used otherwise (Ioffe and Szegedy, 2015).
+
+    Parameters
+    ----------
+    features : int
+        Length of the second axis: vectors (batch, features) or images (batch, features, height, width).
+    momentum : float, default 0.1
+        Weight of the newest batch in the running averages.
+    epsilon : float, default 1e-5
+
+    Examples
+    --------
+    >>> x = np.array([[1.0], [3.0]], np.float32)
+    >>> BatchNorm(1).forward(x).round(3).tolist()
+    [[-1.0], [1.0]]
+    """
+
+    trainable = True
+
+    def __init__(self, features: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+        self.features = integer_value("features", features, low=1)
+        self.momentum = real(0.0, 1.0)("momentum", momentum)
+        self.epsilon = physical(0.0, open_low=True)("epsilon", epsilon)
+        self.gamma, self.beta = Parameter(np.ones(self.features)), Parameter(np.zeros(self.features))
+        self.mean, self.variance = np.zeros(self.features, np.float32), np.ones(self.features, np.float32)
+        self._kept: Any = None
+
+    def parameters(self) -> list[Parameter]:
+        return [self.gamma, self.beta]
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        if x.ndim < 2 or x.shape[1] != self.features:
+            raise ValueError(f"x must have {self.features} features on its second axis; got shape {x.shape}")
+        axes = (0, *range(2, x.ndim))
+        form = (1, self.features, *(1,) * (x.ndim - 2))
+        mean, variance = self.mean, self.variance
+        if train:
+            n = x.size // self.features
+            if n < 2:
+                raise ValueError(f"x must hold at least 2 values per feature in training; got shape {x.shape}")
+            mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
+            variance = x.var(axis=axes, dtype=np.float64).astype(np.float32)
+            m = np.float32(self.momentum)
+            self.mean += m * (mean - self.mean)
+            self.variance += m * (variance * np.float32(n / (n - 1)) - self.variance)
+        scale = (1.0 / np.sqrt(variance + np.float32(self.epsilon))).astype(np.float32)
+        normal = (x - mean.reshape(form)) * scale.reshape(form)
+        self._kept = (normal, scale, axes, form) if train else None
+        return normal * self.gamma.value.reshape(form) + self.beta.value.reshape(form)
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._kept is None:
+            raise _no_forward(self)
+        normal, scale, axes, form = self._kept
+        total, product = d.sum(axis=axes), (d * normal).sum(axis=axes)
+        self.beta.gradient += total
+        self.gamma.gradient += product
+        if not input_gradient:
+            return None
+        n = np.float32(d.size // self.features)
+        inner = d - (total / n).reshape(form) - normal * (product / n).reshape(form)
+        return inner * (self.gamma.value * scale).reshape(form)
+
+    def update(self, lr: float) -> None:
+        self.gamma.step(lr)
+        self.beta.step(lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "gamma": self.gamma.state_dict(), "beta": self.beta.state_dict(), "mean": self.mean.copy(),
+            "variance": self.variance.copy(),
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not isinstance(state, dict) or set(state) != {"gamma", "beta", "mean", "variance"}:
+            raise ValueError(f"state must be a dict with 'beta', 'gamma', 'mean' and 'variance'; got {state!r:.80}")
+        self.gamma.load_state_dict(state["gamma"], "state['gamma']")
+        self.beta.load_state_dict(state["beta"], "state['beta']")
+        for name, array in (("mean", self.mean), ("variance", self.variance)):
+            array[...] = signal(f"state[{name!r}]", state[name], array.shape)
+
+
+class OneHot(Layer):
+    """Integers (batch, ...) -> vectors (batch, ..., n) with a 1 at their place.
+
+    Parameters
+    ----------
+    n : int
+        Number of classes; inputs are 0 to n - 1.
+
+    Examples
+    --------
+    >>> OneHot(3).forward(np.array([[0, 2]])).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]
+    """
+
+    takes_indices = True
+
+    def __init__(self, n: int) -> None:
+        self.n = integer_value("n", n, low=1)
+        self.out_features = self.n
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        x = indices("x", x, self.n)
+        return np.eye(self.n, dtype=np.float32)[x]
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        return None
+
+
+class Embedding(Layer):
+    """Integers (batch, ...) -> rows of a digital table, (batch, ..., features).
+
+    Parameters
+    ----------
+    n, features : int
+        Rows of the table and their length; initial values are standard normal.
+
+    Examples
+    --------
+    >>> layer = Embedding(10, 4)
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.array([[1, 2, 1]])).shape
+    (1, 3, 4)
+    """
+
+    takes_indices = True
+    trainable = True
+
+    def __init__(self, n: int, features: int) -> None:
+        self.n, self.features = integer_value("n", n, low=1), integer_value("features", features, low=1)
+        self.out_features = self.features
+        self.table: Parameter | None = None
+        self._indices: np.ndarray | None = None
+
+    @property
+    def built(self) -> bool:
+        return self.table is not None
+
+    def build(self, rng: RNG = None) -> None:
+        self.table = Parameter(generator(seed_sequence(rng)).standard_normal((self.n, self.features)))
+
+    def _table(self, what: str) -> Parameter:
+        if self.table is None:
+            raise RuntimeError(f"Embedding: call build(rng) before {what}")
+        return self.table
+
+    def parameters(self) -> list[Parameter]:
+        return [] if self.table is None else [self.table]
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        x = indices("x", x, self.n)
+        self._indices = x if train else None
+        return self._table("forward").value[x]
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._indices is None:
+            raise _no_forward(self)
+        np.add.at(self._table("backward").gradient, self._indices, d)
+        return None
+
+    def update(self, lr: float) -> None:
+        self._table("update").step(lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"table": self._table("state_dict").state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not isinstance(state, dict) or set(state) != {"table"}:
+            raise ValueError(f"state must be a dict with 'table'; got {state!r:.80}")
+        self._table("load_state_dict").load_state_dict(state["table"], "state['table']")
+
+
+def indices(name: str, value: Any, n: int) -> np.ndarray:
+    """Return integers checked to be from 0 to n - 1."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers from 0 to {n - 1}; got dtype {array.dtype}")
+    if array.size and (array.min() < 0 or array.max() >= n):
+        raise ValueError(f"{name} must be integers from 0 to {n - 1}; got {array.min()} to {array.max()}")
+    return array

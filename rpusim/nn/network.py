@@ -1,16 +1,23 @@
-"""Networks: layers in a row."""
+"""Networks: layers in a row, and around each other."""
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any
 
 import numpy as np
 
+from rpusim import checkpoint as files
 from rpusim._random import RNG, child, seed_sequence
-from rpusim._validation import integer_value, signal
-from rpusim.nn.layers import Layer
+from rpusim._validation import instance, integer_value, signal
+from rpusim.nn.layers import Layer, layer_from_dict
+from rpusim.nn.matrix import Matrix
+from rpusim.nn.optimizers import Optimizer, Parameter
 
-__all__ = ["Sequential"]
+__all__ = ["Residual", "Sequential", "load"]
+
+_MADE_BY = "rpusim.nn.Sequential"
 
 
 class Sequential(Layer):
@@ -42,6 +49,7 @@ class Sequential(Layer):
         if not layers:
             raise ValueError("layers must be at least one layer; got none")
         features: int | None = None
+        whole = True  # the features that come to a layer are those of the network's input
         for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise TypeError(f"layers[{index}] must be a layer; got {layer!r}")
@@ -52,11 +60,14 @@ class Sequential(Layer):
                     raise ValueError(
                         f"layers[{index}] must take {features} features, as many as come to it; got {layer!r}"
                     )
-                if self.in_features is None and features is None:
+                if whole:
                     self.in_features = layer.in_features
-            features = features if layer.out_features is None else layer.out_features
+            whole = whole and layer.in_features is None and layer.out_features is None and layer.keeps_features
+            if layer.out_features is not None or not layer.keeps_features:
+                features = layer.out_features
         self.layers = layers
         self.out_features = features
+        self.takes_indices = layers[0].takes_indices
         self.trainable = any(layer.trainable for layer in layers)
         # No layer before the first one with weights needs a gradient, nor does that one have to pass it on.
         first = next((index for index, layer in enumerate(layers) if layer.trainable), len(layers) - 1)
@@ -83,11 +94,30 @@ class Sequential(Layer):
         train : bool
             Whether `backward` is to follow.
         """
-        if type(x) is not np.ndarray or x.dtype != np.float32:
-            x = signal("x", x, (None, self.in_features))
+        if type(x) is not np.ndarray or x.dtype != np.float32 and not self.takes_indices:
+            x = self.inputs("x", x)
         for layer in self.layers:
             x = layer.forward(x, train)
         return x
+
+    def inputs(self, name: str, x: Any) -> np.ndarray:
+        """Return `x` as this network takes it: finite float32 signals with samples first, or integers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape does not fit, or a number is not finite.
+        """
+        if self.takes_indices:
+            array = np.asarray(x)
+            if array.dtype.kind not in "iu" or array.ndim < 1:
+                raise TypeError(f"{name} must be an array of integers; got dtype {array.dtype}, shape {array.shape}")
+            return array
+        try:
+            axes = max(2, np.ndim(x))
+        except ValueError:  # ragged: the next line says so
+            axes = 2
+        return signal(name, x, (*(None,) * (axes - 1), self.in_features))
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Send the gradient back through the layers.
@@ -139,9 +169,48 @@ class Sequential(Layer):
             If the shape does not fit, or a number is not finite.
         """
         size = integer_value("batch_size", batch_size, low=1)
-        x = signal("x", x, (None, self.in_features))
+        x = self.inputs("x", x)
         batches = [self.forward(x[start : start + size], False) for start in range(0, max(len(x), 1), size)]
         return np.concatenate(batches)
+
+    def matrices(self) -> list[Matrix]:
+        return [matrix for layer in self.layers for matrix in layer.matrices()]
+
+    def parameters(self) -> list[Parameter]:
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def reset_state(self) -> None:
+        for layer in self.layers:
+            layer.reset_state()
+
+    def set_optimizer(self, optimizer: Optimizer | None) -> None:
+        """Train all digital parameters by `optimizer`; None: by plain gradient descent.
+
+        Raises
+        ------
+        ValueError
+            If there are none: weights in devices are trained by their tiles, which cannot honour an optimizer.
+        """
+        if optimizer is not None:
+            instance(Optimizer, "an Optimizer or None")("optimizer", optimizer)
+            if not self.parameters():
+                raise ValueError(
+                    f"optimizer must be None for a network without digital parameters, since tiles train by pulses and cannot "
+                    f"honour it; got {optimizer!r}"
+                )
+        for p in self.parameters():
+            p.optimizer = optimizer
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network with all its arrays to one .npz file, without pickle; `rpusim.nn.load` reads it.
+
+        The network that is loaded computes on with the same bits. The file takes the place of an older one in one step.
+        """
+        description = json.dumps(self.to_dict())
+        files.save(path, {"made_by": _MADE_BY, "network": description, "state": self.state_dict()})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": "Sequential", "layers": [layer.to_dict() for layer in self.layers]}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the layers with weights, under their places ("0", "2", ...)."""
@@ -172,3 +241,96 @@ class Sequential(Layer):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class Residual(Layer):
+    """y = body(x) + shortcut(x): a connection around some layers.
+
+    Parameters
+    ----------
+    body : Layer
+        Usually a Sequential.
+    shortcut : Layer or None
+        What x goes through on its way around, to the shape of the body's output; None: nothing.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> rule = rpu.algorithms.DigitalSGD()
+    >>> block = Residual(Sequential(rpu.nn.Linear(8, 8, rule), rpu.nn.ReLU()))
+    >>> block.build(rng=0)
+    >>> block.forward(np.ones((3, 8), np.float32)).shape
+    (3, 8)
+    """
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        for name, layer in (("body", body), ("shortcut", shortcut)):
+            if layer is not None or name == "body":
+                instance(Layer, "a layer")(name, layer)
+        self.body, self.shortcut = body, shortcut
+        self._branches = [layer for layer in (body, shortcut) if layer is not None]
+        self.trainable = any(layer.trainable for layer in self._branches)
+        self.in_features, self.out_features = body.in_features, body.out_features
+
+    @property
+    def built(self) -> bool:
+        return all(layer.built for layer in self._branches)
+
+    def build(self, rng: RNG = None) -> None:
+        seeds = seed_sequence(rng)
+        for index, layer in enumerate(self._branches):
+            layer.build(child(seeds, index))
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        y = self.body.forward(x, train)
+        around = x if self.shortcut is None else self.shortcut.forward(x, train)
+        if y.shape != around.shape:
+            raise ValueError(f"body and shortcut must have outputs of one shape; got {y.shape} and {around.shape}")
+        return y + around
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        z = self.body.backward(d, input_gradient)
+        around = d if self.shortcut is None else self.shortcut.backward(d, input_gradient)
+        return None if z is None or around is None else z + around
+
+    def update(self, lr: float) -> None:
+        for layer in self._branches:
+            layer.update(lr)
+
+    def matrices(self) -> list[Matrix]:
+        return [matrix for layer in self._branches for matrix in layer.matrices()]
+
+    def parameters(self) -> list[Parameter]:
+        return [p for layer in self._branches for p in layer.parameters()]
+
+    def reset_state(self) -> None:
+        for layer in self._branches:
+            layer.reset_state()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {str(index): layer.state_dict() for index, layer in enumerate(self._branches)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        expected = {str(index) for index in range(len(self._branches))}
+        if not isinstance(state, dict) or set(state) != expected:
+            raise ValueError(f"state must be a dict with {', '.join(sorted(expected))}; got {state!r:.80}")
+        for index, layer in enumerate(self._branches):
+            layer.load_state_dict(state[str(index)])
+
+
+def load(path: str | os.PathLike[str]) -> Sequential:
+    """Return the network that `Sequential.save` wrote, with the same state.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or is none of `Sequential.save`.
+    """
+    data = files.load(path)
+    if data.get("made_by") != _MADE_BY or set(data) != {"made_by", "network", "state"}:
+        raise ValueError(f"{os.fspath(path)} was not written by Sequential.save")
+    net = layer_from_dict(json.loads(data["network"]))
+    assert isinstance(net, Sequential)
+    net.build(0)
+    net.load_state_dict(data["state"])
+    return net

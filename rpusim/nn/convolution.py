@@ -1,0 +1,453 @@
+"""Convolutions on arrays, and pooling: the positions of an image are one batch of vectors.
+
+Decided: a patch of an image becomes one vector (im2col, a strided view copied once), so that a convolution is the same three
+operations of a matrix as a linear layer. Patches of large batches are made in chunks of images, and made again for the update,
+so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rpusim._random import RNG, child, generator, seed_sequence
+from rpusim._validation import choice, integer_value, physical
+from rpusim.algorithms import Algorithm
+from rpusim.nn.layers import Layer, _no_forward
+from rpusim.nn.matrix import Mapping, Matrix, fan_bound
+
+__all__ = ["AvgPool2d", "Conv1d", "Conv2d", "MaxPool2d"]
+
+CHUNK = 1 << 24  # most numbers of the patches that are held at once
+Pair = int | tuple[int, int]
+_assignment = choice("fixed", "random")
+
+
+def _pair(name: str, value: Any, low: int) -> tuple[int, int]:
+    """One integer for both axes, or two."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be an integer or a pair of integers; got {value!r}")
+        return integer_value(f"{name}[0]", value[0], low), integer_value(f"{name}[1]", value[1], low)
+    return (integer_value(name, value, low),) * 2
+
+
+def _short(pair: tuple[int, int]) -> Pair:
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+class _Windows:
+    """Where the windows of an image are: kernel, stride, padding and dilation."""
+
+    def __init__(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+        self.kernel, self.stride = _pair("kernel", kernel, 1), _pair("stride", stride, 1)
+        self.padding, self.dilation = _pair("padding", padding, 0), _pair("dilation", dilation, 1)
+
+    def outputs(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return how many windows fit into images of `shape` (..., height, width)."""
+        sizes = []
+        for size, kernel, stride, padding, dilation in zip(
+            shape[-2:], self.kernel, self.stride, self.padding, self.dilation, strict=True
+        ):
+            n = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+            if n < 1:
+                raise ValueError(f"x must be at least as large as the kernel {self.kernel}; got shape {shape}")
+            sizes.append(n)
+        return sizes[0], sizes[1]
+
+    def padded(self, x: np.ndarray, fill: float = 0.0) -> np.ndarray:
+        (top, left) = self.padding
+        if not top and not left:
+            return x
+        return np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
+
+    def view(self, x: np.ndarray, fill: float = 0.0) -> np.ndarray:
+        """Return the windows of images (batch, channels, height, width), (batch, channels, rows, columns, *kernel)."""
+        rows, columns = self.outputs(x.shape)
+        x = self.padded(x, fill)
+        b, c, h, w = x.strides
+        return np.lib.stride_tricks.as_strided(
+            x,
+            (*x.shape[:2], rows, columns, *self.kernel),
+            (b, c, h * self.stride[0], w * self.stride[1], h * self.dilation[0], w * self.dilation[1]),
+            writeable=False,
+        )
+
+    def scatter(self, windows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Add windows (batch, channels, rows, columns, *kernel) up to images of `shape`: the adjoint of `view`."""
+        rows, columns = windows.shape[2:4]
+        (top, left), (sv, sh), (dv, dh) = self.padding, self.stride, self.dilation
+        out = np.zeros((*shape[:2], shape[2] + 2 * top, shape[3] + 2 * left), np.float32)
+        for i in range(self.kernel[0]):
+            for j in range(self.kernel[1]):
+                y, x = i * dv, j * dh
+                out[:, :, y : y + sv * rows : sv, x : x + sh * columns : sh] += windows[..., i, j]
+        return out[:, :, top : top + shape[2], left : left + shape[3]]
+
+
+class Conv2d(Layer):
+    """y[:, o] = b[o] + sum over channels and window of K[o] x, on arrays of shape (out_channels, in_channels k k + 1).
+
+    Images are (batch, channels, height, width); every position of the output is one vector for the arrays, in order of image,
+    row and column, and one pulsed update.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel : int or (int, int)
+        Height and width of the window.
+    rule : specification of an algorithm
+        Builds the tiles.
+    stride, padding, dilation : int or (int, int)
+        Steps between windows; zeros around the image; steps within a window.
+    groups : int, default 1
+        Channels are cut into as many groups, each with arrays of its own.
+    bias : bool
+    mapping : Mapping or None
+    replicas : int, default 1
+        Copies of the kernel on arrays of their own; every position of the output belongs to one of them, which only that
+        position reads and trains (Rasch et al. 2018): a replica works off 1/replicas of the vectors. They start equal.
+    assignment : {"fixed", "random"}
+        The positions of the replicas are drawn once, or for every forward in training.
+    lr_scale : float, default 1
+
+    Attributes
+    ----------
+    kernels : list of Matrix
+        Replica after replica, each with all its groups.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> layer = rpu.nn.Conv2d(1, 16, 5, rpu.algorithms.DigitalSGD())
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.zeros((2, 1, 28, 28), np.float32)).shape, layer.kernels[0].weights.shape
+    ((2, 16, 24, 24), (16, 26))
+    """
+
+    trainable = True
+    keeps_features = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Pair,
+        rule: Algorithm,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        mapping: Mapping | None = None,
+        replicas: int = 1,
+        assignment: str = "fixed",
+        lr_scale: float = 1.0,
+    ) -> None:
+        self.in_channels = integer_value("in_channels", in_channels, low=1)
+        self.out_channels = integer_value("out_channels", out_channels, low=1)
+        self.windows = _Windows(kernel, stride, padding, dilation)
+        self.groups = integer_value("groups", groups, low=1)
+        self.replicas = integer_value("replicas", replicas, low=1)
+        self.assignment = _assignment("assignment", assignment)
+        self.lr_scale = physical(0.0)("lr_scale", lr_scale)
+        if self.replicas == 1 and self.assignment != "fixed":
+            raise ValueError(f"assignment must be 'fixed' where there is one replica; got {assignment!r}")
+        for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
+            if channels % self.groups:
+                raise ValueError(f"groups must divide {name}={channels}; got {self.groups}")
+        k = self.windows.kernel
+        inputs, outputs = self.in_channels // self.groups * k[0] * k[1], self.out_channels // self.groups
+        self.kernels = [Matrix(inputs, outputs, rule, bias, mapping) for _ in range(self.replicas * self.groups)]
+        self.rule, self.bias = rule, self.kernels[0].bias
+        self.mapping = None if self.kernels[0].mapping == Mapping() else self.kernels[0].mapping
+        self._seeds: np.random.SeedSequence | None = None
+        self._passes = 0
+        self._reset()
+
+    kernel = property(lambda self: _short(self.windows.kernel))
+    stride = property(lambda self: _short(self.windows.stride))
+    padding = property(lambda self: _short(self.windows.padding))
+    dilation = property(lambda self: _short(self.windows.dilation))
+
+    def _reset(self) -> None:
+        self._input: Any = None
+        self._gradient: Any = None
+        self._order: Any = None
+        self._patches: Any = None
+        self._output: Any = None
+
+    @property
+    def built(self) -> bool:
+        return bool(self.kernels[0].tiles)
+
+    def build(self, rng: RNG = None) -> None:
+        """Make the tiles and draw the initial weights, uniform in +-1/sqrt(inputs of a position), equal for replicas."""
+        seeds = self._seeds = seed_sequence(rng)
+        self._passes = 0
+        for index, matrix in enumerate(self.kernels):
+            matrix.build(child(seeds, index), fan_bound(matrix.inputs))
+            first = self.kernels[index % self.groups]
+            if matrix is not first:
+                matrix.program(first.weights)
+                for p, q in zip(matrix.parameters, first.parameters, strict=True):
+                    p.value[...] = q.value
+        self._reset()
+
+    def matrices(self) -> list[Matrix]:
+        return self.kernels
+
+    def _assign(self, positions: int, train: bool) -> list[Any]:
+        """Return which positions of an image each replica has."""
+        if self.replicas == 1:
+            return [slice(None)]
+        assert self._seeds is not None
+        number = self._passes if self.assignment == "random" else 0
+        self._passes += train
+        shuffled = generator(child(self._seeds, len(self.kernels), number)).permutation(positions)
+        return [np.sort(shuffled[replica :: self.replicas]) for replica in range(self.replicas)]
+
+    def _chunks(self, images: int, positions: int) -> list[slice]:
+        size = max(1, CHUNK // (positions * self.kernels[0].columns * self.groups))
+        return [slice(a, min(a + size, images)) for a in range(0, images, size)]
+
+    def _vectors(self, x: np.ndarray, part: slice, order: list[Any]) -> list[np.ndarray]:
+        """Return the driven patches of some images for every matrix."""
+        view = self.windows.view(x[part])
+        n, _, rows, columns = view.shape[:4]
+        channels = self.in_channels // self.groups
+        out = []
+        for index, matrix in enumerate(self.kernels):
+            replica, group = divmod(index, self.groups)
+            patches = view[:, group * channels : (group + 1) * channels].transpose(0, 2, 3, 1, 4, 5)
+            if self.replicas > 1:
+                patches = patches.reshape(n, rows * columns, matrix.inputs)[:, order[replica]]
+                out.append(matrix.drive(patches.reshape(-1, matrix.inputs)))
+            elif matrix.columns > matrix.inputs:  # written where the array reads it, without a copy between
+                driven = np.ones((n * rows * columns, matrix.columns), np.float32)
+                driven.reshape(n, rows, columns, -1)[..., :-1] = patches.reshape(n, rows, columns, matrix.inputs)
+                out.append(driven)
+            else:
+                out.append(matrix.drive(patches.reshape(-1, matrix.inputs)))
+        return out
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        if not self.built:
+            raise RuntimeError("Conv2d: call build(rng) before forward")
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f"x must have shape (any, {self.in_channels}, any, any); got {x.shape}")
+        rows, columns = self.windows.outputs(x.shape)
+        positions = rows * columns
+        order = self._assign(positions, train)
+        chunks = self._chunks(len(x), positions)
+        y = np.empty((len(x), positions, self.out_channels), np.float32)
+        outputs = self.out_channels // self.groups
+        self._reset()
+        for part in chunks:
+            vectors = self._vectors(x, part, order)
+            for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
+                replica, group = divmod(index, self.groups)
+                result = matrix.forward(v).reshape(part.stop - part.start, -1, outputs)
+                y[part, order[replica], group * outputs : (group + 1) * outputs] = result
+            if train and len(chunks) == 1:
+                self._patches = vectors
+        if train:
+            self._input, self._order, self._output = x, order, y if self.kernels[0].parameters else None
+        return np.ascontiguousarray(y.reshape(len(x), rows, columns, self.out_channels).transpose(0, 3, 1, 2))
+
+    def _gradients_of(self, d: np.ndarray, part: slice, index: int) -> np.ndarray:
+        """Return dL/dy of one matrix for some images, from (batch, positions, channels)."""
+        replica, group = divmod(index, self.groups)
+        outputs = self.out_channels // self.groups
+        chosen = d[part, self._order[replica], group * outputs : (group + 1) * outputs]
+        return np.ascontiguousarray(chosen.reshape(-1, outputs))
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._input is None:
+            raise _no_forward(self)
+        x, channels = self._input, self.in_channels // self.groups
+        rows, columns = d.shape[2:]
+        flat = self._gradient = np.ascontiguousarray(d.transpose(0, 2, 3, 1)).reshape(len(x), rows * columns, self.out_channels)
+        z = np.empty(x.shape, np.float32) if input_gradient else None
+        if z is None and not self.parameters():
+            return None
+        for part in self._chunks(len(x), rows * columns):
+            n = part.stop - part.start
+            windows = np.zeros((n, rows * columns, self.in_channels, *self.windows.kernel), np.float32)
+            for index, matrix in enumerate(self.kernels):
+                replica, group = divmod(index, self.groups)
+                delta = self._gradients_of(flat, part, index)
+                back = matrix.backward(delta) if input_gradient else None
+                if back is not None:
+                    windows[:, self._order[replica], group * channels : (group + 1) * channels] = back.reshape(
+                        n, -1, channels, *self.windows.kernel
+                    )
+                if matrix.parameters:
+                    patches = self.windows.view(x[part])[:, group * channels : (group + 1) * channels]
+                    inputs = patches.transpose(0, 2, 3, 1, 4, 5).reshape(n, rows * columns, matrix.inputs)
+                    matrix.gradients(
+                        inputs[:, self._order[replica]].reshape(-1, matrix.inputs),
+                        delta,
+                        self._gradients_of(self._output, part, index),
+                        back,
+                    )
+            if z is not None:
+                spread = windows.reshape(n, rows, columns, self.in_channels, *self.windows.kernel)
+                z[part] = self.windows.scatter(spread.transpose(0, 3, 1, 2, 4, 5), x[part].shape)
+        return z
+
+    def update(self, lr: float) -> None:
+        """One pulsed update per image position, at rate `lr`."""
+        if self._gradient is None:
+            raise RuntimeError("Conv2d: update needs a forward(x, train=True) and a backward(d) before it")
+        x, flat = self._input, self._gradient
+        for part in self._chunks(len(x), flat.shape[1]):
+            vectors = self._patches if self._patches is not None else self._vectors(x, part, self._order)
+            for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
+                matrix.update(v, self._gradients_of(flat, part, index), lr * self.lr_scale)
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._seeds is None:
+            raise RuntimeError("Conv2d: call build(rng) before state_dict")
+        state: dict[str, Any] = {f"kernel{index}": matrix.state_dict() for index, matrix in enumerate(self.kernels)}
+        if self.replicas > 1:
+            entropy: Any = self._seeds.entropy
+            words = [int(entropy)] if np.ndim(entropy) == 0 else [int(word) for word in entropy]
+            spawn_key = [int(k) for k in self._seeds.spawn_key]
+            state["positions"] = {"entropy": words, "spawn_key": spawn_key, "passes": self._passes}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        expected = set(self.state_dict())
+        if not isinstance(state, dict) or set(state) != expected:
+            raise ValueError(f"state must be a dict with {', '.join(map(repr, sorted(expected)))}; got {state!r:.80}")
+        for index, matrix in enumerate(self.kernels):
+            matrix.load_state_dict(state[f"kernel{index}"])
+        if self.replicas > 1:
+            saved = state["positions"]
+            words = saved["entropy"]
+            self._seeds = np.random.SeedSequence(words[0] if len(words) == 1 else words, spawn_key=tuple(saved["spawn_key"]))
+            self._passes = integer_value("state['positions']['passes']", saved["passes"], 0)
+        self._reset()
+
+
+class Conv1d(Conv2d):
+    """As `Conv2d`, for signals (batch, channels, length).
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> layer = rpu.nn.Conv1d(2, 4, 3, rpu.algorithms.DigitalSGD(), stride=2)
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.zeros((5, 2, 9), np.float32)).shape
+    (5, 4, 4)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        rule: Algorithm,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        mapping: Mapping | None = None,
+        replicas: int = 1,
+        assignment: str = "fixed",
+        lr_scale: float = 1.0,
+    ) -> None:
+        sizes = [("kernel", kernel, 1), ("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)]
+        k, s, p, n = (integer_value(name, value, low) for name, value, low in sizes)
+        super().__init__(
+            in_channels, out_channels, (1, k), rule, (1, s), (0, p), (1, n), groups, bias, mapping, replicas, assignment,
+            lr_scale,
+        )  # fmt: skip
+
+    kernel = property(lambda self: self.windows.kernel[1])
+    stride = property(lambda self: self.windows.stride[1])
+    padding = property(lambda self: self.windows.padding[1])
+    dilation = property(lambda self: self.windows.dilation[1])
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        if x.ndim != 3 or x.shape[1] != self.in_channels:
+            raise ValueError(f"x must have shape (any, {self.in_channels}, any); got {x.shape}")
+        return super().forward(x[:, :, None], train)[:, :, 0]
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        z = super().backward(d[:, :, None], input_gradient)
+        return None if z is None else z[:, :, 0]
+
+
+class _Pool(Layer):
+    keeps_features = False
+
+    def __init__(self, size: Pair, stride: Pair | None = None) -> None:
+        self.windows = _Windows(size, size if stride is None else stride, 0, 1)
+        self._kept: Any = None
+
+    size = property(lambda self: _short(self.windows.kernel))
+    stride = property(lambda self: None if self.windows.stride == self.windows.kernel else _short(self.windows.stride))
+
+
+class MaxPool2d(_Pool):
+    """The largest value in every window of images (batch, channels, height, width); the first one where several are.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Of the window.
+    stride : int or (int, int), optional
+        By default `size`.
+
+    Examples
+    --------
+    >>> MaxPool2d(2).forward(np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)).tolist()
+    [[[[5.0, 7.0], [13.0, 15.0]]]]
+    """
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        view = self.windows.view(x)
+        flat = view.reshape(*view.shape[:4], -1)
+        first = flat.argmax(axis=-1)
+        self._kept = (first, x.shape) if train else None
+        return np.take_along_axis(flat, first[..., None], axis=-1)[..., 0]
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._kept is None:
+            raise _no_forward(self)
+        first, shape = self._kept
+        n = self.windows.kernel[0] * self.windows.kernel[1]
+        spread = (first[..., None] == np.arange(n)) * d[..., None]
+        return self.windows.scatter(spread.reshape(*d.shape, *self.windows.kernel), shape)
+
+
+class AvgPool2d(_Pool):
+    """The mean of every window of images (batch, channels, height, width).
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Of the window.
+    stride : int or (int, int), optional
+        By default `size`.
+
+    Examples
+    --------
+    >>> AvgPool2d(2).forward(np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)).tolist()
+    [[[[2.5, 4.5], [10.5, 12.5]]]]
+    """
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        self._kept = x.shape if train else None
+        return self.windows.view(x).mean(axis=(4, 5), dtype=np.float32)
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._kept is None:
+            raise _no_forward(self)
+        k = self.windows.kernel
+        spread = np.broadcast_to((d / np.float32(k[0] * k[1]))[..., None, None], (*d.shape, *k))
+        return self.windows.scatter(spread, self._kept)

@@ -1,0 +1,283 @@
+"""The weights of a layer: one matrix on one tile, or on several, with what is digital around them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rpusim._random import RNG, child, generator, seed_sequence
+from rpusim._validation import boolean, instance, integer, integer_value, optional, physical, signal
+from rpusim.algorithms import Algorithm
+from rpusim.nn.optimizers import Parameter
+from rpusim.specification import Specification, parameter
+
+__all__ = ["Mapping", "Matrix"]
+
+_size = optional(integer(1, 2**31 - 1))
+_positive = optional(physical(0.0, open_low=True))
+
+
+@dataclass(frozen=True, repr=False)
+class Mapping(Specification):
+    """How the matrix of a layer is put on arrays.
+
+    y = s alpha (W v) r + b with v = clip(x / r, +-1): W in the devices, the rest digital and 1 or absent by default.
+
+    Parameters
+    ----------
+    max_inputs, max_outputs : int or None
+        Largest array. A larger matrix is split into arrays of sizes as equal as possible; every one is read through its own
+        converters, and the partial sums are added digitally. None: no limit.
+    digital_bias : bool, default False
+        The bias b is a digital vector; else it is one more column of the array, whose input is held at 1.
+    weight_scaling : float or None
+        The largest initial weight is held by the devices as this one, and outputs are multiplied by alpha, their ratio.
+        An update changes alpha W by -lr d x^T, so it takes 1 / alpha times the pulses.
+    scale_by_output : bool, default False
+        An alpha (and s) for every output, instead of one for all.
+    learn_scale : bool, default False
+        A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s.
+    input_range : float or None
+        r: inputs are clipped to +-r and divided by it.
+    learn_input_range : bool, default False
+        r is trained by the inputs beyond it: its gradient is the sum of min(0, dL/dx) where x >= r, minus that of
+        max(0, dL/dx) where x <= -r, times r; plus `input_range_decay` r while more than 95 % of the inputs are within. It
+        needs the gradient of the inputs, so the first layer's r stays.
+    input_range_decay : float, default 0.001
+
+    Notes
+    -----
+    After AIHWKit's mapping and input-range parameters (sections "weight scaling" and "input range" of its documentation);
+    with an input range its updates of W lack the factor r, these do not.
+    """
+
+    max_inputs: int | None = parameter(None, _size)
+    max_outputs: int | None = parameter(None, _size)
+    digital_bias: bool = parameter(False, boolean)
+    weight_scaling: float | None = parameter(None, _positive)
+    scale_by_output: bool = parameter(False, boolean)
+    learn_scale: bool = parameter(False, boolean)
+    input_range: float | None = parameter(None, _positive)
+    learn_input_range: bool = parameter(False, boolean)
+    input_range_decay: float = parameter(0.001, physical(0.0))
+
+    def _check_consistency(self) -> None:
+        if self.scale_by_output and self.weight_scaling is None and not self.learn_scale:
+            raise ValueError("Mapping: scale_by_output needs weight_scaling or learn_scale; got True without them")
+        if self.learn_input_range and self.input_range is None:
+            raise ValueError("Mapping: input_range must be given where learn_input_range=True; got None")
+        if self.input_range is not None and not self.digital_bias:
+            raise ValueError("Mapping: digital_bias must be True where there is an input_range, which a constant input of 1 "
+                             "would not fit; got False")  # fmt: skip
+
+
+def _parts(size: int, largest: int | None) -> list[slice]:
+    """Cut `size` into as few pieces of at most `largest` as there must be, as equal as possible."""
+    pieces = 1 if largest is None else -(-size // largest)
+    ends = [size * k // pieces for k in range(pieces + 1)]
+    return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+class Matrix:
+    """A trainable matrix (outputs, inputs) with a bias, for layers to use: `drive`, `forward`, `backward`, `update`.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+    rule : specification of an algorithm
+    bias : bool
+    mapping : Mapping or None
+
+    Attributes
+    ----------
+    tiles : list of Tile
+        Rows of arrays one after another; empty before `build`.
+    parameters : list of Parameter
+        What is trained digitally.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rule: Algorithm, bias: bool, mapping: Mapping | None = None) -> None:
+        self.inputs = integer_value("in_features", inputs, low=1)
+        self.outputs = integer_value("out_features", outputs, low=1)
+        if isinstance(rule, type) or not callable(getattr(rule, "build", None)):
+            raise TypeError(f"rule must be the specification of an algorithm, with a build method; got {rule!r}")
+        self.rule = rule
+        self.bias = boolean("bias", bias)
+        self.mapping: Mapping = Mapping() if mapping is None else instance(Mapping, "a Mapping or None")("mapping", mapping)
+        m = self.mapping
+        self.columns = self.inputs + (self.bias and not m.digital_bias)
+        self._rows, self._cols = _parts(self.outputs, m.max_outputs), _parts(self.columns, m.max_inputs)
+        self.tiles: list[Any] = []
+        scales = self.outputs if m.scale_by_output else 1
+        self.alpha = np.ones(scales, np.float32)
+        self._bias = Parameter(np.zeros(self.outputs)) if self.bias and m.digital_bias else None
+        self._scale = Parameter(np.ones(scales)) if m.learn_scale else None
+        self._range = None if m.input_range is None else Parameter(np.full(1, m.input_range))
+        learned = self._range if m.learn_input_range else None
+        self.parameters = [p for p in (self._bias, self._scale, learned) if p is not None]
+        #: whether reads and updates go to one tile as they are
+        self.plain = len(self._grid()) == 1 and m.weight_scaling is None and not self.parameters and self._range is None
+
+    @property
+    def tile(self) -> Any:
+        """The tile, where there is one; None before `build`."""
+        if len(self.tiles) > 1:
+            raise AttributeError(f"the matrix is split over {len(self.tiles)} tiles; see `tiles`")
+        return self.tiles[0] if self.tiles else None
+
+    def build(self, rng: RNG, bound: float) -> None:
+        """Make the tiles and draw the initial weights uniformly from +-bound."""
+        seeds = seed_sequence(rng)
+        grid = [(rows.stop - rows.start, cols.stop - cols.start) for rows in self._rows for cols in self._cols]
+        tiles = [self.rule.build(shape, child(seeds, 0 if k == 0 else 1 + k)) for k, shape in enumerate(grid)]
+        draw = generator(child(seeds, 1))
+        weights = draw.uniform(-bound, bound, (self.outputs, self.columns)).astype(np.float32)
+        self.tiles = tiles
+        if self._bias is not None:
+            self._bias.value[...] = draw.uniform(-bound, bound, self.outputs)
+        self._program(weights)
+
+    def _program(self, weights: NDArray[np.float32]) -> None:
+        m = self.mapping
+        if m.weight_scaling is not None:
+            size = np.abs(weights).max(axis=1) if m.scale_by_output else np.abs(weights).max(keepdims=True).reshape(1)
+            self.alpha[...] = np.where(size > 0.0, size / m.weight_scaling, 1.0)
+            weights = weights / self.alpha[:, None]
+        for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
+            tile.program(np.ascontiguousarray(weights[rows, cols]))
+
+    def _grid(self) -> list[tuple[slice, slice]]:
+        return [(rows, cols) for rows in self._rows for cols in self._cols]
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The matrix as it acts on inputs, float32 (outputs, inputs), and with the bias as last column if that is analog."""
+        weights = np.empty((self.outputs, self.columns), np.float32)
+        for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
+            weights[rows, cols] = tile.weights
+        scale = self.alpha if self._scale is None else self.alpha * self._scale.value
+        return weights * scale[:, None]
+
+    def program(self, weights: Any) -> None:
+        """Write the matrix, shape as `weights`; a learned scale goes back to 1, and alpha is found anew."""
+        if self._scale is not None:
+            self._scale.value[...] = 1.0
+        self._program(signal("weights", weights, (self.outputs, self.columns)))
+
+    def drive(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the lines of the arrays get for inputs (n, inputs): within the range, and 1 on the bias line."""
+        if self.columns > self.inputs:
+            driven = np.ones((len(x), self.columns), np.float32)
+            driven[:, :-1] = x
+            return driven
+        if self._range is not None:
+            r = self._range.value[0]
+            return np.clip(x / r, -1.0, 1.0)
+        return np.ascontiguousarray(x)
+
+    def forward(self, v: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the outputs (n, outputs) for driven inputs (n, columns)."""
+        if self.plain:
+            return self.tiles[0].forward(v)
+        if len(self.tiles) == 1:
+            y = self.tiles[0].forward(v)
+        else:
+            y = np.zeros((len(v), self.outputs), np.float32)
+            for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
+                y[:, rows] += tile.forward(np.ascontiguousarray(v[:, cols]))
+        y = y * self._factor()
+        if self._bias is not None:
+            y += self._bias.value
+        return y
+
+    def _factor(self) -> NDArray[np.float32]:
+        factor = self.alpha if self._scale is None else self.alpha * self._scale.value
+        return factor if self._range is None else factor * self._range.value
+
+    def backward(self, d: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return dL/dx (n, inputs) for dL/dy (n, outputs)."""
+        if not self.plain:
+            scale = self.alpha if self._scale is None else self.alpha * self._scale.value
+            d = d * scale
+        if len(self.tiles) == 1:
+            z = self.tiles[0].backward(np.ascontiguousarray(d))
+        else:
+            z = np.zeros((len(d), self.columns), np.float32)
+            for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
+                z[:, cols] += tile.backward(np.ascontiguousarray(d[:, rows]))
+        return z[:, : self.inputs] if self.columns > self.inputs else z
+
+    def gradients(self, x: NDArray[np.float32], d: NDArray[np.float32], y: NDArray[np.float32], z: Any = None) -> None:
+        """Add to the gradients of the digital parameters: inputs, dL/dy, outputs, and dL/dx where it is known."""
+        if self._bias is not None:
+            self._bias.gradient += d.sum(axis=0)
+        if self._scale is not None:
+            pure = y if self._bias is None else y - self._bias.value
+            per_output = (d * pure).sum(axis=0) / self._scale.value
+            self._scale.gradient += per_output if self.mapping.scale_by_output else per_output.sum()
+        if self._range is not None and self.mapping.learn_input_range and z is not None:
+            r = float(self._range.value[0])
+            gradient = np.minimum(z, 0.0)[x >= r].sum() - np.maximum(z, 0.0)[x <= -r].sum()
+            gradient *= r
+            if np.mean(np.abs(x) < r) > 0.95:
+                gradient += self.mapping.input_range_decay * r
+            self._range.gradient += np.float32(gradient)
+
+    def update(self, v: NDArray[np.float32], d: NDArray[np.float32], lr: float) -> None:
+        """Train on driven inputs and dL/dy, one vector after another, and the digital parameters on their gradients."""
+        if self.plain:
+            tile = self.tiles[0]
+            tile.update(v, d, lr)
+            tile.end_batch()
+            return
+        d = d / self.alpha
+        if self._range is not None:
+            d *= self._range.value
+        for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
+            tile.update(np.ascontiguousarray(v[:, cols]), np.ascontiguousarray(d[:, rows]), lr)
+            tile.end_batch()
+        for p in self.parameters:
+            p.step(lr)
+        if self._range is not None:
+            np.maximum(self._range.value, 1e-6, out=self._range.value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the tiles and of what is digital."""
+        if len(self.tiles) == 1:
+            state: dict[str, Any] = {"tile": self.tiles[0].state_dict()}
+        else:
+            state = {f"tile{k}": tile.state_dict() for k, tile in enumerate(self.tiles)}
+        if self.mapping.weight_scaling is not None:
+            state["alpha"] = self.alpha.copy()
+        for name, p in (("bias", self._bias), ("scale", self._scale), ("input_range", self._range)):
+            if p is not None:
+                state[name] = p.state_dict()
+        return state
+
+    def load_state_dict(self, state: Any) -> None:
+        """Restore what `state_dict` returned; on an error the old state may be changed in part (see `Sequential`)."""
+        expected = set(self.state_dict())
+        if not isinstance(state, dict) or set(state) != expected:
+            raise ValueError(
+                f"state must be what state_dict() of this layer returned, a dict with "
+                f"{', '.join(map(repr, sorted(expected)))}; got {state!r:.80}"
+            )
+        if len(self.tiles) == 1:
+            self.tiles[0].load_state_dict(state["tile"])
+        else:
+            for k, tile in enumerate(self.tiles):
+                tile.load_state_dict(state[f"tile{k}"])
+        if "alpha" in state:
+            self.alpha[...] = signal("state['alpha']", state["alpha"], self.alpha.shape)
+        for name, p in (("bias", self._bias), ("scale", self._scale), ("input_range", self._range)):
+            if p is not None:
+                p.load_state_dict(state[name], f"state[{name!r}]")
+
+
+def fan_bound(inputs: int) -> float:
+    """Bound of the usual uniform initial weights, 1 / sqrt(inputs)."""
+    return 1 / math.sqrt(inputs)

@@ -1,0 +1,306 @@
+"""Recurrent layers: one matrix of all gates on one tile, and back-propagation through the time of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from rpusim._validation import boolean, physical
+from rpusim.algorithms import Algorithm
+from rpusim.nn.layers import MatrixLayer, _no_forward
+from rpusim.nn.matrix import Mapping, Matrix
+
+__all__ = ["GRU", "LSTM", "RNN"]
+
+
+class _Recurrent(MatrixLayer):
+    """Steps over time, shared by all kinds: the vectors of the arrays are [x_t, h_(t-1), 1], one per step and sequence."""
+
+    gates: int
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        rule: Algorithm,
+        bias: bool = True,
+        stateful: bool = False,
+        mapping: Mapping | None = None,
+        lr_scale: float = 1.0,
+    ) -> None:
+        self.matrix = Matrix(in_features + out_features, self.gates * out_features, rule, bias, mapping)
+        self.in_features, self.out_features = in_features, out_features
+        if self.matrix.mapping.learn_scale or self.matrix.mapping.input_range is not None:
+            raise ValueError(f"mapping must have no learn_scale and no input_range for {type(self).__name__}; got {mapping!r}")
+        self.stateful = boolean("stateful", stateful)
+        self.lr_scale = physical(0.0)("lr_scale", lr_scale)
+        self.reset_state()
+        self._reset()
+
+    def reset_state(self) -> None:
+        """Start the next batch from zeros."""
+        self._carried: list[np.ndarray] = []
+
+    def _reset(self) -> None:
+        self._vectors: Any = None  # (time, batch, columns of the matrix)
+        self._deltas: Any = None  # (time, batch, gates * out_features)
+        self._steps: list[tuple[np.ndarray, ...]] = []
+
+    def _start(self, batch: int, count: int) -> list[np.ndarray]:
+        """Return `count` state arrays: those that were carried, or zeros."""
+        if self.stateful and len(self._carried) == count and len(self._carried[0]) == batch:
+            return list(self._carried)
+        return [np.zeros((batch, self.out_features or 0), np.float32) for _ in range(count)]
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        """Return h_t for all t, (batch, time, out_features), of inputs (batch, time, in_features)."""
+        self._needs_build("forward")
+        n, h = self.in_features or 0, self.out_features or 0
+        if x.ndim != 3 or x.shape[2] != n:
+            raise ValueError(f"x must have shape (any, any, {n}); got {x.shape}")
+        batch, time = x.shape[:2]
+        self._reset()
+        states = self._start(batch, self.states)
+        vectors = np.ones((time, batch, self.matrix.columns), np.float32)
+        vectors[:, :, :n] = x.transpose(1, 0, 2)
+        out = np.empty((batch, time, h), np.float32)
+        for t in range(time):
+            vectors[t, :, n : n + h] = states[0]
+            states, kept = self._step(vectors[t], states)
+            out[:, t] = states[0]
+            if train:
+                self._steps.append(kept)
+        if self.stateful:
+            self._carried = [state.copy() for state in states]
+        if train:
+            self._vectors = vectors
+        return out
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        """Take dL/dh_t from outside for all t; gradients end at the first step of the batch."""
+        if self._vectors is None:
+            raise _no_forward(self)
+        time, batch = self._vectors.shape[:2]
+        n, h = self.in_features or 0, self.out_features or 0
+        self._deltas = np.empty((time, batch, self.gates * h), np.float32)
+        z = np.empty((batch, time, n), np.float32) if input_gradient else None
+        coming = [np.zeros((batch, h), np.float32) for _ in range(self.states)]
+        for t in reversed(range(time)):
+            coming[0] = coming[0] + d[:, t]
+            back, coming = self._step_back(t, coming)
+            if z is not None and back is not None:
+                z[:, t] = back[:, :n]
+        if self.matrix.parameters:
+            flat = self._deltas.reshape(time * batch, -1)
+            self.matrix.gradients(self._vectors.reshape(time * batch, -1), flat, flat)
+        return z
+
+    def update(self, lr: float) -> None:
+        """One pulsed update per step and sequence, in order of time, at rate `lr`."""
+        if self._deltas is None:
+            raise RuntimeError(f"{type(self).__name__}: update needs a forward(x, train=True) and a backward(d) before it")
+        v, d = (a.reshape(-1, a.shape[2]) for a in (self._vectors, self._deltas))
+        self.matrix.update(v, d, lr * self.lr_scale)
+
+    states: int = 1
+
+    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+        """From driven inputs and states to new states, and what the way back needs."""
+        raise NotImplementedError
+
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        """From dL/dstates after step t to dL/d[x, h] and dL/dstates before; writes the deltas of the step."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        if self.stateful:
+            state["carried"] = {str(k): array.copy() for k, array in enumerate(self._carried)}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        carried: dict[str, np.ndarray] = {}
+        if self.stateful and isinstance(state, dict) and "carried" in state:
+            carried = state["carried"]
+            state = {name: value for name, value in state.items() if name != "carried"}
+        super().load_state_dict(state)
+        self._carried = [np.array(array, dtype=np.float32) for _, array in sorted(carried.items())]
+
+
+class RNN(_Recurrent):
+    """h_t = tanh(W [x_t, h_(t-1), 1]).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Lengths of x_t and h_t. Inputs are (batch, time, in_features).
+    rule : specification of an algorithm
+        Builds the tile, of shape (out_features, in_features + out_features + 1).
+    bias : bool
+    stateful : bool, default False
+        Start a batch from the last state of the one before, if it has as many sequences (see `reset_state`); gradients still
+        end at its first step (truncated back-propagation through time).
+    mapping : Mapping or None
+        Without learned scales and input ranges.
+    lr_scale : float, default 1
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> layer = rpu.nn.RNN(5, 8, rpu.algorithms.DigitalSGD())
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.zeros((2, 10, 5), np.float32)).shape
+    (2, 10, 8)
+    """
+
+    gates = 1
+
+    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+        h = np.tanh(self.matrix.forward(v))
+        return [h], (h,)
+
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        (h,) = self._steps[t]
+        delta = self._deltas[t]
+        np.multiply(coming[0], 1 - h * h, out=delta)
+        back = self.matrix.backward(delta)
+        return back, [back[:, self.in_features : self.in_features + self.out_features]]  # type: ignore[operator,index]
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory, all four gates in one matrix (Hochreiter and Schmidhuber, 1997; Gokmen et al., 2018).
+
+    With a = W [x_t, h_(t-1), 1] in four parts::
+
+        i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o);  g = tanh(a_g)
+        c_t = f c_(t-1) + i g;  h_t = o tanh(c_t)
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Lengths of x_t and h_t. Inputs are (batch, time, in_features).
+    rule : specification of an algorithm
+        Builds the tile, of shape (4 out_features, in_features + out_features + 1), gates in the order i, f, o, g.
+    bias : bool
+    stateful : bool, default False
+        As in `RNN`.
+    mapping : Mapping or None
+        As in `RNN`.
+    lr_scale : float, default 1
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> layer = rpu.nn.LSTM(87, 64, rpu.algorithms.DigitalSGD())
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.zeros((1, 100, 87), np.float32)).shape, layer.tile.shape
+    ((1, 100, 64), (256, 152))
+    """
+
+    gates = 4
+    states = 2
+
+    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+        h = self.out_features or 0
+        a = self.matrix.forward(v)
+        expit(a[:, : 3 * h], out=a[:, : 3 * h])
+        g = a[:, 3 * h :]
+        np.tanh(g, out=g)
+        before = states[1]
+        c = a[:, h : 2 * h] * before
+        c += a[:, :h] * g
+        squashed = np.tanh(c)
+        return [a[:, 2 * h : 3 * h] * squashed, c], (a, before, squashed)
+
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        n, h = self.in_features or 0, self.out_features or 0
+        a, before, squashed = self._steps[t]
+        i, o, g = a[:, :h], a[:, 2 * h : 3 * h], a[:, 3 * h :]
+        dh, dc = coming
+        dc = dc + dh * o * (1 - squashed * squashed)
+        delta = self._deltas[t]
+        np.multiply(dc, g, out=delta[:, :h])
+        np.multiply(dc, before, out=delta[:, h : 2 * h])
+        np.multiply(dh, squashed, out=delta[:, 2 * h : 3 * h])
+        gates = a[:, : 3 * h]
+        delta[:, : 3 * h] *= gates * (1 - gates)
+        np.multiply(dc * i, 1 - g * g, out=delta[:, 3 * h :])
+        back = self.matrix.backward(delta)
+        return back, [back[:, n : n + h], dc * a[:, h : 2 * h]]
+
+
+class GRU(_Recurrent):
+    """Gated recurrent unit with its gates in one matrix; the candidate's hidden part is gated at its input.
+
+    With the array's vectors v = [x_t, h_(t-1), 1] and [x_t, r h_(t-1), 1]::
+
+        r, u = sigmoid(W_r v), sigmoid(W_u v);  g = tanh(W_g [x_t, r h_(t-1), 1])
+        h_t = u h_(t-1) + (1 - u) g
+
+    (Cho et al., 2014, Eqs. 5 to 8.) The array is read twice per step, and the outputs that a read does not need are not used;
+    an update trains the gates with the first vector and the candidate with the second.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Lengths of x_t and h_t. Inputs are (batch, time, in_features).
+    rule : specification of an algorithm
+        Builds the tile, of shape (3 out_features, in_features + out_features + 1), in the order r, u, g.
+    bias : bool
+    stateful : bool, default False
+        As in `RNN`.
+    mapping : Mapping or None
+        As in `RNN`.
+    lr_scale : float, default 1
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> layer = rpu.nn.GRU(5, 8, rpu.algorithms.DigitalSGD())
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.zeros((2, 10, 5), np.float32)).shape, layer.tile.shape
+    ((2, 10, 8), (24, 14))
+    """
+
+    gates = 3
+
+    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+        n, h = self.in_features or 0, self.out_features or 0
+        before = states[0]
+        gates = expit(self.matrix.forward(v)[:, : 2 * h])
+        r, u = gates[:, :h], gates[:, h:]
+        candidate = v.copy()
+        candidate[:, n : n + h] *= r
+        g = np.tanh(self.matrix.forward(candidate)[:, 2 * h :])
+        return [u * before + (1 - u) * g], (gates, g, before, candidate)
+
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        n, h = self.in_features or 0, self.out_features or 0
+        gates, g, before, _ = self._steps[t]
+        r, u = gates[:, :h], gates[:, h:]
+        dh = coming[0]
+        delta = self._deltas[t]
+        second = np.zeros_like(delta)
+        np.multiply(dh * (1 - u), 1 - g * g, out=second[:, 2 * h :])
+        back = self.matrix.backward(second)
+        dx, dr = back[:, :n], back[:, n : n + h]
+        np.multiply(dr * before, r * (1 - r), out=delta[:, :h])
+        np.multiply(dh * (before - g), u * (1 - u), out=delta[:, h : 2 * h])
+        first = delta.copy()
+        first[:, 2 * h :] = 0.0
+        delta[:, 2 * h :] = second[:, 2 * h :]
+        gated = self.matrix.backward(first)
+        return gated[:, :n] + dx, [gated[:, n : n + h] + dr * r + dh * u]
+
+    def update(self, lr: float) -> None:
+        """Two pulsed updates per step and sequence, in order of time, at rate `lr`: gates, then candidate."""
+        if self._deltas is None:
+            raise RuntimeError("GRU: update needs a forward(x, train=True) and a backward(d) before it")
+        h = self.out_features or 0
+        v = np.stack([self._vectors, np.array([kept[3] for kept in self._steps])], axis=1)
+        d = np.stack([self._deltas, self._deltas], axis=1)
+        d[:, 0, :, 2 * h :] = 0.0
+        d[:, 1, :, : 2 * h] = 0.0
+        self.matrix.update(v.reshape(-1, v.shape[3]), d.reshape(-1, d.shape[3]), lr * self.lr_scale)

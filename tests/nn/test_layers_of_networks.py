@@ -1,0 +1,392 @@
+"""Convolutions against SciPy, recurrent layers against their equations in float64, and what is digital around arrays."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import signal, stats
+from scipy.special import expit
+
+import rpusim as rpu
+from rpusim import nn
+from rpusim.algorithms import SGD, DigitalSGD
+
+RULE = DigitalSGD()
+RNG = np.random.default_rng(11)
+
+
+def built(layer, seed=1):
+    layer.build(seed)
+    return layer
+
+
+def images(*shape):
+    return RNG.normal(0, 1, shape).astype(np.float32)
+
+
+# ---- convolutions --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stride, padding, dilation, groups", [(1, 0, 1, 1), ((2, 3), (1, 2), 1, 1), (1, 2, (2, 1), 1), (2, 1, 2, 2)]
+)
+def test_conv2d_is_scipys_correlation(stride, padding, dilation, groups):
+    layer = built(nn.Conv2d(4, 6, (3, 2), RULE, stride, padding, dilation, groups))
+    x = images(2, 4, 9, 10)
+    y = layer.forward(x)
+    (pv, ph), (sv, sh), (dv, dh) = layer.windows.padding, layer.windows.stride, layer.windows.dilation
+    padded = np.pad(x, ((0, 0), (0, 0), (pv, pv), (ph, ph))).astype(np.float64)
+    for b in range(2):
+        for o in range(6):
+            group, channel = divmod(o, 6 // groups)
+            w = layer.kernels[group].weights[channel].astype(np.float64)
+            kernels, bias = w[:-1].reshape(4 // groups, 3, 2), w[-1]
+            total = bias
+            for c in range(4 // groups):
+                spaced = np.zeros((2 * dv + 1, dh + 1))
+                spaced[::dv, ::dh] = kernels[c]
+                total = total + signal.correlate2d(padded[b, group * (4 // groups) + c], spaced, mode="valid")
+            np.testing.assert_allclose(y[b, o], total[::sv, ::sh], atol=2e-6)
+
+
+def test_conv1d_is_scipys_correlation():
+    layer = built(nn.Conv1d(3, 2, 4, RULE, stride=2, padding=3))
+    x = images(2, 3, 15)
+    y = layer.forward(x)
+    w = layer.kernels[0].weights.astype(np.float64)
+    padded = np.pad(x, ((0, 0), (0, 0), (3, 3))).astype(np.float64)
+    for b in range(2):
+        for o in range(2):
+            kernels = w[o, :-1].reshape(3, 4)
+            total = w[o, -1] + sum(np.correlate(padded[b, c], kernels[c], mode="valid") for c in range(3))
+            np.testing.assert_allclose(y[b, o], total[::2], atol=2e-6)
+
+
+def test_chunks_of_images_change_nothing(monkeypatch):
+    rule = SGD(rpu.devices.SoftBounds(dw_min=0.01))
+    x, d = images(7, 2, 6, 6), images(7, 3, 5, 5)
+
+    def results():
+        layer = built(nn.Conv2d(2, 3, 2, rule), seed=5)
+        y = layer.forward(x)
+        z = layer.backward(d)
+        layer.update(0.01)
+        return y, z, layer.kernels[0].weights
+
+    whole = results()
+    monkeypatch.setattr("rpusim.nn.convolution.CHUNK", 500)
+    for a, b in zip(results(), whole, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    np.testing.assert_array_equal(results()[2], whole[2])  # pulses do not see the split
+
+
+def test_every_position_of_a_replicated_convolution_has_one_replica():
+    layer = built(nn.Conv2d(1, 2, 2, RULE, replicas=4))
+    x = images(3, 1, 6, 6)
+    shared = layer.forward(x)  # replicas start equal
+    np.testing.assert_allclose(shared, built(nn.Conv2d(1, 2, 2, RULE)).forward(x), atol=1e-6)
+    for k, kernel in enumerate(layer.kernels):
+        w = np.zeros((2, 5), np.float32)
+        w[:, -1] = k
+        kernel.program(w)
+    marks = layer.forward(x)[:, 0]
+    assert (marks == marks[:1]).all()
+    assert sorted(np.bincount(marks[0].ravel().astype(int), minlength=4)) == [6, 6, 6, 7]
+    again = layer.forward(x)[:, 0]
+    np.testing.assert_array_equal(again, marks)
+    before = [kernel.weights for kernel in layer.kernels]
+    d = np.zeros((3, 2, 5, 5), np.float32)
+    d[0, :, marks[0] == 2] = 1.0
+    layer.backward(d)
+    layer.update(0.1)
+    changed = [not np.array_equal(kernel.weights, w) for kernel, w in zip(layer.kernels, before, strict=True)]
+    assert changed == [False, False, True, False]
+    mixed = built(nn.Conv2d(1, 2, 2, RULE, replicas=4, assignment="random"))
+    for k, kernel in enumerate(mixed.kernels):
+        kernel.program(np.full((2, 5), k, np.float32))
+    ones = np.ones((1, 1, 6, 6), np.float32)
+    assert not np.array_equal(mixed.forward(ones), mixed.forward(ones))
+
+
+@pytest.mark.parametrize("stride", [None, 1, (2, 1)])
+def test_pooling_is_that_of_every_window(stride):
+    x = images(2, 3, 6, 7)
+    most, mean = nn.MaxPool2d((2, 3), stride).forward(x), nn.AvgPool2d((2, 3), stride).forward(x)
+    sv, sh = (2, 3) if stride is None else np.broadcast_to(stride, 2)
+    for i in range(most.shape[2]):
+        for j in range(most.shape[3]):
+            window = x[:, :, i * sv : i * sv + 2, j * sh : j * sh + 3]
+            np.testing.assert_array_equal(most[:, :, i, j], window.max(axis=(2, 3)))
+            np.testing.assert_allclose(mean[:, :, i, j], window.mean(axis=(2, 3)), atol=1e-6)
+    assert most.shape[2:] == ((6 - 2) // sv + 1, (7 - 3) // sh + 1)
+
+
+# ---- recurrent layers ----------------------------------------------------------------------------------------------
+
+
+def recurrent_oracle(layer, x, h, c=None):
+    """The equations, step by step, in float64."""
+    w, n = layer.tile.weights.astype(np.float64), layer.out_features
+    out = []
+    for t in range(x.shape[1]):
+        ones = np.ones((len(x), 1))
+
+        def gates(hidden, t=t, ones=ones):
+            return np.concatenate([x[:, t].astype(np.float64), hidden, ones], axis=1) @ w.T
+
+        a = gates(h)
+        if isinstance(layer, nn.LSTM):
+            i, f, o = (expit(a[:, k * n : (k + 1) * n]) for k in range(3))
+            c = f * c + i * np.tanh(a[:, 3 * n :])
+            h = o * np.tanh(c)
+        elif isinstance(layer, nn.GRU):
+            r, u = expit(a[:, :n]), expit(a[:, n : 2 * n])
+            h = u * h + (1 - u) * np.tanh(gates(r * h)[:, 2 * n :])
+        else:
+            h = np.tanh(a)
+        out.append(h)
+    return np.stack(out, axis=1), h, c
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("stateful", [False, True])
+def test_recurrent_layers_are_their_equations(kind, stateful):
+    layer = built(kind(4, 6, RULE, stateful=stateful))
+    h = c = np.zeros((3, 6))
+    for _ in range(3):
+        x = images(3, 8, 4)
+        expected, last, cell = recurrent_oracle(layer, x, h, c)
+        np.testing.assert_allclose(layer.forward(x), expected, atol=2e-6)
+        if stateful:
+            h, c = last, cell
+    layer.reset_state()
+    expected, *_ = recurrent_oracle(layer, x, np.zeros((3, 6)), np.zeros((3, 6)))
+    np.testing.assert_allclose(layer.forward(x), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_carried_states_are_saved(kind):
+    layer, other = built(kind(4, 6, RULE, stateful=True)), built(kind(4, 6, RULE, stateful=True), seed=9)
+    layer.forward(images(2, 5, 4))
+    other.load_state_dict(layer.state_dict())
+    x = images(2, 3, 4)
+    np.testing.assert_array_equal(other.forward(x), layer.forward(x))
+
+
+def test_steps_train_the_array_in_order_of_time():
+    """An LSTM's update is one call with all its vectors, step after step; pulses of real devices."""
+    layer = built(nn.LSTM(3, 2, SGD(rpu.devices.ConstantStep(dw_min=0.001))))
+    x = images(2, 5, 3)
+    layer.forward(x)
+    layer.backward(images(2, 5, 2))
+    v, d = layer._vectors, layer._deltas
+    np.testing.assert_array_equal(v[:, :, :3], x.transpose(1, 0, 2))
+    assert (v[:, :, -1] == 1).all() and not v[0, :, 3:5].any()
+    twin = rpu.algorithms.SGD(rpu.devices.ConstantStep(dw_min=0.001)).build(layer.tile.shape)
+    twin.load_state_dict(layer.tile.state_dict())
+    layer.update(0.1)
+    for t in range(5):
+        twin.update(v[t], d[t], 0.1)
+    np.testing.assert_array_equal(layer.tile.weights, twin.weights)
+
+
+# ---- what is digital ------------------------------------------------------------------------------------------------
+
+
+def test_large_matrices_are_split_into_arrays_as_equal_as_possible():
+    layer = built(nn.Linear(20, 7, RULE, mapping=nn.Mapping(max_inputs=8, max_outputs=3)))  # 21 columns with the bias
+    assert [tile.shape for tile in layer.matrix.tiles] == [(2, 7)] * 3 + [(2, 7)] * 3 + [(3, 7)] * 3
+    with pytest.raises(AttributeError, match="9 tiles"):
+        layer.tile  # noqa: B018
+    x = images(4, 20)
+    w = layer.matrix.weights
+    np.testing.assert_allclose(layer.forward(x), x @ w[:, :-1].T + w[:, -1], atol=1e-6)
+
+
+@pytest.mark.parametrize("by_output", [False, True])
+def test_weight_scaling_uses_the_range_of_the_devices_and_keeps_the_update(by_output):
+    mapping = nn.Mapping(weight_scaling=0.6, scale_by_output=by_output)
+    plain, scaled = built(nn.Linear(30, 5, RULE)), built(nn.Linear(30, 5, RULE, mapping=mapping))
+    held = scaled.tile.weights
+    assert np.abs(held).max() == pytest.approx(0.6)
+    if by_output:
+        np.testing.assert_allclose(np.abs(held).max(axis=1), 0.6, rtol=1e-6)
+    np.testing.assert_allclose(scaled.matrix.weights, plain.matrix.weights, atol=1e-7)
+    x, d = images(4, 30), images(4, 5)
+    for layer in (plain, scaled):
+        layer.forward(x)
+        layer.backward(d)
+        layer.update(0.01)
+    np.testing.assert_allclose(scaled.matrix.weights, plain.matrix.weights, atol=1e-6)
+
+
+def test_input_ranges_clip_and_learn_by_their_rule():
+    mapping = nn.Mapping(digital_bias=True, input_range=1.5, learn_input_range=True, input_range_decay=0.2)
+    layer = built(nn.Linear(3, 2, RULE, mapping=mapping))
+    x = np.array([[2.0, 0.1, -0.2], [-3.0, 0.5, 1.0]], np.float32)
+    w = layer.matrix.weights.astype(np.float64)
+    bias = layer.parameters()[0].value
+    np.testing.assert_allclose(layer.forward(x), np.clip(x, -1.5, 1.5) @ w.T + bias, atol=1e-6)
+    d = images(2, 2)
+    z = layer.backward(d)
+    np.testing.assert_allclose(z, d @ w, atol=1e-6)  # not masked where inputs clip
+    r = layer.parameters()[1]
+    assert r.gradient[0] == pytest.approx((min(0.0, z[0, 0]) - max(0.0, z[1, 0])) * 1.5, rel=1e-5)
+    layer.update(0.1)
+    inside = np.full((2, 3), 0.1, np.float32)
+    layer.forward(inside)
+    now = float(r.value[0])
+    layer.backward(d)
+    assert r.gradient[0] == pytest.approx(0.2 * now, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [None, nn.Momentum(0.8, lr_scale=0.5), nn.Adam(0.7, 0.9, 1e-3, lr_scale=2.0)])
+def test_optimizers_are_their_equations(optimizer):
+    p = nn.Parameter([1.0, -2.0])
+    p.optimizer = optimizer
+    value, u, m, v = np.array([1.0, -2.0]), 0.0, 0.0, 0.0
+    for t in range(1, 6):
+        g = RNG.normal(size=2)
+        p.gradient[...] = g
+        p.step(0.1)
+        if optimizer is None:
+            value = value - 0.1 * g
+        elif isinstance(optimizer, nn.Momentum):
+            u = 0.8 * u + g
+            value = value - 0.1 * 0.5 * u
+        else:
+            m, v = 0.7 * m + 0.3 * g, 0.9 * v + 0.1 * g**2
+            value = value - 0.1 * 2.0 * (m / (1 - 0.7**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-3)
+        np.testing.assert_allclose(p.value, value, rtol=2e-6)
+        assert not p.gradient.any()
+        if t == 3:  # nothing is lost on the way through a file
+            saved, p = p.state_dict(), nn.Parameter([0.0, 0.0])
+            p.load_state_dict(saved)
+            p.optimizer = optimizer
+
+
+def test_optimizers_are_for_digital_parameters_only():
+    with pytest.raises(ValueError, match="optimizer.*without digital parameters.*Momentum"):
+        nn.Sequential(nn.Linear(2, 2, RULE)).set_optimizer(nn.Momentum(0.9))
+    with pytest.raises(TypeError, match="optimizer.*Optimizer.*'adam'"):
+        nn.Sequential(nn.BatchNorm(2)).set_optimizer("adam")
+
+
+def test_dropout_has_its_probability_scales_and_repeats_from_a_state():
+    layer = built(nn.Dropout(0.3))
+    x = np.ones((200, 300), np.float32)
+    y = layer.forward(x)
+    kept = np.count_nonzero(y)
+    assert stats.binomtest(kept, y.size, 0.7).pvalue > 1e-6
+    np.testing.assert_allclose(y[y > 0], 1 / 0.7, rtol=1e-6)
+    np.testing.assert_array_equal(layer.backward(2 * x), 2 * y)
+    state = layer.state_dict()
+    second = layer.forward(x)
+    assert abs(np.corrcoef(y.ravel(), second.ravel())[0, 1]) < 5 / np.sqrt(y.size)
+    other = built(nn.Dropout(0.3), seed=2)
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(other.forward(x), second)
+    assert layer.forward(x, train=False) is x
+
+
+def test_batch_norm_normalises_in_training_and_by_its_averages_after():
+    layer = nn.BatchNorm(3, momentum=0.5)
+    x = images(50, 3, 4, 2) * np.float32([[[[3.0]], [[1.0]], [[0.2]]]]) + 2
+    y = layer.forward(x)
+    np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(y.std(axis=(0, 2, 3)), 1, atol=1e-3)
+    mean, variance = 0.5 * x.mean(axis=(0, 2, 3)), 0.5 + 0.5 * x.var(axis=(0, 2, 3), ddof=1)
+    expected = (x - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
+    np.testing.assert_allclose(layer.forward(x, train=False), expected, atol=1e-4)
+
+
+def test_embeddings_and_one_hot_vectors():
+    x = np.array([[1, 3, 1], [0, 2, 3]])
+    layer = built(nn.Embedding(4, 5))
+    table = layer.table.value.copy()
+    np.testing.assert_array_equal(layer.forward(x), table[x])
+    d = images(2, 3, 5)
+    assert layer.backward(d) is None
+    layer.update(0.1)
+    expected = table.astype(np.float64)
+    for i in range(2):
+        for j in range(3):
+            expected[x[i, j]] -= 0.1 * d[i, j]
+    np.testing.assert_allclose(layer.table.value, expected, atol=1e-6)
+    one = nn.OneHot(4).forward(x)
+    np.testing.assert_array_equal(one.argmax(axis=-1), x)
+    assert one.sum() == 6 and one.dtype == np.float32
+    net = nn.Sequential(nn.OneHot(4), nn.LSTM(4, 3, RULE), nn.Linear(3, 4, RULE))
+    net.build(0)
+    assert net.predict(x).shape == (2, 3, 4)
+    with pytest.raises(ValueError, match="0 to 3.*got 0 to 4"):
+        net.forward(np.array([[0, 4]]))
+    with pytest.raises(TypeError, match="integers.*float"):
+        net.predict(np.ones((2, 3)))
+
+
+# ---- saving --------------------------------------------------------------------------------------------------------
+
+
+def network():
+    rule = SGD(rpu.devices.SoftBounds(dw_min=0.01))
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, rule, replicas=2, assignment="random"), nn.Tanh(), nn.MaxPool2d(2), nn.BatchNorm(4), nn.Flatten(),
+        nn.Dropout(0.2), nn.Residual(nn.Sequential(nn.Linear(36, 36, RULE), nn.ReLU())),
+        nn.Linear(36, 5, rule, mapping=nn.Mapping(max_inputs=20, digital_bias=True, learn_scale=True), lr_scale=0.5),
+    )  # fmt: skip
+
+
+def step(net, x, labels):
+    _, d = nn.cross_entropy(net.forward(x), labels)
+    net.backward(d)
+    net.update(0.05)
+
+
+def test_a_network_is_loaded_to_the_same_bits(tmp_path):
+    net = network()
+    net.build(3)
+    net.set_optimizer(nn.Adam(lr_scale=0.01))
+    x, labels = images(6, 1, 8, 8), np.arange(6) % 5
+    step(net, x, labels)
+    net.save(tmp_path / "net.npz")
+    other = nn.load(tmp_path / "net.npz")
+    assert repr(other) == repr(net)
+    other.set_optimizer(nn.Adam(lr_scale=0.01))
+    for _ in range(2):
+        for each in (net, other):
+            step(each, x, labels)
+        np.testing.assert_array_equal(net.predict(x), other.predict(x))
+    assert json.loads(json.dumps(net.to_dict())) == other.to_dict()
+    rpu.checkpoint.save(tmp_path / "other.npz", {"a": 1})
+    with pytest.raises(ValueError, match="other.npz was not written by Sequential.save"):
+        nn.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    "build, words",
+    [
+        (lambda: nn.Conv2d(3, 4, 3, RULE, groups=2), ["groups", "in_channels=3", "2"]),
+        (lambda: nn.Conv2d(3, 4, (3, 3, 3), RULE), ["kernel", "pair", "(3, 3, 3)"]),
+        (lambda: nn.Conv2d(3, 4, 0, RULE), ["kernel", "1", "0"]),
+        (lambda: nn.Conv2d(3, 4, 3, RULE, assignment="random"), ["assignment", "fixed", "random"]),
+        (lambda: built(nn.Conv2d(3, 4, 3, RULE)).forward(images(1, 2, 5, 5)), ["x", "3", "(1, 2, 5, 5)"]),
+        (lambda: built(nn.Conv2d(3, 4, 6, RULE)).forward(images(1, 3, 5, 5)), ["x", "kernel", "(1, 3, 5, 5)"]),
+        (lambda: built(nn.LSTM(3, 4, RULE)).forward(images(2, 3)), ["x", "3", "(2, 3)"]),
+        (lambda: nn.LSTM(3, 4, RULE, mapping=nn.Mapping(learn_scale=True)), ["mapping", "learn_scale", "LSTM"]),
+        (lambda: nn.Mapping(scale_by_output=True), ["scale_by_output", "weight_scaling"]),
+        (lambda: nn.Mapping(input_range=1.0), ["digital_bias", "input_range"]),
+        (lambda: nn.Mapping(learn_input_range=True), ["input_range", "None"]),
+        (lambda: nn.Dropout(1.0), ["p", "1"]),
+        (lambda: nn.BatchNorm(3).forward(images(1, 3)), ["x", "2 values", "(1, 3)"]),
+        (lambda: nn.BatchNorm(3).forward(images(4, 2)), ["x", "3", "(4, 2)"]),
+        (lambda: nn.layers.layer_from_dict({"type": "Quantum"}), ["data", "Linear", "Quantum"]),
+        (lambda: nn.Residual(built(nn.Linear(3, 2, RULE))).forward(images(1, 3)), ["shortcut", "(1, 2)", "(1, 3)"]),
+    ],
+)
+def test_errors_name_the_argument_and_the_value(build, words):
+    with pytest.raises(ValueError) as caught:
+        build()
+    assert all(word in str(caught.value) for word in words), str(caught.value)
