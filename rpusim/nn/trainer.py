@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+import signal as signals
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -17,11 +20,12 @@ from tqdm import tqdm
 
 from rpusim import checkpoint as files
 from rpusim._random import RNG, child, generator, seed_sequence
-from rpusim._validation import boolean, choice, integer_value, real, signal
+from rpusim._validation import boolean, choice, integer, integer_value, optional, real, signal
 from rpusim.nn.losses import STEPS, class_labels
 from rpusim.nn.network import Sequential
+from rpusim.nn.optimizers import Optimizer
 
-__all__ = ["History", "Trainer"]
+__all__ = ["History", "Sequences", "Trainer"]
 
 _MADE_BY = "rpusim.nn.Trainer"
 _REFRESH_S = 0.2  # of the progress bar
@@ -82,6 +86,76 @@ class History:
                 writer.writerow([epoch, *row])
 
 
+class Sequences:
+    """Batches of a long row of tokens for recurrent networks: what comes next is the target.
+
+    The row is cut into `batch_size` equal parts that run side by side; every batch is the next `length` tokens of each, so that
+    a stateful layer goes on where it was. What is left over at the end is not used.
+
+    Parameters
+    ----------
+    tokens : array_like of int, shape (n,)
+    batch_size : int, default 1
+    length : int, default 100
+        Steps of a batch, through which gradients go back.
+
+    Examples
+    --------
+    >>> batches = Sequences([0, 1, 2, 3, 4, 5, 6], length=3)
+    >>> [(x.tolist(), y.tolist()) for x, y in batches]
+    [([[0, 1, 2]], [[1, 2, 3]]), ([[3, 4, 5]], [[4, 5, 6]])]
+    """
+
+    def __init__(self, tokens: Any, batch_size: int = 1, length: int = 100) -> None:
+        array = np.asarray(tokens)
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise TypeError(f"tokens must be integers of shape (any,); got dtype {array.dtype}, shape {array.shape}")
+        rows = integer_value("batch_size", batch_size, low=1)
+        self.length = integer_value("length", length, low=1)
+        part = (len(array) - 1) // rows
+        if part < self.length:
+            raise ValueError(
+                f"tokens must be at least {rows * self.length + 1} for {rows} parts of {self.length}; got {len(array)}"
+            )
+        whole = part // self.length * self.length
+        starts = part * np.arange(rows)[:, None] + np.arange(whole)
+        self._x, self._y = array[starts].astype(np.int64), array[starts + 1].astype(np.int64)
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return self._x.shape[1] // self.length
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, self._x.shape[1], self.length):
+            part = slice(start, start + self.length)
+            yield self._x[:, part], self._y[:, part]
+
+
+class _Stop:
+    """Within its block SIGINT and SIGTERM only ask to stop, so that a step and its checkpoint are finished; a second one
+    interrupts at once."""
+
+    def __init__(self, active: bool) -> None:
+        self._active = active and threading.current_thread() is threading.main_thread()
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Stop:
+        if self._active:
+            for number in (signals.SIGINT, signals.SIGTERM):
+                self._before[number] = signals.signal(number, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def __exit__(self, *error: Any) -> None:
+        for number, handler in self._before.items():
+            signals.signal(number, handler)
+
+
 class Trainer:
     """Stochastic gradient descent on a network of tiles: forward, loss, backward and update for batch after batch.
 
@@ -97,16 +171,20 @@ class Trainer:
         "cross_entropy" (softmax; y are integer labels) or "squared_error" (y are targets of the outputs' shape, or
         integer labels, whose targets are one-hot).
     lr : float or callable
-        Learning rate, positive; or a function of the epoch (0 for the first) that returns it.
+        Learning rate, positive; or a function of the epoch (0 for the first) that returns it. Layers may scale it
+        (`lr_scale`).
     rng : int, SeedSequence, Generator or None
         Seed of the network's building and of the order of samples, which is drawn anew for each epoch from the seed and
         the epoch's number. Nothing else random happens here; None takes a seed from the operating system.
     batch_size : int
-        Samples per step; the last step of an epoch takes what is left.
+        Samples per step; the last step of an epoch takes what is left. (Where the data come in batches, theirs counts.)
+    optimizer : Optimizer or None
+        How the digital parameters of the network are trained: `Momentum` or `Adam`; None: plain gradient descent. Weights in
+        devices are trained by their tiles, which cannot honour one, so a network without digital parameters takes none.
 
     Attributes
     ----------
-    net, loss, lr, batch_size
+    net, loss, lr, batch_size, optimizer
         As given.
     history : History
         Of all epochs so far.
@@ -120,11 +198,13 @@ class Trainer:
 
     Examples
     --------
-    >>> net = rpu.nn.Sequential(rpu.nn.Linear(784, 256, rule), rpu.nn.Sigmoid(), rpu.nn.Linear(256, 10, rule))
-    ... # doctest: +SKIP
-    >>> data = rpu.datasets.mnist()  # doctest: +SKIP
-    >>> trainer = rpu.nn.Trainer(net, lr=lambda epoch: 0.05 * 0.9**epoch, rng=0)  # doctest: +SKIP
-    >>> history = trainer.fit(data.train, epochs=10, validation=data.test, checkpoint="run.npz")  # doctest: +SKIP
+    >>> import numpy as np, rpusim as rpu
+    >>> rule = rpu.algorithms.DigitalSGD()
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 8, rule), rpu.nn.Sigmoid(), rpu.nn.Linear(8, 4, rule))
+    >>> trainer = rpu.nn.Trainer(net, lr=lambda epoch: 2.0 / (1 + epoch / 50), rng=0)
+    >>> history = trainer.fit((np.eye(4), np.arange(4)), epochs=100)
+    >>> history.train_loss[-1] < 0.1
+    True
     """
 
     def __init__(
@@ -134,6 +214,7 @@ class Trainer:
         lr: float | Callable[[int], float] = 0.05,
         rng: RNG = 0,
         batch_size: int = 1,
+        optimizer: Optimizer | None = None,
     ) -> None:
         if not isinstance(net, Sequential) or not net.trainable:
             raise TypeError(f"net must be a Sequential with at least one layer that has weights; got {net!r}")
@@ -144,7 +225,14 @@ class Trainer:
         self.net = net
         if not net.built:
             net.build(child(self._seeds, 0))
+        net.set_optimizer(optimizer)
+        self.optimizer = optimizer
         self.history = History()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be at the beginning of an epoch."""
+        self._steps, self._seen, self._total, self._seconds = 0, 0, 0.0, 0.0
 
     @property
     def epoch(self) -> int:
@@ -152,11 +240,16 @@ class Trainer:
 
     def fit(
         self,
-        train: tuple[Any, Any],
+        train: tuple[Any, Any] | Iterable[tuple[Any, Any]],
         epochs: int = 10,
-        validation: tuple[Any, Any] | None = None,
+        validation: tuple[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         progress: bool = True,
+        *,
+        checkpoint_every: int | None = None,
+        patience: int | None = None,
+        average_last: int = 0,
+        callbacks: Sequence[Callable[[Trainer], Any]] = (),
     ) -> History:
         """Train until `epochs` epochs are done in all.
 
@@ -164,12 +257,14 @@ class Trainer:
 
         Parameters
         ----------
-        train : pair (x, y)
-            x array_like (n, in_features), finite; y int (n,) labels or float (n, out_features) targets, as the loss has
-            it. A float32 x is used without a copy.
+        train : pair (x, y), or an iterable of batches (x, y)
+            x array_like (n, ...), finite, or integers for a network that takes them; y int (n,) labels or float
+            (n, out_features) targets, as the loss has it; labels of sequences are (n, time). A float32 x is used without a
+            copy. A pair is shuffled; an iterable is gone through once per epoch, as it is, and must give the same again
+            (`Sequences`, a list, an object with `__iter__`; not a generator).
         epochs : int
             Number of epochs in all, with those done before (by this trainer, or in the checkpoint).
-        validation : pair (x, y), optional
+        validation : as `train`, optional
             Samples evaluated after every epoch.
         checkpoint : path, optional
             A file written at the end of every epoch, whole or not at all. If it exists, training starts from it, and
@@ -178,6 +273,14 @@ class Trainer:
             same again, and an `lr` that is the same in the epochs done.
         progress : bool
             Whether to show a progress bar; none is shown if stderr is no terminal.
+        checkpoint_every : int, optional
+            Steps after which the checkpoint is written also within an epoch.
+        patience : int, optional
+            Stop when the validation loss has not been lower for so many epochs.
+        average_last : int, default 0
+            Keep the mean of the weights at the ends of the last so many epochs; see `program_average`.
+        callbacks : sequence of callable
+            Called with this trainer after every epoch; training stops if one returns True.
 
         Returns
         -------
@@ -192,59 +295,80 @@ class Trainer:
         FileNotFoundError
             If the checkpoint's folder does not exist.
         KeyboardInterrupt
-            Ctrl-C stops at once; the checkpoint is that of the last whole epoch. (Without one the network is left as it
-            is, amid an epoch, which the next call starts again.)
+            On Ctrl-C or SIGTERM: with a checkpoint, after the step at hand is finished and the checkpoint written (a second
+            one stops at once, and leaves the file as it was). Without one the network is left as it is, amid an epoch,
+            which the next call goes on with.
         """
-        x, targets, _ = self._samples("train", train)
-        held_out = None if validation is None else self._samples("validation", validation)
+        source = self._source("train", train)
+        held_out = None if validation is None else self._source("validation", validation)
         epochs = integer_value("epochs", epochs, low=1)
+        every = optional(integer(1))("checkpoint_every", checkpoint_every)
+        patience = optional(integer(1))("patience", patience)
+        average_last = integer_value("average_last", average_last, 0)
         hidden = None if boolean("progress", progress) else True
+        if every is not None and checkpoint is None:
+            raise ValueError(f"checkpoint_every must be None without a checkpoint to write; got {every}")
+        if patience is not None and held_out is None:
+            raise ValueError(f"patience must be None without validation samples; got {patience}")
         if checkpoint is not None:
-            self._prepare_checkpoint(checkpoint, len(x), epochs)
+            self._prepare_checkpoint(checkpoint, source.samples, epochs)
         if self.epoch > epochs:
             raise ValueError(f"epochs must be at least {self.epoch}, the number of epochs done already; got {epochs}")
-        while self.epoch < epochs:
-            rate = self._rate(self.epoch)
-            title = f"epoch {self.epoch + 1}/{epochs}"
-            with tqdm(total=len(x), desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
-                start = perf_counter()
-                train_loss = self._run_epoch(x, targets, rate, bar)
-                seconds = perf_counter() - start
-                test_loss, test_error = (None, None) if held_out is None else self._evaluate(*held_out, 1000)
-                error = "" if test_error is None else f", test error {test_error:.2f} %"
-                bar.set_postfix_str(f"loss {train_loss:.4g}{error}")
-            columns = self.history.to_dict()
-            entries = {
-                "train_loss": train_loss,
-                "test_loss": test_loss,
-                "test_error": test_error,
-                "lr": rate,
-                "seconds": seconds,
-                "samples_per_second": len(x) / seconds,
-            }
-            for name, entry in entries.items():
-                columns[name].append(entry)
+
+        def save() -> None:
             if checkpoint is not None:
-                files.save(checkpoint, {**self._origin(len(x)), "state": self.net.state_dict(), "history": columns})
-            self.history = History(**columns)
+                files.save(checkpoint, self._checkpoint(source.samples))
+
+        with _Stop(checkpoint is not None) as stop:
+            while self.epoch < epochs and not self._is_patience_over(patience):
+                rate = self._rate(self.epoch)
+                title = f"epoch {self.epoch + 1}/{epochs}"
+                with tqdm(total=source.samples, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
+                    self._run_epoch(source, rate, bar, stop, every, save)
+                    test_loss, test_error = (None, None) if held_out is None else self._evaluate(held_out, 1000)
+                    train_loss = self._total / max(self._seen, 1)
+                    error = "" if test_error is None else f", test error {test_error:.2f} %"
+                    bar.set_postfix_str(f"loss {train_loss:.4g}{error}")
+                columns = self.history.to_dict()
+                entries = {
+                    "train_loss": train_loss,
+                    "test_loss": test_loss,
+                    "test_error": test_error,
+                    "lr": rate,
+                    "seconds": self._seconds,
+                    "samples_per_second": self._seen / self._seconds,
+                }
+                for name, entry in entries.items():
+                    columns[name].append(entry)
+                if self.epoch >= epochs - average_last:
+                    self._add_to_average()
+                self.history = History(**columns)
+                self._forget()
+                save()
+                if any([callback(self) is True for callback in callbacks]):
+                    break
+                if stop.signal is not None and self.epoch < epochs:
+                    raise KeyboardInterrupt
         return self.history
 
-    def evaluate(self, samples: tuple[Any, Any], batch_size: int = 1000) -> tuple[float, float | None]:
+    def evaluate(
+        self, samples: tuple[Any, Any] | Iterable[tuple[Any, Any]], batch_size: int = 1000
+    ) -> tuple[float, float | None]:
         """Return the mean loss and the error of the network as it is.
 
-        Reads are noisy as the arrays have it, and draw from their noise streams.
+        Reads are noisy as the arrays have it, and draw from their noise streams. Recurrent layers start from zeros.
 
         Parameters
         ----------
-        samples : pair (x, y)
+        samples : pair (x, y), or an iterable of batches
             As for `fit`.
         batch_size : int
-            How many samples are read together.
+            How many samples of a pair are read together.
 
         Returns
         -------
         loss : float
-            Mean over the samples.
+            Mean over the samples (for sequences: over their steps).
         error : float or None
             Samples whose largest output is not that of their label, in %; None if y are not labels.
 
@@ -254,65 +378,128 @@ class Trainer:
             If an argument is not as above.
         """
         size = integer_value("batch_size", batch_size, low=1)
-        return self._evaluate(*self._samples("samples", samples), size)
+        return self._evaluate(self._source("samples", samples), size)
 
-    def _run_epoch(self, x: np.ndarray, targets: np.ndarray, rate: float, bar: tqdm) -> float:
-        """Train one epoch and return the mean loss. Everything was checked before: nothing is, here."""
+    def program_average(self) -> None:
+        """Write the mean weights of the last epochs (`average_last` of `fit`) into the arrays, ideally, and the digital
+        parameters with them.
+
+        Raises
+        ------
+        ValueError
+            If there is no average.
+        """
+        if not self._average:
+            raise ValueError("program_average needs a fit with average_last of at least 1; got none")
+        for k, matrix in enumerate(self.net.matrices()):
+            matrix.program(self._average[f"matrix{k}"].astype(np.float32))
+        for k, p in enumerate(self.net.parameters()):
+            p.value[...] = self._average[f"parameter{k}"]
+
+    _average: dict[str, np.ndarray] = {}
+    _averaged: int = 0
+
+    def _add_to_average(self) -> None:
+        new = {f"matrix{k}": matrix.weights.astype(np.float64) for k, matrix in enumerate(self.net.matrices())}
+        new |= {f"parameter{k}": p.value.astype(np.float64) for k, p in enumerate(self.net.parameters())}
+        n = self._averaged = self._averaged + 1
+        self._average = {k: v if n == 1 else self._average[k] + (v - self._average[k]) / n for k, v in new.items()}
+
+    def _is_patience_over(self, patience: int | None) -> bool:
+        losses = [loss for loss in self.history.test_loss if loss is not None]
+        return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
+
+    def _run_epoch(
+        self, source: _Source, rate: float, bar: tqdm, stop: _Stop, every: int | None, save: Callable[[], None]
+    ) -> None:
+        """Train the rest of an epoch. Arrays were checked before: nothing is, here."""
         forward, backward, update = self.net.forward, self.net.backward, self.net.update
         loss_step = STEPS[self.loss]
-        order = generator(child(self._seeds, 1, self.epoch)).permutation(len(x))
-        total = 0.0
-        seen = 0
+        order = generator(child(self._seeds, 1, self.epoch)).permutation(source.samples) if source.pair else None
         due = math.inf if bar.disable else 0.0
-        for inputs, wanted in _batches(x, targets, order, self.batch_size):
-            loss, gradient = loss_step(forward(inputs), wanted)
+        start, before = perf_counter(), self._seconds
+        if self._steps == 0:
+            self.net.reset_state()
+        bar.update(self._seen)
+        for inputs, wanted in source.batches(order, self.batch_size, self._steps):
+            outputs = forward(inputs)
+            if outputs.ndim > 2:
+                loss, gradient = loss_step(outputs.reshape(-1, outputs.shape[-1]), wanted)
+                gradient = gradient.reshape(outputs.shape)
+            else:
+                loss, gradient = loss_step(outputs, wanted)
             backward(gradient, False)
             update(rate)
-            total += loss
-            seen += len(inputs)
-            if perf_counter() >= due:
-                bar.set_postfix_str(f"loss {total / seen:.4g}", refresh=False)
-                bar.update(seen - bar.n)
+            self._total += loss
+            self._seen += len(wanted)
+            self._steps += 1
+            if due < math.inf and perf_counter() >= due:
+                bar.set_postfix_str(f"loss {self._total / self._seen:.4g}", refresh=False)
+                bar.update(self._seen - bar.n)
                 due = perf_counter() + _REFRESH_S
-        bar.update(seen - bar.n)
-        return total / seen
+            if stop.signal is not None or every is not None and self._steps % every == 0:
+                self._seconds = before + perf_counter() - start
+                save()
+                if stop.signal is not None:
+                    raise KeyboardInterrupt
+        self._seconds = before + perf_counter() - start
+        bar.update(self._seen - bar.n)
 
-    def _evaluate(
-        self, x: np.ndarray, targets: np.ndarray, labels: np.ndarray | None, size: int
-    ) -> tuple[float, float | None]:
+    def _evaluate(self, source: _Source, size: int) -> tuple[float, float | None]:
         loss_step = STEPS[self.loss]
         total = 0.0
         wrong = 0
-        for start in range(0, len(x), size):
-            part = slice(start, start + size)
-            outputs = self.net.forward(x[part], False)
-            total += loss_step(outputs, targets[part])[0]
+        seen = 0
+        labelled = True
+        self.net.reset_state()
+        for inputs, wanted, labels in source.evaluated(size):
+            outputs = self.net.forward(inputs, False)
+            outputs = outputs.reshape(-1, outputs.shape[-1])
+            total += loss_step(outputs, wanted)[0]
+            seen += len(wanted)
+            labelled = labelled and labels is not None
             if labels is not None:
-                wrong += int(np.count_nonzero(outputs.argmax(axis=1) != labels[part]))
-        return total / len(x), None if labels is None else 100 * wrong / len(x)
+                wrong += int(np.count_nonzero(outputs.argmax(axis=1) != labels))
+        self.net.reset_state()
+        return total / seen, 100 * wrong / seen if labelled else None
 
     def _rate(self, epoch: int) -> float:
         if not callable(self.lr):
             return self.lr
         return real(0, open_low=True)(f"lr({epoch})", self.lr(epoch))
 
+    def _source(self, name: str, data: Any) -> _Source:
+        kind = f"a pair (x, y), or an iterable of such batches; got {type(data).__name__}"
+        if isinstance(data, (tuple, list)):
+            batches = isinstance(data, list) and all(isinstance(batch, tuple) and len(batch) == 2 for batch in data)
+            if not batches and len(data) != 2:
+                raise TypeError(f"{name} must be {kind} of {len(data)}")
+            return _Source(name, self, data, pair=not batches)
+        if isinstance(data, (np.ndarray, str, bytes, dict)) or not hasattr(data, "__iter__"):
+            raise TypeError(f"{name} must be {kind}")
+        if iter(data) is data:
+            raise TypeError(f"{name} must be {kind}, which can be gone through only once")
+        return _Source(name, self, data, pair=False)
+
     def _samples(self, name: str, pair: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Check a pair (x, y) and return inputs, the loss's targets, and labels or None."""
+        """Check a pair (x, y) and return inputs, the loss's targets, and labels or None; targets of steps in one row."""
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"{name} must be a pair (x, y); got {type(pair).__name__}")
         n_out: Any = self.net.out_features
-        x = signal(f"{name} x", pair[0], (None, self.net.in_features))
+        x = self.net.inputs(f"{name} x", pair[0])
         if len(x) == 0:
             raise ValueError(f"{name} x must hold at least one sample; got shape {x.shape}")
         y = np.asarray(pair[1])
-        if self.loss == "squared_error" and not (y.ndim == 1 and y.dtype.kind in "iu"):
-            return x, signal(f"{name} y", y, (len(x), n_out)), None
-        labels = class_labels(f"{name} y", y, len(x), n_out)
+        if self.loss == "squared_error" and y.dtype.kind not in "iu":
+            targets = signal(f"{name} y", y, (len(x), *(None,) * (y.ndim - 2), n_out))
+            return x, targets, None
+        if y.ndim > 1 and y.dtype.kind in "iu" and len(y) == len(x):
+            labels = class_labels(f"{name} y", y.reshape(-1), y.size, n_out).reshape(y.shape)
+        else:
+            labels = class_labels(f"{name} y", y, len(x), n_out)
         if self.loss == "cross_entropy":
             return x, labels, labels
-        targets = np.zeros((len(x), n_out), np.float32)
-        targets[np.arange(len(x)), labels] = 1
-        return x, targets, labels
+        return x, np.eye(n_out, dtype=np.float32)[labels], labels
 
     def _origin(self, samples: int) -> dict[str, Any]:
         """Return what a checkpoint must have in common with the training that goes on from it."""
@@ -324,8 +511,18 @@ class Trainer:
             "network": repr(self.net),
             "loss": self.loss,
             "batch_size": self.batch_size,
+            "optimizer": repr(self.optimizer),
             "seed": {"entropy": entropy, "spawn_key": [int(n) for n in seeds.spawn_key], "pool_size": seeds.pool_size},
             "samples": samples,
+        }
+
+    def _checkpoint(self, samples: int) -> dict[str, Any]:
+        return {
+            **self._origin(samples),
+            "state": self.net.state_dict(),
+            "history": self.history.to_dict(),
+            "within": {"steps": self._steps, "seen": self._seen, "total": self._total, "seconds": self._seconds},
+            "average": {"epochs": self._averaged, "values": dict(self._average)},
         }
 
     def _prepare_checkpoint(self, path: str | os.PathLike[str], samples: int, epochs: int) -> None:
@@ -337,7 +534,7 @@ class Trainer:
             return
         data = files.load(path)
         origin = self._origin(samples)
-        if data.get("made_by") != _MADE_BY or set(data) != {*origin, "state", "history"}:
+        if data.get("made_by") != _MADE_BY or set(data) != {*origin, "state", "history", "within", "average"}:
             raise ValueError(f"checkpoint {name} was not written by rpusim.nn.Trainer")
         for key, mine in origin.items():
             if data[key] != mine:
@@ -357,14 +554,65 @@ class Trainer:
                 )
         self.net.load_state_dict(data["state"])
         self.history = history
+        within = data["within"]
+        self._steps, self._seen = within["steps"], within["seen"]
+        self._total, self._seconds = within["total"], within["seconds"]
+        self._averaged, self._average = data["average"]["epochs"], data["average"]["values"]
 
 
-def _batches(x: np.ndarray, y: np.ndarray, order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield samples in the given order, `size` at a time; single ones are views, not copies."""
-    if size == 1:
-        for row in order.tolist():
-            yield x[row : row + 1], y[row : row + 1]
-        return
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        yield x[rows], y[rows]
+class _Source:
+    """Samples of one `fit` or `evaluate`: a pair of arrays, or batches as they come."""
+
+    def __init__(self, name: str, trainer: Trainer, data: Any, pair: bool) -> None:
+        self._name, self._trainer, self._data, self.pair = name, trainer, data, pair
+        if pair:
+            self._x, self._targets, self._labels = trainer._samples(name, data)
+            self.samples = len(self._x)
+            return
+        self.samples = 0
+        for index, batch in enumerate(data):  # once through: everything is checked before anything is trained
+            self.samples += self._flat(index, batch)[1].shape[0]
+        if self.samples == 0:
+            raise ValueError(f"{name} must hold at least one batch; got none")
+
+    def _flat(self, index: int, batch: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        x, targets, labels = self._trainer._samples(f"{self._name}[{index}]", batch)
+        return x, *self._in_a_row(targets, labels)
+
+    @staticmethod
+    def _in_a_row(targets: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Sequences have a target for each step: those of a batch one after another."""
+        if labels is None:
+            return targets.reshape(-1, targets.shape[-1]), None
+        if targets.ndim == labels.ndim:
+            return targets.reshape(-1), labels.reshape(-1)
+        return targets.reshape(-1, targets.shape[-1]), labels.reshape(-1)
+
+    def batches(self, order: np.ndarray | None, size: int, skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield inputs and targets of one epoch, without the first `skip` batches."""
+        if order is None:
+            for index, batch in enumerate(itertools.islice(self._data, skip, None), start=skip):
+                x, targets, _ = self._flat(index, batch)
+                yield x, targets
+            return
+        x, y = self._x, self._targets
+        flat = y.ndim == 1 or self._labels is None and y.ndim == 2
+        if size == 1 and flat:  # views, not copies
+            for row in order[skip:].tolist():
+                yield x[row : row + 1], y[row : row + 1]
+            return
+        for start in range(skip * size, len(order), size):
+            rows = order[start : start + size]
+            targets = y[rows]
+            yield x[rows], targets if flat else self._in_a_row(targets, None if self._labels is None else self._labels[rows])[0]
+
+    def evaluated(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Yield inputs, targets and labels in order."""
+        if not self.pair:
+            for index, batch in enumerate(self._data):
+                yield self._flat(index, batch)
+            return
+        for start in range(0, self.samples, size):
+            part = slice(start, start + size)
+            labels = None if self._labels is None else self._labels[part]
+            yield self._x[part], *self._in_a_row(self._targets[part], labels)

@@ -342,7 +342,14 @@ X, Y = TRAIN
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"train": X}, TypeError, r"train must be a pair \(x, y\); got ndarray"),
+        ({"train": X}, TypeError, r"train must be a pair \(x, y\), or an iterable of such batches; got ndarray"),
+        ({"train": (X, Y, Y)}, TypeError, r"train must be a pair \(x, y\).*; got tuple of 3"),
+        ({"train": iter([(X, Y)])}, TypeError, r"train must be a pair \(x, y\).*list_iterator, which.*only once"),
+        ({"train": [(X, Y), (X, Y + 1)]}, ValueError, r"train\[1\] y must be integer labels from 0 to 2; got 3"),
+        ({"train": []}, ValueError, "train must hold at least one batch"),
+        ({"checkpoint_every": 3}, ValueError, "checkpoint_every must be None without a checkpoint.*got 3"),
+        ({"patience": 2}, ValueError, "patience must be None without validation.*got 2"),
+        ({"average_last": -1}, ValueError, "average_last must be an integer of at least 0; got -1"),
         ({"train": (X[:, :1], Y)}, ValueError, r"train x must have shape \(any, 2\); got \(150, 1\)"),
         ({"train": (X[:0], Y[:0])}, ValueError, r"train x must hold at least one sample; got shape \(0, 2\)"),
         (

@@ -1,0 +1,212 @@
+"""Long runs: batches as they come, interruptions anywhere, early ends, averages."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+import rpusim as rpu
+from rpusim import nn
+from rpusim.algorithms import SGD, DigitalSGD
+
+RULE = DigitalSGD()
+RNG = np.random.default_rng(21)
+X = RNG.normal(size=(60, 5)).astype(np.float32)
+Y = (X[:, 0] + X[:, 1] > 0).astype(int)
+
+
+def network(rule=RULE, digital_bias=False):
+    mapping = nn.Mapping(digital_bias=digital_bias)
+    return nn.Sequential(nn.Linear(5, 6, rule, mapping=mapping), nn.Tanh(), nn.Linear(6, 2, rule))
+
+
+def weights(trainer):
+    return [matrix.weights for matrix in trainer.net.matrices()]
+
+
+def assert_same(a, b):
+    for x, y in zip(weights(a), weights(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_batches_that_come_are_trained_in_their_order_once_per_epoch():
+    batches = [(X[k : k + 10], Y[k : k + 10]) for k in range(0, 60, 10)]
+    trainer = nn.Trainer(network(), lr=0.1, rng=3)
+    history = trainer.fit(batches, epochs=2, validation=batches[:2])
+    by_hand = network()
+    by_hand.build(rpu._random.child(np.random.SeedSequence(3), 0))
+    losses = []
+    for _ in range(2):
+        total = 0.0
+        for x, y in batches:
+            loss, d = nn.cross_entropy(by_hand.forward(x), y)
+            by_hand.backward(d)
+            by_hand.update(0.1)
+            total += loss
+        losses.append(total / 60)
+    np.testing.assert_array_equal(weights(trainer)[0], by_hand.layers[0].tile.weights)
+    assert history.train_loss == pytest.approx(losses)
+    loss, error = trainer.evaluate((X[:20], Y[:20]))
+    assert history.test_loss[-1] == pytest.approx(loss) and history.test_error[-1] == error
+
+
+def test_sequences_are_targets_of_what_comes_next():
+    tokens = RNG.integers(0, 7, 203)
+    batches = nn.Sequences(tokens, batch_size=4, length=12)
+    assert len(batches) == len(list(batches)) == 4
+    joined = [np.concatenate(part, axis=1) for part in zip(*batches, strict=True)]
+    for row in range(4):
+        start = row * 50
+        np.testing.assert_array_equal(joined[0][row], tokens[start : start + 48])
+        np.testing.assert_array_equal(joined[1][row], tokens[start + 1 : start + 49])
+    with pytest.raises(ValueError, match="tokens must be at least 241 for 4 parts of 60; got 203"):
+        nn.Sequences(tokens, batch_size=4, length=60)
+    with pytest.raises(TypeError, match="tokens must be integers.*float"):
+        nn.Sequences([0.5, 1.0])
+
+
+def test_a_recurrent_network_learns_a_text_and_counts_steps():
+    tokens = np.tile([0, 1, 2, 3, 1], 60)
+    net = nn.Sequential(nn.OneHot(4), nn.LSTM(4, 12, RULE, stateful=True), nn.Linear(12, 4, RULE))
+    trainer = nn.Trainer(net, lr=0.1, rng=1)
+    batches = nn.Sequences(tokens, length=10)
+    history = trainer.fit(batches, epochs=25, validation=batches)
+    assert history.train_loss[0] > 1.0 and history.test_loss[-1] < 0.1 and history.test_error[-1] < 2.0
+    x, y = next(iter(batches))
+    net.reset_state()
+    outputs = net.forward(x, False)
+    expected = nn.cross_entropy(outputs.reshape(-1, 4), y.ravel())[0] / 10
+    assert trainer.evaluate((x, y))[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["pair", "sequences"])
+def test_a_run_that_ends_within_an_epoch_resumes_to_the_same_bits(tmp_path, kind):
+    """Ctrl-C asks to stop: the step is finished, the checkpoint written; every place in an epoch is tried."""
+    device = rpu.devices.SoftBounds(dw_min=0.01)
+
+    def make():
+        if kind == "pair":
+            net, data = network(SGD(device), digital_bias=True), (X, Y)
+        else:
+            rule = SGD(device)
+            net = nn.Sequential(nn.OneHot(4), nn.LSTM(4, 3, rule, stateful=True), nn.Dropout(0.2), nn.Linear(3, 4, rule,
+                                mapping=nn.Mapping(digital_bias=True)))  # fmt: skip
+            data = nn.Sequences(np.arange(101) % 4, length=10)
+        return nn.Trainer(net, lr=0.05, rng=5, batch_size=7, optimizer=nn.Adam(lr_scale=0.1)), data
+
+    whole, data = make()
+    whole.fit(data, epochs=2, average_last=1)
+    for stop_at in (1, 5, 9, 10, 13):
+        path = tmp_path / f"{stop_at}.npz"
+        broken, data = make()
+        update, count = broken.net.update, []
+
+        def interrupting(lr, update=update, count=count, stop_at=stop_at):
+            update(lr)
+            count.append(1)
+            if len(count) == stop_at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        broken.net.update = interrupting
+        with pytest.raises(KeyboardInterrupt):
+            broken.fit(data, epochs=2, checkpoint=path, average_last=1)
+        assert len(count) == stop_at
+        again, data = make()
+        history = again.fit(data, epochs=2, checkpoint=path, average_last=1)
+        assert_same(whole, again)
+        assert history.train_loss == whole.history.train_loss
+        for name, value in whole._average.items():
+            np.testing.assert_array_equal(again._average[name], value)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+RUN = """
+    import sys, numpy as np, rpusim as rpu
+    from rpusim import nn
+    rng = np.random.default_rng(21)
+    x = rng.normal(size=(400, 5)).astype(np.float32)
+    rule = rpu.algorithms.SHD(transfer_every=3)
+    net = nn.Sequential(nn.Linear(5, 6, rule), nn.Tanh(), nn.Linear(6, 2, rule))
+    trainer = nn.Trainer(net, lr=0.05, rng=5)
+    print("start", flush=True)
+    trainer.fit((x, (x[:, 0] > 0).astype(int)), epochs=3, checkpoint=sys.argv[1], checkpoint_every=50)
+    np.save(sys.argv[2], np.concatenate([matrix.weights.ravel() for matrix in net.matrices()]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_run_that_is_killed_again_and_again_reaches_the_same_bits(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(textwrap.dedent(RUN))
+
+    def run(name, kill_after=None, how=None):
+        arguments = [sys.executable, str(script), str(tmp_path / f"{name}.npz"), str(tmp_path / f"{name}.npy")]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdout.readline().strip() == b"start"
+        if kill_after is not None:
+            time.sleep(kill_after)
+            process.send_signal(how)
+        process.wait()
+        process.stdout.close()
+
+    run("whole")
+    for k in range(6):
+        run("broken", float(RNG.uniform(0.0, 0.08)), (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)[k % 3])
+    run("broken")
+    np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), np.load(tmp_path / "broken.npy"))
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp" and "broken" not in path.name]
+
+
+def test_patience_ends_a_run_that_no_longer_improves():
+    trainer = nn.Trainer(network(), lr=1e-30, rng=3)  # nothing moves
+    assert len(trainer.fit((X, Y), epochs=20, validation=(X, Y), patience=3)) == 4
+    assert len(trainer.fit((X, Y), epochs=20, validation=(X, Y), patience=5)) == 6
+    learning = nn.Trainer(network(), lr=0.02, rng=3)
+    assert len(learning.fit((X, Y), epochs=8, validation=(X, Y), patience=2)) == 8
+
+
+def test_callbacks_see_every_epoch_and_may_end_the_run():
+    seen = []
+
+    def watch(trainer):
+        seen.append((trainer.epoch, trainer.history.train_loss[-1]))
+        return trainer.epoch == 3
+
+    trainer = nn.Trainer(network(), lr=0.1, rng=3)
+    trainer.fit((X, Y), epochs=10, callbacks=[watch])
+    assert [epoch for epoch, _ in seen] == [1, 2, 3] and seen[-1][1] == trainer.history.train_loss[-1]
+
+
+def test_the_average_is_the_mean_of_the_last_epochs():
+    kept = []
+    trainer = nn.Trainer(network(digital_bias=True), lr=0.2, rng=3)
+    trainer.fit((X, Y), epochs=5, average_last=3,
+                callbacks=[lambda t: kept.append([*weights(t), *(p.value.copy() for p in t.net.parameters())])])  # fmt: skip
+    trainer.program_average()
+    now = [*weights(trainer), *(p.value for p in trainer.net.parameters())]
+    for k, value in enumerate(now):
+        np.testing.assert_allclose(value, np.mean([each[k] for each in kept[-3:]], axis=0), atol=1e-6)
+    with pytest.raises(ValueError, match="average_last of at least 1"):
+        nn.Trainer(network(), rng=3).program_average()
+
+
+def test_layers_may_have_rates_of_their_own():
+    def moved(scale):
+        net = nn.Sequential(nn.Linear(5, 6, RULE, lr_scale=scale), nn.Tanh(), nn.Linear(6, 2, RULE))
+        net.build(1)
+        before = [matrix.weights for matrix in net.matrices()]
+        _, d = nn.cross_entropy(net.forward(X), Y)
+        net.backward(d)
+        net.update(1e-3)
+        return [matrix.weights - w for matrix, w in zip(net.matrices(), before, strict=True)]
+
+    (a, b), (c, d) = moved(1.0), moved(0.25)
+    np.testing.assert_allclose(c, 0.25 * a, atol=1e-6)
+    np.testing.assert_array_equal(d, b)
