@@ -1,35 +1,128 @@
-"""Datasets: MNIST, found on disk or downloaded once, and the IDX files that it comes in."""
+"""Datasets: images and texts, found on disk or downloaded once, and the formats that they come in."""
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import http.client
+import io
 import math
 import os
+import pickle
+import tarfile
 import urllib.request
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from rpusim._validation import boolean, integer_value
 from rpusim.checkpoint import atomic_file
 
-__all__ = ["Dataset", "mnist", "read_idx"]
+__all__ = ["Dataset", "Text", "cifar10", "fashion_mnist", "mnist", "read_idx", "text"]
 
 _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-_MNIST_MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+
+class _Collection(NamedTuple):
+    """Files of one data set: where they are looked for, and where they come from."""
+
+    title: str
+    folder: str
+    files: dict[str, str]  # name: MD5
+    mirrors: tuple[str, ...]  # to which the name, or its entry in `remote`, is added
+    remote: dict[str, str] = {}
+
+    def find(self, data_dir: str | os.PathLike[str] | None) -> Path:
+        """Return a folder with all files, downloading them if need be."""
+        if data_dir is not None:
+            missing = self._missing(Path(data_dir))
+            if missing:
+                raise FileNotFoundError(f"data_dir must hold the {self.title} files; {data_dir} lacks {', '.join(missing)}")
+            return Path(data_dir)
+        root = os.environ.get("RPUSIM_DATA")
+        if root and not self._missing(Path(root) / self.folder):
+            return Path(root) / self.folder
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rpusim" / self.folder
+        for name in self._missing(cache):
+            self._download(name, cache)
+        return cache
+
+    def _missing(self, folder: Path) -> list[str]:
+        return [name for name in self.files if not (folder / name).is_file()]
+
+    def _download(self, name: str, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        failures = []
+        for mirror in self.mirrors:
+            url = mirror + self.remote.get(name, name)
+            try:
+                with urllib.request.urlopen(url, timeout=30) as response, atomic_file(folder / name) as file:
+                    digest = hashlib.md5(usedforsecurity=False)
+                    total = getattr(response, "length", None)
+                    with tqdm(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+                        while block := response.read(1 << 16):
+                            file.write(block)
+                            digest.update(block)
+                            bar.update(len(block))
+                    if digest.hexdigest() != self.files[name]:
+                        raise OSError(f"its MD5 is {digest.hexdigest()}, not {self.files[name]}")
+                return
+            except (OSError, http.client.HTTPException) as error:
+                failures.append(f"{url}: {error}")
+        raise FileNotFoundError(
+            f"{self.title} is not on this computer and could not be downloaded.\n  " + "\n  ".join(failures) + "\n"
+            f"Put the files {', '.join(self.files)} into {folder}, or into a folder named {self.folder} and set the "
+            "environment variable RPUSIM_DATA to the folder that holds it."
+        )
+
+
+_MNIST = _Collection(
+    "MNIST",
+    "mnist",
+    {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+    ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
 )
-_MNIST_MD5 = {
-    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+_FASHION = _Collection(
+    "Fashion-MNIST",
+    "fashion-mnist",
+    {
+        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+    ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+)
+_CIFAR = _Collection(
+    "CIFAR-10",
+    "cifar-10",
+    {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
+    ("https://www.cs.toronto.edu/~kriz/",),
+)
+_TEXTS = {
+    "warpeace": _Collection(
+        "War and Peace",
+        "text",
+        {"warpeace_input.txt": "c12bc0d6a5530c4d6878952f5c3d76b9"},
+        ("https://cs.stanford.edu/people/karpathy/char-rnn/",),
+    ),
+    "tinyshakespeare": _Collection(
+        "Tiny Shakespeare",
+        "text",
+        {"tinyshakespeare_input.txt": "6fb458f1232090904fb40fe944165e91"},
+        ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/",),
+        {"tinyshakespeare_input.txt": "tinyshakespeare/input.txt"},
+    ),
 }
 
 
@@ -38,7 +131,7 @@ class Dataset(NamedTuple):
 
     Attributes
     ----------
-    x_train, x_test : ndarray of float32, shape (n, features)
+    x_train, x_test : ndarray of float32, shape (n, features) or (n, channels, height, width)
     y_train, y_test : ndarray of int64, shape (n,)
     """
 
@@ -108,7 +201,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+def mnist(data_dir: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> Dataset:
     """Return MNIST: 60000 training and 10000 test images of handwritten digits.
 
     The four files `train-images-idx3-ubyte.gz`, `train-labels-idx1-ubyte.gz`, `t10k-images-idx3-ubyte.gz` and
@@ -120,6 +213,8 @@ def mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     ----------
     data_dir : str or path-like, optional
         A folder that holds the four files.
+    flatten : bool, default True
+        Images as vectors (n, 784); else as (n, 1, 28, 28), for convolutions.
 
     Returns
     -------
@@ -140,57 +235,181 @@ def mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     >>> data.x_train.shape, data.y_test.shape  # doctest: +SKIP
     ((60000, 784), (10000,))
     """
-    folder = _mnist_folder(data_dir)
-    images, labels, test_images, test_labels = (folder / name for name in _MNIST_MD5)
-    return Dataset(
-        _read_images(images, 60000), _read_labels(labels, 60000),
-        _read_images(test_images, 10000), _read_labels(test_labels, 10000),
-    )  # fmt: skip
+    return _idx_images(_MNIST, data_dir, flatten)
 
 
-def _mnist_folder(data_dir: str | os.PathLike[str] | None) -> Path:
-    """Return a folder with all four files, downloading them if need be."""
-    if data_dir is not None:
-        missing = _missing(Path(data_dir))
-        if missing:
-            raise FileNotFoundError(f"data_dir must hold the MNIST files; {data_dir} lacks {', '.join(missing)}")
-        return Path(data_dir)
-    root = os.environ.get("RPUSIM_DATA")
-    if root and not _missing(Path(root) / "mnist"):
-        return Path(root) / "mnist"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rpusim" / "mnist"
-    for name in _missing(cache):
-        _download(name, cache)
-    return cache
+def fashion_mnist(data_dir: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> Dataset:
+    """Return Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): 60000 training and 10000 test images of ten kinds of clothing.
+
+    As `mnist`, from the folder ``fashion-mnist``; the files have the same names and format.
+
+    Examples
+    --------
+    >>> fashion_mnist(flatten=False).x_test.shape  # doctest: +SKIP
+    (10000, 1, 28, 28)
+    """
+    return _idx_images(_FASHION, data_dir, flatten)
 
 
-def _missing(folder: Path) -> list[str]:
-    return [name for name in _MNIST_MD5 if not (folder / name).is_file()]
+def _idx_images(collection: _Collection, data_dir: str | os.PathLike[str] | None, flatten: bool) -> Dataset:
+    flatten = boolean("flatten", flatten)
+    folder = collection.find(data_dir)
+    images, labels, test_images, test_labels = (folder / name for name in collection.files)
+    x, x_test = _read_images(images, 60000), _read_images(test_images, 10000)
+    if not flatten:
+        x, x_test = x.reshape(-1, 1, 28, 28), x_test.reshape(-1, 1, 28, 28)
+    return Dataset(x, _read_labels(labels, 60000), x_test, _read_labels(test_labels, 10000))
 
 
-def _download(name: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    failures = []
-    for mirror in _MNIST_MIRRORS:
-        try:
-            with urllib.request.urlopen(mirror + name, timeout=30) as response, atomic_file(folder / name) as file:
-                digest = hashlib.md5(usedforsecurity=False)
-                total = getattr(response, "length", None)
-                with tqdm(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
-                    while block := response.read(1 << 16):
-                        file.write(block)
-                        digest.update(block)
-                        bar.update(len(block))
-                if digest.hexdigest() != _MNIST_MD5[name]:
-                    raise OSError(f"its MD5 is {digest.hexdigest()}, not {_MNIST_MD5[name]}")
-            return
-        except (OSError, http.client.HTTPException) as error:
-            failures.append(f"{mirror}{name}: {error}")
-    raise FileNotFoundError(
-        "MNIST is not on this computer and could not be downloaded.\n  " + "\n  ".join(failures) + "\n"
-        f"Put the files {', '.join(_MNIST_MD5)} into {folder}, or into a folder named mnist and set the environment "
-        "variable RPUSIM_DATA to the folder that holds it."
-    )
+def cifar10(path: str | os.PathLike[str] | None = None) -> Dataset:
+    """Return CIFAR-10 (Krizhevsky, 2009): 50000 training and 10000 test images of ten kinds of things.
+
+    Parameters
+    ----------
+    path : str or path-like, optional
+        ``cifar-10-binary.tar.gz`` or ``cifar-10-python.tar.gz``, or the folder that one of them unpacks to. By default the
+        first, looked for as `mnist` does, in folders named ``cifar-10``, else downloaded (170 MB, checked by MD5).
+
+    Returns
+    -------
+    Dataset
+        Images float32 (n, 3, 32, 32), in [0, 1]; labels int64, 0 to 9.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `mnist`. Files of the python version are pickles: only the arrays and texts that they should hold are read, and a
+        file with anything else is refused.
+
+    Examples
+    --------
+    >>> cifar10().x_train.shape  # doctest: +SKIP
+    (50000, 3, 32, 32)
+    """
+    source = Path(path) if path is not None else _CIFAR.find(None) / "cifar-10-binary.tar.gz"
+    members = _members(source)
+    images, labels = [], []
+    for number in (*range(1, 6), 0):
+        name = f"data_batch_{number}" if number else "test_batch"
+        if f"{name}.bin" in members:
+            raw = np.frombuffer(members[f"{name}.bin"](), np.uint8)
+            if raw.size != 10000 * 3073:
+                raise ValueError(f"{source}: {name}.bin must have {10000 * 3073} bytes; got {raw.size}")
+            raw = raw.reshape(10000, 3073)
+            y, x = raw[:, 0], raw[:, 1:]
+        elif name in members:
+            x, y = _python_batch(f"{source}: {name}", members[name]())
+        else:
+            found = ", ".join(sorted(members)) or "nothing"
+            raise FileNotFoundError(f"path must hold {name}.bin or {name}; {source} has {found}")
+        if y.max() > 9:
+            raise ValueError(f"{source}: {name} must hold labels from 0 to 9; got {y.max()}")
+        images.append(np.divide(x.reshape(-1, 3, 32, 32), 255, dtype=np.float32))
+        labels.append(y.astype(np.int64))
+    return Dataset(np.concatenate(images[:5]), np.concatenate(labels[:5]), images[5], labels[5])
+
+
+def _members(source: Path) -> dict[str, Callable[[], bytes]]:
+    """Return how to read every file of a folder or a tar archive, by its name without folders."""
+    if source.is_dir():
+        return {path.name: path.read_bytes for path in source.iterdir() if path.is_file()}
+    contents = {}
+    try:
+        with tarfile.open(source) as archive:
+            for member in archive:
+                file = archive.extractfile(member)
+                if file is not None and "batch" in member.name:
+                    contents[Path(member.name).name] = file.read()
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"{source} is no tar archive, or is damaged: {error}") from error
+    return {name: functools.partial(bytes, data) for name, data in contents.items()}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Reads pickles of NumPy arrays, texts, lists and dicts, and refuses all else."""
+
+    _allowed = {
+        ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"),
+        ("numpy", "dtype"), ("_codecs", "encode"),
+    }  # fmt: skip
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._allowed:
+            raise pickle.UnpicklingError(f"it holds a {module}.{name}")
+        if name == "_reconstruct":
+            module = "numpy.core.multiarray" if np.lib.NumpyVersion(np.__version__) < "2.0.0" else "numpy._core.multiarray"
+        return super().find_class(module, name)
+
+
+def _python_batch(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        batch = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
+        x, y = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
+    except (pickle.UnpicklingError, LookupError, TypeError, EOFError, ValueError, AttributeError, ImportError) as error:
+        raise ValueError(f"{name} is no batch of CIFAR-10: {error}") from error
+    if x.dtype != np.uint8 or x.ndim != 2 or x.shape[1] != 3072 or y.shape != x.shape[:1] or y.dtype.kind not in "iu":
+        raise ValueError(f"{name} must hold uint8 images (n, 3072) and n labels; got {x.dtype} {x.shape}, {y.shape}")
+    return x, y
+
+
+class Text(NamedTuple):
+    """A text as numbers of its characters (bytes).
+
+    Attributes
+    ----------
+    train, test : ndarray of int64
+        Places in the vocabulary.
+    vocabulary : bytes
+        The distinct bytes, in order.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    vocabulary: bytes
+
+    def decode(self, tokens: Any) -> str:
+        """Return the text of some tokens; bytes that are no UTF-8 become replacement characters."""
+        return bytes(self.vocabulary[int(token)] for token in np.ravel(tokens)).decode("utf-8", "replace")
+
+
+def text(name: str | os.PathLike[str] = "warpeace", *, test_size: int | None = None) -> Text:
+    """Return a text for character models: "warpeace" (3,258,246 bytes, 87 of them distinct), "tinyshakespeare", or a file.
+
+    The two are those of Karpathy's char-rnn (2015), looked for as `mnist` does in folders named ``text``.
+
+    Parameters
+    ----------
+    name : str or path-like
+    test_size : int, optional
+        Bytes at the end that are kept for the test; by default 325,000 of "warpeace" (Gokmen et al., 2018), else a tenth.
+
+    Returns
+    -------
+    Text
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "a.txt"
+    ...     _ = file.write_text("abracadabra")
+    ...     data = text(file, test_size=3)
+    >>> data.vocabulary, data.train.tolist(), data.decode(data.test)
+    (b'abcdr', [0, 1, 4, 0, 2, 0, 3, 0], 'bra')
+    """
+    if isinstance(name, str) and name in _TEXTS:
+        collection = _TEXTS[name]
+        file = collection.find(None) / next(iter(collection.files))
+    else:
+        file = Path(name)
+        if not file.is_file():
+            raise FileNotFoundError(f"name must be one of {', '.join(map(repr, _TEXTS))}, or a file; got {os.fspath(name)!r}")
+    raw = np.frombuffer(file.read_bytes(), np.uint8)
+    default = 325_000 if name == "warpeace" else len(raw) // 10
+    held = integer_value("test_size", default if test_size is None else test_size, 0, max(len(raw) - 1, 0))
+    vocabulary, tokens = np.unique(raw, return_inverse=True)
+    tokens = tokens.astype(np.int64)
+    return Text(tokens[: len(raw) - held], tokens[len(raw) - held :], bytes(vocabulary))
 
 
 def _read_images(path: Path, count: int) -> np.ndarray:

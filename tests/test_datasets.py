@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import io
 import os
+import pickle
 import struct
+import tarfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -63,7 +65,7 @@ def test_read_idx_errors(tmp_path, data, message):
 
 def fake_mnist(folder: Path) -> None:
     folder.mkdir(parents=True)
-    for name, count in zip(datasets._MNIST_MD5, (60000, 60000, 10000, 10000), strict=True):
+    for name, count in zip(datasets._MNIST.files, (60000, 60000, 10000, 10000), strict=True):
         shape = (count, 28, 28) if "images" in name else (count,)
         array = np.full(shape, 255 if "images" in name else 7, np.uint8)
         (folder / name).write_bytes(gzip.compress(idx(0x08, array), compresslevel=1, mtime=0))
@@ -85,16 +87,16 @@ def nowhere(tmp_path, monkeypatch):
 def test_finding_order(nowhere, monkeypatch):
     for name in ("argument", "variable/mnist", "cache/rpusim/mnist"):
         (nowhere / name).mkdir(parents=True)
-        for file in datasets._MNIST_MD5:
+        for file in datasets._MNIST.files:
             (nowhere / name / file).touch()
-    assert datasets._mnist_folder(None) == nowhere / "cache/rpusim/mnist"
+    assert datasets._MNIST.find(None) == nowhere / "cache/rpusim/mnist"
     monkeypatch.setenv("RPUSIM_DATA", str(nowhere / "variable"))
-    assert datasets._mnist_folder(None) == nowhere / "variable/mnist"
-    assert datasets._mnist_folder(nowhere / "argument") == nowhere / "argument"
+    assert datasets._MNIST.find(None) == nowhere / "variable/mnist"
+    assert datasets._MNIST.find(nowhere / "argument") == nowhere / "argument"
     (nowhere / "variable/mnist/t10k-labels-idx1-ubyte.gz").unlink()
-    assert datasets._mnist_folder(None) == nowhere / "cache/rpusim/mnist"
+    assert datasets._MNIST.find(None) == nowhere / "cache/rpusim/mnist"
     with pytest.raises(FileNotFoundError, match=r"data_dir must hold .*lacks t10k-labels-idx1-ubyte\.gz$"):
-        datasets._mnist_folder(nowhere / "variable/mnist")
+        datasets._MNIST.find(nowhere / "variable/mnist")
 
 
 def test_scaling_types_and_pairs(nowhere):
@@ -125,27 +127,27 @@ def test_offline_message(nowhere):
     with pytest.raises(FileNotFoundError) as error:
         datasets.mnist()
     text = str(error.value)
-    for part in ("no network", "RPUSIM_DATA", str(nowhere / "cache/rpusim/mnist"), *datasets._MNIST_MD5):
+    for part in ("no network", "RPUSIM_DATA", str(nowhere / "cache/rpusim/mnist"), *datasets._MNIST.files):
         assert part in text
 
 
 def test_download_falls_back_and_leaves_no_parts(nowhere, monkeypatch, capsys):
-    good = {name: name.encode() * 9 for name in datasets._MNIST_MD5}
+    good = {name: name.encode() * 9 for name in datasets._MNIST.files}
     md5 = {name: hashlib.md5(data).hexdigest() for name, data in good.items()}
     asked = []
 
     def answer(url, timeout):
         mirror, name = url.rsplit("/", 1)
         asked.append(mirror + "/")
-        first = mirror + "/" == datasets._MNIST_MIRRORS[0]
+        first = mirror + "/" == datasets._MNIST.mirrors[0]
         return io.BytesIO(b"an error page" if first else good[name])
 
-    monkeypatch.setattr(datasets, "_MNIST_MD5", md5)
+    monkeypatch.setattr(datasets, "_MNIST", datasets._MNIST._replace(files=md5))
     monkeypatch.setattr(urllib.request, "urlopen", answer)
-    folder = datasets._mnist_folder(None)
+    folder = datasets._MNIST.find(None)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == good
-    assert asked == list(datasets._MNIST_MIRRORS) * 4
-    assert datasets._mnist_folder(None) == folder and len(asked) == 8  # nothing is downloaded twice
+    assert asked == list(datasets._MNIST.mirrors) * 4
+    assert datasets._MNIST.find(None) == folder and len(asked) == 8  # nothing is downloaded twice
     assert capsys.readouterr().err == ""
 
 
@@ -167,3 +169,91 @@ def test_mnist():
     assert np.bincount(data.y_train).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(data.y_test).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert data.y_train[:5].tolist() == [5, 0, 4, 1, 9] and data.y_test[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+# ---- other collections ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cifar_bytes():
+    rng = np.random.default_rng(0)
+    names = [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]
+    labels = {name: rng.integers(0, 10, 10000).astype(np.uint8) for name in names}
+    images = {name: rng.integers(0, 256, (10000, 3072)).astype(np.uint8) for name in names}
+    return names, labels, images
+
+
+def cifar_folder(folder, cifar_bytes, form):
+    names, labels, images = cifar_bytes
+    folder.mkdir()
+    for name in names:
+        if form == "binary":
+            rows = np.concatenate([labels[name][:, None], images[name]], axis=1)
+            (folder / f"{name}.bin").write_bytes(rows.tobytes())
+        else:
+            batch = {b"data": images[name], b"labels": labels[name].tolist(), b"batch_label": b"one"}
+            (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    return folder
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("form", ["binary", "python"])
+def test_cifar10_is_read_in_both_formats(tmp_path, cifar_bytes, form, packed):
+    path = cifar_folder(tmp_path / "cifar", cifar_bytes, form)
+    if packed:
+        with tarfile.open(tmp_path / "cifar.tar.gz", "w:gz", compresslevel=1) as archive:
+            archive.add(path, "cifar-10")
+        path = tmp_path / "cifar.tar.gz"
+    data = datasets.cifar10(path)
+    names, labels, images = cifar_bytes
+    assert data.x_train.shape == (50000, 3, 32, 32) and data.x_train.dtype == np.float32
+    np.testing.assert_array_equal(data.y_train[10000:20000], labels["data_batch_2"])
+    np.testing.assert_array_equal(data.y_test, labels["test_batch"])
+    np.testing.assert_allclose(data.x_test[7].ravel(), images["test_batch"][7] / 255, rtol=1e-6)
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("harmed",)
+
+
+def test_cifar10_refuses_what_is_no_batch(tmp_path, cifar_bytes, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = cifar_folder(tmp_path / "cifar", cifar_bytes, "python")
+    (folder / "data_batch_3").write_bytes(pickle.dumps({b"data": Harmful(), b"labels": []}))
+    with pytest.raises(ValueError, match="data_batch_3 is no batch of CIFAR-10: it holds a .*mkdir"):
+        datasets.cifar10(folder)
+    assert not (tmp_path / "harmed").exists()
+    (folder / "data_batch_3").unlink()
+    with pytest.raises(FileNotFoundError, match="data_batch_3.bin or data_batch_3"):
+        datasets.cifar10(folder)
+    (tmp_path / "a.tar.gz").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="a.tar.gz is no tar archive"):
+        datasets.cifar10(tmp_path / "a.tar.gz")
+    (folder / "data_batch_1.bin").write_bytes(b"short")
+    with pytest.raises(ValueError, match="data_batch_1.bin must have 30730000 bytes; got 5"):
+        datasets.cifar10(folder)
+
+
+def test_texts_are_their_bytes(tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_bytes("Ä a\r\nab".encode())
+    data = datasets.text(file, test_size=2)
+    assert data.vocabulary == bytes(sorted(set("Ä a\r\nab".encode())))
+    assert data.decode(np.concatenate([data.train, data.test])) == "Ä a\r\nab"
+    assert len(data.test) == 2 and data.train.dtype == np.int64
+    with pytest.raises(FileNotFoundError, match="name must be one of 'warpeace', 'tinyshakespeare', or a file; got 'nowhere'"):
+        datasets.text("nowhere")
+    with pytest.raises(ValueError, match="test_size must be an integer from 0 to 7; got 9"):
+        datasets.text(file, test_size=9)
+
+
+@pytest.mark.skipif("RPUSIM_DATA" not in os.environ, reason="RPUSIM_DATA is not set: texts and Fashion-MNIST are not tested")
+def test_the_real_texts_and_clothes():
+    war = datasets.text("warpeace")
+    assert (len(war.train), len(war.test), len(war.vocabulary)) == (2_933_246, 325_000, 87)
+    shakespeare = datasets.text("tinyshakespeare")
+    assert (len(shakespeare.train) + len(shakespeare.test), len(shakespeare.vocabulary)) == (1_115_394, 65)
+    data = datasets.fashion_mnist(flatten=False)
+    assert data.x_train.shape == (60000, 1, 28, 28)
+    assert np.bincount(data.y_test).tolist() == [1000] * 10
