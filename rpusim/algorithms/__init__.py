@@ -1,7 +1,11 @@
 """How arrays make one trainable weight: a specification per algorithm, and the tile it builds."""
 
-from rpusim.algorithms.base import Algorithm, Tile
+from rpusim.algorithms.agad import AGAD
+from rpusim.algorithms.base import Algorithm, Cost, Tile
+from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
 from rpusim.algorithms.sgd import SGD, DigitalSGD
 from rpusim.algorithms.shd import SHD
+from rpusim.algorithms.tiki_taka import TikiTaka
+from rpusim.algorithms.tiki_taka_v2 import TikiTakaV2
 
-__all__ = ["SGD", "SHD", "Algorithm", "DigitalSGD", "Tile"]
+__all__ = ["AGAD", "SGD", "SHD", "Algorithm", "ChoppedTikiTaka", "Cost", "DigitalSGD", "TikiTaka", "TikiTakaV2", "Tile"]
