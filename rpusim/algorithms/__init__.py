@@ -3,9 +3,26 @@
 from rpusim.algorithms.agad import AGAD
 from rpusim.algorithms.base import Algorithm, Cost, Tile
 from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
+from rpusim.algorithms.eapu import EaPU
+from rpusim.algorithms.manhattan import Manhattan
+from rpusim.algorithms.mixed_precision import MixedPrecision
 from rpusim.algorithms.sgd import SGD, DigitalSGD
 from rpusim.algorithms.shd import SHD
 from rpusim.algorithms.tiki_taka import TikiTaka
 from rpusim.algorithms.tiki_taka_v2 import TikiTakaV2
 
-__all__ = ["AGAD", "SGD", "SHD", "Algorithm", "ChoppedTikiTaka", "Cost", "DigitalSGD", "TikiTaka", "TikiTakaV2", "Tile"]
+__all__ = [
+    "AGAD",
+    "SGD",
+    "SHD",
+    "Algorithm",
+    "ChoppedTikiTaka",
+    "Cost",
+    "DigitalSGD",
+    "EaPU",
+    "Manhattan",
+    "MixedPrecision",
+    "TikiTaka",
+    "TikiTakaV2",
+    "Tile",
+]

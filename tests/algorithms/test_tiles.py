@@ -16,7 +16,18 @@ from scipy import stats
 import rpusim as rpu
 from rpusim import ADC, DAC, Periphery, PulseScheme, checkpoint
 from rpusim._core.kernels import kernel_sets, use_kernel_set
-from rpusim.algorithms import AGAD, SGD, SHD, ChoppedTikiTaka, DigitalSGD, TikiTaka, TikiTakaV2
+from rpusim.algorithms import (
+    AGAD,
+    SGD,
+    SHD,
+    ChoppedTikiTaka,
+    DigitalSGD,
+    EaPU,
+    Manhattan,
+    MixedPrecision,
+    TikiTaka,
+    TikiTakaV2,
+)  # fmt: skip
 from rpusim.algorithms.base import Algorithm
 from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
 
@@ -317,6 +328,10 @@ RULES = {
     ),
     "agad": AGAD(SoftBounds(dw_min=0.01), SoftBounds(dw_min=0.005), in_chop_prob=0.5, in_chop_random=True,
                  transfer_columns=False, auto_scale=True),
+    "mixed precision": MixedPrecision(SoftBounds(dw_min=0.01), transfer_every=7, n_rows_per_transfer=2, n_x_bins=9,
+                                      random_row=True),
+    "eapu": EaPU(SoftBounds(dw_min=0.01), threshold=2),
+    "manhattan": Manhattan(SoftBounds(dw_min=0.01), transfer_every=3),
 }  # fmt: skip
 
 
@@ -473,6 +488,7 @@ def corrupted(name, change):
         ),
         ("agad", lambda: corrupted("agad", lambda s: s.update(means=[0.1])), ValueError, ["means", "2 numbers"]),
         ("agad", lambda: corrupted("agad", lambda s: s.update(keys=["x"])), TypeError, ["keys", "'x'"]),
+        ("eapu", lambda: corrupted("eapu", lambda s: s.update(chi=np.zeros(3, np.float32))), ValueError, ["chi", "(2, 3)"]),
         ("tiki-taka", lambda: corrupted("tiki-taka", lambda s: s["references"].pop("1")), ValueError, ["references", "1"]),
     ],
 )  # fmt: skip

@@ -126,3 +126,35 @@ def tiki_taka_v2(
         if n.any() and number // inputs >= warm_up:
             c = slow_write(c, one_hot(i, inputs), -n, step)
     return a, c, h, mean
+
+
+def quantised(v, bins):
+    """v on bins // 2 levels on either side of 0, the last of them max|v|, rounded to the nearest."""
+    width = np.abs(v).max() / (bins // 2)
+    return np.clip(np.rint(v / width), -(bins // 2), bins // 2) * width
+
+
+def digital(w, rows, errors, *, lr, unit, every, write, rule, most=np.inf, rows_per_transfer=None, bins=(0, 0), dead_zone=0.0):
+    """Algorithms that sum chi += lr d x^T and write rows of it. Returns (w, chi).
+
+    `rule`: "truncate" writes trunc(chi / unit) units and keeps the rest; "sign" writes one unit and keeps nothing.
+    `write(w, x, d, lr)` with lr = 1 for one unit.
+    """
+    chi = np.zeros(w.shape)
+    n_rows = rows_per_transfer or len(w)
+    for count, (x, d) in enumerate(zip(rows, errors, strict=True), start=1):
+        x, d = (quantised(v, n) if n else v for v, n in zip((x, d), bins, strict=True))
+        chi = chi + lr * np.outer(d, x)
+        if count % every:
+            continue
+        first = (count // every - 1) * n_rows
+        for i in np.arange(first, first + n_rows) % len(w):
+            if rule == "sign":
+                n = np.where(np.abs(chi[i]) > dead_zone, np.sign(chi[i]), 0.0)
+                chi[i] = 0.0
+            else:
+                n = np.clip(np.trunc(chi[i] / unit), -most, most)
+                chi[i] -= n * unit
+            if n.any():
+                w = write(w, n, one_hot(i, len(w)), 1.0)
+    return w, chi
