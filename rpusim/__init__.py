@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn
+from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
@@ -32,5 +32,6 @@ __all__ = [
     "from_json",
     "get_num_threads",
     "nn",
+    "reproduce",
     "set_num_threads",
 ]
