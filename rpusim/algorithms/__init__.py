@@ -6,6 +6,9 @@ from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
 from rpusim.algorithms.eapu import EaPU
 from rpusim.algorithms.manhattan import Manhattan
 from rpusim.algorithms.mixed_precision import MixedPrecision
+from rpusim.algorithms.multi_tile_residual import MultiTileResidual
+from rpusim.algorithms.residual_learning import ResidualLearning, ResidualLearningV2
+from rpusim.algorithms.rider import ERIDER, RIDER
 from rpusim.algorithms.sgd import SGD, DigitalSGD
 from rpusim.algorithms.shd import SHD
 from rpusim.algorithms.tiki_taka import TikiTaka
@@ -13,6 +16,8 @@ from rpusim.algorithms.tiki_taka_v2 import TikiTakaV2
 
 __all__ = [
     "AGAD",
+    "ERIDER",
+    "RIDER",
     "SGD",
     "SHD",
     "Algorithm",
@@ -22,6 +27,9 @@ __all__ = [
     "EaPU",
     "Manhattan",
     "MixedPrecision",
+    "MultiTileResidual",
+    "ResidualLearning",
+    "ResidualLearningV2",
     "TikiTaka",
     "TikiTakaV2",
     "Tile",

@@ -28,7 +28,7 @@ class Transfer:
         momentum: float = ...,
         forget: bool = ...,
         accumulate: bool = ...,
-        keep: float = ...,
+        leak: float = ...,
         cap: float = ...,
         max_pulses: int = ...,
         step_lr: float = ...,

@@ -54,7 +54,7 @@ cdef class Transfer:
     cdef bint columns, buffered, forget, accumulate, regular, random_chops, over_fast_rate
     cdef int selection, baseline
     cdef uint64_t key
-    cdef double in_chop, out_chop, momentum, keep, cap, track, reset_prob, reset_std, step_lr
+    cdef double in_chop, out_chop, momentum, leak, cap, track, reset_prob, reset_std, step_lr
     cdef Py_ssize_t period, warm_up
     cdef int max_pulses
     cdef float[:, ::1] buffer, mean, frozen
@@ -65,7 +65,7 @@ cdef class Transfer:
     def __init__(self, ArrayCore source, ArrayCore reference, ArrayCore target, Transfer deeper, *, bint columns,
                  Py_ssize_t every, Py_ssize_t reads, str selection, uint64_t key, dict state, double in_chop=0.0,
                  bint random_chops=False, bint regular_chops=False, double out_chop=0.0, Py_ssize_t period=0, bint buffered=False,
-                 double momentum=0.0, bint forget=True, bint accumulate=True, double keep=1.0, double cap=0.0,
+                 double momentum=0.0, bint forget=True, bint accumulate=True, double leak=0.0, double cap=0.0,
                  int max_pulses=1, double step_lr=1.0, str baseline="none", double track=0.0, Py_ssize_t warm_up=0,
                  bint over_fast_rate=False, double reset_prob=0.0, double reset_std=0.0):
         """`state` holds the buffers: "buffer", "mean", "frozen" (lines, length), "line_chop", "element_chop", "flipped";
@@ -78,7 +78,7 @@ cdef class Transfer:
         self.in_chop, self.random_chops, self.regular, self.out_chop = in_chop, random_chops, regular_chops, out_chop
         self.period, self.warm_up = period, warm_up
         self.buffered, self.momentum, self.forget, self.accumulate = buffered, momentum, forget, accumulate
-        self.keep, self.cap, self.max_pulses, self.step_lr = keep, cap, max_pulses, step_lr
+        self.leak, self.cap, self.max_pulses, self.step_lr = leak, cap, max_pulses, step_lr
         self.track, self.over_fast_rate = track, over_fast_rate
         self.reset_prob, self.reset_std = reset_prob, reset_std
         nothing = np.zeros((1, 1), dtype=np.float32)
@@ -185,14 +185,14 @@ cdef class Transfer:
                     self.y[j] = -self.y[j]
 
     cdef bint collect(self, Py_ssize_t line, double gain) noexcept nogil:
-        # H <- keep H + gain y; where |H| reaches 1, y becomes minus the whole pulses that are taken out of it, else 0.
+        # H <- (1 - leak gain) H + gain y; where |H| reaches 1, y becomes minus the whole pulses that are taken out of it, else 0.
         cdef Py_ssize_t j
         cdef double h, n
         cdef bint found = False
         for j in range(self.length):
             h = gain * self.y[j]
             if self.accumulate:
-                h += self.keep * self.buffer[line, j]
+                h += (1.0 - self.leak * gain) * self.buffer[line, j]
             self.y[j] = 0.0
             if fabs(h) >= 1.0:
                 n = min(max(trunc(h), -<double>self.max_pulses), <double>self.max_pulses)
@@ -217,6 +217,8 @@ cdef class Transfer:
             self.line_chop[line] = -self.line_chop[line]
             if self.baseline == 1:
                 self.flipped[line] = 1
+            elif self.baseline == 2:
+                self.frozen[line, :] = self.mean[line, :]
         if self.out_chop > 0.0 and line == self.lines - 1:
             for j in range(self.length):
                 if uniform(self.key, number, CHOP_OUT, j) < self.out_chop:

@@ -170,13 +170,18 @@ class TransferTile(Tile):
             reference.program(reference.weights + rule.reference_offset_mean + rule.reference_offset_std * draws)
         return reference
 
+    def _chain(self) -> tuple[int, ...]:
+        """The arrays that take part in transfers, from the fast one on."""
+        return tuple(range(len(self.arrays)))
+
     def _build_loop(self, keys: list[int]) -> None:
         """Make the compiled loop, with new buffers."""
         rule, transfer = self.algorithm, None
         self._keys = keys
         self._resets: list[tuple[Transfer, int]] = []
         self._buffers: list[dict[str, NDArray[Any]]] = []
-        for k in range(len(self.arrays) - 2, -1, -1):
+        chain = self._chain()
+        for k, source in reversed(list(enumerate(chain[:-1]))):
             settings = rule._level(k, self.shape)
             rows, columns = self.shape
             lines, length = (columns, rows) if settings["columns"] else (rows, columns)
@@ -189,18 +194,20 @@ class TransferTile(Tile):
                 state["buffer"] = np.zeros((lines, length), np.float32)
             if settings.get("baseline", "none") != "none":
                 state["mean"] = np.zeros((lines, length), np.float32)
-            if settings.get("baseline") == "frozen":
+            chops = settings.get("random_chops") or settings.get("regular_chops") or settings.get("out_chop")
+            if settings.get("baseline") == "frozen" or (settings.get("baseline") == "running" and chops):
                 state["frozen"] = np.zeros((lines, length), np.float32)
+            if settings.get("baseline") == "frozen":
                 state["flipped"] = np.zeros(lines, np.int8)
-            if settings.get("random_chops") or settings.get("regular_chops") or settings.get("out_chop"):
+            if chops:
                 state["line_chop"], state["element_chop"] = np.ones(lines, np.int8), np.ones(length, np.int8)
-            reference = self.references[k]
+            reference = self.references[source]
             transfer = Transfer(
-                self.arrays[k]._core, None if reference is None else reference._core, self.arrays[k + 1]._core, transfer,
-                key=keys[k], state=state, **settings,
+                self.arrays[source]._core, None if reference is None else reference._core,
+                self.arrays[chain[k + 1]]._core, transfer, key=keys[k], state=state, **settings,
             )  # fmt: skip
             if settings.get("reset_prob", 0.0) > 0.0:
-                self._resets.append((transfer, k))
+                self._resets.append((transfer, source))
             self._buffers.insert(0, state)
         assert transfer is not None
         self._loop = TransferLoop(transfer, **rule._loop())
@@ -240,6 +247,13 @@ class TransferTile(Tile):
         return self._plane("buffer")
 
     @property
+    def tracked_reference(self) -> NDArray[np.float32]:
+        """The running mean of what is read of A (outputs, inputs): Q of RIDER, p of AGAD; ValueError for algorithms without."""
+        if "mean" not in self._buffers[0]:
+            raise ValueError(f"tracked_reference needs an algorithm that has one; got {self.algorithm!r}")
+        return self._plane("mean")
+
+    @property
     def choppers(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Present signs (+1, -1) of the outputs and of the inputs."""
         state = self._buffers[0]
@@ -265,7 +279,11 @@ class TransferTile(Tile):
 
     def _shown(self) -> tuple[NDArray[np.float32], ...]:
         """The hidden weights with the sign and the origin that they have in the mixed weight."""
-        shown = list(self.hidden)
+        shown, state = list(self.hidden), self._buffers[0]
+        for name in ("frozen", "mean"):
+            if name in state:  # a reference that is found on the way: as it was when the chopper last flipped, or now
+                shown[0] = shown[0] - self._plane(name)
+                break
         outputs, inputs = self.choppers
         shown[0] = shown[0] * outputs[:, None] * inputs
         return tuple(shown)
@@ -298,9 +316,9 @@ class TransferTile(Tile):
         rule = self.algorithm
         fast, rates = rule._rates(lr, self.shape[1 if rule.transfer_columns else 0])
         self.arrays[0]._check_rate(fast)
-        for rate, array, state in zip(rates, self.arrays[1:], self._buffers, strict=True):
+        for rate, k, state in zip(rates, self._chain()[1:], self._buffers, strict=False):
             if "buffer" not in state:
-                array._check_rate(rate)
+                self.arrays[k]._check_rate(rate)
         self._loop.run(x, d, fast, np.array(rates, dtype=np.float64))
         self._changed = True
 
@@ -317,7 +335,7 @@ class TransferTile(Tile):
 
     def cost(self) -> Cost:
         rule = self.algorithm
-        levels = [rule._level(k, self.shape) for k in range(len(self.arrays) - 1)]
+        levels = [rule._level(k, self.shape) for k in range(len(self._chain()) - 1)]
         per_sample = sum(level["reads"] / level["every"] for level in levels)
         return Cost(
             arrays=len(self.arrays) + sum(reference is not None for reference in self.references),

@@ -18,6 +18,8 @@ from rpusim import ADC, DAC, Periphery, PulseScheme, checkpoint
 from rpusim._core.kernels import kernel_sets, use_kernel_set
 from rpusim.algorithms import (
     AGAD,
+    ERIDER,
+    RIDER,
     SGD,
     SHD,
     ChoppedTikiTaka,
@@ -25,9 +27,12 @@ from rpusim.algorithms import (
     EaPU,
     Manhattan,
     MixedPrecision,
+    MultiTileResidual,
+    ResidualLearning,
+    ResidualLearningV2,
     TikiTaka,
     TikiTakaV2,
-)  # fmt: skip
+)
 from rpusim.algorithms.base import Algorithm
 from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
 
@@ -332,6 +337,11 @@ RULES = {
                                       random_row=True),
     "eapu": EaPU(SoftBounds(dw_min=0.01), threshold=2),
     "manhattan": Manhattan(SoftBounds(dw_min=0.01), transfer_every=3),
+    "residual": ResidualLearning(SoftBounds(dw_min=0.01), transfer_every=2, transfer_columns=False),
+    "residual v2": ResidualLearningV2(SoftBounds(dw_min=0.01), n_reads_per_transfer=2),
+    "rider": RIDER(SoftBounds(dw_min=0.01), reference_lr=0.1, transfer_columns=False),
+    "e-rider": ERIDER(SoftBounds(dw_min=0.01), in_chop_prob=0.5, transfer_columns=False),
+    "multi-tile": MultiTileResidual(SoftBounds(dw_min=0.05), n_tiles=3, transfer_every_growth=2, warm_start=True),
 }  # fmt: skip
 
 

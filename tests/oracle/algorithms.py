@@ -83,7 +83,7 @@ def tiki_taka(arrays, references, rows, errors, *, fast_lr, transfer_lr, transfe
 
 def tiki_taka_v2(
     a, reference, c, rows, errors, *, fast_lr, gain, fast_write, slow_write, transfer_every=1, momentum=0.0, forget=True,
-    most=1, step=1.0, signs=None, auto=None, over_fast_rate=False, beta=None, warm_up=0, keep=1.0, no_buffer=False, cap=0.0,
+    most=1, step=1.0, signs=None, auto=None, over_fast_rate=False, beta=None, warm_up=0, leak=0.0, no_buffer=False, cap=0.0,
 ):
     """Tiki-Taka, version 2, chopped or not, and AGAD. Returns (a, c, buffer, mean).
 
@@ -92,7 +92,7 @@ def tiki_taka_v2(
     `signs[t]` are the choppers (outputs, inputs) while vector t is learnt and what follows it is read.
     `auto` = (desired_bl dw_min, decay): fast_lr is divided by running means of max|x| and max|d|, times the first.
     `beta`: v is read against the mean, of weight `beta`, that the line had when its chopper last flipped (AGAD), and C is
-    written only after `warm_up` sweeps. `keep`: H is multiplied by it before each sum.
+    written only after `warm_up` sweeps. `leak`: H is multiplied by 1 - leak before each sum.
     """
     outputs, inputs = a.shape
     h, mean, frozen = np.zeros(a.shape), np.zeros(a.shape), np.zeros(a.shape)
@@ -117,7 +117,7 @@ def tiki_taka_v2(
                 frozen[:, i], last[i] = mean[:, i], of_x[i]
             mean[:, i], v = (1 - beta) * mean[:, i] + beta * v, v - frozen[:, i]
         scale = gain / abs(rate) if over_fast_rate else gain
-        new = (0.0 if no_buffer else keep * h[:, i]) + scale * of_d * of_x[i] * v
+        new = (0.0 if no_buffer else (1.0 - leak) * h[:, i]) + scale * of_d * of_x[i] * v
         n = np.where(np.abs(new) >= 1.0, np.clip(np.trunc(new), -most, most), 0.0)
         left = momentum * new if forget else new - (1 - momentum) * n
         h[:, i] = np.where(n != 0.0, left, new)
@@ -158,3 +158,39 @@ def digital(w, rows, errors, *, lr, unit, every, write, rule, most=np.inf, rows_
             if n.any():
                 w = write(w, n, one_hot(i, len(w)), 1.0)
     return w, chi
+
+
+def rider(p, w, rows, errors, *, fast_lr, transfer_lr, eta, fast_write, slow_write, signs=None, transfer_every=1):
+    """RIDER and E-RIDER. Returns (p, w, q, q_held).
+
+    P learns with the choppers' signs; after every `transfer_every`-th vector a line i is read,
+    Q_i <- (1 - eta) Q_i + eta P_i and W_i moves by transfer_lr s (P_i - Q_i). `q_held` is Q as it was when the chopper of the
+    line last flipped.
+    """
+    outputs, inputs = p.shape
+    q, held = np.zeros(p.shape), np.zeros(p.shape)
+    for t, (x, d) in enumerate(zip(rows, errors, strict=True)):
+        of_d, of_x = (np.ones(outputs), np.ones(inputs)) if signs is None else signs[t]
+        p = fast_write(p, of_x * x, of_d * d, fast_lr)
+        if (t + 1) % transfer_every == 0:
+            i = ((t + 1) // transfer_every - 1) % inputs
+            q[:, i] = (1 - eta) * q[:, i] + eta * p[:, i]
+            w = slow_write(w, one_hot(i, inputs), of_d * of_x[i] * (p[:, i] - q[:, i]), -transfer_lr)
+            if signs is not None and signs[t + 1][1][i] != of_x[i]:
+                held[:, i] = q[:, i]
+    return p, w, q, held
+
+
+def low_rank(w, a, b, rows, errors, *, rate_a, rate_b, alpha, transfer_lr, every, write_w, write_a, write_b, fresh_b):
+    """Low-rank Tiki-Taka: W + alpha A B, whose gradients are alpha d (B x)^T and alpha (A^T d) x^T. Returns (w, a, b).
+
+    After `every` vectors W moves by transfer_lr alpha A B, one rank after another, A becomes 0 and B `fresh_b(k)`.
+    """
+    for t, (x, d) in enumerate(zip(rows, errors, strict=True), start=1):
+        u, v = b @ x, a.T @ d
+        a, b = write_a(a, u, d, rate_a * alpha), write_b(b, x, v, rate_b * alpha)
+        if t % every == 0:
+            for k in range(a.shape[1]):
+                w = write_w(w, b[k], a[:, k], -transfer_lr * alpha)
+            a, b = np.zeros_like(a), fresh_b(t // every - 1)
+    return w, a, b
