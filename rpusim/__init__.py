@@ -2,14 +2,14 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn
+from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, ReadCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
 from rpusim.conductance import ConductanceScale
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.slicing import SlicedArray
 from rpusim.specification import from_dict, from_json
-from rpusim.technology import Cost, Technology, cost
+from rpusim.technology import EventCost, Technology, cost
 
 try:
     __version__ = version("rpusim")
@@ -21,9 +21,9 @@ __all__ = [
     "DAC",
     "CellArray",
     "ConductanceScale",
-    "Cost",
     "CrossbarArray",
     "DifferentialPair",
+    "EventCost",
     "Periphery",
     "PulseCount",
     "PulseScheme",
@@ -41,5 +41,6 @@ __all__ = [
     "from_json",
     "get_num_threads",
     "nn",
+    "reproduce",
     "set_num_threads",
 ]

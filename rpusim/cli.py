@@ -469,6 +469,44 @@ def _fit(args: argparse.Namespace) -> int:
     return 0
 
 
+# ---- published results -----------------------------------------------------------------------------------------------
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    """Run a reproduction: exit status 1 where its criterion is not met."""
+    import matplotlib
+
+    from rpusim import plotting, reproduce
+    from rpusim.checkpoint import atomic_file
+
+    if args.name == "list":
+        entries = [reproduce.get(name) for name in reproduce.names()]
+        print(_table(["name", "what", "source"], [[entry.name, entry.title, entry.source] for entry in entries]))
+        return 0
+    entry = reproduce.get(args.name)
+    result = entry.run(args.quick, args.seed)
+    print(f"{entry.source}: {entry.title}\n")
+    rows = [
+        [check.label, f"{check.measured:.4g}", _or_none(check.published) if math.isfinite(check.published) else "",
+         "agrees" if check.passed else "OFF"]
+        for check in result.checks
+    ]  # fmt: skip
+    print(_table(["", "measured", "published", ""], rows))
+    print(f"\ncriterion: {result.criterion}")
+    for note in result.notes:
+        print(f"note: {note}")
+    agreeing = sum(check.passed for check in result.checks)
+    print(f"\n{'PASS' if result.passed else 'FAIL'}: {agreeing} of {len(result.checks)} agree")
+    stem = args.out / f"{entry.name}{'-quick' if args.quick else ''}"
+    args.out.mkdir(parents=True, exist_ok=True)
+    with atomic_file(stem.with_suffix(".json")) as file:
+        file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
+    with matplotlib.rc_context(plotting.style()):
+        written = plotting.save(entry.draw(result), stem)
+    _report([stem.with_suffix(".json"), *written])
+    return 0 if result.passed else 1
+
+
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 
@@ -481,7 +519,8 @@ def _parser() -> argparse.ArgumentParser:
         "  rpusim regression --out figures/\n"
         "  rpusim spiral --device soft-bounds --out figures/\n"
         "  rpusim device --list\n"
-        "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n",
+        "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n"
+        "  rpusim reproduce list\n",
     )
     parser.add_argument("--version", action="version", version=f"rpusim {rpu.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -570,6 +609,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")
     sub.add_argument("--restart", action="store_true", help="start afresh, over an existing checkpoint")
     _add_fit(command)
+
+    sub = command(
+        "reproduce",
+        _reproduce,
+        "compute a published figure or table and set it beside what was printed; exit status 1 where they disagree",
+        "  rpusim reproduce list\n  rpusim reproduce rasch2024-fig4 --quick\n"
+        "  rpusim reproduce rasch2024-fig4 --out figures/\n",
+    )
+    sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
+    sub.add_argument("--quick", action="store_true", help="a small part of it, in minutes")
     return parser
 
 

@@ -18,7 +18,8 @@ from rpusim import _random, dynamics
 from rpusim._random import RNG
 from rpusim._validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
-from rpusim.algorithms.shd import SHDTile, column_periphery
+from rpusim.algorithms.shd import SHDTile
+from rpusim.algorithms.transfer import column_periphery
 from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
 from rpusim.dynamics import Regression
 from rpusim.periphery import Periphery

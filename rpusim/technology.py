@@ -9,7 +9,7 @@ from rpusim._validation import instance, integer, physical
 from rpusim.array import CrossbarArray
 from rpusim.specification import Specification, parameter
 
-__all__ = ["Cost", "Technology", "cost"]
+__all__ = ["EventCost", "Technology", "cost"]
 
 _figure = physical(0.0)
 
@@ -59,7 +59,7 @@ class Technology(Specification):
     outputs_per_adc: int = parameter(128, integer(1, 2**31 - 1))
 
 
-class Cost(NamedTuple):
+class EventCost(NamedTuple):
     """energy: joule, by part; time: second, by operation, one after another; area: square metre, by part."""
 
     energy: dict[str, float]
@@ -74,7 +74,7 @@ class Cost(NamedTuple):
         return "\n".join(lines)
 
 
-def cost(array: CrossbarArray, technology: Technology | None = None) -> Cost:
+def cost(array: CrossbarArray, technology: Technology | None = None) -> EventCost:
     """Return what all that `array` has done since it was built cost, and the area it takes.
 
     Energy is events times figure; time is passes times `read_time`, the conversions of an ADC one after another, and
@@ -89,7 +89,7 @@ def cost(array: CrossbarArray, technology: Technology | None = None) -> Cost:
 
     Returns
     -------
-    Cost
+    EventCost
 
     Examples
     --------
@@ -120,4 +120,4 @@ def cost(array: CrossbarArray, technology: Technology | None = None) -> Cost:
         area["dac"] += inputs * bits * t.dac_area
         area["adc"] += converters * t.adc_area
     time["update"] = array.update_count * array.pulses.desired_bl * t.slot_time
-    return Cost(energy, time, area)
+    return EventCost(energy, time, area)

@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 
 import rpusim as rpu  # noqa: E402
 from rpusim._core.kernels import active_kernel_set  # noqa: E402
-from rpusim.algorithms import SGD, SHD, DigitalSGD  # noqa: E402
+from rpusim.algorithms import AGAD, SGD, SHD, ChoppedTikiTaka, DigitalSGD, TikiTaka, TikiTakaV2  # noqa: E402
 from rpusim.devices import ConstantStep, LinearStep, SoftBounds  # noqa: E402
 
 HISTORY = Path(__file__).with_name("bench-history.jsonl")
@@ -181,20 +181,34 @@ def calls(repeats: int) -> list[Row]:
 
 
 def transfers(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
-    """SHD with a transfer per vector against SGD's update, per pulse."""
+    """Algorithms with a transfer per vector against SGD's update, per pulse."""
     rng = np.random.default_rng(0)
     x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
     device = SoftBounds()
     lr = 0.2 * device.dw_min / 0.25
-    sgd, shd = SGD(device).build((size, size), 0), SHD(device, device, slow_lr=1.0).build((size, size), 0)
-    one, two = medians(lambda: sgd.update(x, d, lr), lambda: shd.update(x, d, lr), repeats=repeats)
-    counts = []
-    for tile in (sgd, shd):
-        before = sum(tile.pulse_count)
-        tile.update(x, d, lr)
-        counts.append(sum(tile.pulse_count) - before)
-    ratio = two / counts[1] / (one / counts[0])
-    return [row("SHD, transfer per vector", two / counts[1] * 1e9, "ns/pulse", ratio, "SGD update", 1.5)]
+    scaled = dict(auto_scale=True, fast_lr=0.8 / 31)    # as many pulses as SGD
+    rules = {
+        "SHD": (SHD(device, device, slow_lr=1.0), 1.5),
+        "TikiTaka": (TikiTaka(device), 2.0),
+        "TikiTaka, rows": (TikiTaka(device, transfer_columns=False), 2.0),
+        "TikiTakaV2": (TikiTakaV2(device), 2.0),
+        "ChoppedTikiTaka": (ChoppedTikiTaka(device, **scaled), 2.0),
+        "AGAD": (AGAD(device, **scaled), 2.0),
+    }
+    sgd, rows = SGD(device).build((size, size), 0), []
+    for name, (rule, goal) in rules.items():
+        tile = rule.build((size, size), 0)
+        one, two = medians(
+            lambda: sgd.update(x, d, lr), lambda tile=tile: tile.update(x, d, lr), repeats=repeats
+        )
+        counts = []
+        for each in (sgd, tile):
+            before = sum(each.pulse_count)
+            each.update(x, d, lr)
+            counts.append(sum(each.pulse_count) - before)
+        ratio = two / counts[1] / (one / counts[0])
+        rows.append(row(f"{name}, transfer per vector", two / counts[1] * 1e9, "ns/pulse", ratio, "SGD update", goal))
+    return rows
 
 
 def epochs(samples: int) -> list[Row]:

@@ -1,81 +1,345 @@
-"""The per-vector loop of algorithms that read one array and write what they read to another.
+"""The per-vector loop of algorithms that read one array line by line and write what they read to the next.
 
-Decided: one call per batch without the interpreter. Vectors between two transfers go to the fast array as one batch,
-which changes nothing, since the fast array takes its vectors in order.
+Decided, and why:
+- One call per batch without the interpreter. Vectors between two transfers go to the fast array as one batch, which
+  changes nothing, since the fast array takes its vectors in order.
+- One loop for the whole family: what an algorithm adds (buffer, choppers, running reference) is a stage that is off where
+  it is not asked for. Each hand-over from one array to the next is a `Transfer`; more levels are a chain of them.
+- What depends on chance (lines, choppers, resets) is a pure function of the key and of the number of the transfer, and
+  everything periodic follows from the number of vectors, so that the state is the arrays, the buffers and two averages.
+- Buffers are kept line by line (lines, length), so that a transfer walks memory in order whether lines are columns or rows.
 """
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport fabs, trunc
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport calloc, free
+
+import numpy as np
 
 from rpusim._core.array cimport ArrayCore
+from rpusim._core.kernels cimport RPU_RESET, RPU_RESET_CHOICE, rpu_philox, rpu_stream, rpu_stream_at, rpu_words
 
 cnp.import_array()
 
+cdef enum:
+    CHUNK = 128             # vectors whose signs are turned at once
+    # lines of the stream of choices
+    CHOOSE_LINE = 0
+    CHOP_IN = 1
+    CHOP_OUT = 2
+    CHOOSE_RESET = 1 << 20
 
-def transfer_update(ArrayCore fast, ArrayCore reference, ArrayCore slow, cnp.ndarray x, cnp.ndarray d,
-                    double fast_lr, double slow_lr, Py_ssize_t every, bint hadamard, uint64_t counter):
-    """Update `fast` with (x, d) and, after every `every` vectors, `slow` by +slow_lr (fast - reference) u u^T.
-
-    `counter` is the number of vectors before this call; the new number is returned."""
-    cdef Py_ssize_t rows = fast.rows, columns = fast.columns, vectors, v = 0, n
-    cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
-    cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
-    cdef float *u
-    cdef float *read
-    vectors = cnp.PyArray_SIZE(x) // columns
-    if vectors == 0:
-        return counter
-    u = <float *>calloc(columns + rows, sizeof(float))
-    if u == NULL:
-        raise MemoryError("no memory for a transfer vector")
-    read = u + columns
-    locks = sorted({id(core): core.lock for core in (fast, reference, slow)}.items())
-    for _, lock in locks:
-        lock.acquire()
-    try:
-        with nogil:
-            while v < vectors:
-                n = every - <Py_ssize_t>(counter % <uint64_t>every)
-                n = min(n, vectors - v)
-                fast.update(x_data + v * columns, d_data + v * rows, n, fast_lr)
-                v += n
-                counter += n
-                if counter % <uint64_t>every:
-                    continue
-                n = transfer_vector(u, columns, counter // <uint64_t>every - 1, hadamard)
-                fast.read(u, read, 1, 0, reference)
-                slow.update(u, read, 1, -slow_lr / columns if hadamard else -slow_lr)
-                if n >= 0:
-                    u[n] = 0.0
-                if (counter // <uint64_t>every) % 1024 == 0:
-                    with gil:
-                        PyErr_CheckSignals()    # Ctrl-C stops long calls
-    finally:
-        free(u)
-        for _, lock in locks:
-            lock.release()
-    return counter
+SELECTIONS = ("cyclic", "random", "hadamard")
+BASELINES = ("none", "frozen", "running")
 
 
-cdef Py_ssize_t transfer_vector(float *u, Py_ssize_t columns, uint64_t k, bint hadamard) noexcept nogil:
-    # Write the k-th transfer vector to `u` (zeros before); return the index of a unit vector, else -1.
+cdef double uniform(uint64_t key, uint64_t operation, unsigned int line, Py_ssize_t position) noexcept nogil:
+    # A uniform number in (0, 1).
+    cdef rpu_stream s = rpu_stream_at(key, RPU_RESET_CHOICE, operation, line)
+    cdef rpu_words r = rpu_philox(&s, <unsigned int>position)
+    return (<double>r.v[0] + 0.5) * 2.0 ** -32
+
+
+cdef class Transfer:
+    """Hand-over from `source` (minus `reference`, where there is one) to `target`, after every `every` vectors.
+
+    A line i of the source is read, v; from it
+        value = s (v - baseline),   s = the product of the choppers of line and element
+    and then either the target moves by rate value e_i^T, or value is collected in a buffer and the target moves by pulses.
+    """
+    cdef ArrayCore source, reference, target
+    cdef Transfer deeper
+    cdef Py_ssize_t lines, length, every, reads
+    cdef bint columns, buffered, forget, accumulate, regular, random_chops, over_fast_rate
+    cdef int selection, baseline
+    cdef uint64_t key
+    cdef double in_chop, out_chop, momentum, leak, cap, track, reset_prob, reset_std, step_lr
+    cdef Py_ssize_t period, warm_up
+    cdef int max_pulses
+    cdef float[:, ::1] buffer, mean, frozen
+    cdef signed char[::1] line_chop, element_chop, flipped
+    cdef const float[:, ::1] reset_level, low, high
+    cdef float[::1] u, y, draws, choices
+
+    def __init__(self, ArrayCore source, ArrayCore reference, ArrayCore target, Transfer deeper, *, bint columns,
+                 Py_ssize_t every, Py_ssize_t reads, str selection, uint64_t key, dict state, double in_chop=0.0,
+                 bint random_chops=False, bint regular_chops=False, double out_chop=0.0, Py_ssize_t period=0, bint buffered=False,
+                 double momentum=0.0, bint forget=True, bint accumulate=True, double leak=0.0, double cap=0.0,
+                 int max_pulses=1, double step_lr=1.0, str baseline="none", double track=0.0, Py_ssize_t warm_up=0,
+                 bint over_fast_rate=False, double reset_prob=0.0, double reset_std=0.0):
+        """`state` holds the buffers: "buffer", "mean", "frozen" (lines, length), "line_chop", "element_chop", "flipped";
+        those that the settings do not use may be missing."""
+        self.source, self.reference, self.target, self.deeper = source, reference, target, deeper
+        self.columns, self.every, self.reads = columns, every, reads
+        self.lines, self.length = (source.columns, source.rows) if columns else (source.rows, source.columns)
+        self.selection, self.baseline = SELECTIONS.index(selection), BASELINES.index(baseline)
+        self.key = key
+        self.in_chop, self.random_chops, self.regular, self.out_chop = in_chop, random_chops, regular_chops, out_chop
+        self.period, self.warm_up = period, warm_up
+        self.buffered, self.momentum, self.forget, self.accumulate = buffered, momentum, forget, accumulate
+        self.leak, self.cap, self.max_pulses, self.step_lr = leak, cap, max_pulses, step_lr
+        self.track, self.over_fast_rate = track, over_fast_rate
+        self.reset_prob, self.reset_std = reset_prob, reset_std
+        nothing = np.zeros((1, 1), dtype=np.float32)
+        self.buffer = state.get("buffer", nothing)
+        self.mean = state.get("mean", nothing)
+        self.frozen = state.get("frozen", nothing)
+        self.line_chop = state.get("line_chop")
+        self.element_chop = state.get("element_chop")
+        self.flipped = state.get("flipped")
+        self.u = np.zeros(self.lines, dtype=np.float32)
+        self.y = np.zeros(self.length, dtype=np.float32)
+        if reset_prob > 0.0:
+            self.draws = np.zeros(self.length + 64, dtype=np.float32)
+            self.choices = np.zeros(self.length + 64, dtype=np.float32)
+
+    def set_reset(self, const float[:, ::1] level, const float[:, ::1] low, const float[:, ::1] high):
+        """Give the states that resets lead to, and the bounds of the devices, each (rows, columns)."""
+        self.reset_level, self.low, self.high = level, low, high
+
+    def cores(self):
+        """Return the arrays of this level and the deeper ones."""
+        found = [core for core in (self.source, self.reference, self.target) if core is not None]
+        return found + (self.deeper.cores() if self.deeper is not None else [])
+
+    @property
+    def chops(self):
+        """Whether signs are turned at all."""
+        return self.line_chop is not None
+
+    cdef Py_ssize_t until(self, uint64_t counter) noexcept nogil:
+        # Vectors from number `counter` to the next transfer of this or a deeper level.
+        cdef Py_ssize_t n = self.every - <Py_ssize_t>(counter % <uint64_t>self.every)
+        if self.deeper is not None:
+            n = min(n, self.deeper.until(counter))
+        return n
+
+    cdef int advance(self, uint64_t counter, double *rate, double fast_rate) except -1 nogil:
+        # Do what is due after `counter` vectors; `rate` holds a number for each level.
+        cdef Py_ssize_t r, start = 0
+        cdef uint64_t event, number
+        if counter % <uint64_t>self.every == 0:
+            event = counter // <uint64_t>self.every - 1
+            if self.selection == 1:
+                start = <Py_ssize_t>(uniform(self.key, event, CHOOSE_LINE, 0) * self.lines)
+            for r in range(self.reads):
+                number = event * <uint64_t>self.reads + <uint64_t>r
+                if self.selection == 1:
+                    self.hand_over(number, (start + r) % self.lines, rate[0], fast_rate)
+                else:
+                    self.hand_over(number, <Py_ssize_t>(number % <uint64_t>self.lines), rate[0], fast_rate)
+            if event % 1024 == 1023:
+                with gil:
+                    PyErr_CheckSignals()    # Ctrl-C stops long calls
+        if self.deeper is not None:
+            self.deeper.advance(counter, rate + 1, fast_rate)
+        return 0
+
+    cdef int hand_over(self, uint64_t number, Py_ssize_t line, double rate, double fast_rate) except -1 nogil:
+        cdef float *u = &self.u[0]
+        cdef float *y = &self.y[0]
+        if self.selection == 2:
+            hadamard_vector(u, self.lines, number)
+            rate = rate / <double>self.lines
+        else:
+            u[line] = 1.0
+        self.source.read(u, y, 1, 0 if self.columns else 1, self.reference)
+        if self.reset_prob > 0.0:
+            self.reset(number, line)
+        if self.baseline == 1 and self.flipped[line]:
+            self.frozen[line, :] = self.mean[line, :]
+            self.flipped[line] = 0
+        self.values(line)
+        if self.buffered:
+            if self.over_fast_rate:
+                rate = rate / fast_rate if fast_rate > 0.0 else 0.0
+            if self.collect(line, rate) and number // <uint64_t>self.lines >= <uint64_t>self.warm_up:
+                self.write(u, y, self.step_lr)
+        else:
+            self.write(u, y, -rate)
+        u[line] = 0.0
+        if self.line_chop is not None:
+            self.chop(number, line)
+        return 0
+
+    cdef int write(self, float *u, float *y, double lr) except -1 nogil:
+        if self.columns:
+            self.target.update(u, y, 1, lr)
+        else:
+            self.target.update(y, u, 1, lr)
+        return 0
+
+    cdef void values(self, Py_ssize_t line) noexcept nogil:
+        # y <- s (y - baseline). A running mean sees this read before it is subtracted, a frozen one is older.
+        cdef Py_ssize_t j
+        cdef float raw
+        if self.baseline != 0:
+            for j in range(self.length):
+                raw = self.y[j]
+                self.mean[line, j] = <float>((1.0 - self.track) * self.mean[line, j] + self.track * raw)
+                self.y[j] = raw - (self.frozen[line, j] if self.baseline == 1 else self.mean[line, j])
+        if self.line_chop is not None:
+            for j in range(self.length):
+                if self.line_chop[line] * self.element_chop[j] < 0:
+                    self.y[j] = -self.y[j]
+
+    cdef bint collect(self, Py_ssize_t line, double gain) noexcept nogil:
+        # H <- (1 - leak gain) H + gain y; where |H| reaches 1, y becomes minus the whole pulses that are taken out of it, else 0.
+        cdef Py_ssize_t j
+        cdef double h, n
+        cdef bint found = False
+        for j in range(self.length):
+            h = gain * self.y[j]
+            if self.accumulate:
+                h += (1.0 - self.leak * gain) * self.buffer[line, j]
+            self.y[j] = 0.0
+            if fabs(h) >= 1.0:
+                n = min(max(trunc(h), -<double>self.max_pulses), <double>self.max_pulses)
+                h = self.momentum * h if self.forget else h - (1.0 - self.momentum) * n
+                self.y[j] = <float>-n
+                found = True
+            if self.cap > 0.0:
+                h = min(max(h, -self.cap), self.cap)
+            self.buffer[line, j] = <float>h
+        return found
+
+    cdef void chop(self, uint64_t number, Py_ssize_t line) noexcept nogil:
+        # Turn the choppers that are due after this transfer.
+        cdef uint64_t sweep = number // <uint64_t>self.lines
+        cdef Py_ssize_t j
+        cdef bint turn = False
+        if self.regular:
+            turn = sweep % <uint64_t>self.period + 1 == <uint64_t>self.period
+        if self.random_chops and not turn:
+            turn = uniform(self.key, number, CHOP_IN, 0) < self.in_chop
+        if turn:
+            self.line_chop[line] = -self.line_chop[line]
+            if self.baseline == 1:
+                self.flipped[line] = 1
+            elif self.baseline == 2:
+                self.frozen[line, :] = self.mean[line, :]
+        if self.out_chop > 0.0 and line == self.lines - 1:
+            for j in range(self.length):
+                if uniform(self.key, number, CHOP_OUT, j) < self.out_chop:
+                    self.element_chop[j] = -self.element_chop[j]
+
+    cdef void reset(self, uint64_t number, Py_ssize_t line) noexcept nogil:
+        # Each device of the line goes, with probability `reset_prob`, to its reset level.
+        cdef Py_ssize_t j, row, column, chunks = (self.length + 63) // 64
+        cdef float w
+        self.source.kernels.uniforms(self.key, RPU_RESET_CHOICE, number, CHOOSE_RESET, 0, chunks, &self.choices[0])
+        self.source.kernels.normals(self.key, RPU_RESET, number, CHOOSE_RESET, 0, chunks, &self.draws[0])
+        for j in range(self.length):
+            if self.choices[j] <= self.reset_prob:
+                row, column = (j, line) if self.columns else (line, j)
+                w = <float>(self.reset_level[row, column] + self.reset_std * self.draws[j])
+                self.source.w[row, column] = min(max(w, self.low[row, column]), self.high[row, column])
+
+
+cdef class TransferLoop:
+    """Updates of the fast array, and the transfers that follow from them.
+
+    With `auto_scale` the rate of the fast array is divided by running means of max|x| and max|d|, so that the largest
+    gradients take a fixed number of pulses."""
+    cdef Transfer first
+    cdef ArrayCore fast
+    cdef readonly uint64_t vectors
+    cdef bint auto_scale
+    cdef double decay
+    cdef public double x_mean, d_mean       # negative before the first vector
+    cdef object locks
+    cdef float[:, ::1] x_turned, d_turned
+
+    def __init__(self, Transfer first, bint auto_scale=False, double decay=0.0):
+        """`first` is the level that reads the fast array; `decay` the weight of a new vector in the running means."""
+        self.first, self.fast = first, first.source
+        self.auto_scale, self.decay = auto_scale, decay
+        self.x_mean = self.d_mean = -1.0
+        self.vectors = 0
+        self.locks = [lock for _, lock in sorted({id(core): core.lock for core in first.cores()}.items())]
+        if first.chops:
+            self.x_turned = np.zeros((CHUNK, self.fast.columns), dtype=np.float32)
+            self.d_turned = np.zeros((CHUNK, self.fast.rows), dtype=np.float32)
+
+    def set_vectors(self, uint64_t vectors):
+        """Set the number of vectors so far."""
+        self.vectors = vectors
+
+    def run(self, cnp.ndarray x, cnp.ndarray d, double fast_rate, double[::1] rates):
+        """Take the vectors x and d: the fast array learns with `fast_rate`, level k hands over with rates[k]."""
+        cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
+        cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
+        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.fast.columns
+        for lock in self.locks:
+            lock.acquire()
+        try:
+            if vectors:
+                with nogil:
+                    self.learn(x_data, d_data, vectors, fast_rate, &rates[0])
+        finally:
+            for lock in self.locks:
+                lock.release()
+
+    cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double fast_rate, double *rates) except -1 nogil:
+        cdef Py_ssize_t v = 0, n, limit = vectors, columns = self.fast.columns, rows = self.fast.rows
+        cdef double rate = fast_rate
+        cdef bint chops = self.first.line_chop is not None
+        if chops:
+            limit = CHUNK
+        if self.auto_scale:
+            limit = 1
+        while v < vectors:
+            n = min(self.first.until(self.vectors), min(vectors - v, limit))
+            if self.auto_scale:
+                rate = self.scaled(x + v * columns, d + v * rows, fast_rate)
+            if chops:
+                self.turn(x + v * columns, d + v * rows, n)
+                self.fast.update(&self.x_turned[0, 0], &self.d_turned[0, 0], n, rate)
+            else:
+                self.fast.update(x + v * columns, d + v * rows, n, rate)
+            v += n
+            self.vectors += <uint64_t>n
+            self.first.advance(self.vectors, rates, fabs(rate))
+        return 0
+
+    cdef double scaled(self, const float *x, const float *d, double rate) noexcept nogil:
+        # The rate of the fast array for one vector, and the running means that it is relative to.
+        cdef double top = self.fast.kernels.abs_max(x, self.fast.columns)
+        if top > 0.0:
+            self.x_mean = top if self.x_mean < 0.0 else (1.0 - self.decay) * self.x_mean + self.decay * top
+        top = self.fast.kernels.abs_max(d, self.fast.rows)
+        if top > 0.0:
+            self.d_mean = top if self.d_mean < 0.0 else (1.0 - self.decay) * self.d_mean + self.decay * top
+        if self.x_mean <= 0.0 or self.d_mean <= 0.0:
+            return 0.0
+        # beyond 1e30, which only vanishing signals ask for, float32 would overflow
+        return min(max(rate / (self.x_mean * self.d_mean), -1e30), 1e30)
+
+    cdef void turn(self, const float *x, const float *d, Py_ssize_t n) noexcept nogil:
+        # Copy n vectors with the signs of the choppers.
+        cdef Py_ssize_t v, j, columns = self.fast.columns, rows = self.fast.rows
+        cdef signed char[::1] of_x = self.first.line_chop if self.first.columns else self.first.element_chop
+        cdef signed char[::1] of_d = self.first.element_chop if self.first.columns else self.first.line_chop
+        for v in range(n):
+            for j in range(columns):
+                self.x_turned[v, j] = -x[v * columns + j] if of_x[j] < 0 else x[v * columns + j]
+            for j in range(rows):
+                self.d_turned[v, j] = -d[v * rows + j] if of_d[j] < 0 else d[v * rows + j]
+
+
+cdef void hadamard_vector(float *u, Py_ssize_t n, uint64_t k) noexcept nogil:
+    # Row k, cyclic, of Sylvester's matrix of the next power of two, cut to n.
     cdef uint64_t order = 1, bits
     cdef Py_ssize_t j
     cdef int odd
-    if not hadamard:
-        j = <Py_ssize_t>(k % <uint64_t>columns)
-        u[j] = 1.0
-        return j
-    while order < <uint64_t>columns:
+    while order < <uint64_t>n:
         order *= 2
     k %= order
-    for j in range(columns):        # Sylvester's matrix: (-1)^(number of common bits of row and column)
+    for j in range(n):              # (-1)^(number of common bits of row and column)
         bits = k & <uint64_t>j
         odd = 0
         while bits:
             odd ^= 1
             bits &= bits - 1
         u[j] = -1.0 if odd else 1.0
-    return -1

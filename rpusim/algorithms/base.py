@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,34 @@ from rpusim._random import RNG
 from rpusim.array import PulseCount
 from rpusim.specification import Specification
 
-__all__ = ["Algorithm", "Tile"]
+__all__ = ["Algorithm", "Cost", "Tile"]
+
+
+class Cost(NamedTuple):
+    """What a tile needs beside the two reads, forward and backward, that every algorithm makes.
+
+    Attributes
+    ----------
+    arrays : int
+        Crossbar arrays of the weight's shape, static references included.
+    digital : int
+        Numbers that are held in digital memory.
+    bits : int
+        Single bits that are held in digital memory (choppers, flags).
+    reads : float
+        Vectors read per sample, mean.
+    updates : float
+        Rank-one pulsed updates of whole arrays or single lines per sample, mean.
+    products : float
+        Multiply-accumulates per sample that are done digitally on the whole weight (outer products), mean.
+    """
+
+    arrays: int
+    digital: int = 0
+    bits: int = 0
+    reads: float = 0.0
+    updates: float = 1.0
+    products: float = 0.0
 
 
 class Algorithm(Specification):
@@ -64,6 +91,10 @@ class Tile(ABC):
     @abstractmethod
     def pulse_count(self) -> PulseCount:
         """Up and down pulses fired so far on all of the tile's arrays."""
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """Return what the tile needs beside forward and backward reads: arrays, digital memory, reads, writes."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._random import RNG
 from rpusim._validation import instance, optional
-from rpusim.algorithms.base import Algorithm, Tile
+from rpusim.algorithms.base import Algorithm, Cost, Tile
 from rpusim.array import CrossbarArray, PulseCount, check_entries
 from rpusim.cells import CellArray
 from rpusim.devices import ConstantStep, Device, Ideal, UnitCell
@@ -113,6 +113,13 @@ class ArrayTile(Tile):
     @property
     def pulse_count(self) -> PulseCount:
         return self.array.pulse_count
+
+    def cost(self) -> Cost:
+        if isinstance(self.array, CellArray):
+            return Cost(arrays=len(self.array.arrays))
+        if isinstance(self.array.device, Ideal):
+            return Cost(arrays=1, updates=0.0, products=float(self.shape[0] * self.shape[1]))
+        return Cost(arrays=1)
 
     def state_dict(self) -> dict[str, Any]:
         return {"array": self.array.state_dict()}

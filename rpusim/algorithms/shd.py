@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,32 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim import _random
 from rpusim._random import RNG
 from rpusim._validation import choice, integer, integer_value, real
-from rpusim.algorithms._transfer import transfer_update
-from rpusim.algorithms.base import Algorithm, Tile
+from rpusim.algorithms._transfer import Transfer, TransferLoop
+from rpusim.algorithms.base import Algorithm, Cost, Tile
 from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
+from rpusim.algorithms.transfer import column_periphery
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
-from rpusim.periphery import ADC, Periphery, PulseScheme
+from rpusim.periphery import Periphery, PulseScheme
 from rpusim.specification import parameter
 
 __all__ = ["SHD"]
 
 _rate = real(0.0)
 _lr = real()
-
-
-def column_periphery(device: Device, columns: int = 1) -> Periphery:
-    """Return the periphery that reads `columns` columns of `device` at once, for transfers.
-
-    The usual ADC, made for sums of hundreds of products, spans +-12. A single device against its reference stays within
-    twice its bounds, so the ADC spans that, times the square root of the number of columns, with the same noise relative to
-    its range (0.5 %). Inputs are 0 and +-1, so there is no noise management; sums that clip all the same are read again.
-    """
-    adc = ADC()
-    if isinstance(device, PulsedDevice):
-        bound = 2.0 * max(device.w_max, -device.w_min) * math.sqrt(columns)
-        adc = ADC(bound=bound, noise=adc.noise * bound / 12.0)
-    return Periphery(adc=adc, noise_management="none", bound_management="none" if columns == 1 else "iterative")
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,7 +134,11 @@ class SHDTile(Tile):
             if isinstance(pair.main.device, PulsedDevice):
                 pair.zero_shift(algorithm.zero_shift)
         self.slow.program(np.zeros(self.shape))
-        self._vectors = 0
+        transfer = Transfer(
+            fast_main._core, fast_reference._core, slow_main._core, None, columns=True, every=algorithm.transfer_every,
+            reads=1, selection="hadamard" if algorithm.transfer_vectors == "hadamard" else "cyclic", key=0, state={},
+        )  # fmt: skip
+        self._loop = TransferLoop(transfer)
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         return self.slow.forward(x, out)
@@ -162,18 +152,8 @@ class SHDTile(Tile):
         rule = self.algorithm
         self.fast.main._check_rate(lr * rule.fast_lr)
         self.slow.main._check_rate(lr * rule.slow_lr)
-        self._vectors = transfer_update(
-            self.fast.main._core,
-            self.fast.reference._core,
-            self.slow.main._core,
-            x,
-            d,
-            lr * rule.fast_lr,
-            abs(lr) * rule.slow_lr,  # C follows A, whichever way the loss drives A
-            rule.transfer_every,
-            rule.transfer_vectors == "hadamard",
-            self._vectors,
-        )
+        # C follows A, whichever way the loss drives A
+        self._loop.run(x, d, lr * rule.fast_lr, np.array([abs(lr) * rule.slow_lr]))
 
     def end_batch(self) -> None:
         for array in {id(a): a for pair in (self.fast, self.slow) for a in (pair.main, pair.reference)}.values():
@@ -191,13 +171,18 @@ class SHDTile(Tile):
         fast, slow = self.fast.main.pulse_count, self.slow.main.pulse_count
         return PulseCount(fast.up + slow.up, fast.down + slow.down)
 
+    def cost(self) -> Cost:
+        every = self.algorithm.transfer_every
+        arrays = 3 if self.slow.reference is self.fast.reference else 4
+        return Cost(arrays=arrays, reads=1.0 / every, updates=1.0 + 1.0 / every)
+
     def state_dict(self) -> dict[str, Any]:
-        return {"fast": self.fast.state_dict(), "slow": self.slow.state_dict(), "vectors": self._vectors}
+        return {"fast": self.fast.state_dict(), "slow": self.slow.state_dict(), "vectors": self._loop.vectors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         check_entries("state", state, {"fast": None, "slow": None, "vectors": None})
         fast = self.fast._checked_state(state["fast"], "state['fast']")
         slow = self.slow._checked_state(state["slow"], "state['slow']")
-        self._vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
+        self._loop.set_vectors(integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1))
         self.fast._restore(fast)
         self.slow._restore(slow)

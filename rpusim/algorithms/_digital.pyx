@@ -1,0 +1,161 @@
+"""The per-vector loop of algorithms that form the gradient digitally, chi += lr d x^T, and write it to an array row by row.
+
+Decided, and why:
+- One loop, one rule for what of chi becomes pulses: "truncate" keeps the rest in chi (mixed precision), "probabilistic"
+  and "sign" spend it all (error-aware updates, Manhattan).
+- A row is written by the array's own update, with the pulses as x and a unit vector as d, so that trains, noise and pulse
+  counts are those of every other update.
+- What depends on chance is a function of the key and the number of the vector or row; the state is chi and one counter.
+"""
+
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport fabs, floor, rint, trunc
+from libc.stdint cimport uint64_t
+
+import numpy as np
+
+from rpusim._core.array cimport ArrayCore
+from rpusim._core.kernels cimport RPU_RESET_CHOICE, rpu_philox, rpu_stream, rpu_stream_at, rpu_words
+
+cnp.import_array()
+
+RULES = ("truncate", "probabilistic", "sign")
+
+cdef enum:
+    # lines of the stream of choices
+    ROUND_X = 0
+    ROUND_D = 1
+    CHOOSE_ROW = 2
+    CHOOSE_PULSE = 3
+
+
+cdef double uniform(uint64_t key, uint64_t operation, unsigned int line, Py_ssize_t position) noexcept nogil:
+    # A uniform number in (0, 1).
+    cdef rpu_stream s = rpu_stream_at(key, RPU_RESET_CHOICE, operation, line)
+    cdef rpu_words r = rpu_philox(&s, <unsigned int>position)
+    return (<double>r.v[0] + 0.5) * 2.0 ** -32
+
+
+cdef class DigitalLoop:
+    """chi (rows, columns) of `target`, and its transfers."""
+    cdef ArrayCore target
+    cdef float[:, ::1] chi
+    cdef float[::1] x, d, pulses, unit
+    cdef readonly uint64_t vectors
+    cdef Py_ssize_t every, rows_per_transfer
+    cdef bint random_rows, late, x_stochastic, d_stochastic
+    cdef int rule, x_levels, d_levels
+    cdef double granularity, rate, most, threshold, dead_zone
+    cdef uint64_t key
+
+    def __init__(self, ArrayCore target, float[:, ::1] chi, uint64_t key, *, str rule, Py_ssize_t every,
+                 Py_ssize_t rows_per_transfer, bint random_rows=False, bint late=False, int x_levels=0, int d_levels=0,
+                 bint x_stochastic=False, bint d_stochastic=False, double granularity=1.0, double rate=1.0,
+                 double most=1.0, double threshold=1.0, double dead_zone=0.0):
+        """`x_levels`, `d_levels`: quantisation levels on either side of 0 (0: none). A unit of pulses is `granularity`
+        of chi, and is written with learning rate `rate`; at most `most` units per row and transfer."""
+        self.target, self.chi, self.key = target, chi, key
+        self.rule, self.every, self.rows_per_transfer = RULES.index(rule), every, rows_per_transfer
+        self.random_rows, self.late = random_rows, late
+        self.x_levels, self.d_levels, self.x_stochastic, self.d_stochastic = x_levels, d_levels, x_stochastic, d_stochastic
+        self.granularity, self.rate, self.most = granularity, rate, most
+        self.threshold, self.dead_zone = threshold, dead_zone
+        self.x = np.zeros(target.columns, dtype=np.float32)
+        self.d = np.zeros(target.rows, dtype=np.float32)
+        self.pulses = np.zeros(target.columns, dtype=np.float32)
+        self.unit = np.zeros(target.rows, dtype=np.float32)
+        self.vectors = 0
+
+    def set_vectors(self, uint64_t vectors):
+        """Set the number of vectors so far."""
+        self.vectors = vectors
+
+    def run(self, cnp.ndarray x, cnp.ndarray d, double lr):
+        """Take the vectors x and d, with learning rate `lr`."""
+        cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
+        cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
+        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.target.columns
+        with self.target.lock:
+            with nogil:
+                self.learn(x_data, d_data, vectors, lr)
+
+    cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
+        cdef Py_ssize_t v, rows = self.target.rows, columns = self.target.columns
+        cdef const float *own_x
+        cdef const float *own_d
+        cdef uint64_t due
+        for v in range(vectors):
+            own_x, own_d = x + v * columns, d + v * rows
+            if self.x_levels:
+                self.quantise(own_x, &self.x[0], columns, self.x_levels, self.x_stochastic, ROUND_X)
+                own_x = &self.x[0]
+            if self.d_levels:
+                self.quantise(own_d, &self.d[0], rows, self.d_levels, self.d_stochastic, ROUND_D)
+                own_d = &self.d[0]
+            self.target.kernels.rank_one_rows(&self.chi[0, 0], rows, columns, own_x, own_d, 1, <float>-lr, 0, rows)
+            self.vectors += 1
+            due = self.vectors - 1 if self.late else self.vectors
+            if due > 0 and due % <uint64_t>self.every == 0:
+                self.transfer(due // <uint64_t>self.every - 1)
+            if self.vectors % 256 == 0:
+                with gil:
+                    PyErr_CheckSignals()    # Ctrl-C stops long calls
+        return 0
+
+    cdef void quantise(self, const float *v, float *out, Py_ssize_t n, int levels, bint stochastic,
+                       unsigned int line) noexcept nogil:
+        # Levels at multiples of max|v| / levels.
+        cdef double top = self.target.kernels.abs_max(v, n), width = top / levels, scaled
+        cdef Py_ssize_t j
+        for j in range(n):
+            scaled = v[j] / width if width > 0.0 else 0.0
+            if stochastic:
+                scaled += uniform(self.key, self.vectors, line, j) - 0.5
+            out[j] = <float>(min(max(rint(scaled), <double>-levels), <double>levels) * width)
+
+    cdef int transfer(self, uint64_t event) except -1 nogil:
+        cdef Py_ssize_t r, start, rows = self.target.rows
+        start = <Py_ssize_t>((event * <uint64_t>self.rows_per_transfer) % <uint64_t>rows)
+        if self.random_rows:
+            start = <Py_ssize_t>(uniform(self.key, event, CHOOSE_ROW, 0) * rows)
+        for r in range(self.rows_per_transfer):
+            self.write((start + r) % rows, event)
+        return 0
+
+    cdef int write(self, Py_ssize_t row, uint64_t event) except -1 nogil:
+        cdef Py_ssize_t j, columns = self.target.columns
+        cdef double h, n, size
+        cdef bint found = False
+        for j in range(columns):
+            h = self.chi[row, j]
+            n = 0.0
+            if self.rule == 0:
+                n = min(max(trunc(h / self.granularity), -self.most), self.most)
+                if n != 0.0:
+                    self.chi[row, j] = <float>(h - n * self.granularity)
+            else:
+                self.chi[row, j] = 0.0
+                size = fabs(h)
+                if self.rule == 2:
+                    n = 1.0 if size > self.dead_zone else 0.0
+                elif size > 0.0:
+                    size = size / self.granularity
+                    if size < self.threshold:       # all or nothing
+                        if uniform(self.key, event, CHOOSE_PULSE, row * columns + j) * self.threshold < size:
+                            n = self.threshold
+                    else:                           # whole pulses, the last of them by chance
+                        n = floor(size)
+                        if uniform(self.key, event, CHOOSE_PULSE, row * columns + j) < size - n:
+                            n += 1.0
+                    n = min(n, self.most)
+                if h < 0.0:
+                    n = -n
+            self.pulses[j] = <float>n
+            if n != 0.0:
+                found = True
+        if found:
+            self.unit[row] = 1.0
+            self.target.update(&self.pulses[0], &self.unit[0], 1, self.rate)
+            self.unit[row] = 0.0
+        return 0

@@ -1,0 +1,119 @@
+"""What the algorithms share that form the gradient digitally and write it to one array, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim import _random
+from rpusim._random import RNG
+from rpusim._validation import integer, integer_value, optional, real, signal
+from rpusim.algorithms._digital import DigitalLoop
+from rpusim.algorithms.base import Algorithm, Cost
+from rpusim.algorithms.sgd import ArrayTile, is_periphery, is_scheme
+from rpusim.array import CrossbarArray, check_entries, check_shape, update_vectors
+from rpusim.devices import PulsedDevice, SoftBounds
+from rpusim.devices.cells import _pulsed
+from rpusim.periphery import Periphery, PulseScheme
+from rpusim.specification import parameter
+
+__all__: list[str] = []
+
+_lr = real()
+is_count = integer(1, 2**31 - 1)
+
+
+@dataclass(frozen=True, repr=False)
+class _DigitalAlgorithm(Algorithm):
+    """Base of the family: the array, its reads and writes, and how often chi is written."""
+
+    device: PulsedDevice = parameter(SoftBounds, _pulsed)
+    transfer_every: int = parameter(1, is_count)
+    n_rows_per_transfer: int | None = parameter(None, optional(is_count))
+    forward: Periphery | None = parameter(None, is_periphery)
+    backward: Periphery | None = parameter(None, is_periphery)
+    pulses: PulseScheme = parameter(PulseScheme, is_scheme)
+
+    def _check_consistency(self) -> None:
+        if not (self.pulses.update_management and self.pulses.update_bl_management):
+            raise ValueError(
+                f"{type(self).__name__}: pulses must have update_management and update_bl_management, so that trains are as "
+                f"long as the largest number of pulses; got {self.pulses!r}"
+            )
+
+    def build(self, shape: tuple[int, int], rng: RNG = None) -> DigitalTile:
+        return DigitalTile(self, shape, rng)
+
+    def _settings(self) -> dict[str, Any]:
+        """Keyword arguments of `DigitalLoop` beside those that all have."""
+        raise NotImplementedError
+
+
+class DigitalTile(ArrayTile):
+    """The tile of `MixedPrecision`, `EaPU` and `Manhattan`.
+
+    Attributes
+    ----------
+    array : CrossbarArray
+    """
+
+    array: CrossbarArray
+
+    def __init__(self, algorithm: _DigitalAlgorithm, shape: tuple[int, int], rng: RNG = None) -> None:
+        seeds = _random.seed_sequence(rng)
+        array = CrossbarArray(
+            shape, algorithm.device, forward=algorithm.forward, backward=algorithm.backward, pulses=algorithm.pulses,
+            rng=_random.child(seeds, 0),
+        )  # fmt: skip
+        super().__init__(algorithm, array)
+        rows = check_shape(shape)[0]
+        if algorithm.n_rows_per_transfer is not None and algorithm.n_rows_per_transfer > rows:
+            raise ValueError(f"n_rows_per_transfer must be at most the number of outputs, {rows}; got "
+                             f"{algorithm.n_rows_per_transfer}")  # fmt: skip
+        self._rule = algorithm
+        self._build_loop(_random.key(_random.child(seeds, 1)))
+
+    def _build_loop(self, key: int) -> None:
+        rule = self._rule
+        self._key, self._chi = key, np.zeros(self.shape, np.float32)
+        settings = {"granularity": rule.device.granularity, "most": float(rule.pulses.desired_bl)} | rule._settings()
+        self._loop = DigitalLoop(
+            self.array._core, self._chi, key, every=rule.transfer_every,
+            rows_per_transfer=rule.n_rows_per_transfer or self.shape[0],
+            **({"rate": settings["granularity"]} | settings),
+        )  # fmt: skip
+
+    @property
+    def chi(self) -> NDArray[np.float32]:
+        """The digital gradient that is not written yet: lr d x^T, summed (outputs, inputs), in weight units."""
+        return self._chi.copy()
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        lr = _lr("lr", lr)
+        x, d = update_vectors(x, d, self.shape)
+        self.array._check_rate(lr)
+        self._loop.run(x, d, lr)
+
+    def cost(self) -> Cost:
+        rule, size = self._rule, float(self.shape[0] * self.shape[1])
+        rows = rule.n_rows_per_transfer or self.shape[0]
+        # a gradient that is spent as soon as it is formed needs no memory
+        kept = 0 if rule._settings()["rule"] != "truncate" and rule.transfer_every == 1 and rows == self.shape[0] else size
+        return Cost(arrays=1, digital=int(kept), updates=rows / rule.transfer_every, products=size)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"array": self.array.state_dict(), "chi": self.chi, "vectors": self._loop.vectors, "key": self._key}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_entries("state", state, dict.fromkeys(("array", "chi", "vectors", "key")))
+        array = self.array._checked_state(state["array"], "state['array']")
+        chi = signal("state['chi']", state["chi"], self.shape)
+        vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
+        key = integer_value("state['key']", state["key"], 0, 2**64 - 1)
+        self.array._restore(array)
+        self._build_loop(key)
+        self._chi[...] = chi
+        self._loop.set_vectors(vectors)

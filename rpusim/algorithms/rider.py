@@ -1,0 +1,99 @@
+"""RIDER and E-RIDER: residual learning that tracks the symmetry point on the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rpusim._validation import boolean, choice, real
+from rpusim.algorithms.residual_learning import ResidualLearning
+from rpusim.specification import parameter
+
+__all__ = ["ERIDER", "RIDER"]
+
+
+@dataclass(frozen=True, repr=False)
+class RIDER(ResidualLearning):
+    r"""Residual learning with dynamic symmetry-point tracking (Xiao, Li, Wu, Gokmen and Chen, 2026).
+
+    As `ResidualLearning`, with a digital running mean Q of P in place of a reference that was found before::
+
+        every vector:             P <- P - eta_P d x^T                   by pulses (alpha of the paper)
+        every transfer_every-th:  Q_i <- (1 - eta) Q_i + eta P_i         digital, line i
+                                  W_i <- W_i + eta_W (P_i - Q_i)         by pulses (beta)
+
+    and the weight is W + gamma (P - Q). Where gradients vanish, P drifts to its symmetry point, and Q after it.
+
+    Parameters
+    ----------
+    reference_lr : float, default 0.01
+        eta: weight of each read in Q.
+    zero_shift : {"none", "exact", "pulses"}
+        "none", the default: P is read alone. Others give it a reference besides; see `TikiTaka`.
+    others
+        See `ResidualLearning`.
+
+    Notes
+    -----
+    Xiao et al. (2026), arXiv:2602.21321, Algorithm 2; that W sees the newer of the two Q is a choice made here.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> tile = rpu.algorithms.RIDER(rpu.devices.SoftBounds(dw_min=0.01, up_down=0.1)).build((2, 3), rng=0)
+    >>> tile.update([1.0, 0.0, -1.0], [0.5, -0.5], lr=0.1)
+    >>> tile.tracked_reference.shape
+    (2, 3)
+    """
+
+    reference_lr: float = parameter(0.01, real(0.0, 1.0))
+    zero_shift: str = parameter("none", choice("exact", "pulses", "none"))
+
+    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
+        return super()._level(k, shape) | {"baseline": "running", "track": self.reference_lr}
+
+
+@dataclass(frozen=True, repr=False)
+class ERIDER(RIDER):
+    r"""RIDER with choppers (Xiao, Li, Wu, Gokmen and Chen, 2026).
+
+    As `RIDER`, with a sign s for every line, that flips now and then::
+
+        P <- P - eta_P s d x^T,   W_i <- W_i + eta_W s (P_i - Q_i),   weight: W + gamma s (P - Q')
+
+    Gradients alternate in P, so that its mean Q is the symmetry point even while there are gradients. Q', with which the
+    weight is read, is Q as it was when the chopper last flipped.
+
+    Parameters
+    ----------
+    in_chop_prob : float, default 0.05
+        Probability with which the sign of a line flips after each of its reads (p of the paper).
+    in_chop_random : bool, default True
+        False: flip after every N-th read, N = max(ceil(1 / in_chop_prob), 2).
+    others
+        See `RIDER`.
+
+    Notes
+    -----
+    Xiao et al. (2026), arXiv:2602.21321, Algorithm 3, where there is one sign for all lines, which are read at once.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> tile = rpu.algorithms.ERIDER(rpu.devices.SoftBounds(dw_min=0.01, up_down=0.1)).build((2, 3), rng=0)
+    >>> tile.update([1.0, 0.0, -1.0], [0.5, -0.5], lr=0.1)
+    >>> tile.choppers[1].shape
+    (3,)
+    """
+
+    in_chop_prob: float = parameter(0.05, real(0.0, 1.0, open_low=True))
+    in_chop_random: bool = parameter(True, boolean)
+
+    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
+        return super()._level(k, shape) | {
+            "in_chop": self.in_chop_prob,
+            "random_chops": self.in_chop_random,
+            "regular_chops": not self.in_chop_random,
+            "period": max(math.ceil(1.0 / self.in_chop_prob), 2),
+        }

@@ -1,0 +1,416 @@
+"""What the algorithms share that collect gradients on one array and hand them over to the next: the Tiki-Taka family."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim import _random
+from rpusim._random import RNG
+from rpusim._validation import boolean, choice, integer, integer_value, optional, physical, real, signal
+from rpusim.algorithms._transfer import Transfer, TransferLoop
+from rpusim.algorithms.base import Algorithm, Cost, Tile
+from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
+from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
+from rpusim.devices import Device, Ideal, PulsedDevice, SoftBounds
+from rpusim.periphery import ADC, Periphery, PulseScheme
+from rpusim.specification import parameter
+
+__all__: list[str] = []
+
+_lr = real()
+is_rate = real(0.0)
+is_optional_device = optional(is_device)
+is_period = integer(1, 2**31 - 1)
+
+#: Pulses of algorithms with a digital buffer: exactly one where the buffer overflows.
+ONE_PULSE = PulseScheme(desired_bl=1, update_management=False, update_bl_management=False)
+
+
+def column_periphery(device: Device, columns: int = 1) -> Periphery:
+    """Return the periphery that reads `columns` columns of `device` at once, for transfers.
+
+    The usual ADC, made for sums of hundreds of products, spans +-12. A single device against its reference stays within
+    twice its bounds, so the ADC spans that, times the square root of the number of columns, with the same noise relative to
+    its range (0.5 %). Inputs are 0 and +-1, so there is no noise management; sums that clip all the same are read again.
+    """
+    adc = ADC()
+    if isinstance(device, PulsedDevice):
+        bound = 2.0 * max(device.w_max, -device.w_min) * math.sqrt(columns)
+        adc = ADC(bound=bound, noise=adc.noise * bound / 12.0)
+    return Periphery(adc=adc, noise_management="none", bound_management="none" if columns == 1 else "iterative")
+
+
+def granularity_of(device: Device) -> float:
+    """Step that scales pulses of `device`; 1 for devices that take none."""
+    return device.granularity if isinstance(device, PulsedDevice) else 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class _TransferAlgorithm(Algorithm):
+    """Base of the family: the settings of the two arrays, and of reading one to write the other."""
+
+    fast: Device = parameter(SoftBounds, is_device)
+    slow: Device | None = parameter(None, is_optional_device)
+    transfer_every: int = parameter(1, is_period)
+    transfer_columns: bool = parameter(True, boolean)
+    n_reads_per_transfer: int = parameter(1, is_period)
+    random_selection: bool = parameter(False, boolean)
+    fast_lr: float = parameter(1.0, is_rate)
+    scale_fast_lr: bool = parameter(True, boolean)
+    transfer_lr: float = parameter(1.0, is_rate)
+    scale_transfer_lr: bool = parameter(True, boolean)
+    zero_shift: str = parameter("exact", choice("exact", "pulses", "none"))
+    reference_offset_mean: float = parameter(0.0, physical())
+    reference_offset_std: float = parameter(0.0, physical(0.0))
+    mean_granularity: bool = parameter(False, boolean)
+    forward: Periphery | None = parameter(None, is_periphery)
+    backward: Periphery | None = parameter(None, is_periphery)
+    transfer_forward: Periphery | None = parameter(None, is_periphery)
+    pulses: PulseScheme = parameter(PulseScheme, is_scheme)
+    transfer_pulses: PulseScheme = parameter(PulseScheme, is_scheme)
+
+    def _check_consistency(self) -> None:
+        name = type(self).__name__
+        if self.zero_shift == "none" and (self.reference_offset_mean != 0.0 or self.reference_offset_std != 0.0):
+            raise ValueError(
+                f"{name}: reference_offset_mean and reference_offset_std must be 0 where zero_shift='none', which has no "
+                f"reference; got {self.reference_offset_mean} and {self.reference_offset_std}"
+            )
+        for device in self._devices()[:-1]:
+            if self.zero_shift == "pulses" and not isinstance(device, PulsedDevice):
+                raise ValueError(f"{name}: zero_shift must be 'exact' or 'none' for devices without pulses; got 'pulses'")
+
+    def build(self, shape: tuple[int, int], rng: RNG = None) -> TransferTile:
+        return TransferTile(self, shape, rng)
+
+    # ---- what the tile asks ------------------------------------------------------------------------------------------
+
+    def _devices(self) -> tuple[Device, ...]:
+        """The device of each array, the fastest first; the last holds the weight."""
+        return (self.fast, self.fast if self.slow is None else self.slow)
+
+    def _gammas(self) -> tuple[float, ...]:
+        """Factor of each array in the weight."""
+        return (0.0,) * (len(self._devices()) - 1) + (1.0,)
+
+    def _rates(self, lr: float, lines: int) -> tuple[float, list[float]]:
+        """Rate of the fast array, and of each hand-over; without the scales that vary from vector to vector."""
+        fast = self.fast_lr * lr if self.scale_fast_lr else self.fast_lr * float(np.sign(lr))
+        each = self.transfer_lr if isinstance(self.transfer_lr, tuple) else (self.transfer_lr,) * (len(self._devices()) - 1)
+        return fast, [rate * abs(lr) if self.scale_transfer_lr else rate for rate in each]
+
+    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
+        """Keyword arguments of `Transfer` for level k."""
+        return {
+            "columns": self.transfer_columns,
+            "every": self.transfer_every,
+            "reads": self.n_reads_per_transfer,
+            "selection": "random" if self.random_selection else "cyclic",
+        }
+
+    def _loop(self) -> dict[str, Any]:
+        """Keyword arguments of `TransferLoop`."""
+        return {}
+
+
+class TransferTile(Tile):
+    """The tile of the Tiki-Taka family.
+
+    Attributes
+    ----------
+    arrays : tuple of CrossbarArray
+        The arrays that are written, the fastest (A) first; the last one is C.
+    references : tuple of CrossbarArray or None
+        The static reference that is subtracted where an array is read; None where there is none.
+    """
+
+    def __init__(self, algorithm: _TransferAlgorithm, shape: tuple[int, int], rng: RNG = None) -> None:
+        seeds = _random.seed_sequence(rng)
+        self.algorithm: _TransferAlgorithm = algorithm
+        self.shape = check_shape(shape)
+        devices = algorithm._devices()
+        self.arrays = tuple(self._array(k, device, seeds) for k, device in enumerate(devices))
+        self.references = tuple(self._reference(k, array, seeds) for k, array in enumerate(self.arrays[:-1]))
+        if algorithm.mean_granularity:
+            self.arrays[0]._core.granularity = sum(map(granularity_of, devices)) / len(devices)
+        self._gammas = algorithm._gammas()
+        self._reader: CrossbarArray | None = None
+        if any(self._gammas[:-1]) or self._gammas[-1] != 1.0:
+            self._reader = CrossbarArray(
+                self.shape, Ideal(), forward=algorithm.forward, backward=algorithm.backward, rng=_random.child(seeds, 3)
+            )
+        self._changed = True
+        self._build_loop([_random.key(_random.child(seeds, 2, k)) for k in range(len(devices) - 1)])
+
+    def _array(self, k: int, device: Device, seeds: np.random.SeedSequence) -> CrossbarArray:
+        rule, rng = self.algorithm, _random.child(seeds, 0, k)
+        options: dict[str, Any] = {"pulses": rule.pulses if k == 0 else rule.transfer_pulses, "rng": rng}
+        if k == len(rule._devices()) - 1:
+            return CrossbarArray(self.shape, device, forward=rule.forward, backward=rule.backward, **options)
+        lines = self.shape[1 if rule.transfer_columns else 0]
+        together = lines if rule._level(k, self.shape)["selection"] == "hadamard" else 1
+        return CrossbarArray(
+            self.shape, device, forward=rule.transfer_forward or column_periphery(device, together), **options
+        )
+
+    def _reference(self, k: int, array: CrossbarArray, seeds: np.random.SeedSequence) -> CrossbarArray | None:
+        rule = self.algorithm
+        if rule.zero_shift == "none":
+            return None
+        reference = CrossbarArray(self.shape, Ideal(), rng=0)
+        if isinstance(array.device, PulsedDevice):
+            DifferentialPair(array, reference).zero_shift(rule.zero_shift)
+        if rule.reference_offset_mean != 0.0 or rule.reference_offset_std != 0.0:
+            draws = _random.generator(_random.child(seeds, 1, k)).standard_normal(self.shape)
+            reference.program(reference.weights + rule.reference_offset_mean + rule.reference_offset_std * draws)
+        return reference
+
+    def _chain(self) -> tuple[int, ...]:
+        """The arrays that take part in transfers, from the fast one on."""
+        return tuple(range(len(self.arrays)))
+
+    def _build_loop(self, keys: list[int]) -> None:
+        """Make the compiled loop, with new buffers."""
+        rule, transfer = self.algorithm, None
+        self._keys = keys
+        self._resets: list[tuple[Transfer, int]] = []
+        self._buffers: list[dict[str, NDArray[Any]]] = []
+        chain = self._chain()
+        for k, source in reversed(list(enumerate(chain[:-1]))):
+            settings = rule._level(k, self.shape)
+            rows, columns = self.shape
+            lines, length = (columns, rows) if settings["columns"] else (rows, columns)
+            if settings["reads"] > lines:
+                raise ValueError(
+                    f"n_reads_per_transfer must be at most the number of lines, {lines}; got {settings['reads']}"
+                )
+            state: dict[str, NDArray[Any]] = {}
+            if settings.get("buffered"):
+                state["buffer"] = np.zeros((lines, length), np.float32)
+            if settings.get("baseline", "none") != "none":
+                state["mean"] = np.zeros((lines, length), np.float32)
+            chops = settings.get("random_chops") or settings.get("regular_chops") or settings.get("out_chop")
+            if settings.get("baseline") == "frozen" or (settings.get("baseline") == "running" and chops):
+                state["frozen"] = np.zeros((lines, length), np.float32)
+            if settings.get("baseline") == "frozen":
+                state["flipped"] = np.zeros(lines, np.int8)
+            if chops:
+                state["line_chop"], state["element_chop"] = np.ones(lines, np.int8), np.ones(length, np.int8)
+            reference = self.references[source]
+            transfer = Transfer(
+                self.arrays[source]._core, None if reference is None else reference._core,
+                self.arrays[chain[k + 1]]._core, transfer, key=keys[k], state=state, **settings,
+            )  # fmt: skip
+            if settings.get("reset_prob", 0.0) > 0.0:
+                self._resets.append((transfer, source))
+            self._buffers.insert(0, state)
+        assert transfer is not None
+        self._loop = TransferLoop(transfer, **rule._loop())
+        self._set_resets()
+
+    def _set_resets(self) -> None:
+        """Tell the loop where resets lead: to the reference, or where there is none to 0, plus the devices' reset level."""
+        for transfer, k in self._resets:
+            array, reference = self.arrays[k], self.references[k]
+            assert isinstance(array.device, PulsedDevice)
+            level = array._parameters["reset_level"] + (0.0 if reference is None else reference._weights)
+            low, high = array.device.bounds_of(array._parameters)
+            transfer.set_reset(
+                *(np.ascontiguousarray(np.broadcast_to(a, self.shape), np.float32) for a in (level, low, high))
+            )
+
+    # ---- what it holds -----------------------------------------------------------------------------------------------
+
+    @property
+    def hidden(self) -> tuple[NDArray[np.float32], ...]:
+        """What is read of the arrays but the last, A minus its reference: float32 (outputs, inputs), in weight units."""
+        return tuple(
+            array.weights if reference is None else array._weights - reference._weights
+            for array, reference in zip(self.arrays, self.references, strict=False)
+        )
+
+    def _plane(self, name: str, k: int = 0) -> NDArray[Any]:
+        """A buffer of level k in the weight's shape."""
+        plane = self._buffers[k][name]
+        return (plane.T if self.algorithm.transfer_columns else plane).copy()
+
+    @property
+    def buffer(self) -> NDArray[np.float32]:
+        """The digital buffer H (outputs, inputs), in pulses of C; ValueError for algorithms without."""
+        if "buffer" not in self._buffers[0]:
+            raise ValueError(f"buffer needs an algorithm that has one; got {self.algorithm!r}")
+        return self._plane("buffer")
+
+    @property
+    def tracked_reference(self) -> NDArray[np.float32]:
+        """The running mean of what is read of A (outputs, inputs): Q of RIDER, p of AGAD; ValueError for algorithms without."""
+        if "mean" not in self._buffers[0]:
+            raise ValueError(f"tracked_reference needs an algorithm that has one; got {self.algorithm!r}")
+        return self._plane("mean")
+
+    @property
+    def choppers(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """Present signs (+1, -1) of the outputs and of the inputs."""
+        state = self._buffers[0]
+        if "line_chop" not in state:
+            return np.ones(self.shape[0], np.int8), np.ones(self.shape[1], np.int8)
+        signs = (state["element_chop"].copy(), state["line_chop"].copy())
+        return signs if self.algorithm.transfer_columns else signs[::-1]
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        if self._reader is None:
+            return self.arrays[-1].weights
+        self._mix()
+        return self._reader.weights
+
+    def _mixed(self) -> NDArray[np.float32]:
+        """The part of the weight that the arrays but the last hold."""
+        total = np.zeros(self.shape, np.float32)
+        for gamma, hidden in zip(self._gammas, self._shown(), strict=False):
+            if gamma:
+                total += np.float32(gamma) * hidden
+        return total
+
+    def _shown(self) -> tuple[NDArray[np.float32], ...]:
+        """The hidden weights with the sign and the origin that they have in the mixed weight."""
+        shown, state = list(self.hidden), self._buffers[0]
+        for name in ("frozen", "mean"):
+            if name in state:  # a reference that is found on the way: as it was when the chopper last flipped, or now
+                shown[0] = shown[0] - self._plane(name)
+                break
+        outputs, inputs = self.choppers
+        shown[0] = shown[0] * outputs[:, None] * inputs
+        return tuple(shown)
+
+    def _mix(self) -> None:
+        """Bring the array that is read up to date."""
+        if self._reader is not None and self._changed:
+            self._reader.program(self._mixed() + np.float32(self._gammas[-1]) * self.arrays[-1]._weights)
+            self._changed = False
+
+    def program(self, weights: ArrayLike) -> None:
+        """Write C so that the weight becomes `weights`, clipped to the bounds of its devices; A stays as it is."""
+        w = signal("weights", weights, self.shape)
+        self.arrays[-1].program((w - self._mixed()) / np.float32(self._gammas[-1]))
+        self._changed = True
+
+    # ---- the three operations ----------------------------------------------------------------------------------------
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        self._mix()
+        return (self._reader or self.arrays[-1]).forward(x, out)
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        self._mix()
+        return (self._reader or self.arrays[-1]).backward(d, out)
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        lr = _lr("lr", lr)
+        x, d = update_vectors(x, d, self.shape)
+        rule = self.algorithm
+        fast, rates = rule._rates(lr, self.shape[1 if rule.transfer_columns else 0])
+        self.arrays[0]._check_rate(fast)
+        for rate, k, state in zip(rates, self._chain()[1:], self._buffers, strict=False):
+            if "buffer" not in state:
+                self.arrays[k]._check_rate(rate)
+        self._loop.run(x, d, fast, np.array(rates, dtype=np.float64))
+        self._changed = True
+
+    def end_batch(self) -> None:
+        for array in self.arrays:
+            array.end_batch()
+        self._set_resets()
+        self._changed = True
+
+    @property
+    def pulse_count(self) -> PulseCount:
+        counts = [array.pulse_count for array in self.arrays]
+        return PulseCount(sum(count.up for count in counts), sum(count.down for count in counts))
+
+    def cost(self) -> Cost:
+        rule = self.algorithm
+        levels = [rule._level(k, self.shape) for k in range(len(self._chain()) - 1)]
+        per_sample = sum(level["reads"] / level["every"] for level in levels)
+        return Cost(
+            arrays=len(self.arrays) + sum(reference is not None for reference in self.references),
+            digital=sum(plane.size for state in self._buffers for plane in state.values() if plane.dtype == np.float32),
+            bits=sum(plane.size for state in self._buffers for plane in state.values() if plane.dtype == np.int8),
+            reads=per_sample,
+            updates=1.0 + per_sample,
+        )
+
+    # ---- saving ------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            "arrays": {str(k): array.state_dict() for k, array in enumerate(self.arrays)},
+            "references": {str(k): a.weights for k, a in enumerate(self.references) if a is not None},
+            "buffers": {str(k): {n: p.copy() for n, p in level.items()} for k, level in enumerate(self._buffers)},
+            "keys": list(self._keys),
+            "vectors": self._loop.vectors,
+            "means": [self._loop.x_mean, self._loop.d_mean],
+        }
+        if self._reader is not None:
+            self._mix()
+            state["reader"] = self._reader.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_entries("state", state, self.state_dict())
+        check_entries("state['arrays']", state["arrays"], {str(k): None for k in range(len(self.arrays))})
+        arrays = [a._checked_state(state["arrays"][str(k)], f"state['arrays']['{k}']") for k, a in enumerate(self.arrays)]
+        known = {str(k): a for k, a in enumerate(self.references) if a is not None}
+        check_entries("state['references']", state["references"], known)
+        references = {k: signal(f"state['references'][{k!r}]", state["references"][k], self.shape) for k in known}
+        check_entries("state['buffers']", state["buffers"], {str(k): None for k in range(len(self._buffers))})
+        buffers = [
+            checked_planes(f"state['buffers']['{k}']", state["buffers"][str(k)], level)
+            for k, level in enumerate(self._buffers)
+        ]
+        vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
+        keys = checked_list("state['keys']", state["keys"], len(self._keys), integer(0, 2**64 - 1))
+        means = checked_list("state['means']", state["means"], 2, real())
+        if self._reader is not None:
+            reader = self._reader._checked_state(state["reader"], "state['reader']")
+            self._reader._restore(reader)
+        for array, entries in zip(self.arrays, arrays, strict=True):
+            array._restore(entries)
+        for name, weights in references.items():
+            known[name].program(weights)
+        self._build_loop(keys)
+        for own, level in zip(self._buffers, buffers, strict=True):
+            for name, plane in level.items():
+                own[name][...] = plane
+        self._loop.set_vectors(vectors)
+        self._loop.x_mean, self._loop.d_mean = means
+        self._changed = True
+
+
+def checked_list(name: str, values: Any, length: int, check: Any) -> list[Any]:
+    """Return `values` if it is a list of `length` numbers that `check` accepts."""
+    if not isinstance(values, (list, tuple)) or len(values) != length:
+        raise ValueError(f"{name} must be a list of {length} numbers; got {values!r}")
+    return [check(f"{name}[{k}]", value) for k, value in enumerate(values)]
+
+
+def checked_planes(name: str, state: Any, own: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the buffers of `state` if they are of the shapes and types of `own`."""
+    check_entries(name, state, own)
+    out = {}
+    for entry, plane in own.items():
+        value = np.asarray(state[entry])
+        label = f"{name}[{entry!r}]"
+        if plane.dtype == np.int8:
+            low = 0 if entry == "flipped" else -1
+            if value.dtype != np.int8 or value.shape != plane.shape or not np.isin(value, (low, 1)).all():
+                raise ValueError(f"{label} must hold {plane.size} int8 numbers, each {low} or 1; got {state[entry]!r}")
+            out[entry] = value
+        else:
+            out[entry] = signal(label, value, plane.shape)
+    return out

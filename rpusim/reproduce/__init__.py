@@ -1,0 +1,10 @@
+"""Published figures and tables, computed anew and set beside what was printed.
+
+Each is a `Reproduction` in a registry: `names` lists them, `get` returns one, and the command `rpusim reproduce NAME` runs one,
+prints what was measured beside what was published, and writes a JSON file and a figure.
+"""
+
+from rpusim.reproduce.base import Check, Reproduction, Result, get, names
+from rpusim.reproduce.rasch2024 import weight_programming
+
+__all__ = ["Check", "Reproduction", "Result", "get", "names", "weight_programming"]

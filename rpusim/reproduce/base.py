@@ -1,0 +1,147 @@
+"""What a reproduction is, and the registry of all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rpusim._validation import choice
+
+__all__ = ["Check", "Reproduction", "Result", "get", "names", "register"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One number or claim: what was measured, what was published, and whether they agree.
+
+    Attributes
+    ----------
+    label : str
+    measured : float
+    published : float
+        nan for claims without a number.
+    passed : bool
+    required : bool, default True
+        Whether the result fails without it.
+    """
+
+    label: str
+    measured: float
+    published: float
+    passed: bool
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a reproduction found.
+
+    Attributes
+    ----------
+    name, source, criterion : str
+        Of the reproduction.
+    checks : tuple of Check
+    least : float
+        Share of the checks that are not required that must pass.
+    settings, data : dict
+        What was run, and the numbers behind the figure; both are ready for JSON.
+    notes : tuple of str
+        What is known about what does not agree.
+    """
+
+    name: str
+    source: str
+    criterion: str
+    checks: tuple[Check, ...]
+    least: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the criterion is met."""
+        others = [check.passed for check in self.checks if not check.required]
+        enough = not others or sum(others) >= self.least * len(others)
+        return enough and all(check.passed for check in self.checks if check.required)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data for JSON (nan becomes None)."""
+        checks = [
+            {
+                "label": c.label,
+                "measured": _number(c.measured),
+                "published": _number(c.published),
+                "passed": bool(c.passed),
+                "required": c.required,
+            }
+            for c in self.checks
+        ]
+        return {
+            "name": self.name,
+            "source": self.source,
+            "criterion": self.criterion,
+            "passed": self.passed,
+            "checks": checks,
+            "notes": list(self.notes),
+            "settings": self.settings,
+            "data": self.data,
+        }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One published figure or table.
+
+    Attributes
+    ----------
+    name : str
+        As the command line takes it.
+    title, source : str
+    run : callable
+        ``run(quick, seed)``: computes it; `quick` means a small part of it, in at most a few minutes.
+    draw : callable
+        ``draw(result)``: the figure.
+    """
+
+    name: str
+    title: str
+    source: str
+    run: Callable[[bool, int], Result]
+    draw: Callable[[Result], Figure]
+
+
+_registry: dict[str, Reproduction] = {}
+
+
+def register(reproduction: Reproduction) -> Reproduction:
+    """Add a reproduction to the registry; return it."""
+    if reproduction.name in _registry:
+        raise ValueError(f"name must be new; got {reproduction.name!r}")
+    _registry[reproduction.name] = reproduction
+    return reproduction
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all reproductions.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> "rasch2024-fig4" in rpu.reproduce.names()
+    True
+    """
+    return tuple(sorted(_registry))
+
+
+def get(name: str) -> Reproduction:
+    """Return the reproduction called `name`; ValueError where there is none."""
+    return _registry[choice(*names())("name", name)]

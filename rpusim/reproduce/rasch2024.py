@@ -1,0 +1,220 @@
+"""Rasch et al. (2024), Fig. 4: programming a weight matrix by training, against states and reference offset."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from rpusim import _random
+from rpusim._random import RNG
+from rpusim._validation import integer_value
+from rpusim.algorithms import AGAD, SGD, Algorithm, ChoppedTikiTaka
+from rpusim.devices import SoftBounds, SoftBoundsReference
+from rpusim.periphery import Periphery, PulseScheme
+from rpusim.reproduce.base import Check, Reproduction, Result, register
+
+__all__ = ["REPRODUCTION", "algorithm", "weight_programming"]
+
+SIZE = 20
+STATES = (400, 200, 100, 40, 20, 10)
+OFFSETS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
+SAMPLES = 60_000
+DRAWS = 3
+
+#: weight error in %, by algorithm and states, at OFFSETS; what the paper's figure shows (flat rows: one number throughout)
+PUBLISHED: dict[str, dict[int, tuple[float, ...]]] = {
+    "SGD": {
+        400: (7.9, 8.3, 8.9, 14.6, 34.7, 84.5),
+        100: (12.6, 12.8, 13.4, 17.9, 34.0, 81.1),
+        20: (26.4, 26.6, 27.0, 30.1, 42.0, 82.7),
+        10: (38.1, 38.3, 38.6, 41.3, 50.7, 87.0),
+    },
+    "TTv2": {
+        400: (0.8, 3.1, 8.0, 45.6, 82.1, 94.6),
+        100: (1.2, 3.3, 7.8, 40.8, 81.8, 94.2),
+        20: (4.8, 6.0, 9.0, 30.7, 77.7, 91.8),
+        10: (9.8, 10.7, 13.3, 32.9, 76.0, 90.5),
+    },
+    "c-TTv2": {
+        400: (1.7, 1.9, 2.5, 7.6, 14.7, 20.9),
+        200: (0.8, 0.8, 0.9, 2.1, 6.6, 14.4),
+        100: (1.1, 1.1, 1.1, 1.3, 3.0, 8.4),
+        20: (4.2, 4.3, 4.2, 4.2, 4.1, 4.2),
+        10: (8.8, 8.9, 8.9, 8.8, 8.9, 8.8),
+    },
+    "AGAD": {
+        400: (0.8,) * 6,
+        200: (0.9,) * 6,
+        100: (1.2,) * 6,
+        40: (2.4,) * 6,
+        20: (4.55,) * 6,
+        10: (9.45,) * 6,
+    },
+}
+CRITERION = (
+    "a cell agrees within 25 % or 1.5 percentage points of the paper; at least 85 % of the published cells must, and every "
+    "claim: TTv2 collapses as the offset grows, c-TTv2 is flat at 20 states and below, AGAD is flat everywhere"
+)
+NOTES = (
+    "The paper states neither the number of inputs nor SGD's rate: here 60,000 inputs, and 0.07 for SGD.",
+    "The buffer's rate is lambda n / (gamma_0 dw_min), i.e. gamma_0 = 200 counts reads (1000 inputs), not inputs: with 200 "
+    "inputs AGAD ends at twice the printed errors, and c-TTv2 depends on the offset at 20 states.",
+    "Choppers flip regularly (every tenth read of a column). With random flips, c-TTv2 has 10 % at 20 states and offset 1: a "
+    "long run of one sign moves C by more than one pulse.",
+    "Pulses of A have no update management and a fixed rate of 1, so that they saturate: then the drift of A follows the signs "
+    "of gradients, and TTv2 collapses from offset 0.1 on. With rates scaled to the gradients TTv2 has 2 % there, not 8 %.",
+    "c-TTv2 at 400 and 200 states stays below the paper's errors at offsets from 0.25: what each half-period of the chopper "
+    "leaves in C is smaller here.",
+)
+
+
+def algorithm(name: str, states: int, offset: float) -> Algorithm:
+    """Return one of the four algorithms on the paper's devices of `states` states, with a reference error of `offset`."""
+    device: dict[str, Any] = {
+        "dw_min": 2.0 / states,
+        "dw_min_dtod": 0.3,
+        "dw_min_dtod_log_normal": True,
+        "dw_min_std": 0.3,
+        "up_down_dtod": 0.1,
+        "w_max": 1.0,
+        "w_min": -1.0,
+    }
+    weight = SoftBoundsReference(**device, w_max_dtod=0.0, w_min_dtod=0.0, subtract_symmetry_point=True)
+    reads = Periphery.ideal()
+    pulses = PulseScheme(desired_bl=5, update_management=False, update_bl_management=False)
+    if name == "SGD":
+        return SGD(weight.replace(reference_std=offset), forward=reads, pulses=pulses)
+    settings: dict[str, Any] = {
+        "fast": SoftBounds(**device, mult_noise=False),
+        "slow": weight,
+        "transfer_every": 5,
+        "fast_lr": 1.0,
+        "auto_granularity": 200.0 * 5,
+        "reference_offset_std": offset,
+        "zero_shift": "exact",
+        "forward": reads,
+        "transfer_forward": reads,
+        "pulses": pulses,
+    }
+    if name == "AGAD":
+        return AGAD(**settings, in_chop_prob=0.1)
+    return ChoppedTikiTaka(**settings, in_chop_prob=0.1 if name == "c-TTv2" else 0.0, in_chop_random=False)
+
+
+def weight_programming(rule: Algorithm, rng: RNG = None, *, samples: int = SAMPLES, lr: float = 0.1) -> float:
+    """Train a 20 x 20 matrix towards a drawn one, N(0, 0.3), and return the error that is left.
+
+    Inputs are N(0, 1) and the loss is the mean of (W x - W_0 x)^2 / 2, one input at a time.
+
+    Parameters
+    ----------
+    rule : Algorithm
+    rng : int, SeedSequence, Generator or None
+    samples : int, default 60000
+    lr : float, default 0.1
+        Learning rate of `Tile.update`.
+
+    Returns
+    -------
+    float
+        Standard deviation of W - W_0 over the matrix, mean over the last tenth of the inputs, in weight units.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rule = rpu.algorithms.DigitalSGD()
+    >>> rpu.reproduce.weight_programming(rule, 0, samples=2000, lr=0.03) < 1e-3
+    True
+    """
+    samples = integer_value("samples", samples, 20)
+    seeds = _random.seed_sequence(rng)
+    tile = rule.build((SIZE, SIZE), _random.child(seeds, 0))
+    draws = _random.generator(_random.child(seeds, 1))
+    target = draws.normal(0.0, 0.3, (SIZE, SIZE)).astype(np.float32)
+    inputs = draws.standard_normal((samples, SIZE), dtype=np.float32)
+    wanted = inputs @ target.T
+    errors = []
+    for k in range(samples):
+        x = inputs[k]
+        tile.update(x, tile.forward(x) - wanted[k], lr)
+        if k >= 0.9 * samples and (samples - 1 - k) % 20 == 0:
+            errors.append(float(np.std(tile.weights - target)))
+    return float(np.mean(errors))
+
+
+def _run(quick: bool, seed: int) -> Result:
+    states = (400, 20) if quick else STATES
+    offsets = (0.0, 0.1, 0.5, 1.0) if quick else OFFSETS
+    draws = 1 if quick else DRAWS
+    cells = [(name, n, o, k) for name in PUBLISHED for n in states for o in offsets for k in range(draws)]
+    single: dict[tuple[str, int, float], list[float]] = {}
+    for name, n, offset, k in tqdm(cells, desc="rasch2024-fig4", leave=False):
+        lr = 0.07 if name == "SGD" else 0.1
+        error = weight_programming(algorithm(name, n, offset), seed + k, samples=SAMPLES, lr=lr)
+        single.setdefault((name, n, offset), []).append(100.0 * error)
+    mean = {cell: float(np.mean(values)) for cell, values in single.items()}
+    checks = []
+    for name, rows in PUBLISHED.items():
+        for n in states:
+            for offset, published in zip(OFFSETS, rows.get(n, ()), strict=False):
+                if offset in offsets:
+                    measured = mean[name, n, offset]
+                    agrees = abs(measured - published) <= max(0.25 * published, 1.5)
+                    checks.append(
+                        Check(f"{name}, {n} states, offset {offset:g}", measured, published, agrees, required=False)
+                    )
+    # a claim of flatness holds within the same 1.5 points, or 25 % of the error without offset
+    for n in states:
+        ratio = mean["TTv2", n, 0.5] / mean["TTv2", n, 0.0]
+        checks.append(Check(f"TTv2 collapses, {n} states: error at 0.5 / at 0", ratio, math.nan, ratio > 4.0))
+        for name, most in (("c-TTv2", 20), ("AGAD", 10**9)):
+            if n <= most:
+                row = [mean[name, n, offset] for offset in offsets]
+                spread = max(row) - min(row)
+                checks.append(
+                    Check(f"{name} is flat, {n} states: spread", spread, math.nan, spread <= max(1.5, 0.25 * row[0]))
+                )
+    table = {name: {str(n): [mean[name, n, o] for o in offsets] for n in states} for name in PUBLISHED}
+    return Result(
+        REPRODUCTION.name, REPRODUCTION.source, CRITERION, tuple(checks), least=0.85,
+        settings={"samples": SAMPLES, "draws": draws, "seed": seed, "states": list(states), "offsets": list(offsets),
+                  "algorithms": {name: algorithm(name, 20, 0.1).to_dict() for name in PUBLISHED}},
+        data={"error_percent": table, "single_draws": {f"{a}/{n}/{o:g}": v for (a, n, o), v in single.items()}},
+        notes=NOTES,
+    )  # fmt: skip
+
+
+def _draw(result: Result) -> Figure:
+    from rpusim.plotting.style import COLORS
+
+    figure = Figure(figsize=(12.0, 3.2))
+    offsets = result.settings["offsets"]
+    position = np.arange(len(offsets))
+    for ax, (name, rows) in zip(figure.subplots(1, 4, sharey=True), result.data["error_percent"].items(), strict=True):
+        for k, (n, row) in enumerate(rows.items()):
+            ax.plot(position, row, "o-", color=COLORS[k], markersize=3, label=f"{n} states")
+            published = PUBLISHED[name].get(int(n))
+            if published:
+                ax.plot(position, [published[OFFSETS.index(o)] for o in offsets], ":", color=COLORS[k])
+        ax.set(title=name, xlabel="spread of the reference offset", yscale="log")
+        ax.set_xticks(position, [f"{o:g}" for o in offsets])
+    first = figure.axes[0]
+    first.set_ylabel("weight error (%)")
+    first.plot([], [], ":", color="0.4", label="paper")
+    first.legend()
+    return figure
+
+
+REPRODUCTION = register(
+    Reproduction(
+        "rasch2024-fig4",
+        "weight programming against states and reference offset: SGD, TTv2, c-TTv2, AGAD",
+        "Rasch et al. (2024), Nat. Commun. 15:7133, Fig. 4",
+        _run,
+        _draw,
+    )
+)
