@@ -52,7 +52,7 @@ cdef enum:
     PART_VECTORS = 128          # vectors of one part: their noise stays in a second-level cache
     STRIP_BYTES = 16 << 10      # state and parameters of a strip of rows: stays in a first-level cache
     BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
-    WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 16) below which another thread costs more than it gives
+    WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
 NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max", "abs_max_np_sum")
@@ -550,7 +550,7 @@ cdef class ArrayCore:
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil:
         cdef Py_ssize_t b, blocks, block_rows
         cdef double work = <double>self.rows * self.columns * vectors
-        cdef int threads = <int>min(<double>_threads, 1 + work / (16 * WORK_PER_THREAD))
+        cdef int threads = <int>min(<double>_threads, 1 + work / (64 * WORK_PER_THREAD))
         threads = <int>min(threads, self.rows)
         block_rows = (self.rows + threads - 1) // threads
         blocks = (self.rows + block_rows - 1) // block_rows
