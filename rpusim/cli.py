@@ -484,7 +484,7 @@ def _reproduce(args: argparse.Namespace) -> int:
         print(_table(["name", "what", "source"], [[entry.name, entry.title, entry.source] for entry in entries]))
         return 0
     entry = reproduce.get(args.name)
-    result = entry.run(args.quick, args.seed)
+    result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
     print(f"{entry.source}: {entry.title}\n")
     rows = [
         [check.label, f"{check.measured:.4g}", _or_none(check.published) if math.isfinite(check.published) else "",
@@ -619,6 +619,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
     sub.add_argument("--quick", action="store_true", help="a small part of it, in minutes")
+    sub.add_argument("--epochs", type=_positive_int, metavar="N", help="epochs of the networks it trains (as published); more "
+                     "than in the checkpoints of an earlier run go on from there")  # fmt: skip
     return parser
 
 

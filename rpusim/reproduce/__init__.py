@@ -4,6 +4,7 @@ Each is a `Reproduction` in a registry: `names` lists them, `get` returns one, a
 prints what was measured beside what was published, and writes a JSON file and a figure.
 """
 
+from rpusim.reproduce import gokmen2016, gokmen2017
 from rpusim.reproduce.base import Check, Reproduction, Result, get, names
 from rpusim.reproduce.rasch2024 import weight_programming
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -110,13 +111,35 @@ class Reproduction:
         ``run(quick, seed)``: computes it; `quick` means a small part of it, in at most a few minutes.
     draw : callable
         ``draw(result)``: the figure.
+    trains : bool, default False
+        Whether it trains networks, for hours: ``run(quick, seed, folder, epochs)`` keeps checkpoints in a folder, from which
+        a run that was stopped goes on, and may be told to run fewer epochs than the paper.
     """
 
     name: str
     title: str
     source: str
-    run: Callable[[bool, int], Result]
+    run: Callable[..., Result]
     draw: Callable[[Result], Figure]
+    trains: bool = False
+
+    def compute(self, quick: bool = False, seed: int = 0, folder: Path | None = None, epochs: int | None = None) -> Result:
+        """Run it.
+
+        Parameters
+        ----------
+        quick : bool
+        seed : int
+        folder : Path, optional
+            Where checkpoints are kept, if it trains networks.
+        epochs : int, optional
+            Epochs to train, if it trains networks; by default those of the paper, or a few if `quick`.
+        """
+        if self.trains:
+            return self.run(quick, seed, folder, epochs)
+        if epochs is not None:
+            raise ValueError(f"epochs must be None for {self.name}, which trains no network; got {epochs}")
+        return self.run(quick, seed)
 
 
 _registry: dict[str, Reproduction] = {}

@@ -1,0 +1,138 @@
+"""What the reproductions with networks share: curves of test error or loss, one trained network each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from rpusim.algorithms import SGD, Algorithm
+from rpusim.datasets import Dataset
+from rpusim.devices import Device
+from rpusim.devices.presets import rpu_baseline
+from rpusim.nn import Conv2d, Flatten, Linear, MaxPool2d, Sequential, Sigmoid, Tanh, Trainer
+from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
+from rpusim.reproduce.base import Result
+
+__all__ = ["Curve", "curves_figure", "lenet", "perceptron", "rpu_sgd", "subset", "train_curves"]
+
+
+class Curve(NamedTuple):
+    """One network to train: what it is called, how it is made, and its batch size and learning rate (of an epoch)."""
+
+    label: str
+    make: Callable[[], Sequential]
+    lr: Callable[[int], float]
+    batch_size: int = 1
+
+
+def train_curves(
+    name: str, curves: Iterable[Curve], train: Any, test: Any, epochs: int, seed: int, folder: Path | None
+) -> dict[str, dict[str, Any]]:
+    """Train every curve's network and return its history.
+
+    Parameters
+    ----------
+    name : str
+        Of the reproduction, for the names of checkpoints.
+    curves : iterable of Curve
+    train, test : as `Trainer.fit` takes them
+    epochs, seed : int
+    folder : Path or None
+        Where checkpoints are kept, so that a run that was stopped goes on; None: nowhere.
+
+    Returns
+    -------
+    dict of label: dict with "test_error" (%), "test_loss", "train_loss", "seconds", "error_now" (%), "loss_now"
+        Lists of one number per epoch; the two last are means over the last third of the epochs.
+    """
+    found = {}
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with tqdm(list(curves), desc=name, unit="network", disable=None) as bar:
+        for curve in bar:
+            bar.set_postfix_str(curve.label)
+            path = None
+            if folder is not None:
+                path = folder / f"{name}-{re.sub('[^a-z0-9]+', '-', curve.label.lower()).strip('-')}.checkpoint.npz"
+            trainer = Trainer(curve.make(), lr=curve.lr, rng=seed, batch_size=curve.batch_size)
+            history = trainer.fit(train, epochs=epochs, validation=test, checkpoint=path)
+            last = max(1, epochs // 3)
+            losses, errors = history.test_loss, history.test_error
+            found[curve.label] = {
+                "test_error": errors,
+                "test_loss": losses,
+                "train_loss": history.train_loss,
+                "seconds": history.seconds,
+                "error_now": float(np.mean([e for e in errors[-last:] if e is not None])),
+                "loss_now": float(np.mean([e for e in losses[-last:] if e is not None])),
+            }
+    return found
+
+
+def subset(data: Dataset, train: int | None, test: int | None) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Return the first samples of a data set, as `train_curves` takes them; None: all."""
+    return (data.x_train[:train], data.y_train[:train]), (data.x_test[:test], data.y_test[:test])
+
+
+def rpu_sgd(
+    device: Device | None = None,
+    *,
+    noise: float = 0.06,
+    bound: float = 12.0,
+    noise_management: bool = False,
+    bound_management: bool = False,
+    desired_bl: int = 10,
+    update_management: bool = False,
+    backward_noise: float | None = None,
+) -> SGD:
+    """Return SGD on the array of Gokmen and Vlasov (2016): 7-bit DACs, 9-bit ADCs, noise 0.06 and bound 12, trains of 10."""
+    forward = Periphery(
+        dac=DAC(bits=7, bound=1.0),
+        adc=ADC(bits=9, bound=bound, noise=noise),
+        noise_management="none",
+        bound_management="iterative" if bound_management else "none",
+    )
+    backward = forward.without_bound_management().replace(noise_management="abs_max" if noise_management else "none")
+    if backward_noise is not None:
+        backward = backward.replace(adc=backward.adc.replace(noise=backward_noise))
+    pulses = PulseScheme(desired_bl=desired_bl, update_management=update_management, update_bl_management=False)
+    return SGD(rpu_baseline() if device is None else device, forward=forward, backward=backward, pulses=pulses)
+
+
+def perceptron(rule: Algorithm, last: Algorithm | None = None, **options: Any) -> Sequential:
+    """Return the network 784-256-128-10 with sigmoids."""
+    return Sequential(
+        Linear(784, 256, rule, **options), Sigmoid(), Linear(256, 128, rule, **options), Sigmoid(),
+        Linear(128, 10, last or rule, **options),
+    )  # fmt: skip
+
+
+def lenet(rule: Algorithm, second: Algorithm | None = None, **options: Any) -> Sequential:
+    """Return the LeNet of Gokmen, Onen and Haensch (2017): 16 and 32 kernels of 5 x 5, then 512-128-10, with tanh.
+
+    `second`, if given, is the rule of the second convolution.
+    """
+    return Sequential(
+        Conv2d(1, 16, 5, rule, **options), Tanh(), MaxPool2d(2), Conv2d(16, 32, 5, second or rule, **options), Tanh(),
+        MaxPool2d(2), Flatten(), Linear(512, 128, rule, **options), Tanh(), Linear(128, 10, rule, **options),
+    )  # fmt: skip
+
+
+def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:
+    """Draw all curves of a result against epochs."""
+    figure = Figure(figsize=(5.6, 3.6))
+    ax = figure.subplots()
+    for name, curve in result.data["curves"].items():
+        ax.plot(np.arange(1, len(curve[what]) + 1), curve[what], marker=".", label=name)
+    ax.set(xlabel="epoch", ylabel=label)
+    if log:
+        ax.set_yscale("log")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
