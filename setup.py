@@ -20,6 +20,7 @@ KERNEL_SOURCES = ["dispatch.c", "kernels_avx2.c", "kernels_avx512.c", "kernels_b
 EXTENSIONS = [
     ("rpusim._core.kernels", [f"{KERNELS}/{name}" for name in KERNEL_SOURCES]),
     ("rpusim._core.array", [f"{KERNELS}/pulses.c"]),
+    ("rpusim._core.wires", []),
     ("rpusim.algorithms._transfer", []),
 ]
 DIRECTIVES = {

@@ -2,11 +2,12 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn
+from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, wires
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.specification import from_dict, from_json
+from rpusim.wires import Wires, solve_network
 
 try:
     __version__ = version("rpusim")
@@ -22,6 +23,7 @@ __all__ = [
     "Periphery",
     "PulseCount",
     "PulseScheme",
+    "Wires",
     "algorithms",
     "checkpoint",
     "datasets",
@@ -33,4 +35,6 @@ __all__ = [
     "get_num_threads",
     "nn",
     "set_num_threads",
+    "solve_network",
+    "wires",
 ]
