@@ -22,7 +22,7 @@ from rpusim._core.wires import NetworkCore
 from rpusim._validation import _fail, boolean, choice, instance, integer, real, real_array
 from rpusim.specification import Specification, parameter
 
-__all__ = ["Network", "NetworkSolution", "Wires", "solve_network"]
+__all__ = ["ConvergenceError", "Network", "NetworkSolution", "Wires", "solve_network"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,10 @@ Array = NDArray[np.float64]
 STEEPEST = 300.0
 NEWTON_STEPS = 100
 LINE_SEARCH = 60
+
+
+class ConvergenceError(RuntimeError):
+    """An iteration has not come to its tolerance; the message says how far it came."""
 
 
 def _resistance(name: str, value: Any) -> float | tuple[float, ...]:
@@ -70,7 +74,7 @@ class Wires(Specification):
         Of the residual of conjugate gradients in the norm of their preconditioner, relative to the right-hand side. The
         relative error of the currents is about as large.
     max_iterations : int, default 1000
-        A solve that needs more raises RuntimeError.
+        A solve that needs more raises `ConvergenceError`.
 
     Examples
     --------
@@ -219,8 +223,7 @@ class Network:
         return self._g.copy()
 
     def _take(self, g: Array) -> None:
-        with np.errstate(divide="ignore"):
-            _check_paths(1.0 / g, *self._lines)
+        _check_paths(g > 0.0, *self._lines)
         with self._core.lock:
             self._g = g.copy()
             self._core.py_factor(g)
@@ -246,7 +249,7 @@ class Network:
 
         Raises
         ------
-        RuntimeError
+        ConvergenceError
             If the iteration does not converge.
         """
         word, batch = self._voltages(v, boolean("transposed", transposed))
@@ -318,7 +321,7 @@ class Network:
                 if not len(active):
                     break
                 if steps == NEWTON_STEPS:
-                    raise RuntimeError(
+                    raise ConvergenceError(
                         f"Newton's method has not converged in {steps} steps: relative error {error.max():.3g} of the "
                         f"currents, tolerance {finest:g}"
                     )
@@ -362,7 +365,7 @@ class Network:
 
     def _check(self, converged: bool) -> None:
         if not converged:
-            raise RuntimeError(
+            raise ConvergenceError(
                 f"conjugate gradients have not converged in {self._core.iterations} iterations: relative residual "
                 f"{self._core.residual:.3g}, tolerance {self._core.tolerance:g}"
             )
@@ -425,7 +428,7 @@ def solve_network(
     ValueError
         If a resistance is negative or NaN, shapes do not fit, nodes have no path to a terminal, no bit line has a path to
         its sensor, or ideal conductors join terminals of different voltages.
-    RuntimeError
+    ConvergenceError
         If an iteration does not converge.
 
     See Also
@@ -524,18 +527,18 @@ def _joined(branches: _Branches, chosen: NDArray[np.bool_]) -> NDArray[np.int32]
     return csgraph.connected_components(graph, directed=False)[1]
 
 
-def _check_paths(r: Array, words: Array, bits: Array) -> None:
+def _check_paths(conducts: NDArray[np.bool_], words: Array, bits: Array) -> None:
     """Raise ValueError where a potential is not defined, or nothing can be sensed. Only open lines can do that."""
     if np.isfinite(words[:2]).all() and np.isfinite(bits[:2]).all():
         return
     if np.isinf(bits[1]).all():
         raise ValueError("r_bit and r_sense must leave at least one bit line a path to ground; all are open")
-    branches = _branches(r, words, bits)
+    branches = _branches(np.where(conducts, 1.0, math.inf), words, bits)
     labels = _joined(branches, np.ones(len(branches.ohm), dtype=bool))
     floating = ~np.isin(labels, labels[-branches.terminals :])
     if floating.any():
-        line, node = divmod(int(np.argmax(floating)), r.size)
-        where = divmod(node, r.shape[1])
+        line, node = divmod(int(np.argmax(floating)), conducts.size)
+        where = divmod(node, conducts.shape[1])
         raise ValueError(
             f"resistances and lines must leave every node a path to a driver or to ground; node {where} of the "
             f"{'bit' if line else 'word'} lines has none"
@@ -590,7 +593,7 @@ def _solve_direct(voltages: ArrayLike, r: Array, wires: Wires, transposed: bool)
     batch = np.ndim(voltages) != 1
     v_in = real_array("voltages", voltages, (None, sources) if batch else (sources,)).reshape(-1, sources)
     lines = wires._lines(rows, columns)
-    _check_paths(r, *lines)
+    _check_paths(np.isfinite(r), *lines)
     branches = _branches(r, *lines)
     ideal = branches.ohm == 0.0
     labels = _joined(branches, ideal)

@@ -5,13 +5,17 @@ from rpusim.plotting.fitting import fit_residuals, fitted_ramps
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
 from rpusim.plotting.training import learning_curve
+from rpusim.plotting.wires import device_currents, node_voltages, output_errors, wires_figure
 
 __all__ = [
+    "device_currents",
     "device_figure",
     "fit_residuals",
     "fitted_ramps",
     "hidden_against_weight",
     "learning_curve",
+    "node_voltages",
+    "output_errors",
     "parameter_spread",
     "pulse_response",
     "residuals",
@@ -20,4 +24,5 @@ __all__ = [
     "step_sizes",
     "style",
     "trajectories",
+    "wires_figure",
 ]

@@ -294,9 +294,10 @@ def test_networks_copy_what_they_are_given():
 
 def test_no_convergence_is_an_error_with_numbers():
     g, net = network((40, 40), r_word=100.0, max_iterations=3)
-    with pytest.raises(RuntimeError, match=r"have not converged in 3 iterations: relative residual \d.*e-0\d, tolerance 1e-13"):
+    said = r"have not converged in 3 iterations: relative residual \d.*e-0\d, tolerance 1e-13"
+    with pytest.raises(rpu.wires.ConvergenceError, match=said):
         net.currents(np.ones(40))
-    with pytest.raises(RuntimeError, match="3 iterations"):
+    with pytest.raises(rpu.wires.ConvergenceError, match="3 iterations"):
         net.solution(np.ones(40))
 
 

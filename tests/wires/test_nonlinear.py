@@ -74,11 +74,12 @@ def test_each_vector_of_a_batch_is_what_it_is_alone(restore_threads):
 
 
 def test_an_inner_solve_that_fails_is_an_error():
-    with pytest.raises(RuntimeError, match="have not converged in 2 iterations"):
+    with pytest.raises(rpu.wires.ConvergenceError, match="have not converged in 2 iterations"):
         rpu.solve_network(np.ones(30), np.full((30, 30), 1e3), r_word=50.0, r_bit=50.0, nonlinearity=5.0, max_iterations=2)
 
 
 def test_newton_that_fails_is_an_error(monkeypatch):
     monkeypatch.setattr("rpusim.wires.NEWTON_STEPS", 1)
-    with pytest.raises(RuntimeError, match=r"has not converged in 1 steps: relative error \d.* of .*, tolerance 1e-13"):
+    said = r"has not converged in 1 steps: relative error \d.* of .*, tolerance 1e-13"
+    with pytest.raises(rpu.wires.ConvergenceError, match=said):
         rpu.solve_network([1.0, 0.5], np.full((2, 2), 1e3), r_word=50.0, r_bit=50.0, nonlinearity=5.0)
