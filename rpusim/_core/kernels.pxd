@@ -21,6 +21,7 @@ cdef extern from "kernels/wires.h" nogil:
         const double *far
     ctypedef struct rpu_wires:
         int64_t rows, columns, strips, width
+        rpu_lines words, bits
         double *g
         double *row_c
         double *row_d
@@ -32,7 +33,7 @@ cdef extern from "kernels/wires.h" nogil:
         const double *emf
         double *u
         double *v
-        int warm
+        int warm, ends
         double *word_out
         double *bit_out
         double tolerance
@@ -102,8 +103,7 @@ cdef extern from "kernels/kernels.h" nogil:
                    float *) noexcept nogil
         float (*abs_max)(const float *, int64_t) noexcept nogil
         int (*all_finite)(const float *, int64_t) noexcept nogil
-        void (*wires_factor)(const rpu_wires *, const double *, const rpu_lines *, const rpu_lines *,
-                             double *) noexcept nogil
+        void (*wires_factor)(const rpu_wires *, const double *, double *) noexcept nogil
         int (*wires_solve)(const rpu_wires *, rpu_wires_task *) noexcept nogil
 
     const rpu_kernels *rpu_select(const char *name)

@@ -3,13 +3,13 @@
 from libc.stdint cimport int64_t
 
 from rpusim._core.array cimport Buffer
-from rpusim._core.kernels cimport rpu_kernels, rpu_lines, rpu_wires, rpu_wires_task
+from rpusim._core.kernels cimport rpu_kernels, rpu_wires, rpu_wires_task
 
 
 cdef class NetworkCore:
     cdef const rpu_kernels *kernels
     cdef rpu_wires net
-    cdef rpu_lines words, bits
+    cdef int words_resist, bits_resist  # at all their terminals
     cdef object owners
     cdef readonly Py_ssize_t rows, columns
     cdef readonly object lock

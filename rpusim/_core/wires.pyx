@@ -50,8 +50,9 @@ cdef class NetworkCore:
         self.lock = RLock()
         self.owners = (words, bits)
         self.rows, self.columns = w.shape[1], b.shape[1]
-        self.words.inner, self.words.near, self.words.far = &w[0, 0], &w[1, 0], &w[2, 0]
-        self.bits.inner, self.bits.near, self.bits.far = &b[0, 0], &b[1, 0], &b[2, 0]
+        self.net.words.inner, self.net.words.near, self.net.words.far = &w[0, 0], &w[1, 0], &w[2, 0]
+        self.net.bits.inner, self.net.bits.near, self.net.bits.far = &b[0, 0], &b[1, 0], &b[2, 0]
+        self.words_resist, self.bits_resist = words[1:].min() > 0.0, bits[1:].min() > 0.0
         self.net.rows, self.net.columns = self.rows, self.columns
         self.net.strips = (self.rows + RPU_STRIP - 1) // RPU_STRIP
         self.net.width = (self.columns + RPU_STRIP - 1) // RPU_STRIP * RPU_STRIP
@@ -78,8 +79,7 @@ cdef class NetworkCore:
         net.col_c, net.col_d = memory + 3 * grid, memory + 4 * grid
 
     cdef int factor(self, const double *g) except -1 nogil:
-        self.kernels.wires_factor(&self.net, g, &self.words, &self.bits,
-                                  <double *>grow(&self.work, self._share() * sizeof(double)))
+        self.kernels.wires_factor(&self.net, g, <double *>grow(&self.work, self._share() * sizeof(double)))
         return 0
 
     cdef int factor_float(self, const float *g) except -1 nogil:
@@ -141,6 +141,9 @@ cdef class NetworkCore:
         task.word_out = bits + net.width
         task.bit_out = task.word_out + tall
         task.work = task.bit_out + net.width
+        task.ends = 0
+        if u == NULL and v == NULL:
+            task.ends = self.bits_resist if bit == NULL else self.words_resist
         task.warm, task.tolerance, task.max_iterations = warm, self.tolerance, self.max_iterations
         if word != NULL:
             largest = _largest(word, net.rows)
@@ -198,7 +201,7 @@ cdef class NetworkCore:
         memory = strips + 6 * grid
         if g != NULL:
             self._place(&net, strips + grid)
-            self.kernels.wires_factor(&net, g, &self.words, &self.bits, memory)
+            self.kernels.wires_factor(&net, g, memory)
             memset(strips, 0, grid * sizeof(double))
             for i in range(self.rows):
                 for j in range(self.columns):
@@ -224,7 +227,7 @@ cdef class NetworkCore:
 
     def py_solve(self, const double[:, ::1] v, double[:, ::1] out, bint transposed, bint warm):
         """Fill `out` with the currents of `v`; return whether all vectors have converged."""
-        cdef int failed
+        cdef int failed = 1
         with self.lock, nogil:
             failed = self.solve(&v[0, 0], &out[0, 0], v.shape[0], transposed, warm)
         return not failed

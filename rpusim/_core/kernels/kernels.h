@@ -140,7 +140,7 @@ typedef struct {
     int (*all_finite)(const float *x, int64_t n);
 
     /* Takes over the conductances g (rows, columns), siemens, and factors all lines; `work`: RPU_WIRES_WORK. */
-    void (*wires_factor)(const rpu_wires *net, const double *g, const rpu_lines *words, const rpu_lines *bits, double *work);
+    void (*wires_factor)(const rpu_wires *net, const double *g, double *work);
     /* Solves for one vector; returns whether it has converged. */
     int (*wires_solve)(const rpu_wires *net, rpu_wires_task *task);
 } rpu_kernels;

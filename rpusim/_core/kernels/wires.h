@@ -18,6 +18,7 @@ typedef struct {
  * filled up to whole strips, columns to `width`, with devices and lines that carry nothing. */
 typedef struct {
     int64_t rows, columns, strips, width;
+    rpu_lines words, bits;
     double *g;              /* strips: conductances, siemens */
     double *row_c, *row_d;  /* strips: how much of the voltage of its left neighbour a node takes; reciprocal pivots */
     double *col_c, *col_d;  /* grids: of its lower neighbour; square roots of reciprocal pivots */
@@ -31,6 +32,7 @@ typedef struct {
     double *u;              /* grid: nodes of bit lines less `bit`; or NULL */
     double *v;              /* grid: nodes of word lines less `word`; or NULL */
     int warm;               /* u holds what to start from */
+    int ends;               /* only the currents of lines whose segments at terminals have resistance; u, v are NULL */
     double *word_out;       /* (rows of whole strips): current of each word line's devices towards bit lines, ampere */
     double *bit_out;        /* (width): likewise of each bit line's devices */
     double tolerance;       /* of the preconditioned residual, relative to that of the right-hand side */
@@ -42,6 +44,7 @@ typedef struct {
 
 /* Doubles in one grid (or array of strips), and in `work`. */
 #define RPU_WIRES_GRID(net) ((net)->strips * RPU_STRIP * (net)->width)
-#define RPU_WIRES_WORK(net) (4 * RPU_WIRES_GRID(net) + (4 * RPU_STRIP + 2) * (net)->width)
+#define RPU_WIRES_WORK(net) \
+    (4 * RPU_WIRES_GRID(net) + 4 * RPU_STRIP * (net)->width + 4 * RPU_STRIP * (net)->strips)
 
 #endif

@@ -16,10 +16,11 @@
  * - A line is factored by conductances to ground, e <- G + e / (1 + r e), never by pivots 2 / r + G - ...: nothing cancels
  *   however small r G is, and r = 0 is exact (the nodes move as one), as is an open segment (r infinite).
  * - Factors hold reciprocals: no divisions in a sweep.
- * - One vector at a time, and columns (or rows) in the lanes of registers: the rows of a strip are transposed in the cache
- *   for their recurrence, and back. Blocks of 8 vectors with the vector innermost were no faster from 256 x 256 on (76 ms
- *   against 74 for 64 vectors there: the four vectors of the iteration leave the second-level cache 8 times sooner), a
- *   quarter faster at 128 x 128, and would tie the bits of a result to how a batch is split.
+ * - One vector at a time, with columns (or rows) in the lanes of registers: 8 rows by 8 columns are transposed in registers
+ *   before and after the recurrences along rows. Blocks of 8 vectors with the vector innermost were no faster from 256 x 256
+ *   on, as they leave the second-level cache 8 times sooner, and would tie the bits of a result to how a batch is split.
+ * - Where only currents are asked for, and the terminals' segments have resistance, the nodes at the ends of the lines are all
+ *   that is followed: neither x nor a last pass is needed (together with transposing in registers 1.2 to 0.7 ms at 256 x 256).
  * - Order of summation is fixed by lanes of 8, not by the instruction set. */
 
 #include "wires.h"
@@ -79,28 +80,58 @@ static RPU_INLINE double v8_sum(v8 a)
     return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
 }
 
-/* to[j][i] = from[i][j] of 8 x 8 numbers. */
-static RPU_INLINE void transpose8(const double *from, int64_t from_stride, double *to, int64_t to_stride)
+/* Row i of 8 becomes column i. */
+static RPU_INLINE void transpose8(v8 *a)
 {
-#if defined(RPU_USE_AVX2) || defined(RPU_USE_AVX512)
-    for (int i = 0; i < RPU_STRIP; i += 4)
-        for (int j = 0; j < RPU_STRIP; j += 4) {
-            const double *p = from + i * from_stride + j;
-            const __m256d a = _mm256_loadu_pd(p), b = _mm256_loadu_pd(p + from_stride);
-            const __m256d c = _mm256_loadu_pd(p + 2 * from_stride), d = _mm256_loadu_pd(p + 3 * from_stride);
-            const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
-            const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);
-            double *o = to + j * to_stride + i;
-            _mm256_storeu_pd(o, _mm256_permute2f128_pd(ab0, cd0, 0x20));
-            _mm256_storeu_pd(o + to_stride, _mm256_permute2f128_pd(ab1, cd1, 0x20));
-            _mm256_storeu_pd(o + 2 * to_stride, _mm256_permute2f128_pd(ab0, cd0, 0x31));
-            _mm256_storeu_pd(o + 3 * to_stride, _mm256_permute2f128_pd(ab1, cd1, 0x31));
+#if defined(RPU_USE_AVX512)
+    v8 t[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i].part[0] = _mm512_unpacklo_pd(a[i].part[0], a[i + 1].part[0]);
+        t[i + 1].part[0] = _mm512_unpackhi_pd(a[i].part[0], a[i + 1].part[0]);
+    }
+    for (int odd = 0; odd < 2; odd++) {
+        const vd t0 = t[odd].part[0], t2 = t[odd + 2].part[0], t4 = t[odd + 4].part[0], t6 = t[odd + 6].part[0];
+        const vd s0 = _mm512_shuffle_f64x2(t0, t2, 0x88), s1 = _mm512_shuffle_f64x2(t4, t6, 0x88);
+        const vd s2 = _mm512_shuffle_f64x2(t0, t2, 0xdd), s3 = _mm512_shuffle_f64x2(t4, t6, 0xdd);
+        a[odd].part[0] = _mm512_shuffle_f64x2(s0, s1, 0x88);
+        a[odd + 2].part[0] = _mm512_shuffle_f64x2(s2, s3, 0x88);
+        a[odd + 4].part[0] = _mm512_shuffle_f64x2(s0, s1, 0xdd);
+        a[odd + 6].part[0] = _mm512_shuffle_f64x2(s2, s3, 0xdd);
+    }
+#elif defined(RPU_USE_AVX2)
+    v8 t[8];
+    for (int i = 0; i < 8; i += 4)
+        for (int h = 0; h < 2; h++) {
+            const vd ab0 = _mm256_unpacklo_pd(a[i].part[h], a[i + 1].part[h]);
+            const vd ab1 = _mm256_unpackhi_pd(a[i].part[h], a[i + 1].part[h]);
+            const vd cd0 = _mm256_unpacklo_pd(a[i + 2].part[h], a[i + 3].part[h]);
+            const vd cd1 = _mm256_unpackhi_pd(a[i + 2].part[h], a[i + 3].part[h]);
+            t[4 * h].part[i / 4] = _mm256_permute2f128_pd(ab0, cd0, 0x20);
+            t[4 * h + 1].part[i / 4] = _mm256_permute2f128_pd(ab1, cd1, 0x20);
+            t[4 * h + 2].part[i / 4] = _mm256_permute2f128_pd(ab0, cd0, 0x31);
+            t[4 * h + 3].part[i / 4] = _mm256_permute2f128_pd(ab1, cd1, 0x31);
         }
+    memcpy(a, t, sizeof t);
 #else
-    for (int i = 0; i < RPU_STRIP; i++)
-        for (int j = 0; j < RPU_STRIP; j++)
-            to[j * to_stride + i] = from[i * from_stride + j];
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < i; j++) {
+            const double x = a[i].part[j];
+            a[i].part[j] = a[j].part[i];
+            a[j].part[i] = x;
+        }
 #endif
+}
+
+static RPU_INLINE void v8_load_all(v8 *a, const double *p, int64_t stride)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = v8_load(p + i * stride);
+}
+
+static RPU_INLINE void v8_store_all(const v8 *a, double *p, int64_t stride)
+{
+    for (int i = 0; i < 8; i++)
+        v8_store(p + i * stride, a[i]);
 }
 
 /* ---- factors -------------------------------------------------------------------------------------------------------- */
@@ -121,8 +152,9 @@ static RPU_INLINE line_link link_over(double r, double e)
 }
 
 /* Takes over g (rows, columns) and factors all lines. `work`: RPU_WIRES_WORK doubles. */
-static void wires_factor(const rpu_wires *net, const double *g, const rpu_lines *words, const rpu_lines *bits, double *work)
+static void wires_factor(const rpu_wires *net, const double *g, double *work)
 {
+    const rpu_lines *words = &net->words, *bits = &net->bits;
     const int64_t m = net->rows, n = net->columns, width = net->width;
     double *strip = work, *e = strip + RPU_STRIP * width;
     for (int64_t j = 0; j < width; j++)
@@ -136,8 +168,12 @@ static void wires_factor(const rpu_wires *net, const double *g, const rpu_lines 
                 memcpy(strip + i * width, g + row * n, sizeof *g * (size_t)n);
             memset(strip + i * width + used, 0, sizeof *g * (size_t)(width - used));
         }
-        for (int64_t j = 0; j < width; j += RPU_STRIP)
-            transpose8(strip + j, width, gs + j * RPU_STRIP, RPU_STRIP);
+        for (int64_t j = 0; j < width; j += RPU_STRIP) {
+            v8 block[RPU_STRIP];
+            v8_load_all(block, strip + j, width);
+            transpose8(block);
+            v8_store_all(block, gs + j * RPU_STRIP, RPU_STRIP);
+        }
 
         double inner[RPU_STRIP], near[RPU_STRIP], ahead[RPU_STRIP];     /* lines that fill up are of no resistance: d = 0 */
         for (int64_t i = 0; i < RPU_STRIP; i++) {
@@ -193,64 +229,106 @@ enum { WIRES_START, WIRES_FIRST, WIRES_STEP, WIRES_END };
 typedef struct {
     const rpu_wires *net;
     const rpu_wires_task *task;
-    double *x, *r, *p, *q;                      /* grids */
-    double *rows, *y, *f, *columns, *next;      /* a strip; three strips transposed; a row */
+    double *x, *r, *p, *q;              /* grids */
+    double *rows, *f, *columns, *next;  /* two strips, 8 rows transposed; a row */
+    double *edge[4], *edge_step[4];     /* nodes next to the near and far ends of word lines, of bit lines; their direction */
     double alpha, beta, rr, pq, qq;
 } wires_state;
 
-/* The rows of a strip, t = W^-1 G y with y in z->y, at once; z->y becomes G t. At the start, y - E is in the place of y, and
- * G (t + E) the result. At the end z->y becomes t, and the device currents G (t + E - y) are added up per row and column. */
-static RPU_INLINE void solve_rows(const wires_state *z, int64_t strip, int mode)
+/* Where a strip of rows is solved. */
+typedef struct {
+    const double *g, *c, *d, *bit, *emf;
+    double *grid;                       /* for results, a strip of it; or NULL */
+    v8 word, flow, t, sum;
+} wires_strip;
+
+/* E of one column. */
+static RPU_INLINE v8 source_of(const wires_strip *s, int64_t j)
+{
+    const v8 e = v8_sub(s->word, v8_set(s->bit[j]));
+    return s->emf == NULL ? e : v8_add(e, v8_load(s->emf + j * RPU_STRIP));
+}
+
+/* Elimination of `count` columns from j on, from right to left. */
+static RPU_INLINE void eliminate(const wires_state *z, wires_strip *s, int64_t j, int count, int mode)
+{
+    v8 y[RPU_STRIP];
+    v8_load_all(y, z->rows + j, z->net->width);
+    transpose8(y);
+    for (int i = count - 1; i >= 0; i--) {
+        const int64_t k = (j + i) * RPU_STRIP;
+        v8 source = y[i];
+        if (mode == WIRES_START || mode == WIRES_END)
+            source = v8_sub(source, source_of(s, j + i));
+        source = v8_mul(v8_load(s->g + k), source);
+        s->flow = v8_fma(v8_load(s->c + k + RPU_STRIP), s->flow, source);   /* of the last column 0, whatever follows */
+        v8_store(z->f + k, s->flow);
+    }
+}
+
+/* Back-substitution of the same, from left to right, and the results. */
+static RPU_INLINE void substitute(const wires_state *z, wires_strip *s, int64_t j, int count, int mode)
+{
+    v8 out[RPU_STRIP];
+    v8 y[RPU_STRIP];
+    if (mode == WIRES_END) {
+        v8_load_all(y, z->rows + j, z->net->width);
+        transpose8(y);
+    }
+    for (int i = 0; i < RPU_STRIP; i++) {
+        const int64_t k = (j + i) * RPU_STRIP;
+        if (i >= count) {
+            out[i] = v8_set(0.0);
+            continue;
+        }
+        s->t = v8_fma(v8_load(s->c + k), s->t, v8_mul(v8_load(s->d + k), v8_load(z->f + k)));
+        if (mode == WIRES_END) {
+            const v8 across = v8_sub(v8_add(s->t, source_of(s, j + i)), y[i]), current = v8_mul(v8_load(s->g + k), across);
+            s->sum = v8_add(s->sum, current);
+            v8_store(z->columns + k, v8_add(v8_load(z->columns + k), current));
+            out[i] = s->t;
+        } else {
+            out[i] = v8_mul(v8_load(s->g + k), mode == WIRES_START ? v8_add(s->t, source_of(s, j + i)) : s->t);
+        }
+    }
+    if (s->grid != NULL) {
+        transpose8(out);
+        v8_store_all(out, s->grid + j, z->net->width);
+    }
+}
+
+/* t = W^-1 G y of a strip, with y in z->rows: G t goes into the grid. At the start, y - E is in the place of y, and G (t + E)
+ * the result. At the end t goes into the grid, and the device currents G (t + E - y) are added up per row and column. */
+static RPU_INLINE void solve_rows(const wires_state *z, int64_t strip, double *grid, int mode)
 {
     const rpu_wires *net = z->net;
-    const int64_t n = net->columns, at = strip * RPU_STRIP * net->width;
-    const double *g = net->g + at, *c = net->row_c + at, *d = net->row_d + at, *bit = z->task->bit;
-    const double *emf = z->task->emf == NULL ? NULL : z->task->emf + at;
-    const v8 word = v8_load(z->task->word + strip * RPU_STRIP);
-    double *y = z->y, *f = z->f;
-    v8 sum = v8_set(0.0), flow = v8_set(0.0), t = v8_set(0.0);
-    for (int64_t j = n - 1; j >= 0; j--) {
-        const int64_t k = j * RPU_STRIP;
-        v8 source = v8_load(y + k);
-        if (mode == WIRES_START || mode == WIRES_END) {
-            source = v8_add(v8_sub(source, word), v8_set(bit[j]));
-            if (emf != NULL)
-                source = v8_sub(source, v8_load(emf + k));
-        }
-        source = v8_mul(v8_load(g + k), source);
-        flow = j == n - 1 ? source : v8_fma(v8_load(c + k + RPU_STRIP), flow, source);
-        v8_store(f + k, flow);
-    }
-    for (int64_t j = 0; j < n; j++) {
-        const int64_t k = j * RPU_STRIP;
-        const v8 here = v8_mul(v8_load(d + k), v8_load(f + k));
-        t = j == 0 ? here : v8_fma(v8_load(c + k), t, here);
-        v8 result = t;
-        if (mode == WIRES_START || mode == WIRES_END) {
-            result = v8_add(t, v8_sub(word, v8_set(bit[j])));
-            if (emf != NULL)
-                result = v8_add(result, v8_load(emf + k));
-        }
-        if (mode == WIRES_END) {
-            const v8 current = v8_mul(v8_load(g + k), v8_sub(result, v8_load(y + k)));
-            sum = v8_add(sum, current);
-            v8_store(z->columns + k, v8_add(v8_load(z->columns + k), current));
-            v8_store(y + k, t);
-        } else {
-            v8_store(y + k, v8_mul(v8_load(g + k), result));
-        }
-    }
+    const int64_t n = net->columns, at = strip * RPU_STRIP * net->width, whole = n / RPU_STRIP * RPU_STRIP;
+    const int rest = (int)(n - whole);
+    wires_strip s = {net->g + at, net->row_c + at, net->row_d + at, z->task->bit, NULL, grid, v8_set(0.0), v8_set(0.0),
+                     v8_set(0.0), v8_set(0.0)};
+    s.emf = z->task->emf == NULL ? NULL : z->task->emf + at;
+    s.grid = grid == NULL ? NULL : grid + at;
+    s.word = v8_load(z->task->word + strip * RPU_STRIP);
+    if (rest)
+        eliminate(z, &s, whole, rest, mode);
+    for (int64_t j = whole - RPU_STRIP; j >= 0; j -= RPU_STRIP)
+        eliminate(z, &s, j, RPU_STRIP, mode);
+    v8_store(z->edge_step[0] + strip * RPU_STRIP, v8_mul(v8_load(s.d), s.flow));
+    for (int64_t j = 0; j < whole; j += RPU_STRIP)
+        substitute(z, &s, j, RPU_STRIP, mode);
+    if (rest)
+        substitute(z, &s, whole, rest, mode);
+    v8_store(z->edge_step[1] + strip * RPU_STRIP, s.t);
     if (mode == WIRES_END)
-        v8_store(z->task->word_out + strip * RPU_STRIP, sum);
+        v8_store(z->task->word_out + strip * RPU_STRIP, s.sum);
 }
 
 /* Upwards: brings the vectors up to date, and applies G W^-1 G F^-T to the direction; into z->q. */
-static RPU_INLINE void pass_up(wires_state *z, int mode)
+static RPU_INLINE void pass_up(wires_state *z, int mode, int ends)
 {
     const rpu_wires *net = z->net;
-    const int64_t width = net->width;
+    const int64_t width = net->width, used = (net->columns + RPU_STRIP - 1) / RPU_STRIP * RPU_STRIP;
     const v8 alpha = v8_set(z->alpha), beta = v8_set(z->beta);
-    double *const grid = mode == WIRES_END ? z->task->v : z->q;
     v8 rr = v8_set(0.0);
     memset(z->next, 0, sizeof *z->next * (size_t)width);
     for (int64_t s = net->strips - 1; s >= 0; s--) {
@@ -259,11 +337,12 @@ static RPU_INLINE void pass_up(wires_state *z, int mode)
             const int64_t at = (s * RPU_STRIP + k) * width;
             const double *c = net->col_c + at, *d = net->col_d + at, *q = z->q + at;
             double *x = z->x + at, *r = z->r + at, *p = z->p + at, *row = z->rows + k * width;
-            for (int64_t j = 0; j < width; j += RPU_STRIP) {
+            for (int64_t j = 0; j < used; j += RPU_STRIP) {
                 v8 direction;
                 if (mode == WIRES_STEP) {
                     const v8 before = v8_load(p + j), residual = v8_fnma(alpha, v8_load(q + j), v8_load(r + j));
-                    v8_store(x + j, v8_fma(alpha, before, v8_load(x + j)));
+                    if (!ends)
+                        v8_store(x + j, v8_fma(alpha, before, v8_load(x + j)));
                     v8_store(r + j, residual);
                     rr = v8_fma(residual, residual, rr);
                     direction = v8_fma(beta, before, residual);
@@ -281,15 +360,13 @@ static RPU_INLINE void pass_up(wires_state *z, int mode)
             below = row;
         }
         memcpy(z->next, z->rows, sizeof *z->next * (size_t)width);
+        if (s == net->strips - 1)
+            memcpy(z->edge_step[2], z->rows + (net->rows - 1 - s * RPU_STRIP) * width, sizeof *z->rows * (size_t)width);
         if (mode == WIRES_END && z->task->u != NULL)
             memcpy(z->task->u + s * RPU_STRIP * width, z->rows, sizeof *z->rows * (size_t)(RPU_STRIP * width));
-        for (int64_t j = 0; j < width; j += RPU_STRIP)
-            transpose8(z->rows + j, width, z->y + j * RPU_STRIP, RPU_STRIP);
-        solve_rows(z, s, mode);
-        if (grid != NULL)
-            for (int64_t j = 0; j < width; j += RPU_STRIP)
-                transpose8(z->y + j * RPU_STRIP, RPU_STRIP, grid + s * RPU_STRIP * width + j, width);
+        solve_rows(z, s, mode == WIRES_END ? z->task->v : z->q, mode);
     }
+    memcpy(z->edge_step[3], z->rows, sizeof *z->rows * (size_t)width);
     if (mode == WIRES_STEP)
         z->rr = v8_sum(rr);
 }
@@ -298,7 +375,7 @@ static RPU_INLINE void pass_up(wires_state *z, int mode)
 static RPU_INLINE void pass_down(wires_state *z, int mode)
 {
     const rpu_wires *net = z->net;
-    const int64_t width = net->width;
+    const int64_t width = net->width, used = (net->columns + RPU_STRIP - 1) / RPU_STRIP * RPU_STRIP;
     double *flow = z->next;
     v8 first = v8_set(0.0), second = v8_set(0.0);
     memset(flow, 0, sizeof *flow * (size_t)width);
@@ -306,7 +383,7 @@ static RPU_INLINE void pass_down(wires_state *z, int mode)
         const double *d = net->col_d + i * width, *c = i ? net->col_c + (i - 1) * width : d;
         const double *before = (mode == WIRES_START ? z->x : z->p) + i * width;
         double *q = z->q + i * width, *r = z->r + i * width;
-        for (int64_t j = 0; j < width; j += RPU_STRIP) {
+        for (int64_t j = 0; j < used; j += RPU_STRIP) {
             const v8 sum = v8_fma(v8_load(c + j), v8_load(flow + j), v8_load(q + j));
             const v8 image = v8_fnma(v8_load(d + j), sum, v8_load(before + j));
             v8_store(flow + j, sum);
@@ -338,8 +415,17 @@ static void warm_start(wires_state *z)
         }
 }
 
-/* Solves for one vector; whether it has converged. */
-static int wires_solve(const rpu_wires *net, rpu_wires_task *task)
+/* The nodes at the ends after a step of alpha. */
+static void move_edges(wires_state *z, double alpha)
+{
+    for (int e = 0; e < 4; e++) {
+        const int64_t count = e < 2 ? z->net->rows : z->net->columns;
+        for (int64_t k = 0; k < count; k++)
+            z->edge[e][k] += alpha * z->edge_step[e][k];
+    }
+}
+
+static RPU_INLINE int solve(const rpu_wires *net, rpu_wires_task *task, int ends)
 {
     const int64_t grid = RPU_WIRES_GRID(net), part = RPU_STRIP * net->width;
     wires_state z = {.net = net, .task = task};
@@ -348,44 +434,65 @@ static int wires_solve(const rpu_wires *net, rpu_wires_task *task)
     z.p = z.r + grid;
     z.q = z.p + grid;
     z.rows = z.q + grid;
-    z.y = z.rows + part;
-    z.f = z.y + part;
+    z.f = z.rows + part;
     z.columns = z.f + part;
     z.next = z.columns + part;
+    for (int e = 0; e < 4; e++) {
+        const int64_t length = e < 2 ? RPU_STRIP * net->strips : net->width;
+        z.edge[e] = e ? z.edge_step[e - 1] + (e < 3 ? RPU_STRIP * net->strips : net->width) : z.next + net->width;
+        z.edge_step[e] = z.edge[e] + length;
+        memset(z.edge[e], 0, sizeof *z.edge[e] * (size_t)length);
+    }
 
     memset(z.x, 0, sizeof *z.x * (size_t)(2 * grid));   /* and the rows of r that fill up the last strip */
-    pass_up(&z, WIRES_START);
+    pass_up(&z, WIRES_START, ends);
     pass_down(&z, WIRES_START);
+    move_edges(&z, 1.0);
     const double scale = z.rr, limit = task->tolerance * task->tolerance * scale;
     if (task->warm) {
         warm_start(&z);
-        pass_up(&z, WIRES_START);
+        pass_up(&z, WIRES_START, ends);
         pass_down(&z, WIRES_START);
     }
     task->iterations = 0;
-    while (!(z.rr <= limit) && task->iterations < task->max_iterations) {
+    while (z.rr > limit && task->iterations < task->max_iterations) {
         if (task->iterations++) {
-            pass_up(&z, WIRES_STEP);
+            pass_up(&z, WIRES_STEP, ends);
             if (z.rr <= limit) {
                 z.alpha = 0.0;
                 task->iterations--;
                 break;
             }
         } else {
-            pass_up(&z, WIRES_FIRST);
+            pass_up(&z, WIRES_FIRST, ends);
         }
         pass_down(&z, WIRES_STEP);
         z.alpha = z.rr / z.pq;
+        if (ends)
+            move_edges(&z, z.alpha);
         const double rest = z.alpha * z.alpha * z.qq - z.rr, least = WIRES_FORETOLD * z.rr;
         z.beta = rest < least ? 0.0 : rest / z.rr;      /* a wrong one would spoil the next foretelling */
         z.rr = rest < least ? least : rest;
     }
+    task->residual = scale == 0.0 ? 0.0 : sqrt(z.rr / scale);
+    if (ends) {
+        for (int64_t i = 0; i < net->rows; i++)
+            task->word_out[i] = -(z.edge[0][i] / net->words.near[i] + z.edge[1][i] / net->words.far[i]);
+        for (int64_t j = 0; j < net->columns; j++)
+            task->bit_out[j] = z.edge[2][j] / net->bits.near[j] + z.edge[3][j] / net->bits.far[j];
+        return z.rr <= limit;
+    }
     if (task->iterations == 0)
         memset(z.p, 0, sizeof *z.p * (size_t)grid);
     memset(z.columns, 0, sizeof *z.columns * (size_t)part);
-    pass_up(&z, WIRES_END);
+    pass_up(&z, WIRES_END, 0);
     for (int64_t j = 0; j < net->columns; j++)
         task->bit_out[j] = v8_sum(v8_load(z.columns + j * RPU_STRIP));
-    task->residual = scale == 0.0 ? 0.0 : sqrt(z.rr / scale);
     return z.rr <= limit;
+}
+
+/* Solves for one vector; whether it has converged. */
+static int wires_solve(const rpu_wires *net, rpu_wires_task *task)
+{
+    return task->ends ? solve(net, task, 1) : solve(net, task, 0);
 }
