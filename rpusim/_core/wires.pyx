@@ -232,6 +232,14 @@ cdef class NetworkCore:
             failed = self.solve(&v[0, 0], &out[0, 0], v.shape[0], transposed, warm)
         return not failed
 
+    def py_read_float(self, const float[:, ::1] g, const float[:, ::1] v, float[:, ::1] out, bint transposed):
+        """Factor for `g` and fill `out` with the currents of `v`, as compiled callers do; return whether all converged."""
+        cdef int failed = 1
+        with self.lock, nogil:
+            self.factor_float(&g[0, 0])
+            failed = self.solve_float(&v[0, 0], &out[0, 0], v.shape[0], transposed, False)
+        return not failed
+
     def py_solution(self, const double[:, ::1] word, const double[:, ::1] bit, double[:, :, ::1] u, double[:, :, ::1] v,
                     const double[:, :, ::1] g=None, const double[:, :, ::1] emf=None):
         """Fill `u` and `v` with the nodes of every vector, less their terminals; return whether all have converged.

@@ -1,5 +1,7 @@
 """Wire networks against node-by-node equations, closed forms, and the laws that every resistor network keeps."""
 
+import signal
+
 import numpy as np
 import pytest
 from oracle import wires as oracle
@@ -280,6 +282,33 @@ def test_a_warm_start_with_ideal_lines():
     expected = warm.currents(v)
     np.testing.assert_allclose(warm.currents(v), expected, rtol=1e-12)
     assert warm._core.iterations == 0
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_single_precision_is_that_of_inputs_and_outputs_alone(transposed):
+    g, net = network()
+    g32 = g.astype(np.float32)
+    v = np.random.default_rng(22).uniform(-1.0, 1.0, (5, 27 if transposed else 20)).astype(np.float32)
+    out = np.empty((5, 20 if transposed else 27), dtype=np.float32)
+    assert net._core.py_read_float(g32, v, out, transposed)
+    expected = Network(g32, net.wires).currents(v, transposed=transposed)
+    np.testing.assert_array_equal(out, expected.astype(np.float32))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_an_interrupt_is_heard_between_vectors(restore_threads):
+    rpu.set_num_threads(1)
+    net = Network(np.full((400, 400), 1e-4), rpu.Wires(r_word=50.0, r_bit=50.0))
+    v = np.ones((3000, 400))  # minutes
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            net.currents(v)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    np.testing.assert_array_equal(net.currents(v[0]), Network(net.conductances, net.wires).currents(v[0]))
 
 
 def test_networks_copy_what_they_are_given():
