@@ -284,6 +284,23 @@ def test_a_warm_start_with_ideal_lines():
     assert warm._core.iterations == 0
 
 
+def test_out_takes_the_currents():
+    g, net = network((20, 20))
+    v = np.random.default_rng(23).uniform(-1.0, 1.0, (3, 20))
+    expected, out = net.currents(v), np.empty((3, 20))
+    assert net.currents(v, out) is out
+    np.testing.assert_array_equal(out, expected)
+    one = np.empty(20)
+    assert net.currents(v[1], out=one) is one
+    np.testing.assert_array_equal(one, expected[1])
+    np.testing.assert_array_equal(net.currents(v, v), expected)  # in place
+    with pytest.raises(TypeError, match="out must be a float64 array; got list"):
+        net.currents(v, [0.0])
+    for bad in (np.empty((3, 19)), np.empty((3, 20), dtype=np.float32), np.empty((20, 3)).T, np.empty(20)):
+        with pytest.raises(ValueError, match=r"out must be a writeable C-contiguous float64 array of shape \(3, 20\)"):
+            net.currents(v, bad)
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 def test_single_precision_is_that_of_inputs_and_outputs_alone(transposed):
     g, net = network()
