@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce
+from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce, wires
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, ReadCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
 from rpusim.conductance import ConductanceScale
@@ -10,6 +10,7 @@ from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.slicing import SlicedArray
 from rpusim.specification import from_dict, from_json
 from rpusim.technology import EventCost, Technology, cost
+from rpusim.wires import Wires, solve_network
 
 try:
     __version__ = version("rpusim")
@@ -30,6 +31,7 @@ __all__ = [
     "ReadCount",
     "SlicedArray",
     "Technology",
+    "Wires",
     "algorithms",
     "checkpoint",
     "cost",
@@ -43,4 +45,6 @@ __all__ = [
     "nn",
     "reproduce",
     "set_num_threads",
+    "solve_network",
+    "wires",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from rpusim._core.kernels import is_finite
 
-__all__ = ["boolean", "choice", "instance", "integer", "integer_value", "optional", "physical", "real", "signal"]
+__all__ = ["boolean", "choice", "instance", "integer", "integer_value", "optional", "physical", "real", "real_array", "signal"]
 
 Check = Callable[[str, Any], Any]
 
@@ -142,12 +142,25 @@ def numbers_of(check: Check) -> Check:
     return check_all
 
 
-def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool = True) -> np.ndarray:
-    """Return `value` as a C-contiguous float32 array of the given shape (None: any length).
+def real_array(
+    name: str, value: Any, shape: Sequence[int | None], *, low: float = -math.inf, infinite: bool = False
+) -> np.ndarray:
+    """Return `value` as a C-contiguous float64 array of the given shape (None: any length) of at least `low`.
 
-    Booleans, integers and other real dtypes are converted; complex numbers, text and objects are refused, and so are
-    NaN, infinities and numbers beyond float32.
+    NaN is refused, and so are infinities unless `infinite` allows that above. The rest is as in `signal`.
     """
+    array = _real(name, value, shape, np.float64)
+    bad = ~(array >= low) if infinite else ~((array >= low) & np.isfinite(array))
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        allowed = "numbers" if infinite else "finite numbers"
+        allowed += "" if low == -math.inf else f" of at least {low:g}"
+        raise ValueError(f"{name} must hold {allowed}; got {array[where]} at index {where}")
+    return array
+
+
+def _real(name: str, value: Any, shape: Sequence[int | None], dtype: Any) -> np.ndarray:
+    """`value` as a C-contiguous array of the given shape and dtype, where it is one of real numbers."""
     try:
         raw = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -158,8 +171,17 @@ def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool =
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{name} must have shape {wanted}; got {raw.shape}")
     with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(raw, dtype=np.float32)
+        return np.ascontiguousarray(raw, dtype=dtype)
+
+
+def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool = True) -> np.ndarray:
+    """Return `value` as a C-contiguous float32 array of the given shape (None: any length).
+
+    Booleans, integers and other real dtypes are converted; complex numbers, text and objects are refused, and so are
+    NaN, infinities and numbers beyond float32.
+    """
+    array = _real(name, value, shape, np.float32)
     if finite and not is_finite(array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name} must hold finite float32 numbers; got {raw[where]} at index {where}")
+        raise ValueError(f"{name} must hold finite float32 numbers; got {np.asarray(value)[where]} at index {where}")
     return array

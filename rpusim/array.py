@@ -385,7 +385,7 @@ class CrossbarArray:
         """Fit the ranges of forward reads to example inputs, and return the new periphery, which the array now has.
 
         The input range r becomes ``noise_management="constant", nm_threshold=r``; the output range, found from exact
-        products of the inputs clipped to +-r and divided by r, becomes `adc.bound`. Bits stay, so the steps follow; noise
+        products of the inputs clipped to +-r, divided by r and rounded by the DACs, becomes `adc.bound`. Bits stay, so the steps follow; noise
         stays in its units. An array that is to load this array's state must be built with the returned periphery.
 
         Parameters
@@ -446,6 +446,8 @@ class CrossbarArray:
         else:
             signals = np.clip(signals / (periphery.nm_threshold or 1.0), -1.0, 1.0)
         if outputs is not None:
+            if periphery.dac.step:
+                signals = np.rint(signals / periphery.dac.step) * periphery.dac.step
             bound = limit("outputs", outputs, signals @ self._weights.T.astype(np.float64))
             drawn = self._read_parameters[0]
             if "nonlinearity" in drawn:

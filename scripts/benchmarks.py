@@ -259,6 +259,62 @@ def peer(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     return [row("update against AIHWKit, 0.2 pulses", ours * 1e3, "ms", ours / theirs, "AIHWKit", 0.1)]
 
 
+def wires(repeats: int) -> list[Row]:
+    """Wire networks, one thread: factors and currents against SciPy's sparse solve, and against badcrossbar if it is there."""
+    from scipy.sparse.linalg import spsolve
+
+    rng = np.random.default_rng(0)
+    rpu.set_num_threads(1)
+    rows = []
+    for size in (64, 128, 256) if repeats < 5 else (64, 128, 256, 512):
+        r, v = rng.uniform(10e3, 100e3, (size, size)), rng.uniform(0.0, 1.0, (64, size))
+        network = rpu.wires.Network(1.0 / r, rpu.Wires(r_word=1.0, r_bit=1.0))
+        g = network.conductances
+        matrix, right = nodal_equations(g, 1.0, v)
+        for vectors, goal in ((1, 1 / 200), (64, 1 / 30)):
+            batch, b = v[:vectors], np.ascontiguousarray(right[:, :vectors])
+            count = max(1, repeats * 64**2 // size**2)  # a sparse solve of 512 x 512 takes 10 s
+            (theirs,) = medians(lambda m=matrix, b=b: spsolve(m, b), repeats=min(3, count))
+            (ours,) = medians(lambda n=network, g=g, x=batch: (n.update(g), n.currents(x)), repeats=repeats)
+            expected = spsolve(matrix, b).reshape(2, size, size, -1)[1, -1].T  # r is 1 ohm
+            error = np.abs(network.currents(batch) / expected - 1.0).max()
+            if not error < 1e-9:
+                raise SystemExit(f"wires: currents differ by {error:.1e} at {size} x {size}")
+            label = f"wires {size} x {size}, {vectors} vector{'s' * (vectors > 1)}"
+            rows.append(row(label, ours * 1e3, "ms", ours / theirs, "scipy spsolve", goal))
+            (alone,) = medians(lambda n=network, x=batch: n.currents(x), repeats=repeats)
+            rows.append(row(f"  factors kept, {size}, {vectors}", alone * 1e3, "ms", alone / ours, "with factors"))
+            rows += peer_wires(label, r, batch, ours)
+    return rows
+
+
+def nodal_equations(g: Any, r: float, v: Any) -> tuple[Any, Any]:
+    """The sparse matrix of an array with segments of `r`, unknowns word nodes and then bit nodes, and its right-hand sides."""
+    from scipy import sparse
+
+    m, n = g.shape
+    word = sparse.diags([2.0] * (n - 1) + [1.0]) - sparse.diags([1.0] * (n - 1), 1) - sparse.diags([1.0] * (n - 1), -1)
+    bit = sparse.diags([1.0] + [2.0] * (m - 1)) - sparse.diags([1.0] * (m - 1), 1) - sparse.diags([1.0] * (m - 1), -1)
+    device = sparse.diags(g.ravel())
+    matrix = sparse.bmat([
+        [sparse.kron(sparse.eye(m), word) / r + device, -device],
+        [-device, sparse.kron(bit, sparse.eye(n)) / r + device],
+    ]).tocsc()  # fmt: skip
+    right = np.zeros((2, m, n, len(v)))
+    right[0, :, 0] = v.T / r
+    return matrix, right.reshape(-1, len(v))
+
+
+def peer_wires(label: str, r: Any, v: Any, ours: float) -> list[Row]:
+    """badcrossbar, where it can be imported: the same network."""
+    try:
+        import badcrossbar
+    except ImportError:
+        return []
+    (theirs,) = medians(lambda: badcrossbar.compute(v.T, r, r_i=1.0), repeats=1)
+    return [row(label, ours * 1e3, "ms", ours / theirs, "badcrossbar")]
+
+
 def machine() -> dict[str, Any]:
     """Where and of what the figures are."""
     processor = platform.processor()
@@ -322,7 +378,7 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in where.items()))
     rows: list[Row] = []
     print(f"{'case':46} {'value':>10} {'unit':9} {'ratio':>7}  {'to':15} goal")
-    for part in (updates, models, sizes, reads, calls, transfers, peer):
+    for part in (updates, models, sizes, reads, calls, transfers, wires, peer):
         for one in part(repeats):
             show(one)
             rows.append(one)

@@ -14,6 +14,12 @@ cdef struct Buffer:
     size_t size
 
 
+# 64-byte aligned memory of at least `size` bytes; the old content is lost.
+cdef void *grow(Buffer *buffer, size_t size) except NULL nogil
+# How many threads may be used.
+cdef int num_threads() noexcept nogil
+
+
 cdef struct Direction:
     # How one direction of reading is converted; see rpusim.periphery.
     int ideal

@@ -131,8 +131,11 @@ cdef const float *_floats(array) except? NULL:
     return <const float *>cnp.PyArray_DATA(<cnp.ndarray?>array)
 
 
-cdef void *_grow(Buffer *buffer, size_t size) except NULL nogil:
-    # 64-byte aligned memory of at least `size` bytes; the old content is lost.
+cdef int num_threads() noexcept nogil:
+    return _threads
+
+
+cdef void *grow(Buffer *buffer, size_t size) except NULL nogil:
     if buffer.size < size + 64 or buffer.data == NULL:
         free(buffer.data)
         buffer.data = malloc(size + size // 2 + 64)
@@ -393,7 +396,7 @@ cdef class ArrayCore:
         cdef uint16_t *scratch
         cdef rpu_pulse_count n
         with self.lock:
-            scratch = <uint16_t *>_grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
+            scratch = <uint16_t *>grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
                 for i in range(self.rows):
                     n = self.kernels.pulse_row[self.model](&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
@@ -409,7 +412,7 @@ cdef class ArrayCore:
         cdef uint16_t *scratch
         cdef int32_t[::1] up = np.ones(self.columns, dtype=np.int32), down = -np.ones(self.columns, dtype=np.int32)
         with self.lock:
-            scratch = <uint16_t *>_grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
+            scratch = <uint16_t *>grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
                 for i in range(self.rows):
                     for p in range(pairs):
@@ -437,7 +440,7 @@ cdef class ArrayCore:
             self._update_ideal(x, d, vectors, lr)
             self.updates += vectors
             return 0
-        plans = <rpu_pulse_plan *>_grow(&self.plans, vectors * sizeof(rpu_pulse_plan))
+        plans = <rpu_pulse_plan *>grow(&self.plans, vectors * sizeof(rpu_pulse_plan))
         for v in range(vectors):
             plans[v] = rpu_plan_pulses(&self.scheme, -lr if lr < 0 else lr, self.granularity,
                                        self.kernels.abs_max(x + v * self.columns, self.columns),
@@ -463,8 +466,8 @@ cdef class ArrayCore:
 
     cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                           size_t bytes, int reverse) except -1 nogil:
-        cdef char *arena = <char *>_grow(&self.arena, bytes)
-        cdef rpu_trains *trains = <rpu_trains *>_grow(
+        cdef char *arena = <char *>grow(&self.arena, bytes)
+        cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
         cdef Py_ssize_t v, b, blocks, block_rows, strip
@@ -484,7 +487,7 @@ cdef class ArrayCore:
             slots += <double>plans[v].bl * (self.rows + self.columns)
         threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
         scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
-        scratch = <char *>_grow(&self.scratch, threads * scratch_bytes)
+        scratch = <char *>grow(&self.scratch, threads * scratch_bytes)
         if threads <= 1:
             for v in range(vectors):
                 self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], scratch, trains + v)
@@ -504,7 +507,7 @@ cdef class ArrayCore:
         block_rows = (self.rows + blocks - 1) // blocks
         blocks = (self.rows + block_rows - 1) // block_rows
         kinds = 1 if self.cells.visible == NULL else 2
-        noises = <rpu_noise *>_grow(&self.work, threads * vectors * (kinds * sizeof(rpu_noise) + sizeof(rpu_cursor)))
+        noises = <rpu_noise *>grow(&self.work, threads * vectors * (kinds * sizeof(rpu_noise) + sizeof(rpu_cursor)))
         cursors = <rpu_cursor *>(noises + threads * vectors * kinds)
         if threads <= 1:
             self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, strip, cursors, noises, reverse,
@@ -530,7 +533,7 @@ cdef class ArrayCore:
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil:
         # The pulse types without trains: counts by formula, dense, row by row.
-        cdef int32_t *counts = <int32_t *>_grow(&self.scratch, 4 * self.columns + 2 * RPU_ROW_SCRATCH(self.columns))
+        cdef int32_t *counts = <int32_t *>grow(&self.scratch, 4 * self.columns + 2 * RPU_ROW_SCRATCH(self.columns))
         cdef uint16_t *scratch = <uint16_t *>(counts + self.columns)
         cdef Py_ssize_t v, i
         cdef rpu_pulse_count n
@@ -582,7 +585,7 @@ cdef class ArrayCore:
             p.operation += vectors
             p.products += vectors
             return 0
-        signal = <float *>_grow(&self.scratch, 4 * (vectors * (n_in + n_out + 4) + 32))
+        signal = <float *>grow(&self.scratch, 4 * (vectors * (n_in + n_out + 4) + 32))
         product = signal + (vectors * n_in + 15) // 16 * 16
         scale = product + (vectors * n_out + 15) // 16 * 16
         factor = scale + vectors
@@ -638,7 +641,7 @@ cdef class ArrayCore:
         cdef Py_ssize_t n_in = self.rows if transposed else self.columns, n_out = self.columns if transposed else self.rows
         cdef Py_ssize_t q, j, k
         cdef int offset = RPU_BACKWARD if transposed else 0, signs = 1 if p.sign_handling == 0 else 2, sign, first = 1
-        cdef float *digits = <float *>_grow(&self.passes, 4 * vectors * (4 * n_in + 4 * n_out + 2))
+        cdef float *digits = <float *>grow(&self.passes, 4 * vectors * (4 * n_in + 4 * n_out + 2))
         cdef float *part = digits + vectors * n_in
         cdef float *negative = part + vectors * n_in
         cdef float *work = negative + vectors * n_out
@@ -697,7 +700,7 @@ cdef class ArrayCore:
         cdef int32_t variances = 1
         cdef double sum, share
         if asymmetry != NULL or p.converters.ir_drop != 0.0 or noisy:
-            matrix = <float *>_grow(&self.matrix, 4 * size)
+            matrix = <float *>grow(&self.matrix, 4 * size)
         if asymmetry != NULL:
             w = self._effective(matrix, reference, asymmetry, 1)
             _product(w, self.rows, self.columns, v, y, vectors, transposed, 0.0, 1.0)

@@ -13,6 +13,38 @@ cdef extern from "kernels/philox.h" nogil:
     int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE, RPU_WRITE_ALL, RPU_DRIFT_NU, RPU_DRIFT_NOISE
 
 
+cdef extern from "kernels/wires.h" nogil:
+    enum: RPU_STRIP
+    ctypedef struct rpu_lines:
+        const double *inner
+        const double *near
+        const double *far
+    ctypedef struct rpu_wires:
+        int64_t rows, columns, strips, width
+        rpu_lines words, bits
+        double *g
+        double *row_c
+        double *row_d
+        double *col_c
+        double *col_d
+    ctypedef struct rpu_wires_task:
+        const double *word
+        const double *bit
+        const double *emf
+        double *u
+        double *v
+        int warm, ends
+        double *word_out
+        double *bit_out
+        double tolerance
+        int64_t max_iterations
+        double *work
+        int64_t iterations
+        double residual
+    int64_t RPU_WIRES_GRID(const rpu_wires *net)
+    int64_t RPU_WIRES_WORK(const rpu_wires *net)
+
+
 cdef extern from "kernels/kernels.h" nogil:
     enum: RPU_MAX_PARAMETERS
     int64_t RPU_ROW_SCRATCH(int64_t columns)
@@ -84,6 +116,8 @@ cdef extern from "kernels/kernels.h" nogil:
                        float *) noexcept nogil
         float (*abs_max)(const float *, int64_t) noexcept nogil
         int (*all_finite)(const float *, int64_t) noexcept nogil
+        void (*wires_factor)(const rpu_wires *, const double *, double *) noexcept nogil
+        int (*wires_solve)(const rpu_wires *, rpu_wires_task *) noexcept nogil
 
     const rpu_kernels *rpu_select(const char *name)
     const char *const *rpu_available()

@@ -6,14 +6,18 @@ from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
 from rpusim.plotting.training import learning_curve
+from rpusim.plotting.wires import device_currents, node_voltages, output_errors, wires_figure
 
 __all__ = [
     "adc_transfer",
+    "device_currents",
     "device_figure",
     "fit_residuals",
     "fitted_ramps",
     "hidden_against_weight",
     "learning_curve",
+    "node_voltages",
+    "output_errors",
     "parameter_spread",
     "pulse_response",
     "residuals",
@@ -22,4 +26,5 @@ __all__ = [
     "step_sizes",
     "style",
     "trajectories",
+    "wires_figure",
 ]

@@ -4,8 +4,9 @@ Each is a `Reproduction` in a registry: `names` lists them, `get` returns one, a
 prints what was measured beside what was published, and writes a JSON file and a figure.
 """
 
-from rpusim.reproduce import gokmen2016, gokmen2017
 from rpusim.reproduce.base import Check, Reproduction, Result, get, names
+from rpusim.reproduce.gokmen2016 import stressed
+from rpusim.reproduce.gokmen2017 import ladder
 from rpusim.reproduce.rasch2024 import weight_programming
 
-__all__ = ["Check", "Reproduction", "Result", "get", "names", "weight_programming"]
+__all__ = ["Check", "Reproduction", "Result", "get", "ladder", "names", "stressed", "weight_programming"]

@@ -17,8 +17,8 @@ from rpusim.reproduce.networks import Curve, curves_figure, perceptron, rpu_sgd,
 __all__ = ["REPRODUCTION", "stressed"]
 
 CRITERION = (
-    "full: the digital network and the baseline are within 0.5 % of the published 2.0 and 2.3 % error, and every imperfection at "
-    "its published limit is within 1 % of the baseline. Always: far beyond the limits, asymmetry is worst of all, noise and "
+    "full: the digital network and the baseline are within 0.5 % of the published 2.0 and 2.3 % error, and every imperfection "
+    "at its published limit is within 1 % of the baseline. Always: far beyond the limits, asymmetry is worst of all, noise and "
     "spreads of steps and spread of bounds cost less than 4 %, and all others more than 1 %"
 )
 #: what a network tolerates far beyond a few hundred percent

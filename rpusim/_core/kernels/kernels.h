@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "stream.h"
+#include "wires.h"
 
 /* Several instruction sets from one build, without flags of the build system: GCC and Clang on x86-64. */
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
@@ -155,6 +156,11 @@ typedef struct {
                    int kind_offset, uint64_t operation, uint32_t line, float *out);
     float (*abs_max)(const float *x, int64_t n);
     int (*all_finite)(const float *x, int64_t n);
+
+    /* Takes over the conductances g (rows, columns), siemens, and factors all lines; `work`: RPU_WIRES_WORK. */
+    void (*wires_factor)(const rpu_wires *net, const double *g, double *work);
+    /* Solves for one vector; returns whether it has converged. */
+    int (*wires_solve)(const rpu_wires *net, rpu_wires_task *task);
 } rpu_kernels;
 
 extern const char *const rpu_model_names[RPU_N_MODELS];

@@ -40,6 +40,7 @@ static inline int rpu_lowest_bit(uint32_t m) { return __builtin_ctz(m); }
 
 #include "normal.h"
 #include "devices.h"
+#include "wires_impl.h"
 
 static void normals(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out)
 {
@@ -685,4 +686,6 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .adc = adc,
     .abs_max = abs_max,
     .all_finite = all_finite,
+    .wires_factor = wires_factor,
+    .wires_solve = wires_solve,
 };

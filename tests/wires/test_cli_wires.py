@@ -1,0 +1,75 @@
+"""The command `rpusim wires`."""
+
+import numpy as np
+import pytest
+
+import rpusim as rpu
+from rpusim import cli
+
+
+def run(capsys, *argv):
+    status = cli.main([str(a) for a in argv])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_row_per_resistance_says_what_the_solver_says(tmp_path, capsys):
+    status, out, _ = run(capsys, "wires", "--size", 12, "--columns", 9, "--r-wire", 5, "--r-wire", 0, "--r-sense", 40,
+                         "--seed", 3, "--out", tmp_path)  # fmt: skip
+    assert status == 0
+    rng = np.random.default_rng(3)
+    r = rng.uniform(10e3, 100e3, (12, 9))
+    v = rng.uniform(0.0, 0.2, 12)
+    rows = [line.split() for line in out.splitlines()[4:6]]
+    for row, wire in zip(rows, (5.0, 0.0), strict=True):
+        solution = rpu.solve_network(v, r, r_word=wire, r_bit=wire, r_sense=40.0, method="direct")
+        error = 100.0 * np.abs(solution.currents / (v @ (1.0 / r)) - 1.0)
+        assert [float(x) for x in row[:4]] == pytest.approx([wire, error.max(), error.mean(), 1e6 * solution.power], rel=5e-3)
+        assert row[4] == "cg" and float(row[6]) <= 1e-10
+    for name in ("wires-12x9-5ohm", "wires-12x9-0ohm"):
+        for ending in (".png", ".svg"):
+            path = tmp_path / (name + ending)
+            assert f"wrote {path}" in out and path.stat().st_size > 10_000
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_nonlinear_devices_and_both_ends(tmp_path, capsys):
+    status, out, _ = run(capsys, "wires", "--size", 8, "--nonlinearity", 4, "--voltage", 1, "--drivers", "both", "--sensors",
+                         "both", "--out", tmp_path)  # fmt: skip
+    assert status == 0
+    rng = np.random.default_rng(0)
+    r = rng.uniform(10e3, 100e3, (8, 8))
+    v = rng.uniform(0.0, 1.0, 8)
+    ideal = np.sum(np.sinh(4.0 * v[:, None]) / (4.0 * r), axis=0)
+    s = rpu.solve_network(v, r, r_word=1.0, r_bit=1.0, drivers="both", sensors="both", nonlinearity=4.0)
+    row = out.splitlines()[4].split()
+    assert row[4] == "newton" and float(row[1]) == pytest.approx(100.0 * np.abs(s.currents / ideal - 1.0).max(), abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--r-wire", "-1"], "r_word must be a resistance of at least 0 ohm"),
+        (["--r-on", "0"], "--r-on must be positive and at most --r-off, which is finite; got 0.0 and 100000.0"),
+        (["--r-off", "1"], "--r-on must be positive and at most --r-off"),
+        (["--voltage", "0"], "--voltage must be positive and finite; got 0.0"),
+        (["--r-wire", "inf"], "r_bit and r_sense must leave at least one bit line a path to ground"),
+        (["--nonlinearity", "1e6"], "nonlinearity must be at most 300 over the largest voltage"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, capsys, argv, message):
+    status, out, err = run(capsys, "wires", "--size", 4, "--out", tmp_path, *argv)
+    assert status == 2 and message in err and err.startswith("rpusim: ") and err.count("\n") == 1 and not out
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_convergence_is_one_line_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli.rpu, "Wires", lambda **lines: rpu.wires.Wires(**lines, max_iterations=1))
+    status, _, err = run(capsys, "wires", "--size", 30, "--r-wire", 50, "--out", tmp_path)
+    assert status == 2 and "have not converged in 1 iterations" in err
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["wires", "--help"])
+    assert "rpusim wires --size 128 --r-wire 1" in capsys.readouterr().out

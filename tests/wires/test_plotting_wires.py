@@ -1,0 +1,69 @@
+"""Figures of wire networks: what is drawn is what the solution says."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import rpusim as rpu
+from rpusim import plotting
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+@pytest.fixture
+def solved():
+    rng = np.random.default_rng(0)
+    r, v = rng.uniform(1e4, 1e5, (7, 5)), rng.uniform(0.0, 1.0, 7)
+    return rpu.solve_network(v, r, r_word=20.0, r_bit=20.0), v @ (1.0 / r)
+
+
+def image(ax):
+    (only,) = ax.images
+    return np.asarray(only.get_array())
+
+
+@pytest.mark.parametrize("line", ["word", "bit"])
+def test_node_voltages(ax, solved, line):
+    assert plotting.node_voltages(solved[0], line, ax=ax) is ax
+    np.testing.assert_array_equal(image(ax), getattr(solved[0], f"{line}_voltages"))
+    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == (f"{line} lines", "bit line", "word line")
+    assert ax.figure.axes[1].get_ylabel() == "voltage (V)"
+
+
+def test_device_currents_are_in_microampere(ax, solved):
+    assert plotting.device_currents(solved[0], ax=ax) is ax
+    np.testing.assert_allclose(image(ax), 1e6 * solved[0].device_currents)
+    assert ax.figure.axes[1].get_ylabel() == "current (µA)"
+
+
+def test_output_errors_are_relative_to_the_largest_ideal_current(ax, solved):
+    solution, ideal = solved
+    assert plotting.output_errors(solution, ideal, ax=ax, label="20 ohm") is ax
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 100.0 * (solution.currents - ideal) / ideal.max())
+    assert ax.lines[0].get_label() == "20 ohm" and (ax.lines[0].get_ydata() < 0.0).all()
+
+
+def test_the_figure_has_all_of_them(solved):
+    figure = plotting.wires_figure(*solved)
+    assert [a.get_title() for a in figure.axes[:4]] == ["word lines", "bit lines", "devices", "output against ideal lines"]
+
+
+def test_errors(ax, solved):
+    solution, ideal = solved
+    batch = rpu.solve_network(np.ones((2, 3)), np.ones((3, 3)), r_word=1.0, r_bit=1.0)
+    for call in (plotting.node_voltages, plotting.device_currents, lambda s: plotting.output_errors(s, np.ones(3))):
+        with pytest.raises(ValueError, match="solution must be of a single vector; got one of 2"):
+            call(batch)
+    with pytest.raises(TypeError, match="solution must be a NetworkSolution"):
+        plotting.device_currents((1, 2), ax=ax)
+    with pytest.raises(TypeError, match="ax must be a matplotlib Axes"):
+        plotting.device_currents(solution, ax=1)
+    with pytest.raises(ValueError, match="line must be one of 'word', 'bit'"):
+        plotting.node_voltages(solution, "row", ax=ax)
+    with pytest.raises(ValueError, match=r"ideal must have shape \(5,\); got \(4,\)"):
+        plotting.output_errors(solution, ideal[:4], ax=ax)
+    with pytest.raises(ValueError, match="ideal must hold at least one current that is not 0"):
+        plotting.output_errors(solution, np.zeros(5), ax=ax)
