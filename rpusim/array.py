@@ -385,8 +385,9 @@ class CrossbarArray:
         """Fit the ranges of forward reads to example inputs, and return the new periphery, which the array now has.
 
         The input range r becomes ``noise_management="constant", nm_threshold=r``; the output range, found from exact
-        products of the inputs clipped to +-r, divided by r and rounded by the DACs, becomes `adc.bound`. Bits stay, so the steps follow; noise
-        stays in its units. An array that is to load this array's state must be built with the returned periphery.
+        products of the inputs clipped to +-r, divided by r and rounded by the DACs, becomes `adc.bound`. Bits stay, so the
+        steps follow; noise stays in its units. An array that is to load this array's state must be built with the returned
+        periphery.
 
         Parameters
         ----------
