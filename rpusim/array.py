@@ -20,6 +20,7 @@ from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery import Periphery, PulseScheme
+from rpusim.wires import WiredProduct
 
 __all__ = ["CrossbarArray", "DifferentialPair", "PulseCount", "ReadCount", "get_num_threads", "set_num_threads"]
 
@@ -285,6 +286,8 @@ class CrossbarArray:
             periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
             for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))
         ]
+        #: of both directions: the lines, how weights are conductances, and the products with both
+        self._wires: list[Any] = [None, None]
         for k in range(2):
             self._set_direction(k)
         self._core.set_scheme(**self.pulses.core_arguments())
@@ -303,6 +306,13 @@ class CrossbarArray:
         """Give the core the periphery of forward (0) or backward (1) reads."""
         periphery = (self.forward_periphery, self.backward_periphery)[k]
         self._core.set_direction(k, **periphery.core_arguments(self.shape[1 - k], self._read_parameters[k]))
+        wires = (periphery.wires, periphery.conductances)
+        other = self._wires[1 - k]
+        if self._wires[k] is None or self._wires[k][:2] != wires:
+            shared = other is not None and other[:2] == wires
+            product = None if wires[0] is None else other[2] if shared else WiredProduct(*wires, self.shape)  # type: ignore
+            self._wires[k] = (*wires, product)
+            self._core.set_wires(k, product)
 
     # ---- state -------------------------------------------------------------------------------------------------------
 

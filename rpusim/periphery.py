@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from rpusim._core.array import BOUND_MANAGEMENT, NOISE_MANAGEMENT, PULSE_TYPES, READ_NOISE_LAWS, SIGN_HANDLING
 from rpusim._validation import boolean, choice, instance, integer, numbers_of, optional, physical, real
+from rpusim.conductance import ConductanceScale
 from rpusim.specification import Specification, parameter
+from rpusim.wires import Wires
 
 __all__ = ["ADC", "DAC", "Periphery", "PulseScheme"]
 
@@ -247,6 +249,14 @@ class Periphery(Specification):
         R of each output: u <- u / (1 + min(R |u|, series_resistance_max)) for u = y + r and for r; the difference is read.
     series_resistance_max : float or None
         Cap of R |u|; None: none.
+    wires : Wires or None
+        Resistance of the lines: products are the currents of the exact resistor network, at every read in training too. Word
+        lines carry the inputs of forward reads, bit lines its outputs; a backward read drives the bit lines at their sensors'
+        ends and senses the word lines at their drivers'. Noise of the devices still has the law above, of the voltages at
+        the drivers. Pulses do not see the lines.
+    conductances : ConductanceScale
+        How weights are conductances of that network. Of several devices in a cell, and of a pair with a reference array, it
+        is the whole weight that is mapped.
     out_scale : float, default 1
         Factor on all results.
 
@@ -286,6 +296,8 @@ class Periphery(Specification):
     voltage_offset_w_min: float = parameter(-1.0, physical())
     series_resistance: float = parameter(0.0, physical(0.0))
     series_resistance_max: float | None = parameter(None, optional(physical(0.0, open_low=True)))
+    wires: Wires | None = parameter(None, optional(instance(Wires, "a Wires")))
+    conductances: ConductanceScale = parameter(ConductanceScale, instance(ConductanceScale, "a ConductanceScale"))
     out_scale: float = parameter(1.0, physical(0.0, open_low=True))
 
     def _check_consistency(self) -> None:
@@ -314,6 +326,7 @@ class Periphery(Specification):
             (("ir_drop_g_ratio",), self.ir_drop == 0.0, "ir_drop"),
             (("voltage_offset_w_min",), no_offsets, "voltage_offset or series_resistance"),
             (("series_resistance_max",), self.series_resistance == 0.0, "series_resistance"),
+            (("conductances",), self.wires is None, "wires"),
         ):
             for name in names:
                 if idle and getattr(self, name) != _DEFAULTS[name]:
@@ -321,6 +334,9 @@ class Periphery(Specification):
                         f"Periphery: {name} must be {_DEFAULTS[name]!r} without {user}, which uses it; got "
                         f"{getattr(self, name)!r}"
                     )
+
+        if self.wires is not None and self.ir_drop > 0.0:
+            raise ValueError(f"Periphery: ir_drop must be 0 where wires are solved exactly; got {self.ir_drop}")
 
     @classmethod
     def ideal(cls) -> Periphery:
@@ -392,7 +408,7 @@ class Periphery(Specification):
         analog = self.ir_drop > 0.0 or self.voltage_offset > 0.0 or self.series_resistance > 0.0 or self.read_noise > 0.0
         return {
             "ideal": self.is_ideal,
-            "plain": not analog and self.sign_handling == "one_pass" and dac.slice_bits is None,
+            "plain": not analog and self.sign_handling == "one_pass" and dac.slice_bits is None and self.wires is None,
             "c": {
                 "dac": dac._levels(),
                 "adc": adc._levels(),
@@ -429,7 +445,8 @@ class Periphery(Specification):
         }
 
 
-_DEFAULTS = {field.name: field.default for field in fields(Periphery)}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Periphery)}
+_DEFAULTS["conductances"] = ConductanceScale()
 
 
 @dataclass(frozen=True, repr=False)

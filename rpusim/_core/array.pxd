@@ -23,6 +23,7 @@ cdef int num_threads() noexcept nogil
 cdef struct Direction:
     # How one direction of reading is converted; see rpusim.periphery.
     int ideal
+    int wired                   # products are those of the owner's `wired`
     int plain                   # one pass through the product, and nothing between it and the ADCs
     rpu_converters converters
     int noise_management, bound_management
@@ -53,7 +54,7 @@ cdef class ArrayCore:
     cdef double granularity
     cdef rpu_pulse_scheme scheme
     cdef Direction directions[2]
-    cdef object direction_owners
+    cdef object direction_owners, wired
     cdef uint64_t key, train_key        # of all streams, and of pulse trains, which the devices of a cell may share
     cdef float factor                   # what is read: factor w + the sum of part_factor[k] part[k]
     cdef int parts
@@ -84,5 +85,7 @@ cdef class ArrayCore:
     cdef int _analog_products(self, Direction *p, const float *v, float *y, float *work, const int32_t *index,
                               Py_ssize_t vectors, int transposed, ArrayCore reference, int negative,
                               uint32_t line) except -1 nogil
+    cdef int _wired_products(self, const float *w, const float *v, float *y, Py_ssize_t vectors,
+                             int transposed) except -1 nogil
     cdef const float *_effective(self, float *matrix, ArrayCore reference, const float *asymmetry, int power) noexcept nogil
     cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n, int kind) noexcept nogil

@@ -60,6 +60,7 @@ class ArrayCore:
         read_noise_law: str,
         out_scale: float,
     ) -> None: ...
+    def set_wires(self, transposed: int, product: object) -> None: ...
     def set_scheme(
         self,
         pulse_type: str,

@@ -241,6 +241,7 @@ cdef class ArrayCore:
         self.updates = 0
         self.pulses_up = self.pulses_down = 0
         self.direction_owners = [None, None]
+        self.wired = [None, None]
         self.averages = -1.0, -1.0
         self.read_counts = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0))
 
@@ -300,6 +301,12 @@ cdef class ArrayCore:
         p.nm_decay = nm_decay
         p.max_reduction = max_reduction
         p.sum_factor, p.sum_limit = sum_factor, sum_limit
+
+    def set_wires(self, int transposed, product):
+        """Let `product(weights, x, transposed)` -> float64 array take the place of the matrix product in one direction (None:
+        none does)."""
+        self.wired[transposed] = product
+        self.directions[transposed].wired = product is not None
 
     @property
     def read_counts(self):
@@ -699,9 +706,11 @@ cdef class ArrayCore:
         cdef float *total = work + vectors * (n_in + 3 * n_out)
         cdef int32_t variances = 1
         cdef double sum, share
-        if asymmetry != NULL or p.converters.ir_drop != 0.0 or noisy:
+        if asymmetry != NULL or p.converters.ir_drop != 0.0 or noisy or p.wired:
             matrix = <float *>grow(&self.matrix, 4 * size)
-        if asymmetry != NULL:
+        if p.wired:
+            self._wired_products(self._effective(matrix, reference, asymmetry, 1), v, y, vectors, transposed)
+        elif asymmetry != NULL:
             w = self._effective(matrix, reference, asymmetry, 1)
             _product(w, self.rows, self.columns, v, y, vectors, transposed, 0.0, 1.0)
         else:
@@ -751,6 +760,22 @@ cdef class ArrayCore:
                                 sloped + q * n_out if sloped != NULL else NULL,
                                 variance + q * variances if variance != NULL else NULL, variances,
                                 <float>sum, self.key, offset, p.operation + index[q], line)
+        return 0
+
+    cdef int _wired_products(self, const float *w, const float *v, float *y, Py_ssize_t vectors,
+                             int transposed) except -1 nogil:
+        # y = v W^T (or v W) as resistive lines leave it. In Python, since a solve takes longer than the way there.
+        cdef Py_ssize_t n_in = self.rows if transposed else self.columns, n_out = self.columns if transposed else self.rows
+        cdef Py_ssize_t q, j
+        cdef double[:, ::1] found
+        if vectors == 0:
+            return 0
+        with gil:
+            found = np.ascontiguousarray(self.wired[transposed](np.asarray(<float[:self.rows, :self.columns]>w),
+                                                                np.asarray(<float[:vectors, :n_in]>v), bool(transposed)))
+            for q in range(vectors):
+                for j in range(n_out):
+                    y[q * n_out + j] = <float>found[q, j]
         return 0
 
     cdef const float *_effective(self, float *matrix, ArrayCore reference, const float *asymmetry, int power) noexcept nogil:
