@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
 from rpusim._core import array as _core
-from rpusim._core.array import ArrayCore, as_batch, is_output, overlap
+from rpusim._core.array import ArrayCore, as_batch, as_batches
 from rpusim._core.kernels import KINDS, normals, uniforms
 from rpusim._random import RNG
 from rpusim._validation import boolean, choice, instance, integer, integer_value, real, signal
@@ -66,11 +66,7 @@ def check_shape(shape: Any) -> tuple[int, int]:
 
 def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the checked vectors of an update of `shape`: as many in `d` as in `x`."""
-    x = as_batch("x", x, shape[1])
-    d = as_batch("d", d, shape[0])
-    if x.ndim != d.ndim or len(x) != len(d) and x.ndim > 1:
-        raise ValueError(f"d must have as many vectors as x, whose shape is {x.shape}; got shape {d.shape}")
-    return x, d
+    return as_batches(x, d, *shape)
 
 
 class _Parameters(MutableMapping[str, NDArray[np.float32]]):
@@ -484,30 +480,11 @@ class CrossbarArray:
         -------
         float32 array of shape (outputs,) or (batch, outputs)
         """
-        return self._read("x", x, out, 0, None)
+        return self._core.py_read("x", x, out, 0, None)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read z = W^T d through the backward periphery; shapes as in `forward`, with inputs and outputs exchanged."""
-        return self._read("d", d, out, 1, None)
-
-    def _read(
-        self, name: str, x: ArrayLike, out: NDArray[np.float32] | None, transposed: int, reference: ArrayCore | None
-    ) -> NDArray[np.float32]:
-        batch = as_batch(name, x, self.shape[1 - transposed])
-        n = self.shape[transposed]
-        if out is None:
-            out = np.empty((*batch.shape[:-1], n), dtype=np.float32)
-        elif not isinstance(out, np.ndarray):
-            raise TypeError(f"out must be a float32 array; got {type(out).__name__}")
-        elif not is_output(out, batch, n):
-            raise ValueError(
-                f"out must be a writeable C-contiguous float32 array of shape {(*batch.shape[:-1], n)}; "
-                f"got dtype {out.dtype}, shape {out.shape}"
-            )
-        elif overlap(out, batch):
-            batch = batch.copy()
-        self._core.py_read(batch, out, transposed, reference)
-        return out
+        return self._core.py_read("d", d, out, 1, None)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         """Change W by -lr d x^T in expectation, by pulses; the vectors of a batch act one after another.
@@ -527,8 +504,8 @@ class CrossbarArray:
         """
         if type(lr) is not float:
             lr = _real("lr", lr)
-        x, d = update_vectors(x, d, self.shape)
-        self._check_rate(lr)
+        if not -self._largest_lr <= lr <= self._largest_lr:
+            self._check_rate(lr)
         self._core.py_update(x, d, lr)
 
     def _check_rate(self, lr: float) -> None:
@@ -977,11 +954,11 @@ class DifferentialPair:
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read (W_main - W_reference) x through the forward periphery of `main`; see `CrossbarArray.forward`."""
-        return self.main._read("x", x, out, 0, self.reference._core)
+        return self.main._core.py_read("x", x, out, 0, self.reference._core)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read (W_main - W_reference)^T d through the backward periphery of `main`; see `CrossbarArray.backward`."""
-        return self.main._read("d", d, out, 1, self.reference._core)
+        return self.main._core.py_read("d", d, out, 1, self.reference._core)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         """Update the main array; see `CrossbarArray.update`."""

@@ -105,18 +105,27 @@ def as_batch(str name, value, Py_ssize_t n):
     return signal(name, value, (n,) if ndim == 1 else (None, n))
 
 
-def is_output(out, cnp.ndarray batch, Py_ssize_t n):
-    """Return whether `out` is a float32 array that can take, in place, `n` results for each vector of `batch`."""
-    cdef cnp.ndarray array
+def as_batches(x, d, Py_ssize_t rows, Py_ssize_t columns):
+    """Return the checked vectors of an update of shape (rows, columns): as many in `d` as in `x`."""
+    cdef cnp.ndarray x_batch = as_batch("x", x, columns)
+    cdef cnp.ndarray d_batch = as_batch("d", d, rows)
+    cdef int ndim = cnp.PyArray_NDIM(x_batch)
+    if ndim != cnp.PyArray_NDIM(d_batch) or ndim == 2 and cnp.PyArray_DIM(x_batch, 0) != cnp.PyArray_DIM(d_batch, 0):
+        raise ValueError(f"d must have as many vectors as x, whose shape is {(<object>x_batch).shape}; got shape "
+                         f"{(<object>d_batch).shape}")
+    return x_batch, d_batch
+
+
+cdef bint _is_output(cnp.ndarray out, cnp.ndarray batch, Py_ssize_t n):
+    # Whether `out` is a float32 array that can take, in place, `n` results for each vector of `batch`.
     cdef int ndim = cnp.PyArray_NDIM(batch)
-    array = <cnp.ndarray?>out
-    return (cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT32 and cnp.PyArray_ISCARRAY(array) and cnp.PyArray_NDIM(array) == ndim
-            and cnp.PyArray_DIM(array, ndim - 1) == n
-            and (ndim == 1 or cnp.PyArray_DIM(array, 0) == cnp.PyArray_DIM(batch, 0)))
+    return (cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT32 and cnp.PyArray_ISCARRAY(out) and cnp.PyArray_NDIM(out) == ndim
+            and cnp.PyArray_DIM(out, ndim - 1) == n
+            and (ndim == 1 or cnp.PyArray_DIM(out, 0) == cnp.PyArray_DIM(batch, 0)))
 
 
-def overlap(cnp.ndarray a, cnp.ndarray b):
-    """Return whether two C-contiguous arrays share memory."""
+cdef bint _overlap(cnp.ndarray a, cnp.ndarray b):
+    # Whether two C-contiguous arrays share memory.
     cdef char *first = <char *>cnp.PyArray_DATA(a)
     cdef char *second = <char *>cnp.PyArray_DATA(b)
     return first < second + cnp.PyArray_NBYTES(b) and second < first + cnp.PyArray_NBYTES(a)
@@ -379,23 +388,52 @@ cdef class ArrayCore:
     def granularity(self, value):
         self.granularity = value
 
-    def py_update(self, cnp.ndarray x, cnp.ndarray d, double lr):
-        """w -= lr d^T x by pulses, vector after vector. x and d are as `as_batch` returns them."""
-        cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
-        cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
-        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.columns
+    def py_update(self, x, d, double lr):
+        """w -= lr d^T x by pulses, vector after vector, for arrays as users give them."""
+        cdef cnp.ndarray x_batch, d_batch
+        cdef const float *x_data
+        cdef const float *d_data
+        cdef Py_ssize_t vectors
+        x_batch, d_batch = as_batches(x, d, self.rows, self.columns)
+        x_data, d_data = <const float *>cnp.PyArray_DATA(x_batch), <const float *>cnp.PyArray_DATA(d_batch)
+        vectors = cnp.PyArray_SIZE(x_batch) // self.columns
         with self.lock:
             with nogil:
                 self.update(x_data, d_data, vectors, lr)
 
-    def py_read(self, cnp.ndarray x, cnp.ndarray y, int transposed, ArrayCore reference):
-        """y = x w^T (or x w where transposed), minus the same product with `reference` where given."""
-        cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
-        cdef float *y_data = <float *>cnp.PyArray_DATA(y)
-        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // (self.rows if transposed else self.columns)
+    def py_read(self, str name, x, out, int transposed, ArrayCore reference):
+        """Return y = x w^T (or x w where transposed), minus the same product with `reference` where given, in `out` unless that
+        is None. `name` is what a user calls x."""
+        cdef Py_ssize_t n_in = self.rows if transposed else self.columns, n_out = self.columns if transposed else self.rows
+        cdef cnp.ndarray batch = as_batch(name, x, n_in)
+        cdef cnp.ndarray y
+        cdef cnp.npy_intp[2] shape
+        cdef int ndim = cnp.PyArray_NDIM(batch)
+        cdef const float *x_data
+        cdef float *y_data
+        cdef Py_ssize_t vectors
+        if out is None:
+            shape[0], shape[ndim - 1] = cnp.PyArray_DIM(batch, 0), n_out
+            y = cnp.PyArray_EMPTY(ndim, shape, cnp.NPY_FLOAT32, 0)
+        else:
+            if not isinstance(out, np.ndarray):
+                raise TypeError(f"out must be a float32 array; got {type(out).__name__}")
+            y = out
+            if not _is_output(y, batch, n_out):
+                wanted = (*(<object>batch).shape[:-1], n_out)
+                raise ValueError(
+                    f"out must be a writeable C-contiguous float32 array of shape {wanted}; got dtype {out.dtype}, "
+                    f"shape {out.shape}"
+                )
+            if _overlap(y, batch):
+                batch = batch.copy()
+        x_data = <const float *>cnp.PyArray_DATA(batch)
+        y_data = <float *>cnp.PyArray_DATA(y)
+        vectors = cnp.PyArray_SIZE(batch) // n_in
         with self.lock:
             with nogil:
                 self.read(x_data, y_data, vectors, transposed, reference)
+        return y
 
     def pulse(self, const int32_t[:, ::1] counts):
         """Give every device `counts` pulses, up where positive. Counts as one operation."""

@@ -68,7 +68,8 @@ class Sequential(Layer):
         self.layers = layers
         self.out_features = features
         self.takes_indices = layers[0].takes_indices
-        self.trainable = any(layer.trainable for layer in layers)
+        self._trained = [layer for layer in layers if layer.trainable]
+        self.trainable = bool(self._trained)
         # No layer before the first one with weights needs a gradient, nor does that one have to pass it on.
         first = next((index for index, layer in enumerate(layers) if layer.trainable), len(layers) - 1)
         self._first = layers[first]
@@ -146,7 +147,7 @@ class Sequential(Layer):
 
     def update(self, lr: float) -> None:
         """Update every layer at rate `lr` on the signals of the last forward and backward."""
-        for layer in self.layers:
+        for layer in self._trained:
             layer.update(lr)
 
     def predict(self, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
