@@ -25,6 +25,7 @@ from rpusim.algorithms import (
     ChoppedTikiTaka,
     DigitalSGD,
     EaPU,
+    LowRankTikiTaka,
     Manhattan,
     MixedPrecision,
     MultiTileResidual,
@@ -341,6 +342,7 @@ RULES = {
     "residual v2": ResidualLearningV2(SoftBounds(dw_min=0.01), n_reads_per_transfer=2),
     "rider": RIDER(SoftBounds(dw_min=0.01), reference_lr=0.1, transfer_columns=False),
     "e-rider": ERIDER(SoftBounds(dw_min=0.01), in_chop_prob=0.5, transfer_columns=False),
+    "low rank": LowRankTikiTaka(SoftBounds(dw_min=0.01), transfer_every=7, rank=3, b_gain=3.0),
     "multi-tile": MultiTileResidual(SoftBounds(dw_min=0.05), n_tiles=3, transfer_every_growth=2, warm_start=True),
 }  # fmt: skip
 
