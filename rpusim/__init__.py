@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, get_num_threads, set_num_threads
+from rpusim.array import CrossbarArray, DifferentialPair, Programming, PulseCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.specification import from_dict, from_json
@@ -20,6 +20,7 @@ __all__ = [
     "CrossbarArray",
     "DifferentialPair",
     "Periphery",
+    "Programming",
     "PulseCount",
     "PulseScheme",
     "algorithms",

@@ -49,6 +49,9 @@ cdef class DigitalLoop:
     cdef double granularity, rate, most, threshold, dead_zone
     cdef uint64_t key
 
+    def __reduce__(self):
+        raise TypeError("loops point into their arrays; copy the tile instead")
+
     def __init__(self, ArrayCore target, float[:, ::1] chi, uint64_t key, *, str rule, Py_ssize_t every,
                  Py_ssize_t rows_per_transfer, bint random_rows=False, bint late=False, int x_levels=0, int d_levels=0,
                  bint x_stochastic=False, bint d_stochastic=False, double granularity=1.0, double rate=1.0,

@@ -27,6 +27,9 @@ cdef class LowRankLoop:
     cdef float[::1] of_b, of_a, unit, column, row, draws
     cdef object locks
 
+    def __reduce__(self):
+        raise TypeError("loops point into their arrays; copy the tile instead")
+
     def __init__(self, ArrayCore w, ArrayCore a, ArrayCore b, Py_ssize_t every, double spread, uint64_t key):
         """After every `every` vectors the product is written, and B drawn from N(0, spread^2)."""
         self.w, self.a, self.b, self.every, self.spread, self.key = w, a, b, every, spread, key

@@ -27,6 +27,7 @@ is_rate = real(0.0)
 is_optional_device = optional(is_device)
 is_period = integer(1, 2**31 - 1)
 
+ZERO_SHIFTS = ("exact", "pulses", "random_pulses", "none")
 #: Pulses of algorithms with a digital buffer: exactly one where the buffer overflows.
 ONE_PULSE = PulseScheme(desired_bl=1, update_management=False, update_bl_management=False)
 
@@ -64,7 +65,8 @@ class _TransferAlgorithm(Algorithm):
     scale_fast_lr: bool = parameter(True, boolean)
     transfer_lr: float = parameter(1.0, is_rate)
     scale_transfer_lr: bool = parameter(True, boolean)
-    zero_shift: str = parameter("exact", choice("exact", "pulses", "none"))
+    zero_shift: str = parameter("exact", choice(*ZERO_SHIFTS))
+    zero_shift_pulses: int | None = parameter(None, optional(integer(2, 2**31 - 1)))
     reference_offset_mean: float = parameter(0.0, physical())
     reference_offset_std: float = parameter(0.0, physical(0.0))
     mean_granularity: bool = parameter(False, boolean)
@@ -82,8 +84,14 @@ class _TransferAlgorithm(Algorithm):
                 f"reference; got {self.reference_offset_mean} and {self.reference_offset_std}"
             )
         for device in self._devices()[:-1]:
-            if self.zero_shift == "pulses" and not isinstance(device, PulsedDevice):
-                raise ValueError(f"{name}: zero_shift must be 'exact' or 'none' for devices without pulses; got 'pulses'")
+            if self.zero_shift.endswith("pulses") and not isinstance(device, PulsedDevice):
+                raise ValueError(
+                    f"{name}: zero_shift must be 'exact' or 'none' for devices without pulses; got {self.zero_shift!r}"
+                )
+        if self.zero_shift_pulses is not None and not self.zero_shift.endswith("pulses"):
+            raise ValueError(
+                f"{name}: zero_shift_pulses must be None where zero_shift={self.zero_shift!r}; got {self.zero_shift_pulses}"
+            )
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> TransferTile:
         return TransferTile(self, shape, rng)
@@ -164,7 +172,7 @@ class TransferTile(Tile):
             return None
         reference = CrossbarArray(self.shape, Ideal(), rng=0)
         if isinstance(array.device, PulsedDevice):
-            DifferentialPair(array, reference).zero_shift(rule.zero_shift)
+            DifferentialPair(array, reference).zero_shift(rule.zero_shift, rule.zero_shift_pulses)
         if rule.reference_offset_mean != 0.0 or rule.reference_offset_std != 0.0:
             draws = _random.generator(_random.child(seeds, 1, k)).standard_normal(self.shape)
             reference.program(reference.weights + rule.reference_offset_mean + rule.reference_offset_std * draws)

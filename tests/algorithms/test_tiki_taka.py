@@ -338,6 +338,7 @@ def test_agad_ignores_an_offset_of_the_reference_and_version_2_does_not():
         (lambda: TikiTaka(PiecewiseStep(write_noise_std=1.0), with_reset_prob=0.5), ["with_reset_prob"]),
         (lambda: TikiTaka(zero_shift="none", reference_offset_mean=0.1), ["reference_offset_mean", "0.1"]),
         (lambda: TikiTaka(Ideal(), zero_shift="pulses"), ["zero_shift", "pulses"]),
+        (lambda: TikiTaka(zero_shift_pulses=10), ["zero_shift_pulses", "10"]),
         (lambda: ChoppedTikiTaka(n_reads_per_transfer=2), ["n_reads_per_transfer", "2"]),
         (lambda: AGAD(in_chop_prob=0.0), ["in_chop_prob", "0"]),
         (lambda: AGAD(buffer_cap=2.0), ["buffer_cap", "2.0"]),

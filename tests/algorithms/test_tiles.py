@@ -3,8 +3,10 @@ errors."""
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -407,6 +409,21 @@ def test_saving_and_loading_midway_does_not_show(name, reference, tmp_path):
         return other
 
     assert same(trained(RULES[name], (20, 40), interrupt).state_dict(), reference(name))
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda tile: pickle.loads(pickle.dumps(tile))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("name", RULES)
+def test_copies_go_on_alone(name, how, reference):
+    originals = []
+
+    def interrupt(tile):
+        originals.append(tile)
+        return how(tile)
+
+    assert same(trained(RULES[name], (20, 40), interrupt).state_dict(), reference(name))
+    x, d = vectors(60, SHAPE, seed=84)
+    originals[0].update(x[20:], d[20:], 0.2)
+    assert same(originals[0].state_dict(), reference(name))
 
 
 @pytest.mark.usefixtures("restore_kernels")
