@@ -1,5 +1,6 @@
 """How arrays make one trainable weight: a specification per algorithm, and the tile it builds."""
 
+from rpusim.algorithms import named
 from rpusim.algorithms.agad import AGAD
 from rpusim.algorithms.base import Algorithm, Cost, Tile
 from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
@@ -35,4 +36,5 @@ __all__ = [
     "TikiTaka",
     "TikiTakaV2",
     "Tile",
+    "named",
 ]
