@@ -28,8 +28,8 @@ class RIDER(ResidualLearning):
 
     Parameters
     ----------
-    reference_lr : float, default 0.01
-        eta: weight of each read in Q.
+    reference_lr : float, default 0.001
+        eta: weight of each read in Q. Q must follow P slowly, or it takes the gradients away.
     zero_shift : {"none", "exact", "pulses", "random_pulses"}
         "none", the default: P is read alone. Others give it a reference besides; see `TikiTaka`.
     others
@@ -48,7 +48,7 @@ class RIDER(ResidualLearning):
     (2, 3)
     """
 
-    reference_lr: float = parameter(0.01, real(0.0, 1.0))
+    reference_lr: float = parameter(0.001, real(0.0, 1.0))
     zero_shift: str = parameter("none", choice(*ZERO_SHIFTS))
 
     def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:

@@ -280,26 +280,33 @@ class TransferTile(Tile):
     def _mixed(self) -> NDArray[np.float32]:
         """The part of the weight that the arrays but the last hold."""
         total = np.zeros(self.shape, np.float32)
-        for gamma, hidden in zip(self._gammas, self._shown(), strict=False):
+        part = np.empty(self.shape, np.float32)
+        for k, gamma in enumerate(self._gammas[:-1]):
             if gamma:
-                total += np.float32(gamma) * hidden
+                self._shown(k, part)
+                part *= np.float32(gamma)
+                total += part
         return total
 
-    def _shown(self) -> tuple[NDArray[np.float32], ...]:
-        """The hidden weights with the sign and the origin that they have in the mixed weight."""
-        shown, state = list(self.hidden), self._buffers[0]
+    def _shown(self, k: int, out: NDArray[np.float32]) -> None:
+        """Write to `out` what array k holds, with the sign and the origin that it has in the mixed weight."""
+        reference, state = self.references[k], self._buffers[0]
+        np.subtract(self.arrays[k]._weights, 0.0 if reference is None else reference._weights, out=out)
+        if k > 0:
+            return
         for name in ("frozen", "mean"):
             if name in state:  # a reference that is found on the way: as it was when the chopper last flipped, or now
-                shown[0] = shown[0] - self._plane(name)
+                out -= state[name].T if self.algorithm.transfer_columns else state[name]
                 break
-        outputs, inputs = self.choppers
-        shown[0] = shown[0] * outputs[:, None] * inputs
-        return tuple(shown)
+        if "line_chop" in state:
+            outputs, inputs = self.choppers
+            out *= outputs[:, None] * inputs
 
     def _mix(self) -> None:
         """Bring the array that is read up to date."""
         if self._reader is not None and self._changed:
-            self._reader.program(self._mixed() + np.float32(self._gammas[-1]) * self.arrays[-1]._weights)
+            np.multiply(self.arrays[-1]._weights, np.float32(self._gammas[-1]), out=self._reader._weights)
+            self._reader._weights += self._mixed()
             self._changed = False
 
     def program(self, weights: ArrayLike) -> None:
