@@ -478,7 +478,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     result = entry.run(args.quick, args.seed)
     print(f"{entry.source}: {entry.title}\n")
     rows = [
-        [check.label, f"{check.measured:.4g}", _or_none(check.published) if math.isfinite(check.published) else "",
+        [check.label, f"{check.measured:.4g}", f"{check.published:.4g}" if math.isfinite(check.published) else "",
          "agrees" if check.passed else "OFF"]
         for check in result.checks
     ]  # fmt: skip
