@@ -370,6 +370,12 @@ def test_costs():
     assert cost(rpu.algorithms.SHD(transfer_every=4)) == (3, 0, 0, 0.25, 1.25, 0.0)
 
 
+def test_rates_that_no_buffer_holds_are_refused():
+    tile = TikiTakaV2(fast_lr=0.0).build((2, 3), rng=0)
+    with pytest.raises(ValueError, match="lr must be such that the buffer grows by at most 1e.30 pulses; got 1e.29"):
+        tile.update(np.ones(3), np.ones(2), 1e29)
+
+
 def test_buffers_are_shown_where_there_are_some():
     with pytest.raises(ValueError, match="buffer needs an algorithm that has one"):
         TikiTaka().build((2, 3), rng=0).buffer  # noqa: B018
