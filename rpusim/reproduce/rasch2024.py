@@ -60,10 +60,10 @@ CRITERION = (
     "claim: TTv2 collapses as the offset grows, c-TTv2 is flat at 20 states and below, AGAD is flat everywhere"
 )
 NOTES = (
-    "The paper states neither the number of inputs nor SGD's rate: here 60,000 inputs, and 0.04 for SGD, of four rates from 0.04 "
-    "to 0.1 the one that agrees best.",
-    "The buffer's rate is taken as lambda n / (gamma_0 dw_min), i.e. gamma_0 = 200 counts reads (1000 inputs), not inputs: with "
-    "200 inputs AGAD ends at twice the printed errors, and c-TTv2 depends on the offset at 20 states.",
+    "The paper states neither the number of inputs nor SGD's rate: here 60,000 inputs, and 0.04 for SGD, of four rates from "
+    "0.04 to 0.1 the one that agrees best.",
+    "The buffer's rate is taken as lambda n / (gamma_0 dw_min), i.e. gamma_0 = 200 counts reads (1000 inputs), not inputs: "
+    "with 200 inputs AGAD ends at twice the printed errors, and c-TTv2 depends on the offset at 20 states.",
     "Choppers flip regularly (every tenth read of a column). With random flips, c-TTv2 has 10 % at 20 states and offset 1: a "
     "long run of one sign moves C by more than one pulse.",
     "Pulses of A have no update management and a fixed rate of 1, so that they saturate: then the drift of A follows the signs "
