@@ -21,6 +21,7 @@ EXTENSIONS = [
     ("rpusim._core.kernels", [f"{KERNELS}/{name}" for name in KERNEL_SOURCES]),
     ("rpusim._core.array", [f"{KERNELS}/pulses.c"]),
     ("rpusim.algorithms._digital", []),
+    ("rpusim.algorithms._low_rank", []),
     ("rpusim._core.wires", []),
     ("rpusim.algorithms._transfer", []),
 ]

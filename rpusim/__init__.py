@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce, wires
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, ReadCount, get_num_threads, set_num_threads
+from rpusim.array import CrossbarArray, DifferentialPair, Programming, PulseCount, ReadCount, get_num_threads, set_num_threads
 from rpusim.cells import CellArray
 from rpusim.conductance import ConductanceScale
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
@@ -26,6 +26,7 @@ __all__ = [
     "DifferentialPair",
     "EventCost",
     "Periphery",
+    "Programming",
     "PulseCount",
     "PulseScheme",
     "ReadCount",

@@ -22,10 +22,10 @@ from rpusim.devices.ideal import Ideal
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.wires import WiredProduct
 
-__all__ = ["CrossbarArray", "DifferentialPair", "PulseCount", "ReadCount", "get_num_threads", "set_num_threads"]
+__all__ = ["CrossbarArray", "DifferentialPair", "Programming", "PulseCount", "ReadCount", "get_num_threads", "set_num_threads"]
 
 _real = real()
-_method = choice("exact", "pulses")
+_method = choice("exact", "pulses", "random_pulses")
 _rule = choice("max", "quantile", "std")
 _scale = instance(ConductanceScale, "a ConductanceScale or None")
 STATE_VERSION = 2
@@ -40,6 +40,27 @@ class PulseCount(NamedTuple):
 
     up: Any
     down: Any
+
+
+class Programming(NamedTuple):
+    """What `CrossbarArray.program_verify` did.
+
+    Attributes
+    ----------
+    weights : float32 array (outputs, inputs)
+        The last read.
+    pulses : int64 array (outputs, inputs)
+        Pulses that each device got.
+    within : bool array (outputs, inputs)
+        Whether the last read was within the tolerance.
+    rounds : int
+        Reads of the whole array.
+    """
+
+    weights: Any
+    pulses: Any
+    within: Any
+    rounds: int
 
 
 def get_num_threads() -> int:
@@ -342,6 +363,59 @@ class CrossbarArray:
         if self._state is not self._weights:
             self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
             self._events += 1
+
+    def program_verify(
+        self, weights: ArrayLike, *, tolerance: float | None = None, max_pulses: int = 1000, gain: float = 0.5
+    ) -> Programming:
+        """Write `weights` in a closed loop: read, give the devices that are off pulses towards their goal, read again.
+
+        Columns are read one by one through the forward periphery, so its noise and resolution limit what can be told. A
+        device that is off by e gets max(1, trunc(gain |e| / granularity)) pulses per round.
+
+        Parameters
+        ----------
+        weights : array_like (outputs, inputs)
+            Goal in weight units; devices get as close as their bounds let them.
+        tolerance : float, optional
+            Error that is good enough, in weight units; by default the granularity of the device.
+        max_pulses : int, default 1000
+            Budget of each device.
+        gain : float, default 0.5
+            Part of the error that a round should remove, in (0, 1].
+
+        Returns
+        -------
+        Programming
+            With `weights` as read, `pulses` per device, `within` the tolerance or not, and the number of `rounds`.
+
+        Examples
+        --------
+        >>> import numpy as np, rpusim as rpu
+        >>> device = rpu.devices.SoftBounds(dw_min=0.01, w_max=2.0, w_min=-2.0)
+        >>> array = rpu.CrossbarArray((2, 2), device, forward=rpu.Periphery.ideal(), rng=0)
+        >>> done = array.program_verify([[0.1, -0.2], [0.0, 0.3]])
+        >>> bool(done.within.all()), bool(abs(array.weights - [[0.1, -0.2], [0.0, 0.3]]).max() <= 0.01)
+        (True, True)
+        """
+        self._needs_pulses("program_verify")
+        assert isinstance(self.device, PulsedDevice)
+        goal = signal("weights", weights, self.shape)
+        step = self.device.granularity
+        tolerance = step if tolerance is None else real(0.0, open_low=True)("tolerance", tolerance)
+        budget = integer_value("max_pulses", max_pulses, 0, 2**31 - 1)
+        gain = real(0.0, 1.0, open_low=True)("gain", gain)
+        columns = np.eye(self.shape[1], dtype=np.float32)
+        given, rounds = np.zeros(self.shape, dtype=np.int64), 0
+        while True:
+            read = np.ascontiguousarray(self.forward(columns).T)
+            rounds += 1
+            error = goal.astype(np.float64) - read
+            counts = np.maximum(1.0, np.trunc(gain * np.abs(error) / step))
+            counts = np.where(np.abs(error) > tolerance, np.minimum(counts, budget - given), 0.0).astype(np.int32)
+            if not counts.any():
+                return Programming(read, given, np.abs(error) <= tolerance, rounds)
+            self._core.pulse(np.ascontiguousarray(np.sign(error).astype(np.int32) * counts))
+            given += counts
 
     @property
     def _write_noise(self) -> float:
@@ -650,11 +724,13 @@ class CrossbarArray:
 
         Parameters
         ----------
-        method : {"exact", "pulses"}
+        method : {"exact", "pulses", "random_pulses"}
             "exact": from the parameters; nan for a device that has none. "pulses": as a lab would, by alternating up and
-            down pulses and averaging the states of the second half; afterwards everything is as before.
+            down pulses and averaging the states of the second half; afterwards everything is as before. "random_pulses":
+            likewise, with directions drawn for each device and pulse.
         n_pulses : int, optional
-            Number of pulses of method "pulses"; by default 20 times the number of states.
+            Number of pulses of the other methods; by default 20 times the number of states. How far that leads:
+            `rpusim.dynamics.zero_shift_law`.
 
         Returns
         -------
@@ -671,7 +747,7 @@ class CrossbarArray:
         device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
         self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
         try:
-            return self._alternate(n_pulses)
+            return self._alternate(n_pulses, method)
         finally:
             self._weights[...] = weights
             self._state[...] = state
@@ -679,8 +755,8 @@ class CrossbarArray:
             if device_pulses is not None and self._device_pulses is not None:
                 self._device_pulses[...] = device_pulses
 
-    def _alternate(self, n_pulses: int | None) -> NDArray[np.float64]:
-        """Alternate up and down pulses on all devices; return their mean states over the second half."""
+    def _alternate(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
+        """Alternate up and down pulses on all devices, or draw them; return their mean states over the second half."""
         assert isinstance(self.device, PulsedDevice)
         if n_pulses is None:
             n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
@@ -689,6 +765,14 @@ class CrossbarArray:
         chunk = max(1, 500_000 // self._weights.size)  # between chunks, Ctrl-C is heard
         for first, last in ((0, pairs // 2), (pairs // 2, pairs)):
             total[...] = 0.0
+            if method == "random_pulses":
+                for _ in range(2 * (last - first)):
+                    draws = uniforms(
+                        self._core.key, total.size, line=1, operation=self._core.counters[0], kind=KINDS["reset_choice"]
+                    )
+                    self._core.pulse(np.where(draws.reshape(self.shape) <= 0.5, np.int32(1), np.int32(-1)))
+                    total += self._state
+                continue
             for done in range(first, last, chunk):
                 self._core.alternate(min(chunk, last - done), total)
         return total / (2 * (pairs - pairs // 2))
@@ -969,11 +1053,13 @@ class DifferentialPair:
 
         Parameters
         ----------
-        method : {"exact", "pulses"}
+        method : {"exact", "pulses", "random_pulses"}
             "exact": from the parameters of the devices; one without a symmetry point keeps its present state. "pulses":
-            by alternating up and down pulses on the main array, as in Methods M1 of Onen et al. (2022).
+            by alternating up and down pulses on the main array, as in Methods M1 of Onen et al. (2022). "random_pulses":
+            with directions drawn for each device and pulse, as in Algorithm 1 of Xiao et al. (2026). The reference becomes
+            the last state.
         n_pulses : int, optional
-            Number of pulses of method "pulses"; by default 20 times the number of states.
+            Number of pulses of the other methods; by default 20 times the number of states.
         """
         if _method("method", method) == "exact":
             point = self.main.symmetry_point("exact")
@@ -982,7 +1068,7 @@ class DifferentialPair:
             self.main.program(np.where(np.isnan(point), self.main._weights, point))
         else:
             self.main._needs_pulses("zero_shift")
-            self.main._alternate(n_pulses)
+            self.main._alternate(n_pulses, method)
         self.reference.program(self.main._weights)
 
     def state_dict(self) -> dict[str, Any]:

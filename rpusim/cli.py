@@ -303,15 +303,6 @@ def _or_none(value: float) -> str:
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
-def training_algorithm(name: str, device: devices.Device) -> algorithms.Algorithm:
-    """Return "digital", "sgd" or "shd" on `device` with the settings of networks."""
-    if name == "digital":
-        return algorithms.DigitalSGD()
-    if name == "sgd":
-        return algorithms.SGD(device)
-    return algorithms.SHD(device, device, fast_lr=1.0, slow_lr=5.0)
-
-
 def _train(args: argparse.Namespace) -> int:
     import matplotlib
 
@@ -320,7 +311,7 @@ def _train(args: argparse.Namespace) -> int:
 
     data = datasets.mnist(args.data)
     device = _device(args.device, TRAINING_DEVICES)
-    rule = training_algorithm(args.algorithm, device)
+    rule = algorithms.named.get(args.algorithm, device)
     layers: list[Any] = []
     for n_in, n_out in ((784, 256), (256, 128), (128, 10)):
         layers += [Linear(n_in, n_out, rule), Sigmoid()]
@@ -487,7 +478,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
     print(f"{entry.source}: {entry.title}\n")
     rows = [
-        [check.label, f"{check.measured:.4g}", _or_none(check.published) if math.isfinite(check.published) else "",
+        [check.label, f"{check.measured:.4g}", f"{check.published:.4g}" if math.isfinite(check.published) else "",
          "agrees" if check.passed else "OFF"]
         for check in result.checks
     ]  # fmt: skip
@@ -653,10 +644,12 @@ def _parser() -> argparse.ArgumentParser:
         "train a network on simulated arrays; continues from its checkpoint if there is one",
         "  rpusim train mnist --algorithm digital\n"
         "  rpusim train mnist --algorithm sgd --device constant-step --epochs 10\n"
-        "  rpusim train mnist --algorithm shd --device soft-bounds --samples 10000 --epochs 3\n",
+        "  rpusim train mnist --algorithm shd --device soft-bounds --samples 10000 --epochs 3\n"
+        "  rpusim train mnist --algorithm agad --device reram-array-om --epochs 10\n",
     )
     sub.add_argument("task", choices=["mnist"], help="what to learn")
-    sub.add_argument("--algorithm", choices=["sgd", "shd", "digital"], default="sgd", help="training algorithm (sgd)")
+    sub.add_argument("--algorithm", choices=algorithms.named.names(), default="sgd", metavar="NAME",
+                     help=f"{', '.join(algorithms.named.names())}, with published settings (sgd)")  # fmt: skip
     sub.add_argument(
         "--device",
         default="constant-step",

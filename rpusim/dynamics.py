@@ -44,6 +44,7 @@ __all__ = [
     "Response",
     "SGDTrajectory",
     "SHDTrajectory",
+    "ZeroShift",
     "asymmetry",
     "energy",
     "oscillator",
@@ -52,6 +53,7 @@ __all__ = [
     "sgd_fixed_point",
     "sgd_trajectory",
     "shd_trajectory",
+    "zero_shift_law",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -486,6 +488,70 @@ def energy(
     mass = _positive("slow_lr", slow_lr) / (_positive("transfer_every", transfer_every) * _positive("fast_lr", fast_lr))
     displacement = _array("c", c) - real()("target", target)
     return 0.5 * _positive("h", h) * displacement**2 + 0.5 * mass * _array("a", a) ** 2
+
+
+class ZeroShift(NamedTuple):
+    """Where zero-shifting leads: mean distance from the symmetry point, and standard deviation, in weight units."""
+
+    bias: float
+    deviation: float
+
+
+def zero_shift_law(device: _Device, n_pulses: int, start: float = 0.0, method: str = "pulses") -> ZeroShift:
+    r"""Return how far a device is from its symmetry point after zero-shifting with `n_pulses` pulses.
+
+    With s the step at the symmetry point and :math:`\kappa = G'/F` there, a pulse takes a part :math:`a = \kappa s` of the
+    distance away, on average, and the rest is noise of one step:
+
+    .. math:: bias = (w_0 - w_\diamond) (1 - a)^n, \qquad
+        deviation^2 = s^2 (1 + \sigma^2) / (1 - (1 - a)^2)
+
+    for random pulses, with :math:`\sigma` the cycle-to-cycle noise. So the pulses that are needed go as 1 / dw_min. When
+    pulses alternate, only :math:`\sigma` is random: the bias tends to -s / (2 - a) after a down pulse, and
+    :math:`deviation^2 = s^2 \sigma^2 / (1 - (1 - a)^2)`.
+
+    Exact for steps that are linear in the state, between the bounds.
+
+    Parameters
+    ----------
+    device : device
+    n_pulses : int
+        Alternating pulses begin with an up pulse; their number is rounded up to whole pairs.
+    start : float, default 0
+        State before the first pulse.
+    method : {"pulses", "random_pulses"}
+        Alternating, or drawn directions, as `CrossbarArray.symmetry_point`.
+
+    Returns
+    -------
+    ZeroShift
+
+    Notes
+    -----
+    Xiao et al. (2026), arXiv:2602.21321, Theorem 2.2 has the order of both terms.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.001, up_down=0.3, w_max=1.0, w_min=-1.0)
+    >>> law = rpu.dynamics.zero_shift_law(device, 4000, method="random_pulses")
+    >>> round(law.bias, 4), round(law.deviation, 4)
+    (-0.0055, 0.0212)
+    """
+    _check_device("device", device)
+    n = integer(0)("n_pulses", n_pulses)
+    choice("pulses", "random_pulses")("method", method)
+    start = real()("start", start)
+    point = _symmetry_point("device", "zero-shifting", device)
+    step = float(np.asarray(device.step_up(point)))
+    a = asymmetry(device) * step
+    sigma = float(getattr(device, "dw_min_std", 0.0))
+    rest = 1.0 - (1.0 - a) ** 2
+    if method == "random_pulses":
+        return ZeroShift((start - point) * (1.0 - a) ** n, step * math.sqrt((1.0 + sigma**2) / rest))
+    n += n % 2
+    settled = -step / (2.0 - a)
+    return ZeroShift(settled + (start - point - settled) * (1.0 - a) ** n, step * sigma / math.sqrt(rest))
 
 
 def _response(device: _Device, w: FloatArray) -> Response:

@@ -6,7 +6,7 @@ from rpusim._core.kernels cimport rpu_cells, rpu_converters, rpu_kernels, rpu_pu
 
 
 cdef enum:
-    MAX_PARTS = 16
+    MAX_PARTS = 32
 
 
 cdef struct Buffer:

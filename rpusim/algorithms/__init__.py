@@ -1,9 +1,11 @@
 """How arrays make one trainable weight: a specification per algorithm, and the tile it builds."""
 
+from rpusim.algorithms import named
 from rpusim.algorithms.agad import AGAD
 from rpusim.algorithms.base import Algorithm, Cost, Tile
 from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
 from rpusim.algorithms.eapu import EaPU
+from rpusim.algorithms.low_rank_tiki_taka import LowRankTikiTaka
 from rpusim.algorithms.manhattan import Manhattan
 from rpusim.algorithms.mixed_precision import MixedPrecision
 from rpusim.algorithms.multi_tile_residual import MultiTileResidual
@@ -25,6 +27,7 @@ __all__ = [
     "Cost",
     "DigitalSGD",
     "EaPU",
+    "LowRankTikiTaka",
     "Manhattan",
     "MixedPrecision",
     "MultiTileResidual",
@@ -33,4 +36,5 @@ __all__ = [
     "TikiTaka",
     "TikiTakaV2",
     "Tile",
+    "named",
 ]

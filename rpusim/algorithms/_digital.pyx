@@ -27,7 +27,7 @@ cdef enum:
     ROUND_X = 0
     ROUND_D = 1
     CHOOSE_ROW = 2
-    CHOOSE_PULSE = 3
+    CHOOSE_PULSE = 16       # and the row
 
 
 cdef double uniform(uint64_t key, uint64_t operation, unsigned int line, Py_ssize_t position) noexcept nogil:
@@ -41,13 +41,16 @@ cdef class DigitalLoop:
     """chi (rows, columns) of `target`, and its transfers."""
     cdef ArrayCore target
     cdef float[:, ::1] chi
-    cdef float[::1] x, d, pulses, unit
+    cdef float[::1] x, d, pulses, unit, draws
     cdef readonly uint64_t vectors
     cdef Py_ssize_t every, rows_per_transfer
     cdef bint random_rows, late, x_stochastic, d_stochastic
     cdef int rule, x_levels, d_levels
     cdef double granularity, rate, most, threshold, dead_zone
     cdef uint64_t key
+
+    def __reduce__(self):
+        raise TypeError("loops point into their arrays; copy the tile instead")
 
     def __init__(self, ArrayCore target, float[:, ::1] chi, uint64_t key, *, str rule, Py_ssize_t every,
                  Py_ssize_t rows_per_transfer, bint random_rows=False, bint late=False, int x_levels=0, int d_levels=0,
@@ -65,6 +68,7 @@ cdef class DigitalLoop:
         self.d = np.zeros(target.rows, dtype=np.float32)
         self.pulses = np.zeros(target.columns, dtype=np.float32)
         self.unit = np.zeros(target.rows, dtype=np.float32)
+        self.draws = np.zeros(target.columns + 64, dtype=np.float32)
         self.vectors = 0
 
     def set_vectors(self, uint64_t vectors):
@@ -126,13 +130,19 @@ cdef class DigitalLoop:
     cdef int write(self, Py_ssize_t row, uint64_t event) except -1 nogil:
         cdef Py_ssize_t j, columns = self.target.columns
         cdef double h, n, size
+        cdef double top = self.target.kernels.abs_max(&self.chi[row, 0], columns)
         cdef bint found = False
+        if top == 0.0 or (self.rule == 0 and top < self.granularity):
+            return 0
+        if self.rule == 1:
+            self.target.kernels.uniforms(self.key, RPU_RESET_CHOICE, event, <unsigned int>(CHOOSE_PULSE + row), 0,
+                                         (columns + 63) // 64, &self.draws[0])
         for j in range(columns):
             h = self.chi[row, j]
             n = 0.0
             if self.rule == 0:
-                n = min(max(trunc(h / self.granularity), -self.most), self.most)
-                if n != 0.0:
+                if fabs(h) >= self.granularity:
+                    n = min(max(trunc(h / self.granularity), -self.most), self.most)
                     self.chi[row, j] = <float>(h - n * self.granularity)
             else:
                 self.chi[row, j] = 0.0
@@ -142,11 +152,11 @@ cdef class DigitalLoop:
                 elif size > 0.0:
                     size = size / self.granularity
                     if size < self.threshold:       # all or nothing
-                        if uniform(self.key, event, CHOOSE_PULSE, row * columns + j) * self.threshold < size:
+                        if self.draws[j] * self.threshold <= size:
                             n = self.threshold
                     else:                           # whole pulses, the last of them by chance
                         n = floor(size)
-                        if uniform(self.key, event, CHOOSE_PULSE, row * columns + j) < size - n:
+                        if self.draws[j] <= size - n:
                             n += 1.0
                     n = min(n, self.most)
                 if h < 0.0:

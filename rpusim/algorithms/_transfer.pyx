@@ -62,6 +62,9 @@ cdef class Transfer:
     cdef const float[:, ::1] reset_level, low, high
     cdef float[::1] u, y, draws, choices
 
+    def __reduce__(self):
+        raise TypeError("loops point into their arrays; copy the tile instead")
+
     def __init__(self, ArrayCore source, ArrayCore reference, ArrayCore target, Transfer deeper, *, bint columns,
                  Py_ssize_t every, Py_ssize_t reads, str selection, uint64_t key, dict state, double in_chop=0.0,
                  bint random_chops=False, bint regular_chops=False, double out_chop=0.0, Py_ssize_t period=0, bint buffered=False,
@@ -250,6 +253,9 @@ cdef class TransferLoop:
     cdef public double x_mean, d_mean       # negative before the first vector
     cdef object locks
     cdef float[:, ::1] x_turned, d_turned
+
+    def __reduce__(self):
+        raise TypeError("loops point into their arrays; copy the tile instead")
 
     def __init__(self, Transfer first, bint auto_scale=False, double decay=0.0):
         """`first` is the level that reads the fast array; `decay` the weight of a new vector in the running means."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from rpusim._validation import boolean, choice, physical, real
 from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
+from rpusim.algorithms.transfer import ZERO_SHIFTS
 from rpusim.specification import parameter
 
 __all__ = ["AGAD"]
@@ -36,7 +37,7 @@ class AGAD(ChoppedTikiTaka):
         Flip after every N-th sweep, and besides after any read with probability in_chop_prob.
     buffer_cap : float, default 0
         Where above 0: |H| is at most buffer_cap desired_bl (of transfer_pulses), without `forget_buffer`.
-    zero_shift : {"none", "exact", "pulses"}
+    zero_shift : {"none", "exact", "pulses", "random_pulses"}
         "none", the default: A is read alone. Others give A a reference nonetheless; see `TikiTaka`.
     others
         See `ChoppedTikiTaka`.
@@ -56,7 +57,7 @@ class AGAD(ChoppedTikiTaka):
 
     in_chop_prob: float = parameter(0.1, real(0.0, 1.0, open_low=True))
     in_chop_random: bool = parameter(False, boolean)
-    zero_shift: str = parameter("none", choice("exact", "pulses", "none"))
+    zero_shift: str = parameter("none", choice(*ZERO_SHIFTS))
     tail_weightening: float = parameter(5.0, physical(0.0, open_low=True))
     buffer_cap: float = parameter(0.0, physical(0.0))
 

@@ -62,6 +62,9 @@ class Tile(ABC):
     def __repr__(self) -> str:
         return f"{self.algorithm!r}.build({self.shape})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self.algorithm, self.shape, self.state_dict())  # for copies: compiled loops point into their arrays
+
     @abstractmethod
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read y = W x."""
@@ -103,3 +106,10 @@ class Tile(ABC):
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned; the tile then continues to the same bits."""
+
+
+def _rebuilt(algorithm: Algorithm, shape: tuple[int, int], state: dict[str, Any]) -> Tile:
+    """The tile that was copied."""
+    tile = algorithm.build(shape, rng=0)
+    tile.load_state_dict(state)
+    return tile

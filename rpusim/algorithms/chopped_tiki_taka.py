@@ -31,7 +31,7 @@ class ChoppedTikiTaka(_TransferAlgorithm):
 
     Parameters
     ----------
-    fast, slow, transfer_every, transfer_columns, random_selection, zero_shift, reference_offset_mean,
+    fast, slow, transfer_every, transfer_columns, random_selection, zero_shift, zero_shift_pulses, reference_offset_mean,
     reference_offset_std, mean_granularity, forward, backward, transfer_forward, pulses
         See `TikiTaka`. One line is read per transfer.
     fast_lr : float, default 1

@@ -49,11 +49,11 @@ class MultiTileResidual(_TransferAlgorithm):
         Not scaled by the learning rate (`scale_transfer_lr` False).
     transfer_lr_growth : float, default 1.2
     warm_start : bool, default False
-    zero_shift : {"exact", "pulses", "none"}
+    zero_shift : {"exact", "pulses", "random_pulses", "none"}
         References of all tiles but the slowest.
     transfer_columns, n_reads_per_transfer, random_selection, fast_lr, scale_fast_lr, scale_transfer_lr,
-    reference_offset_mean, reference_offset_std, mean_granularity, forward, backward, transfer_forward, pulses,
-    transfer_pulses
+    zero_shift_pulses, reference_offset_mean, reference_offset_std, mean_granularity, forward, backward,
+    transfer_forward, pulses, transfer_pulses
         See `TikiTaka`, of whose chain of arrays this is a case.
 
     Notes

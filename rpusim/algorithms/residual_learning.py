@@ -34,8 +34,8 @@ class ResidualLearning(_TransferAlgorithm):
     gamma : float, default 0.4
         Weight of P.
     transfer_every, transfer_columns, n_reads_per_transfer, random_selection, fast_lr, scale_fast_lr, transfer_lr,
-    scale_transfer_lr, zero_shift, reference_offset_mean, reference_offset_std, mean_granularity, forward, backward,
-    transfer_forward, pulses, transfer_pulses
+    scale_transfer_lr, zero_shift, zero_shift_pulses, reference_offset_mean, reference_offset_std, mean_granularity,
+    forward, backward, transfer_forward, pulses, transfer_pulses
         See `TikiTaka`, which this is with gamma above 0: there A is a filter of gradients, here part of the weight.
 
     Notes

@@ -8,6 +8,7 @@ from typing import Any
 
 from rpusim._validation import boolean, choice, real
 from rpusim.algorithms.residual_learning import ResidualLearning
+from rpusim.algorithms.transfer import ZERO_SHIFTS
 from rpusim.specification import parameter
 
 __all__ = ["ERIDER", "RIDER"]
@@ -27,9 +28,9 @@ class RIDER(ResidualLearning):
 
     Parameters
     ----------
-    reference_lr : float, default 0.01
-        eta: weight of each read in Q.
-    zero_shift : {"none", "exact", "pulses"}
+    reference_lr : float, default 0.001
+        eta: weight of each read in Q. Q must follow P slowly, or it takes the gradients away.
+    zero_shift : {"none", "exact", "pulses", "random_pulses"}
         "none", the default: P is read alone. Others give it a reference besides; see `TikiTaka`.
     others
         See `ResidualLearning`.
@@ -47,8 +48,8 @@ class RIDER(ResidualLearning):
     (2, 3)
     """
 
-    reference_lr: float = parameter(0.01, real(0.0, 1.0))
-    zero_shift: str = parameter("none", choice("exact", "pulses", "none"))
+    reference_lr: float = parameter(0.001, real(0.0, 1.0))
+    zero_shift: str = parameter("none", choice(*ZERO_SHIFTS))
 
     def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
         return super()._level(k, shape) | {"baseline": "running", "track": self.reference_lr}

@@ -60,7 +60,7 @@ class SHD(Algorithm):
     reference : {"shared", "separate"}
         "shared": three arrays, C = C_main - A_ref. "separate": four, C = C_main - C_ref, with C_ref at the symmetry point of
         C_main (at 0 for devices that have none).
-    zero_shift : {"exact", "pulses"}
+    zero_shift : {"exact", "pulses", "random_pulses"}
         How the symmetry points are found when the tile is built: `DifferentialPair.zero_shift`.
     forward, backward : Periphery or None
         Reads of C, as in `CrossbarArray`.
@@ -87,7 +87,7 @@ class SHD(Algorithm):
     slow_lr: float = parameter(1.0, _rate)
     transfer_vectors: str = parameter("one_hot", choice("one_hot", "hadamard"))
     reference: str = parameter("shared", choice("shared", "separate"))
-    zero_shift: str = parameter("exact", choice("exact", "pulses"))
+    zero_shift: str = parameter("exact", choice("exact", "pulses", "random_pulses"))
     forward: Periphery | None = parameter(None, is_periphery)
     backward: Periphery | None = parameter(None, is_periphery)
     transfer_forward: Periphery | None = parameter(None, is_periphery)

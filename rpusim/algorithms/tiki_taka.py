@@ -63,8 +63,10 @@ class TikiTaka(_TransferAlgorithm):
     fast_lr, transfer_lr : float, default 1
         Rates of A, and of the transfer (a tuple: of each array but C). `scale_fast_lr`, `scale_transfer_lr` (both True):
         they are relative to the learning rate of `update`.
-    zero_shift : {"exact", "pulses", "none"}
+    zero_shift : {"exact", "pulses", "random_pulses", "none"}
         How R is found when the tile is built, as `DifferentialPair.zero_shift`; "none": there is no R, A is read alone.
+    zero_shift_pulses : int or None
+        Budget of the two that use pulses, per device; None: 20 times the number of states.
     reference_offset_mean, reference_offset_std : float, default 0
         Errors of R, in weight units: R is the symmetry point plus reference_offset_mean + reference_offset_std xi.
         R is held exactly, whatever the bounds of A.

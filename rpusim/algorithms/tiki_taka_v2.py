@@ -30,8 +30,8 @@ class TikiTakaV2(_TransferAlgorithm):
 
     Parameters
     ----------
-    fast, slow, transfer_every, transfer_columns, n_reads_per_transfer, random_selection, zero_shift, reference_offset_mean,
-    reference_offset_std, mean_granularity, forward, backward, transfer_forward, pulses
+    fast, slow, transfer_every, transfer_columns, n_reads_per_transfer, random_selection, zero_shift, zero_shift_pulses,
+    reference_offset_mean, reference_offset_std, mean_granularity, forward, backward, transfer_forward, pulses
         See `TikiTaka`.
     fast_lr, transfer_lr : float, default 1
         Rates of A and of the buffer. `scale_fast_lr`, `scale_transfer_lr` (both True): they are relative to the learning

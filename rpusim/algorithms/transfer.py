@@ -15,7 +15,7 @@ from rpusim._validation import boolean, choice, integer, integer_value, optional
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import Algorithm, Cost, Tile
 from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
+from rpusim.array import MAX_LR, CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
 from rpusim.devices import Device, Ideal, PulsedDevice, SoftBounds
 from rpusim.periphery import ADC, Periphery, PulseScheme
 from rpusim.specification import parameter
@@ -27,6 +27,7 @@ is_rate = real(0.0)
 is_optional_device = optional(is_device)
 is_period = integer(1, 2**31 - 1)
 
+ZERO_SHIFTS = ("exact", "pulses", "random_pulses", "none")
 #: Pulses of algorithms with a digital buffer: exactly one where the buffer overflows.
 ONE_PULSE = PulseScheme(desired_bl=1, update_management=False, update_bl_management=False)
 
@@ -64,7 +65,8 @@ class _TransferAlgorithm(Algorithm):
     scale_fast_lr: bool = parameter(True, boolean)
     transfer_lr: float = parameter(1.0, is_rate)
     scale_transfer_lr: bool = parameter(True, boolean)
-    zero_shift: str = parameter("exact", choice("exact", "pulses", "none"))
+    zero_shift: str = parameter("exact", choice(*ZERO_SHIFTS))
+    zero_shift_pulses: int | None = parameter(None, optional(integer(2, 2**31 - 1)))
     reference_offset_mean: float = parameter(0.0, physical())
     reference_offset_std: float = parameter(0.0, physical(0.0))
     mean_granularity: bool = parameter(False, boolean)
@@ -82,8 +84,14 @@ class _TransferAlgorithm(Algorithm):
                 f"reference; got {self.reference_offset_mean} and {self.reference_offset_std}"
             )
         for device in self._devices()[:-1]:
-            if self.zero_shift == "pulses" and not isinstance(device, PulsedDevice):
-                raise ValueError(f"{name}: zero_shift must be 'exact' or 'none' for devices without pulses; got 'pulses'")
+            if self.zero_shift.endswith("pulses") and not isinstance(device, PulsedDevice):
+                raise ValueError(
+                    f"{name}: zero_shift must be 'exact' or 'none' for devices without pulses; got {self.zero_shift!r}"
+                )
+        if self.zero_shift_pulses is not None and not self.zero_shift.endswith("pulses"):
+            raise ValueError(
+                f"{name}: zero_shift_pulses must be None where zero_shift={self.zero_shift!r}; got {self.zero_shift_pulses}"
+            )
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> TransferTile:
         return TransferTile(self, shape, rng)
@@ -139,12 +147,17 @@ class TransferTile(Tile):
         if algorithm.mean_granularity:
             self.arrays[0]._core.granularity = sum(map(granularity_of, devices)) / len(devices)
         self._gammas = algorithm._gammas()
+        # What is mixed of whole arrays is read from them at once. A reference that is found on the way and signs are digital:
+        # then the mixed weight is formed before each read, in an array that only has the periphery.
         self._reader: CrossbarArray | None = None
-        if any(self._gammas[:-1]) or self._gammas[-1] != 1.0:
+        if any(self._gammas[:-1]) and algorithm._level(0, self.shape).get("baseline", "none") != "none":
             self._reader = CrossbarArray(
                 self.shape, Ideal(), forward=algorithm.forward, backward=algorithm.backward, rng=_random.child(seeds, 3)
             )
-        self._changed = True
+        else:
+            parts = [(a, g) for a, g in zip(self.arrays[:-1], self._gammas, strict=False) if g]
+            parts += [(r, -g) for r, g in zip(self.references, self._gammas, strict=False) if g and r is not None]
+            self.arrays[-1]._core.set_parts(self._gammas[-1], [a._core for a, _ in parts], [g for _, g in parts])
         self._build_loop([_random.key(_random.child(seeds, 2, k)) for k in range(len(devices) - 1)])
 
     def _array(self, k: int, device: Device, seeds: np.random.SeedSequence) -> CrossbarArray:
@@ -164,7 +177,7 @@ class TransferTile(Tile):
             return None
         reference = CrossbarArray(self.shape, Ideal(), rng=0)
         if isinstance(array.device, PulsedDevice):
-            DifferentialPair(array, reference).zero_shift(rule.zero_shift)
+            DifferentialPair(array, reference).zero_shift(rule.zero_shift, rule.zero_shift_pulses)
         if rule.reference_offset_mean != 0.0 or rule.reference_offset_std != 0.0:
             draws = _random.generator(_random.child(seeds, 1, k)).standard_normal(self.shape)
             reference.program(reference.weights + rule.reference_offset_mean + rule.reference_offset_std * draws)
@@ -264,51 +277,55 @@ class TransferTile(Tile):
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        if self._reader is None:
-            return self.arrays[-1].weights
-        self._mix()
-        return self._reader.weights
+        total = self._mixed()
+        total += np.float32(self._gammas[-1]) * self.arrays[-1]._weights
+        return total
 
     def _mixed(self) -> NDArray[np.float32]:
         """The part of the weight that the arrays but the last hold."""
         total = np.zeros(self.shape, np.float32)
-        for gamma, hidden in zip(self._gammas, self._shown(), strict=False):
+        part = np.empty(self.shape, np.float32)
+        for k, gamma in enumerate(self._gammas[:-1]):
             if gamma:
-                total += np.float32(gamma) * hidden
+                self._shown(k, part)
+                part *= np.float32(gamma)
+                total += part
         return total
 
-    def _shown(self) -> tuple[NDArray[np.float32], ...]:
-        """The hidden weights with the sign and the origin that they have in the mixed weight."""
-        shown, state = list(self.hidden), self._buffers[0]
+    def _shown(self, k: int, out: NDArray[np.float32]) -> None:
+        """Write to `out` what array k holds, with the sign and the origin that it has in the mixed weight."""
+        reference, state = self.references[k], self._buffers[0]
+        np.subtract(self.arrays[k]._weights, 0.0 if reference is None else reference._weights, out=out)
+        if k > 0:
+            return
         for name in ("frozen", "mean"):
             if name in state:  # a reference that is found on the way: as it was when the chopper last flipped, or now
-                shown[0] = shown[0] - self._plane(name)
+                out -= state[name].T if self.algorithm.transfer_columns else state[name]
                 break
-        outputs, inputs = self.choppers
-        shown[0] = shown[0] * outputs[:, None] * inputs
-        return tuple(shown)
+        if "line_chop" in state:
+            outputs, inputs = self.choppers
+            out *= outputs[:, None] * inputs
 
-    def _mix(self) -> None:
-        """Bring the array that is read up to date."""
-        if self._reader is not None and self._changed:
-            self._reader.program(self._mixed() + np.float32(self._gammas[-1]) * self.arrays[-1]._weights)
-            self._changed = False
+    def _read(self) -> CrossbarArray:
+        """The array to read, up to date."""
+        if self._reader is None:
+            return self.arrays[-1]
+        np.multiply(self.arrays[-1]._weights, np.float32(self._gammas[-1]), out=self._reader._weights)
+        self._reader._weights += self._mixed()
+        return self._reader
 
     def program(self, weights: ArrayLike) -> None:
         """Write C so that the weight becomes `weights`, clipped to the bounds of its devices; A stays as it is."""
         w = signal("weights", weights, self.shape)
         self.arrays[-1].program((w - self._mixed()) / np.float32(self._gammas[-1]))
-        self._changed = True
 
     # ---- the three operations ----------------------------------------------------------------------------------------
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        self._mix()
-        return (self._reader or self.arrays[-1]).forward(x, out)
+        return self._read().forward(x, out)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        self._mix()
-        return (self._reader or self.arrays[-1]).backward(d, out)
+        return self._read().backward(d, out)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         lr = _lr("lr", lr)
@@ -319,14 +336,14 @@ class TransferTile(Tile):
         for rate, k, state in zip(rates, self._chain()[1:], self._buffers, strict=False):
             if "buffer" not in state:
                 self.arrays[k]._check_rate(rate)
+            elif rate > MAX_LR:
+                raise ValueError(f"lr must be such that the buffer grows by at most {MAX_LR:g} pulses; got {lr:g}, {rate:g}")
         self._loop.run(x, d, fast, np.array(rates, dtype=np.float64))
-        self._changed = True
 
     def end_batch(self) -> None:
         for array in self.arrays:
             array.end_batch()
         self._set_resets()
-        self._changed = True
 
     @property
     def pulse_count(self) -> PulseCount:
@@ -357,8 +374,7 @@ class TransferTile(Tile):
             "means": [self._loop.x_mean, self._loop.d_mean],
         }
         if self._reader is not None:
-            self._mix()
-            state["reader"] = self._reader.state_dict()
+            state["reader"] = self._read().state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -389,7 +405,6 @@ class TransferTile(Tile):
                 own[name][...] = plane
         self._loop.set_vectors(vectors)
         self._loop.x_mean, self._loop.d_mean = means
-        self._changed = True
 
 
 def checked_list(name: str, values: Any, length: int, check: Any) -> list[Any]:

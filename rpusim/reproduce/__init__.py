@@ -4,6 +4,7 @@ Each is a `Reproduction` in a registry: `names` lists them, `get` returns one, a
 prints what was measured beside what was published, and writes a JSON file and a figure.
 """
 
+from rpusim.reproduce import li2025, onen2022, wu2024, wu2025, xiao2026  # noqa: F401 (they enter the registry)
 from rpusim.reproduce.base import Check, Reproduction, Result, get, names
 from rpusim.reproduce.gokmen2016 import stressed
 from rpusim.reproduce.gokmen2017 import ladder

@@ -56,19 +56,23 @@ PUBLISHED: dict[str, dict[int, tuple[float, ...]]] = {
     },
 }
 CRITERION = (
-    "a cell agrees within 25 % or 1.5 percentage points of the paper; at least 85 % of the published cells must, and every "
+    "a cell agrees within 25 % or 1.5 percentage points of the paper; at least 90 % of the published cells must, and every "
     "claim: TTv2 collapses as the offset grows, c-TTv2 is flat at 20 states and below, AGAD is flat everywhere"
 )
 NOTES = (
-    "The paper states neither the number of inputs nor SGD's rate: here 60,000 inputs, and 0.07 for SGD.",
-    "The buffer's rate is lambda n / (gamma_0 dw_min), i.e. gamma_0 = 200 counts reads (1000 inputs), not inputs: with 200 "
-    "inputs AGAD ends at twice the printed errors, and c-TTv2 depends on the offset at 20 states.",
+    "The paper states neither the number of inputs nor SGD's rate: here 60,000 inputs, and 0.04 for SGD, of four rates from "
+    "0.04 to 0.1 the one that agrees best.",
+    "The buffer's rate is taken as lambda n / (gamma_0 dw_min), i.e. gamma_0 = 200 counts reads (1000 inputs), not inputs: "
+    "with 200 inputs AGAD ends at twice the printed errors, and c-TTv2 depends on the offset at 20 states.",
     "Choppers flip regularly (every tenth read of a column). With random flips, c-TTv2 has 10 % at 20 states and offset 1: a "
     "long run of one sign moves C by more than one pulse.",
     "Pulses of A have no update management and a fixed rate of 1, so that they saturate: then the drift of A follows the signs "
     "of gradients, and TTv2 collapses from offset 0.1 on. With rates scaled to the gradients TTv2 has 2 % there, not 8 %.",
-    "c-TTv2 at 400 and 200 states stays below the paper's errors at offsets from 0.25: what each half-period of the chopper "
-    "leaves in C is smaller here.",
+    "TTv2 at offsets 0.05 and 0.1 stays below the paper. More saturation closes that gap (a rate of 10 gives 7.7 % and 6.4 % "
+    "at 400 and 100 states and offset 0.1), but overshoots at 20 states and offset 0.25 (44 %).",
+    "c-TTv2 at 400 and 200 states stays below the paper at offsets from 0.1 to 0.5, where the paper's row for 400 states is "
+    "above its row for 100 even without offset; what each half-period of the chopper leaves in C is smaller here. No setting "
+    "that was tried moved these cells without moving others away.",
 )
 
 
@@ -153,7 +157,7 @@ def _run(quick: bool, seed: int) -> Result:
     cells = [(name, n, o, k) for name in PUBLISHED for n in states for o in offsets for k in range(draws)]
     single: dict[tuple[str, int, float], list[float]] = {}
     for name, n, offset, k in tqdm(cells, desc="rasch2024-fig4", leave=False):
-        lr = 0.07 if name == "SGD" else 0.1
+        lr = 0.04 if name == "SGD" else 0.1
         error = weight_programming(algorithm(name, n, offset), seed + k, samples=SAMPLES, lr=lr)
         single.setdefault((name, n, offset), []).append(100.0 * error)
     mean = {cell: float(np.mean(values)) for cell, values in single.items()}
@@ -180,7 +184,7 @@ def _run(quick: bool, seed: int) -> Result:
                 )
     table = {name: {str(n): [mean[name, n, o] for o in offsets] for n in states} for name in PUBLISHED}
     return Result(
-        REPRODUCTION.name, REPRODUCTION.source, CRITERION, tuple(checks), least=0.85,
+        REPRODUCTION.name, REPRODUCTION.source, CRITERION, tuple(checks), least=0.9,
         settings={"samples": SAMPLES, "draws": draws, "seed": seed, "states": list(states), "offsets": list(offsets),
                   "algorithms": {name: algorithm(name, 20, 0.1).to_dict() for name in PUBLISHED}},
         data={"error_percent": table, "single_draws": {f"{a}/{n}/{o:g}": v for (a, n, o), v in single.items()}},

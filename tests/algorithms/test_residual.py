@@ -91,6 +91,25 @@ def test_rider_is_the_plain_loop(rule):
     assert np.abs(w).max() > 0.02 and np.abs(shown).max() > 0.02
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ResidualLearning(FAST, forward=EXACT),
+        RIDER(FAST, forward=EXACT),
+        MultiTileResidual(FAST, n_tiles=16, transfer_every_growth=1, forward=EXACT),
+    ],
+    ids=["residual", "rider", "16 tiles"],
+)
+def test_reads_see_arrays_that_were_written_directly(rule):
+    tile = rule.build(SHAPE, rng=126)
+    before = tile.forward(np.eye(4)).T
+    tile.arrays[0].program(tile.arrays[0].weights + 0.1)
+    gamma = tile._gammas[0]
+    np.testing.assert_allclose(tile.forward(np.eye(4)).T, before + 0.1 * gamma, atol=1e-6)
+    np.testing.assert_allclose(tile.backward(np.eye(5)), before + 0.1 * gamma, atol=1e-6)
+    np.testing.assert_allclose(tile.weights, before + 0.1 * gamma, atol=1e-6)
+
+
 # ---- theory ----------------------------------------------------------------------------------------------------------
 
 

@@ -338,6 +338,7 @@ def test_agad_ignores_an_offset_of_the_reference_and_version_2_does_not():
         (lambda: TikiTaka(PiecewiseStep(write_noise_std=1.0), with_reset_prob=0.5), ["with_reset_prob"]),
         (lambda: TikiTaka(zero_shift="none", reference_offset_mean=0.1), ["reference_offset_mean", "0.1"]),
         (lambda: TikiTaka(Ideal(), zero_shift="pulses"), ["zero_shift", "pulses"]),
+        (lambda: TikiTaka(zero_shift_pulses=10), ["zero_shift_pulses", "10"]),
         (lambda: ChoppedTikiTaka(n_reads_per_transfer=2), ["n_reads_per_transfer", "2"]),
         (lambda: AGAD(in_chop_prob=0.0), ["in_chop_prob", "0"]),
         (lambda: AGAD(buffer_cap=2.0), ["buffer_cap", "2.0"]),
@@ -367,6 +368,12 @@ def test_costs():
     assert cost(rpu.algorithms.SGD()) == (1, 0, 0, 0.0, 1.0, 0.0)
     assert cost(rpu.algorithms.DigitalSGD()) == (1, 0, 0, 0.0, 0.0, 12.0)
     assert cost(rpu.algorithms.SHD(transfer_every=4)) == (3, 0, 0, 0.25, 1.25, 0.0)
+
+
+def test_rates_that_no_buffer_holds_are_refused():
+    tile = TikiTakaV2(fast_lr=0.0).build((2, 3), rng=0)
+    with pytest.raises(ValueError, match="lr must be such that the buffer grows by at most 1e.30 pulses; got 1e.29"):
+        tile.update(np.ones(3), np.ones(2), 1e29)
 
 
 def test_buffers_are_shown_where_there_are_some():

@@ -3,8 +3,10 @@ errors."""
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from rpusim.algorithms import (
     ChoppedTikiTaka,
     DigitalSGD,
     EaPU,
+    LowRankTikiTaka,
     Manhattan,
     MixedPrecision,
     MultiTileResidual,
@@ -341,6 +344,7 @@ RULES = {
     "residual v2": ResidualLearningV2(SoftBounds(dw_min=0.01), n_reads_per_transfer=2),
     "rider": RIDER(SoftBounds(dw_min=0.01), reference_lr=0.1, transfer_columns=False),
     "e-rider": ERIDER(SoftBounds(dw_min=0.01), in_chop_prob=0.5, transfer_columns=False),
+    "low rank": LowRankTikiTaka(SoftBounds(dw_min=0.01), transfer_every=7, rank=3, b_gain=3.0),
     "multi-tile": MultiTileResidual(SoftBounds(dw_min=0.05), n_tiles=3, transfer_every_growth=2, warm_start=True),
 }  # fmt: skip
 
@@ -405,6 +409,21 @@ def test_saving_and_loading_midway_does_not_show(name, reference, tmp_path):
         return other
 
     assert same(trained(RULES[name], (20, 40), interrupt).state_dict(), reference(name))
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda tile: pickle.loads(pickle.dumps(tile))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("name", RULES)
+def test_copies_go_on_alone(name, how, reference):
+    originals = []
+
+    def interrupt(tile):
+        originals.append(tile)
+        return how(tile)
+
+    assert same(trained(RULES[name], (20, 40), interrupt).state_dict(), reference(name))
+    x, d = vectors(60, SHAPE, seed=84)
+    originals[0].update(x[20:], d[20:], 0.2)
+    assert same(originals[0].state_dict(), reference(name))
 
 
 @pytest.mark.usefixtures("restore_kernels")

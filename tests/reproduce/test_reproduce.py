@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import rpusim as rpu
+import rpusim.plotting
 from rpusim import cli, reproduce
-from rpusim.reproduce import Check, Result, rasch2024
+from rpusim.reproduce import Check, Result, least_squares, rasch2024
 
 
 def result(*checks, least=0.5):
@@ -62,3 +63,32 @@ def test_weight_programming_measures_the_error_that_is_left():
     stuck = rpu.algorithms.SGD(rpu.devices.ConstantStep(corrupt_devices_prob=1.0, corrupt_devices_range=0.0))
     errors = [reproduce.weight_programming(stuck, seed, samples=40) for seed in range(20)]
     assert np.mean(errors) == pytest.approx(0.3, abs=5 * 0.3 / np.sqrt(2 * 400 * 20))
+
+
+@pytest.mark.parametrize("name", [name for name in reproduce.names() if name != "rasch2024-fig4"])
+def test_quick_runs_meet_their_criteria_and_can_be_drawn(name, tmp_path):
+    """The small part of each; that of rasch2024-fig4 takes half a minute, and its pieces are tested above."""
+    entry = reproduce.get(name)
+    found = entry.run(True, 0)
+    assert found.passed, [(c.label, c.measured) for c in found.checks if not c.passed]
+    assert found.name == name and found.source == entry.source
+    json.dumps(found.to_dict())
+    rpu.plotting.save(entry.draw(found), tmp_path / name)
+
+
+def test_a_wrong_sign_does_not_pass():
+    """SGD that climbs is no reproduction of anything."""
+    hessian, target = least_squares.problem(1, 50, 8, 1.0, 0.3)
+    rule = rpu.algorithms.SGD(least_squares.noise_free(1e-3, 1.0), forward=rpu.Periphery.ideal())
+    down, up = (least_squares.descend(rule, hessian, target, 2, lr=lr, steps=500, noise=0.0) for lr in (0.05, -0.05))
+    assert down[-1] < 0.05 * down[0] and up[-1] > up[0]
+
+
+def test_the_problem_is_its_own_gradient():
+    hessian, target = least_squares.problem(3, 4000, 5, 0.5, 0.3)
+    np.testing.assert_allclose(hessian, 0.25 * np.eye(5), atol=5 * 0.25 * np.sqrt(2 / 4000))
+    digital = least_squares.descend(
+        rpu.algorithms.DigitalSGD(), hessian, target, 4, lr=0.5, steps=100, noise=0.0, record_every=1
+    )
+    error = np.linalg.matrix_power(np.eye(5) - 0.5 * hessian, 100) @ (-target)
+    assert digital[-1] == pytest.approx(0.5 * error @ hessian @ error / 5, rel=1e-3)

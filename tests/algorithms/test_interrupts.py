@@ -1,0 +1,32 @@
+"""Ctrl-C is heard inside the compiled loops, and the tile goes on from where it stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from rpusim.algorithms import LowRankTikiTaka, MixedPrecision, TikiTakaV2
+from rpusim.devices import SoftBounds
+
+RULES = [TikiTakaV2(SoftBounds(), fast_lr=0.01), MixedPrecision(SoftBounds()), LowRankTikiTaka(SoftBounds(), rank=2)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX does")
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+def test_a_long_update_is_interrupted(rule):
+    n = 4_000_000  # seconds of work; the signal comes after a fraction of one
+    tile = rule.build((2, 2), rng=170)
+    x, d = np.full((n, 2), 0.5, np.float32), np.full((n, 2), 0.1, np.float32)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        tile.update(x, d, 0.01)
+    timer.join()
+    done = tile.state_dict()["vectors"]
+    assert 0 < done < n
+    tile.update(x[:10], d[:10], 0.01)
+    assert tile.state_dict()["vectors"] == done + 10
