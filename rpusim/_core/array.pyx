@@ -499,7 +499,7 @@ cdef class ArrayCore:
             last = first
             bytes = 0
             while last < vectors and (last == first or (bytes < ARENA_BYTES and last - first < PART_VECTORS)):
-                bytes += rpu_trains_bytes(self.kernels, self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
+                bytes += rpu_trains_bytes(self.kernels, self.model, self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
                 last += 1
             self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
             self.updates += last - first
@@ -528,7 +528,7 @@ cdef class ArrayCore:
             memory[v] = arena
             longest = max(longest, plans[v].bl)
             if plans[v].bl:
-                arena += rpu_trains_bytes(self.kernels, self.rows, self.columns, plans[v].bl)
+                arena += rpu_trains_bytes(self.kernels, self.model, self.rows, self.columns, plans[v].bl)
             slots += <double>plans[v].bl * (self.rows + self.columns)
         threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
         scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
@@ -572,7 +572,7 @@ cdef class ArrayCore:
         trains.pulses.up = trains.pulses.down = 0
         trains.row = &NO_ROW
         if plan.bl:
-            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory, scratch,
+            rpu_draw_trains(self.kernels, self.model, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory, scratch,
                             trains)
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
@@ -741,7 +741,6 @@ cdef class ArrayCore:
         cdef float *current = NULL
         cdef float *sloped = NULL
         cdef float *variance = NULL
-        cdef float *total = work + vectors * (n_in + 3 * n_out)
         cdef int32_t variances = 1
         cdef double sum, share
         if asymmetry != NULL or p.converters.ir_drop != 0.0 or noisy or p.wired:

@@ -4,7 +4,9 @@
  * normal xi, and returns the new state. Directions differ between the lanes of a vector, so values of both are loaded and
  * selected by bits: with `?:` the compiler computes both branches in full (measured: 1.4 times the time). Cycle-to-cycle
  * noise is one law with two weights, of which the Python side sets one: noise_mult scales the actual step, noise_add the
- * nominal one (step_up or step_down). RPU_PARAMETERS_<model> is the number of parameters. Laws: rpusim/devices and tests/oracle/devices.py. */
+ * nominal one (step_up or step_down).
+ * RPU_PARAMETERS_<model> is the number of parameters; RPU_COSTLY_<model> says that a step is worth more than the gathering
+ * around it, so that lanes must not be wasted. Laws: rpusim/devices and tests/oracle/devices.py. */
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H
 
@@ -42,6 +44,7 @@ static RPU_INLINE float rpu_pulse(const rpu_row *r, int64_t j, float w, uint32_t
 
 /* ConstantStep: w +- step. */
 #define RPU_PARAMETERS_constant_step 4
+#define RPU_COSTLY_constant_step 0
 static RPU_INLINE float rpu_step_constant_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1));
@@ -50,6 +53,7 @@ static RPU_INLINE float rpu_step_constant_step(const rpu_row *r, int64_t j, floa
 
 /* LinearStep: step + slope w, with parameters 4 and 5 the slopes of the up and the down step. */
 #define RPU_PARAMETERS_linear_step 6
+#define RPU_COSTLY_linear_step 0
 static RPU_INLINE float rpu_step_linear_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)), slope = rpu_pick(up, RPU_P(4), RPU_P(5));
@@ -58,6 +62,7 @@ static RPU_INLINE float rpu_step_linear_step(const rpu_row *r, int64_t j, float 
 
 /* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. */
 #define RPU_PARAMETERS_soft_bounds 4
+#define RPU_COSTLY_soft_bounds 0
 static RPU_INLINE float rpu_step_soft_bounds(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)), bound = rpu_pick(up, RPU_P(2), RPU_P(3));
@@ -67,6 +72,7 @@ static RPU_INLINE float rpu_step_soft_bounds(const rpu_row *r, int64_t j, float 
 
 /* SoftBoundsReference: SoftBounds for v = w + reference (parameter 4), whose bounds must have the right sign to count. */
 #define RPU_PARAMETERS_soft_bounds_reference 5
+#define RPU_COSTLY_soft_bounds_reference 0
 static RPU_INLINE float rpu_step_soft_bounds_reference(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)), high = RPU_P(2), low = RPU_P(3), v = w + RPU_P(4);
@@ -78,6 +84,7 @@ static RPU_INLINE float rpu_step_soft_bounds_reference(const rpu_row *r, int64_t
 /* ExpStep: step max(1 - A exp(+-gamma z), 0), z = 2 a w / (w_max - w_min) + b. Constants: A_up, A_down, gamma_up / ln 2,
  * -gamma_down / ln 2, 2 a, b, and the parts of the noise that do not depend on the step and that are in proportion to |w|. */
 #define RPU_PARAMETERS_exp_step 4
+#define RPU_COSTLY_exp_step 1
 static RPU_INLINE float rpu_step_exp_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float *c = r->constant, span = RPU_P(2) - RPU_P(3);
@@ -90,6 +97,7 @@ static RPU_INLINE float rpu_step_exp_step(const rpu_row *r, int64_t j, float w, 
 
 /* PowStep: step x^gamma, x the distance to the bound ahead as a fraction of the span; parameters 4 and 5 are the gammas. */
 #define RPU_PARAMETERS_pow_step 6
+#define RPU_COSTLY_pow_step 1
 static RPU_INLINE float rpu_step_pow_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float high = RPU_P(2), low = RPU_P(3);
@@ -100,6 +108,7 @@ static RPU_INLINE float rpu_step_pow_step(const rpu_row *r, int64_t j, float w, 
 
 /* PowStepReference: PowStep for v = w + reference (parameter 6). */
 #define RPU_PARAMETERS_pow_step_reference 7
+#define RPU_COSTLY_pow_step_reference 1
 static RPU_INLINE float rpu_step_pow_step_reference(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     return rpu_step_pow_step(r, j, w + RPU_P(6), up, xi) - RPU_P(6);
@@ -108,6 +117,7 @@ static RPU_INLINE float rpu_step_pow_step_reference(const rpu_row *r, int64_t j,
 /* PiecewiseStep: step times a table over the device's own range. Constants: n - 1, then n values for up pulses and the last
  * one again, then as many for down pulses. */
 #define RPU_PARAMETERS_piecewise_step 4
+#define RPU_COSTLY_piecewise_step 1
 static RPU_INLINE float rpu_step_piecewise_step(const rpu_row *r, int64_t j, float w, uint32_t up, float xi)
 {
     const float last = r->constant[0], high = RPU_P(2), low = RPU_P(3), span = high - low;
@@ -115,7 +125,9 @@ static RPU_INLINE float rpu_step_piecewise_step(const rpu_row *r, int64_t j, flo
     t = t < last ? t : last;
     t = rpu_where(t > 0.0f && span > 0.0f, t);      /* with `?:` the constant 0 becomes a branch */
     const int32_t i = (int32_t)t, at = i + 1 + ((int32_t)~up & ((int32_t)last + 2));
-    const float left = r->constant[at], right = r->constant[at + 1];
+    uint64_t pair;      /* both ends of the interval by one load: gathers cost by the lane */
+    memcpy(&pair, r->constant + at, sizeof pair);
+    const float left = rpu_bits_to_float((uint32_t)pair), right = rpu_bits_to_float((uint32_t)(pair >> 32));
     const float step = rpu_pick(up, RPU_P(0), RPU_P(1)) * RPU_FMA(t - (float)i, right - left, left);
     return rpu_pulse(r, j, w, up, step, 0.0f, xi);
 }

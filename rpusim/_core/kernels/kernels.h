@@ -112,7 +112,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    int32_t mask_from;          /* slots in which at least columns / mask_from columns fire become masks; 0: none do */
+    int32_t mask_from[RPU_N_MODELS];    /* slots in which columns / mask_from columns fire become masks; 0: none do */
 
     void (*normals)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
     void (*uniforms)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);

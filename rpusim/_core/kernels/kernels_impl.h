@@ -292,9 +292,11 @@ static inline void signs_of(uint32_t bits, uint32_t *lanes)
 #endif
 
 /* Many devices: a mask over all columns, where the draws are spread over the lanes that fire. It needs a permutation of
- * lanes, which the baseline does not have. It pays from one lane in six with AVX-512, one in three with AVX2 (measured). */
+ * lanes, which the baseline does not have. It pays from one lane in six with AVX-512, one in three with AVX2, and
+ * later for models whose steps are costly, since all lanes are stepped (measured). */
 #if defined(RPU_USE_AVX512)
 #define RPU_MASK_FROM 6
+#define RPU_MASK_FROM_COSTLY 2
 #define RPU_MASK_LANES 16
 typedef uint16_t lane_bits;
 static inline void spread(const float *draws, uint32_t fires, float *xi)
@@ -311,6 +313,7 @@ static inline void store_some(float *w, const lane_bits *fire, const float *step
 }
 #elif defined(RPU_USE_AVX2)
 #define RPU_MASK_FROM 3
+#define RPU_MASK_FROM_COSTLY 2
 #define RPU_MASK_LANES 8
 typedef uint8_t lane_bits;      /* x86 is little-endian: two of them are the groups of 16 in order */
 /* rank[m][l]: how many of the lanes below l fire, i.e. which draw lane l takes. */
@@ -346,6 +349,7 @@ static inline void store_some(float *w, const lane_bits *fire, const float *step
 }
 #else
 #define RPU_MASK_FROM 0
+#define RPU_MASK_FROM_COSTLY 0
 #endif
 
 #if RPU_MASK_FROM
@@ -668,10 +672,11 @@ static int all_finite(const float *x, int64_t n)
 #define RPU_JOIN(a, b) RPU_JOIN2(a, b)
 #define RPU_UPDATE_ENTRY(model) model##_update_rows,
 #define RPU_PULSE_ENTRY(model) model##_pulse_row,
+#define RPU_MASK_ENTRY(model) RPU_COSTLY_##model ? RPU_MASK_FROM_COSTLY : RPU_MASK_FROM,
 
 const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .name = RPU_STRING(RPU_SET),
-    .mask_from = RPU_MASK_FROM,
+    .mask_from = {RPU_MODELS(RPU_MASK_ENTRY)},
     .normals = normals,
     .uniforms = uniforms,
     .thresholds = thresholds,

@@ -55,17 +55,17 @@ static void *take(memory_of *m, size_t bytes)
 }
 
 /* What stays until the vector has been applied. */
-static size_t lay_out(const rpu_kernels *k, int64_t rows, int64_t columns, int32_t bl, void *base, rpu_trains *t)
+static size_t lay_out(int32_t mask_from, int64_t rows, int64_t columns, int32_t bl, void *base, rpu_trains *t)
 {
     const size_t words = (size_t)words_of(bl), groups = (size_t)RPU_GROUPS(columns), n = (size_t)bl, r = (size_t)rows;
     const size_t parts = n * (size_t)RPU_SEGMENTS(columns);
-    const size_t listed = k->mask_from ? (size_t)columns / (size_t)k->mask_from + 1 : (size_t)columns;
+    const size_t listed = mask_from ? (size_t)columns / (size_t)mask_from + 1 : (size_t)columns;
     memory_of m = {base, 0};
     t->fired = take(&m, sizeof *t->fired * parts);
     t->start = take(&m, sizeof *t->start * parts);
     t->columns = take(&m, sizeof *t->columns * (n * listed + parts * RPU_LIST_LANES));
     t->signs = take(&m, sizeof *t->signs * (n * listed / RPU_LIST_LANES + parts));
-    t->masks = take(&m, sizeof *t->masks * (k->mask_from ? n * groups : groups));
+    t->masks = take(&m, sizeof *t->masks * (mask_from ? n * groups : groups));
     t->negative = take(&m, sizeof *t->negative * groups);
     t->row = take(&m, sizeof *t->row * (r + 1));
     t->row_bits = take(&m, sizeof *t->row_bits * r * words);
@@ -96,10 +96,10 @@ static size_t lay_out_scratch(int64_t rows, int64_t columns, int32_t bl, void *b
     return m.bytes;
 }
 
-size_t rpu_trains_bytes(const rpu_kernels *k, int64_t rows, int64_t columns, int32_t bl)
+size_t rpu_trains_bytes(const rpu_kernels *k, int model, int64_t rows, int64_t columns, int32_t bl)
 {
     rpu_trains t;
-    return lay_out(k, rows, columns, bl, NULL, &t);
+    return lay_out(k->mask_from[model], rows, columns, bl, NULL, &t);
 }
 
 size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
@@ -125,9 +125,9 @@ static int population(uint32_t m)
 }
 
 /* Is a slot in which so many of the columns fire a list? */
-static int is_list(const rpu_kernels *k, int64_t fired, int64_t columns)
+static int is_list(int32_t mask_from, int64_t fired, int64_t columns)
 {
-    return k->mask_from == 0 || fired * k->mask_from < columns;
+    return mask_from == 0 || fired * mask_from < columns;
 }
 
 static int32_t padded(int32_t n) { return (n + RPU_LIST_LANES - 1) / RPU_LIST_LANES * RPU_LIST_LANES; }
@@ -141,8 +141,8 @@ static void append(rpu_trains *t, int32_t q, int64_t column, uint32_t negative)
 }
 
 /* The columns of a vector with one slot: drawn as a mask. */
-static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t key, uint64_t operation, scratch_of s,
-                              rpu_trains *t)
+static void draw_columns_once(const rpu_kernels *k, int32_t mask_from, int64_t columns, uint64_t key, uint64_t operation,
+                              scratch_of s, rpu_trains *t)
 {
     const int64_t groups = RPU_GROUPS(columns), per_segment = RPU_SEGMENT / RPU_GROUP;
     s.fired[0] = s.negative_fired[0] = 0;
@@ -157,7 +157,7 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
         t->fired[part] = fired;
         s.fired[0] += fired;
     }
-    const int listed = is_list(k, s.fired[0], columns);
+    const int listed = is_list(mask_from, s.fired[0], columns);
     int32_t next = 0;
     for (int64_t part = 0; part < RPU_SEGMENTS(columns); part++) {
         const int64_t first = part * per_segment, last = first + per_segment < groups ? first + per_segment : groups;
@@ -181,8 +181,8 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
 }
 
 /* The columns of a vector with several slots: drawn as bits per column, and turned into slots. */
-static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, uint64_t key, uint64_t operation,
-                         scratch_of s, rpu_trains *t)
+static void draw_columns(const rpu_kernels *k, int32_t mask_from, const float *x, int64_t columns, uint64_t key,
+                         uint64_t operation, scratch_of s, rpu_trains *t)
 {
     const int64_t groups = RPU_GROUPS(columns), lines = possible_lines(s.possible, groups, s.line);
     const int32_t segments = (int32_t)RPU_SEGMENTS(columns), words = t->words;
@@ -203,7 +203,7 @@ static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, 
         s.fired[slot] = 0;
         for (int32_t part = slot * segments; part < (slot + 1) * segments; part++)
             s.fired[slot] += t->fired[part];
-        const int listed = is_list(k, s.fired[slot], columns);
+        const int listed = is_list(mask_from, s.fired[slot], columns);
         for (int32_t part = slot * segments; part < (slot + 1) * segments; part++) {
             t->start[part] = listed ? next : -1;
             next += listed ? padded(t->fired[part]) : 0;
@@ -232,20 +232,21 @@ static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, 
         }
 }
 
-void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
+void rpu_draw_trains(const rpu_kernels *k, int model, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
                      int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *t)
 {
     const int32_t bl = plan.bl, words = words_of(bl);
     scratch_of s;
-    lay_out(k, rows, columns, bl, memory, t);
+    const int32_t mask_from = k->mask_from[model];
+    lay_out(mask_from, rows, columns, bl, memory, t);
     lay_out_scratch(rows, columns, bl, scratch, &s);
     t->bl = bl;
     t->words = words;
     k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, t->negative, s.possible);
     if (bl == 1)
-        draw_columns_once(k, columns, key, operation, s, t);
+        draw_columns_once(k, mask_from, columns, key, operation, s, t);
     else
-        draw_columns(k, x, columns, key, operation, s, t);
+        draw_columns(k, mask_from, x, columns, key, operation, s, t);
 
     /* Rows: when they fire, and how many pulses that makes. */
     k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.row_negative, s.possible);
