@@ -15,6 +15,7 @@ import numpy as np
 import rpusim as rpu
 from rpusim import algorithms, devices, experiments
 from rpusim._core.kernels import active_kernel_set
+from rpusim._table import table as _table
 from rpusim.specification import from_json
 
 __all__ = ["main"]
@@ -68,12 +69,6 @@ def _positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1; got {value}")
     return value
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
 def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
