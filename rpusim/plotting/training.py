@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from rpusim._validation import instance, integer_value
+from rpusim._validation import choice, instance, integer_value
 from rpusim.nn import History, Sequential
 from rpusim.nn.summary import named_layers, saturation
 from rpusim.plotting.style import axes
@@ -16,18 +16,23 @@ from rpusim.plotting.style import axes
 __all__ = ["learning_curve", "weight_histograms"]
 
 
-def learning_curve(histories: Mapping[str, History], *, ax: Axes | None = None) -> Axes:
-    """Draw test error in percent against epoch, one line per named history."""
+_quantity = choice("test_error", "test_loss", "train_loss")
+_LABELS = {"test_error": "test error (%)", "test_loss": "test loss", "train_loss": "training loss"}
+
+
+def learning_curve(histories: Mapping[str, History], quantity: str = "test_error", *, ax: Axes | None = None) -> Axes:
+    """Draw "test_error" (in percent), "test_loss" or "train_loss" against epoch, one line per named history."""
+    quantity = _quantity("quantity", quantity)
     ax = axes(ax)
     for name, history in histories.items():
         ax.plot(
             range(1, len(history) + 1),
-            [math.nan if e is None else e for e in history.test_error],
+            [math.nan if e is None else e for e in getattr(history, quantity)],
             "o-",
             markersize=3,
             label=name,
         )
-    ax.set(xlabel="epoch", ylabel="test error (%)")
+    ax.set(xlabel="epoch", ylabel=_LABELS[quantity])
     ax.set_ylim(bottom=0.0)
     if histories:
         ax.legend()

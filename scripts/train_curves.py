@@ -1,0 +1,90 @@
+"""Trains single curves of the reproductions with networks for as long as there is, and records them.
+
+A full reproduction takes days; this trains the curves that are asked for, goes on from where an earlier run stopped, and writes
+what came out with the commit, the settings and the duration. scripts/reproduce-results/README.md says what is recorded there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rpusim import datasets
+from rpusim.reproduce import gokmen2017, onen2022_fig4
+from rpusim.reproduce.networks import Curve, characters, lenet, lstm, subset, train_curves
+
+RESULTS = Path(__file__).with_name("reproduce-results")
+
+
+def lenet_curves(samples: int | None) -> tuple[dict[str, Any], Any, Any, float]:
+    """Rungs of Gokmen, Onen and Haensch (2017)."""
+    makers = {
+        label: partial(lenet, *(rules if isinstance(rules, tuple) else (rules, None)))
+        for label, rules in gokmen2017.ladder().items()
+    }
+    return makers, *subset(datasets.mnist(flatten=False), samples, None), 0.01
+
+
+def lstm_curves(samples: int | None) -> tuple[dict[str, Any], Any, Any, float]:
+    """Curves of Onen et al. (2022), Fig. 4."""
+    size = onen2022_fig4.FULL._replace(train=samples)
+    makers = {label: partial(lstm, rule, size.hidden) for label, rule in onen2022_fig4.rules(False).items()}
+    return makers, *characters(size), onen2022_fig4.LR
+
+
+KINDS = {"lenet": lenet_curves, "lstm": lstm_curves}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  scripts/train_curves.py lenet --list\n"
+        "  scripts/train_curves.py lenet --curve digital --epochs 5\n"
+        "  scripts/train_curves.py lstm --curve digital --curve 'SGD, symmetric' --samples 1000000 --epochs 1\n",
+    )
+    parser.add_argument("kind", choices=list(KINDS), help="LeNet on MNIST, or two LSTMs on War and Peace")
+    parser.add_argument("--list", action="store_true", help="list the curves")
+    parser.add_argument("--curve", action="append", help="which to train; may be repeated (all)")
+    parser.add_argument("--samples", type=int, metavar="N", help="use the first so many images or characters (all)")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs in all (1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed (0)")
+    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="folder (checkpoints)")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"folder of results ({RESULTS.name})")
+    args = parser.parse_args()
+    makers, train, test, lr = KINDS[args.kind](args.samples)
+    if args.list:
+        print("\n".join(makers))
+        return 0
+    unknown = [label for label in args.curve or () if label not in makers]
+    if unknown:
+        parser.error(f"--curve must be one of {', '.join(makers)}; got {unknown[0]}")
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=RESULTS, check=False
+    ).stdout.strip()
+    path = args.out / f"{args.kind}.json"
+    name = args.kind if args.samples is None else f"{args.kind}-{args.samples}"
+    for label in args.curve or makers:
+        curve = Curve(label, makers[label], lambda epoch: lr)
+        found = train_curves(name, [curve], train, test, args.epochs, args.seed, args.checkpoints)[label]
+        whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        key = label if args.samples is None else f"{label}, {args.samples} samples"
+        whole[key] = {
+            "commit": commit or None,
+            "settings": {"lr": lr, "batch_size": 1, "epochs": args.epochs, "samples": args.samples, "seed": args.seed},
+            "duration_s": round(sum(found["seconds"])),
+            **{k: [None if v is None else round(v, 4) for v in found[k]] for k in ("train_loss", "test_loss", "test_error")},
+        }
+        args.out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        print(f"{key}: test loss {whole[key]['test_loss'][-1]}, error {whole[key]['test_error'][-1]} %", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
