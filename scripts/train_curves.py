@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from functools import partial
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the curves")
     parser.add_argument("--curve", action="append", help="which to train; may be repeated (all)")
     parser.add_argument("--samples", type=int, metavar="N", help="use the first so many images or characters (all)")
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per step (1)")
     parser.add_argument("--epochs", type=int, default=1, help="epochs in all (1)")
     parser.add_argument("--seed", type=int, default=0, help="seed (0)")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="folder (checkpoints)")
@@ -68,15 +70,17 @@ def main() -> int:
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=RESULTS, check=False
     ).stdout.strip()
     path = args.out / f"{args.kind}.json"
-    name = args.kind if args.samples is None else f"{args.kind}-{args.samples}"
+    size = "" if args.samples is None else f", {args.samples} samples"
+    size += "" if args.batch_size == 1 else f", batches of {args.batch_size}"
     for label in args.curve or makers:
-        curve = Curve(label, makers[label], lambda epoch: lr)
+        curve = Curve(label, makers[label], lambda epoch: lr, args.batch_size)
+        name = re.sub("[^a-z0-9]+", "-", args.kind + size)
         found = train_curves(name, [curve], train, test, args.epochs, args.seed, args.checkpoints)[label]
         whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        key = label if args.samples is None else f"{label}, {args.samples} samples"
+        key = label + size
         whole[key] = {
             "commit": commit or None,
-            "settings": {"lr": lr, "batch_size": 1, "epochs": args.epochs, "samples": args.samples, "seed": args.seed},
+            "settings": {"lr": lr, **{k: getattr(args, k) for k in ("batch_size", "epochs", "samples", "seed")}},
             "duration_s": round(sum(found["seconds"])),
             **{k: [None if v is None else round(v, 4) for v in found[k]] for k in ("train_loss", "test_loss", "test_error")},
         }
