@@ -11,34 +11,41 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rpusim import datasets
-from rpusim.reproduce import gokmen2017, onen2022_fig4
+from rpusim.nn import Sequential
+from rpusim.reproduce import ladder, onen2022_fig4
 from rpusim.reproduce.networks import Curve, characters, lenet, lstm, subset, train_curves
 
 RESULTS = Path(__file__).with_name("reproduce-results")
 
 
-def lenet_curves(samples: int | None) -> tuple[dict[str, Any], Any, Any, float]:
-    """Rungs of Gokmen, Onen and Haensch (2017)."""
-    makers = {
-        label: partial(lenet, *(rules if isinstance(rules, tuple) else (rules, None)))
-        for label, rules in gokmen2017.ladder().items()
-    }
-    return makers, *subset(datasets.mnist(flatten=False), samples, None), 0.01
+class Kind(NamedTuple):
+    """Makers of networks by label, data for so many samples, and the rate."""
+
+    makers: dict[str, Callable[[], Sequential]]
+    data: Callable[[int | None], tuple[Any, Any]]
+    lr: float
 
 
-def lstm_curves(samples: int | None) -> tuple[dict[str, Any], Any, Any, float]:
-    """Curves of Onen et al. (2022), Fig. 4."""
-    size = onen2022_fig4.FULL._replace(train=samples)
-    makers = {label: partial(lstm, rule, size.hidden) for label, rule in onen2022_fig4.rules(False).items()}
-    return makers, *characters(size), onen2022_fig4.LR
-
-
-KINDS = {"lenet": lenet_curves, "lstm": lstm_curves}
+KINDS = {
+    # rungs of Gokmen, Onen and Haensch (2017)
+    "lenet": Kind(
+        {label: partial(lenet, *(rules if isinstance(rules, tuple) else (rules,))) for label, rules in ladder().items()},
+        lambda samples: subset(datasets.mnist(flatten=False), samples, None),
+        0.01,
+    ),
+    # curves of Onen et al. (2022), Fig. 4
+    "lstm": Kind(
+        {label: partial(lstm, rule, onen2022_fig4.FULL.hidden) for label, rule in onen2022_fig4.rules(False).items()},
+        lambda samples: characters(onen2022_fig4.FULL._replace(train=samples)),
+        onen2022_fig4.LR,
+    ),
+}
 
 
 def main() -> int:
@@ -59,13 +66,14 @@ def main() -> int:
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="folder (checkpoints)")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"folder of results ({RESULTS.name})")
     args = parser.parse_args()
-    makers, train, test, lr = KINDS[args.kind](args.samples)
+    makers, data, lr = KINDS[args.kind]
     if args.list:
         print("\n".join(makers))
         return 0
     unknown = [label for label in args.curve or () if label not in makers]
     if unknown:
         parser.error(f"--curve must be one of {', '.join(makers)}; got {unknown[0]}")
+    train, test = data(args.samples)
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=RESULTS, check=False
     ).stdout.strip()
