@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from rpusim import datasets
@@ -170,6 +171,7 @@ def curves_figure(result: Result, what: str = "test_error", label: str = "test e
     for name, curve in result.data["curves"].items():
         ax.plot(np.arange(1, len(curve[what]) + 1), curve[what], marker=".", label=name)
     ax.set(xlabel="epoch", ylabel=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if log:
         ax.set_yscale("log")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -20,7 +20,7 @@ __all__ = ["REPRODUCTION", "similarity"]
 
 REPLICAS = (1, 4, 16)
 LR = 0.01
-QUICK_IMAGES, QUICK_TEST, QUICK_EPOCHS = 4000, 4000, 3
+QUICK_IMAGES, QUICK_TEST, QUICK_EPOCHS = 3000, 3000, 3
 EPOCHS = 20
 #: what 16 copies may lose of accuracy, in %
 LOSS = {True: 5.0, False: 0.5}
