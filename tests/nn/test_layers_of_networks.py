@@ -394,7 +394,8 @@ def test_errors_name_the_argument_and_the_value(build, words):
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
 @pytest.mark.parametrize(
-    "sizes, message", [((0, 5), "in_features must be .*; got 0"), ((3, -5), "out_features must be .*; got -5"), (("a", 5), "in_f")]
+    "sizes, message",
+    [((0, 5), "in_features must be .*; got 0"), ((3, -5), "out_features must be .*; got -5"), (("a", 5), "in_features must")],
 )
 def test_lengths_of_recurrent_layers_are_positive_integers(kind, sizes, message):
     with pytest.raises((TypeError, ValueError), match=message):
