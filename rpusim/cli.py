@@ -15,6 +15,7 @@ import numpy as np
 import rpusim as rpu
 from rpusim import algorithms, devices, experiments
 from rpusim._core.kernels import active_kernel_set
+from rpusim._table import table as _table
 from rpusim.specification import from_json
 
 __all__ = ["main"]
@@ -68,12 +69,6 @@ def _positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1; got {value}")
     return value
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
 def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
@@ -303,43 +298,60 @@ def _or_none(value: float) -> str:
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
+def _task(args: argparse.Namespace, rule: algorithms.Algorithm) -> tuple[Any, Any, Any, str]:
+    """Return network, training and test data, and what they are in words."""
+    from rpusim import datasets
+    from rpusim.nn import Sequences
+    from rpusim.reproduce.networks import lenet, lstm, perceptron
+
+    if args.task == "text":
+        if args.network is not None:
+            raise ValueError(f"--network must not be given for text, which is learned by an LSTM; got {args.network!r}")
+        text = datasets.text("warpeace" if args.data is None else str(args.data))
+        train = Sequences(text.train[: args.samples], args.batch_size, args.length)
+        held_out = max(2, min(len(text.test) - 1, 10_000))  # characters of the test in one batch
+        words = f"LSTM 2 x {args.hidden}, {len(text.train[: args.samples])} characters"
+        return lstm(rule, args.hidden, len(text.vocabulary)), train, Sequences(text.test, 1, held_out), words
+    small = args.network == "lenet"
+    data = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}[args.task](args.data, flatten=not small)
+    count = args.samples or len(data.x_train)
+    words = f"{'LeNet' if small else '784-256-128-10'}, {count} images"
+    return (lenet if small else perceptron)(rule), (data.x_train[:count], data.y_train[:count]), data.test, words
+
+
 def _train(args: argparse.Namespace) -> int:
     import matplotlib
 
-    from rpusim import datasets, plotting
-    from rpusim.nn import Linear, Sequential, Sigmoid, Trainer
+    from rpusim import plotting
+    from rpusim.nn import Trainer
 
-    data = datasets.mnist(args.data)
     device = _device(args.device, TRAINING_DEVICES)
     rule = algorithms.named.get(args.algorithm, device)
-    layers: list[Any] = []
-    for n_in, n_out in ((784, 256), (256, 128), (128, 10)):
-        layers += [Linear(n_in, n_out, rule), Sigmoid()]
-    net = Sequential(*layers[:-1])
-    count = args.samples or len(data.x_train)
-    train = (data.x_train[:count], data.y_train[:count])
+    net, train, test, words = _task(args, rule)
     args.out.mkdir(parents=True, exist_ok=True)
-    stem = args.out / f"mnist-{args.algorithm}-{Path(args.device).stem if args.algorithm != 'digital' else 'float32'}"
+    task = args.task if args.network in (None, "mlp") else f"{args.task}-{args.network}"
+    stem = args.out / f"{task}-{args.algorithm}-{Path(args.device).stem if args.algorithm != 'digital' else 'float32'}"
     lr, drop = args.lr, args.lr_drop
     trainer = Trainer(
         net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
     )
-    print(f"{args.algorithm} on {args.device}: 784-256-128-10, {count} images, batch {args.batch_size}, "
+    print(f"{args.algorithm} on {args.device}: {words}, batch {args.batch_size}, "
           f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels", flush=True)  # fmt: skip
     path = args.checkpoint or stem.with_suffix(".checkpoint.npz")
     if args.restart:
         path.unlink(missing_ok=True)
     done = 0
     for epoch in range(1, args.epochs + 1):
-        history = trainer.fit(train, epochs=max(epoch, done), validation=data.test, checkpoint=path)
+        history = trainer.fit(train, epochs=max(epoch, done), validation=test, checkpoint=path)
         for k in range(done, len(history)):
             print(f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
-                  f"test error {history.test_error[k]:.2f} %  {history.seconds[k]:.1f} s  "
-                  f"{history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
+                  f"test loss {history.test_loss[k]:.4f}  test error {history.test_error[k]:.2f} %  "
+                  f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
         done = len(history)
     with matplotlib.rc_context(plotting.style()):
         figure, ax = _figure(4.2, 3.0, 1, 1)
-        plotting.learning_curve({f"{args.algorithm}, {args.device}": history}, ax=ax[0, 0])
+        quantity = "test_loss" if args.task == "text" else "test_error"
+        plotting.learning_curve({f"{args.algorithm}, {args.device}": history}, quantity, ax=ax[0, 0])
         written = plotting.save(figure, stem)
     history.save_json(stem.with_suffix(".json"))
     _report([*written, stem.with_suffix(".json"), path])
@@ -645,9 +657,14 @@ def _parser() -> argparse.ArgumentParser:
         "  rpusim train mnist --algorithm digital\n"
         "  rpusim train mnist --algorithm sgd --device constant-step --epochs 10\n"
         "  rpusim train mnist --algorithm shd --device soft-bounds --samples 10000 --epochs 3\n"
-        "  rpusim train mnist --algorithm agad --device reram-array-om --epochs 10\n",
+        "  rpusim train mnist --algorithm agad --device reram-array-om --epochs 10\n"
+        "  rpusim train fashion-mnist --network lenet --algorithm digital --lr 0.01\n"
+        "  rpusim train text --algorithm shd --device onen-saturating --samples 100000 --hidden 32 --lr 0.03\n",
     )
-    sub.add_argument("task", choices=["mnist"], help="what to learn")
+    sub.add_argument("task", choices=["mnist", "fashion-mnist", "text"], help="what to learn; text: the next character")
+    sub.add_argument("--network", choices=["mlp", "lenet"], help="for images: 784-256-128-10, or LeNet (mlp)")
+    sub.add_argument("--hidden", type=_positive_int, default=64, metavar="N", help="cells of each LSTM of text (64)")
+    sub.add_argument("--length", type=_positive_int, default=100, metavar="N", help="characters per step of text (100)")
     sub.add_argument("--algorithm", choices=algorithms.named.names(), default="sgd", metavar="NAME",
                      help=f"{', '.join(algorithms.named.names())}, with published settings (sgd)")  # fmt: skip
     sub.add_argument(
@@ -657,11 +674,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--epochs", type=_positive_int, default=10, help="epochs in all (10)")
     sub.add_argument("--batch-size", type=_positive_int, default=1, help="samples per step (1)")
-    sub.add_argument("--samples", type=_positive_int, help="use only the first so many training images")
+    sub.add_argument("--samples", type=_positive_int, help="use only the first so many images or characters")
     sub.add_argument("--lr", type=float, default=0.05, help="learning rate (0.05)")
     sub.add_argument("--lr-drop", type=_positive_int, default=4, metavar="N", help="halve it every N epochs (4)")
     sub.add_argument("--threads", type=_positive_int, help="threads of updates")
-    sub.add_argument("--data", type=Path, metavar="DIR", help="folder of the four MNIST files")
+    sub.add_argument("--data", type=Path, metavar="PATH", help="folder of the four files of images; of text: "
+                     "warpeace, tinyshakespeare or a file (warpeace)")  # fmt: skip
     sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")
     sub.add_argument("--restart", action="store_true", help="start afresh, over an existing checkpoint")
     _add_fit(command)

@@ -211,31 +211,49 @@ def transfers(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     return rows
 
 
-def epochs(samples: int) -> list[Row]:
-    """A batch-1 epoch of 784-256-128-10 on random images, scaled to 60,000: SoftBounds SGD against digital."""
-    from rpusim.nn import Linear, Sequential, Sigmoid, Trainer
+def networks(repeats: int) -> list[Row]:
+    """Epochs one sample at a time, scaled up from their beginning, beside the same network in digital mode."""
+    from rpusim.nn import Sequences, Trainer
+    from rpusim.reproduce.networks import lenet, lstm, perceptron
 
     rng = np.random.default_rng(0)
-    try:
-        data = rpu.datasets.mnist()
-        x, labels = data.x_train[:samples], data.y_train[:samples]
-        source = "MNIST"
-    except (OSError, ValueError, RuntimeError):
-        x = (rng.random((samples, 784)) * (rng.random((samples, 784)) < 0.2)).astype(np.float32)
-        labels = rng.integers(0, 10, samples)
-        source = "random images"
-    seconds = {}
-    for name, rule in (("digital", DigitalSGD()), ("SGD", SGD(SoftBounds())), ("SHD", SHD(SoftBounds(), slow_lr=5.0))):
-        layers: list[Any] = []
-        for n_in, n_out in ((784, 256), (256, 128), (128, 10)):
-            layers += [Linear(n_in, n_out, rule), Sigmoid()]
-        history = Trainer(Sequential(*layers[:-1]), lr=0.05, rng=0).fit((x, labels), epochs=2, progress=False)
-        seconds[name] = history.seconds[-1] * 60_000 / len(x)
-    return [
-        row(f"epoch of {source}, {name}", seconds[name], "s", seconds[name] / seconds["digital"], "digital",
-            3.0 if name == "SGD" else None)
-        for name in seconds
-    ]  # fmt: skip
+    quick = repeats < 5
+
+    def images(count: int, flatten: bool) -> tuple[str, Any]:
+        try:
+            data = rpu.datasets.mnist(flatten=flatten)
+            return "MNIST", (data.x_train[:count], data.y_train[:count])
+        except (OSError, ValueError, RuntimeError):
+            x = (rng.random((count, 784)) * (rng.random((count, 784)) < 0.2)).astype(np.float32)
+            return "random images", (x if flatten else x.reshape(-1, 1, 28, 28), rng.integers(0, 10, count))
+
+    def characters(count: int) -> tuple[str, Any]:
+        try:
+            return "War and Peace", Sequences(rpu.datasets.text().train[: count + 1])
+        except (OSError, ValueError, RuntimeError):
+            return "random characters", Sequences(rng.integers(0, 87, count + 1))
+
+    saturating = rpu.devices.presets.onen_saturating()
+    cases: list[tuple[str, Any, tuple[str, Any], int, float, Any]] = [
+        ("", perceptron, images(500 if quick else 6000, True), 60_000, 0.05, SoftBounds()),
+        ("LeNet, ", lenet, images(50 if quick else 1000, False), 60_000, 0.01, SoftBounds()),
+        ("LSTM 2 x 64, ", lambda rule: lstm(rule, 64), characters(200 if quick else 20_000), 2_933_246, 0.03, saturating),
+    ]
+    rows = []
+    for network, make, (source, train), whole, lr, device in cases:
+        rules = {
+            "digital": DigitalSGD(), "SGD": SGD(device), "SHD": SHD(device, slow_lr=5.0), "TTv2": TikiTakaV2(device),
+            "AGAD": AGAD(device),
+        }  # fmt: skip
+        seconds = {}
+        for name, rule in rules.items():
+            # the first epoch warms up
+            history = Trainer(make(rule), lr=lr, rng=0).fit(train, epochs=2, progress=False)
+            seconds[name] = whole / history.samples_per_second[-1]
+            target = 3.0 if name == "SGD" and not network else None
+            label = f"epoch of {network}{source}, {name}"
+            rows.append(row(label, seconds[name], "s", seconds[name] / seconds["digital"], "digital", target))
+    return rows
 
 
 def peer(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
@@ -358,13 +376,20 @@ def draw_history(path: Path) -> Path:
     return path
 
 
+PARTS: dict[str, Callable[[int], list[Row]]] = {
+    part.__name__: part for part in (updates, models, sizes, reads, calls, transfers, wires, peer, networks)
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  scripts/bench\n  scripts/bench --quick --json bench.json\n  scripts/bench --history trend.png\n",
+        epilog="examples:\n  scripts/bench\n  scripts/bench --quick --json bench.json\n"
+        "  scripts/bench --part networks\n  scripts/bench --history trend.png\n",
     )
     parser.add_argument("--quick", action="store_true", help="few repeats: shows that it runs, not how fast")
+    parser.add_argument("--part", action="append", choices=list(PARTS), help="run only this; may be repeated (all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--record", action="store_true", help=f"append them to {HISTORY.name}")
     parser.add_argument("--history", type=Path, nargs="?", const=Path("bench-history.png"), metavar="FILE",
@@ -378,13 +403,10 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in where.items()))
     rows: list[Row] = []
     print(f"{'case':46} {'value':>10} {'unit':9} {'ratio':>7}  {'to':15} goal")
-    for part in (updates, models, sizes, reads, calls, transfers, wires, peer):
-        for one in part(repeats):
+    for name in args.part or PARTS:
+        for one in PARTS[name](repeats):
             show(one)
             rows.append(one)
-    for one in epochs(500 if args.quick else 6000):
-        show(one)
-        rows.append(one)
     result = {"machine": where, "rows": rows}
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -99,3 +99,22 @@ def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist
         [line.split("%")[0] for line in out.splitlines() if line.startswith("epoch   2")] for out in (whole, resumed)
     ]
     assert len(second[0]) == 1 and second[0] == second[1]
+
+
+def test_training_of_lenet_on_fashion(tmp_path, capsys, mnist_folder):
+    common = ("train", "fashion-mnist", "--network", "lenet", "--data", mnist_folder, "--out", tmp_path)
+    status, out, _ = run(capsys, *common, "--samples", 50, "--batch-size", 10, "--epochs", 1, "--algorithm", "digital")
+    assert status == 0 and "LeNet, 50 images" in out and "test error" in out
+    assert (tmp_path / "fashion-mnist-lenet-digital-float32.json").exists()
+
+
+def test_training_on_text_reads_a_file_and_learns_it(tmp_path, capsys):
+    book = tmp_path / "book.txt"
+    book.write_text("abcdefgh" * 200)
+    common = ("train", "text", "--data", book, "--hidden", 8, "--length", 20, "--algorithm", "digital", "--out", tmp_path)
+    status, out, _ = run(capsys, *common, "--epochs", 6, "--lr", 0.1)
+    assert status == 0 and "LSTM 2 x 8, 1440 characters" in out
+    history = json.loads((tmp_path / "text-digital-float32.json").read_text())
+    assert history["test_loss"][-1] < 0.2 and history["train_loss"][0] > 1.0  # log 8 = 2.08 without learning
+    status, _, err = run(capsys, *common, "--network", "mlp")
+    assert status == 2 and "--network must not be given for text" in err

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._random import RNG
-from rpusim.array import PulseCount
+from rpusim.array import CrossbarArray, PulseCount
 from rpusim.specification import Specification
 
 __all__ = ["Algorithm", "Cost", "Tile"]
@@ -94,6 +94,11 @@ class Tile(ABC):
     @abstractmethod
     def pulse_count(self) -> PulseCount:
         """Up and down pulses fired so far on all of the tile's arrays."""
+
+    @property
+    def weight_arrays(self) -> tuple[CrossbarArray, ...]:
+        """The arrays whose devices hold the weight itself, not gradients or references; none if the tile does not say."""
+        return ()
 
     @abstractmethod
     def cost(self) -> Cost:

@@ -114,6 +114,10 @@ class ArrayTile(Tile):
     def pulse_count(self) -> PulseCount:
         return self.array.pulse_count
 
+    @property
+    def weight_arrays(self) -> tuple[CrossbarArray, ...]:
+        return self.array.arrays if isinstance(self.array, CellArray) else (self.array,)
+
     def cost(self) -> Cost:
         if isinstance(self.array, CellArray):
             return Cost(arrays=len(self.array.arrays))

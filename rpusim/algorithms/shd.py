@@ -171,6 +171,10 @@ class SHDTile(Tile):
         fast, slow = self.fast.main.pulse_count, self.slow.main.pulse_count
         return PulseCount(fast.up + slow.up, fast.down + slow.down)
 
+    @property
+    def weight_arrays(self) -> tuple[CrossbarArray, ...]:
+        return (self.slow.main,)
+
     def cost(self) -> Cost:
         every = self.algorithm.transfer_every
         arrays = 3 if self.slow.reference is self.fast.reference else 4

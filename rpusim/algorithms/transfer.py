@@ -350,6 +350,10 @@ class TransferTile(Tile):
         counts = [array.pulse_count for array in self.arrays]
         return PulseCount(sum(count.up for count in counts), sum(count.down for count in counts))
 
+    @property
+    def weight_arrays(self) -> tuple[CrossbarArray, ...]:
+        return self.arrays[-1:]
+
     def cost(self) -> Cost:
         rule = self.algorithm
         levels = [rule._level(k, self.shape) for k in range(len(self._chain()) - 1)]

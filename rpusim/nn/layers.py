@@ -68,6 +68,10 @@ class Layer:
     def update(self, lr: float) -> None:
         """Train the weights on the last forward and backward signals."""
 
+    def children(self) -> tuple[Layer, ...]:
+        """Return the layers that it is made of, in order; none for most."""
+        return ()
+
     def matrices(self) -> list[Matrix]:
         """Return the matrices on tiles, in order."""
         return []

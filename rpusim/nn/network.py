@@ -174,6 +174,9 @@ class Sequential(Layer):
         batches = [self.forward(x[start : start + size], False) for start in range(0, max(len(x), 1), size)]
         return np.concatenate(batches)
 
+    def children(self) -> tuple[Layer, ...]:
+        return self.layers
+
     def matrices(self) -> list[Matrix]:
         return [matrix for layer in self.layers for matrix in layer.matrices()]
 
@@ -297,6 +300,9 @@ class Residual(Layer):
     def update(self, lr: float) -> None:
         for layer in self._branches:
             layer.update(lr)
+
+    def children(self) -> tuple[Layer, ...]:
+        return tuple(self._branches)
 
     def matrices(self) -> list[Matrix]:
         return [matrix for layer in self._branches for matrix in layer.matrices()]

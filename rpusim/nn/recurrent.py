@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from rpusim._validation import boolean, physical
+from rpusim._validation import boolean, integer_value, physical
 from rpusim.algorithms import Algorithm
 from rpusim.nn.layers import MatrixLayer, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix
@@ -30,8 +30,9 @@ class _Recurrent(MatrixLayer):
         mapping: Mapping | None = None,
         lr_scale: float = 1.0,
     ) -> None:
-        self.matrix = Matrix(in_features + out_features, self.gates * out_features, rule, bias, mapping)
-        self.in_features, self.out_features = in_features, out_features
+        n = self.in_features = integer_value("in_features", in_features, low=1)
+        h = self.out_features = integer_value("out_features", out_features, low=1)
+        self.matrix = Matrix(n + h, self.gates * h, rule, bias, mapping)
         if self.matrix.mapping.learn_scale or self.matrix.mapping.input_range is not None:
             raise ValueError(f"mapping must have no learn_scale and no input_range for {type(self).__name__}; got {mapping!r}")
         self.stateful = boolean("stateful", stateful)

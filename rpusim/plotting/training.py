@@ -5,27 +5,76 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.axes import Axes
 
-from rpusim.nn import History
+from rpusim._validation import choice, instance, integer_value
+from rpusim.nn import History, Sequential
+from rpusim.nn.summary import named_layers, saturation
 from rpusim.plotting.style import axes
 
-__all__ = ["learning_curve"]
+__all__ = ["learning_curve", "weight_histograms"]
 
 
-def learning_curve(histories: Mapping[str, History], *, ax: Axes | None = None) -> Axes:
-    """Draw test error in percent against epoch, one line per named history."""
+_quantity = choice("test_error", "test_loss", "train_loss")
+_LABELS = {"test_error": "test error (%)", "test_loss": "test loss", "train_loss": "training loss"}
+
+
+def learning_curve(histories: Mapping[str, History], quantity: str = "test_error", *, ax: Axes | None = None) -> Axes:
+    """Draw "test_error" (in percent), "test_loss" or "train_loss" against epoch, one line per named history."""
+    quantity = _quantity("quantity", quantity)
     ax = axes(ax)
     for name, history in histories.items():
         ax.plot(
             range(1, len(history) + 1),
-            [math.nan if e is None else e for e in history.test_error],
+            [math.nan if e is None else e for e in getattr(history, quantity)],
             "o-",
             markersize=3,
             label=name,
         )
-    ax.set(xlabel="epoch", ylabel="test error (%)")
+    ax.set(xlabel="epoch", ylabel=_LABELS[quantity])
     ax.set_ylim(bottom=0.0)
     if histories:
+        ax.legend()
+    return ax
+
+
+def weight_histograms(net: Sequential, bins: int = 61, *, ax: Axes | None = None) -> Axes:
+    """Draw the weights of a network, one histogram per matrix: density against weight, as the weights act on inputs.
+
+    The label of each says where the matrix is and, where its devices have bounds, which part of them is saturated: within 1 %
+    of its own range of a bound.
+
+    Parameters
+    ----------
+    net : Sequential
+        Built.
+    bins : int, default 61
+    ax : Axes, optional
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(20, 10, rpu.algorithms.SGD()))
+    >>> net.build(rng=0)
+    >>> ax = rpu.plotting.weight_histograms(net, ax=Figure().subplots())
+    >>> ax.get_legend().get_texts()[0].get_text()
+    '0 Linear, 1.4 % saturated'
+    """
+    instance(Sequential, "a Sequential")("net", net)
+    bins = integer_value("bins", bins, low=1)
+    if not net.built:
+        raise RuntimeError("weight_histograms: call build(rng) of the network before")
+    ax = axes(ax)
+    for place, layer in named_layers(net):
+        for k, matrix in enumerate(matrices := layer.matrices()):
+            label = f"{place} {type(layer).__name__}" + (f" {k}" if len(matrices) > 1 else "")
+            part = saturation(matrix)
+            label += "" if math.isnan(part) else f", {100 * part:.1f} % saturated"
+            density, edges = np.histogram(matrix.weights, bins, density=True)
+            ax.stairs(density, edges, label=label)
+    ax.set(xlabel="weight", ylabel="density")
+    if net.matrices():
         ax.legend()
     return ax

@@ -49,7 +49,7 @@ def ladder() -> dict[str, Algorithm | tuple[Algorithm, Algorithm]]:
 def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None = None) -> Result:
     """Train LeNet on MNIST, one sample at a time at the rate 0.01, on each rung."""
     epochs = epochs or (4 if quick else 30)
-    train, test = subset(datasets.mnist(flatten=False), 5000 if quick else None, 5000 if quick else None)
+    train, test = subset(datasets.mnist(flatten=False), 2000 if quick else None, 2000 if quick else None)
     rungs = ladder()
     curves = []
     for label, rules in rungs.items():

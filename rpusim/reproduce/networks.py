@@ -9,17 +9,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
+from rpusim import datasets
 from rpusim.algorithms import SGD, Algorithm
 from rpusim.datasets import Dataset
 from rpusim.devices import Device
 from rpusim.devices.presets import rpu_baseline
-from rpusim.nn import Conv2d, Flatten, Linear, MaxPool2d, Sequential, Sigmoid, Tanh, Trainer
+from rpusim.nn import LSTM, Conv2d, Flatten, Linear, MaxPool2d, OneHot, Sequences, Sequential, Sigmoid, Tanh, Trainer
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.reproduce.base import Result
 
-__all__ = ["Curve", "curves_figure", "lenet", "perceptron", "rpu_sgd", "subset", "train_curves"]
+__all__ = [
+    "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "train_curves",
+]  # fmt: skip
 
 
 class Curve(NamedTuple):
@@ -31,8 +35,25 @@ class Curve(NamedTuple):
     batch_size: int = 1
 
 
+class TextRun(NamedTuple):
+    """Size of a run on text: characters of training and test (None: all), cells per layer, steps of a batch, epochs."""
+
+    train: int | None
+    test: int | None
+    hidden: int
+    length: int
+    epochs: int
+
+
 def train_curves(
-    name: str, curves: Iterable[Curve], train: Any, test: Any, epochs: int, seed: int, folder: Path | None
+    name: str,
+    curves: Iterable[Curve],
+    train: Any,
+    test: Any,
+    epochs: int,
+    seed: int,
+    folder: Path | None,
+    measure: Callable[[Sequential], dict[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Train every curve's network and return its history.
 
@@ -45,6 +66,8 @@ def train_curves(
     epochs, seed : int
     folder : Path or None
         Where checkpoints are kept, so that a run that was stopped goes on; None: nowhere.
+    measure : callable, optional
+        What else to find out about a trained network, ready for JSON.
 
     Returns
     -------
@@ -71,6 +94,7 @@ def train_curves(
                 "seconds": history.seconds,
                 "error_now": float(np.mean([e for e in errors[-last:] if e is not None])),
                 "loss_now": float(np.mean([e for e in losses[-last:] if e is not None])),
+                **({} if measure is None else measure(trainer.net)),
             }
     return found
 
@@ -78,6 +102,13 @@ def train_curves(
 def subset(data: Dataset, train: int | None, test: int | None) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Return the first samples of a data set, as `train_curves` takes them; None: all."""
     return (data.x_train[:train], data.y_train[:train]), (data.x_test[:test], data.y_test[:test])
+
+
+def characters(run: TextRun) -> tuple[Sequences, Sequences]:
+    """Return War and Peace as `train_curves` takes it; the test goes ten places of the text at a time, which is faster."""
+    data = datasets.text("warpeace")
+    test = data.test[: run.test]
+    return Sequences(data.train[: run.train], length=run.length), Sequences(test, batch_size=10, length=len(test) // 10 - 1)
 
 
 def rpu_sgd(
@@ -124,6 +155,15 @@ def lenet(rule: Algorithm, second: Algorithm | None = None, **options: Any) -> S
     )  # fmt: skip
 
 
+def lstm(rule: Algorithm, hidden: int, vocabulary: int = 87) -> Sequential:
+    """Return the character model of Gokmen, Rasch and Haensch (2018): two stateful LSTMs, arrays 256 x 152, 256 x 129 and
+    87 x 65 for 64 cells."""
+    return Sequential(
+        OneHot(vocabulary), LSTM(vocabulary, hidden, rule, stateful=True), LSTM(hidden, hidden, rule, stateful=True),
+        Linear(hidden, vocabulary, rule),
+    )  # fmt: skip
+
+
 def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:
     """Draw all curves of a result against epochs."""
     figure = Figure(figsize=(5.6, 3.6))
@@ -131,6 +171,7 @@ def curves_figure(result: Result, what: str = "test_error", label: str = "test e
     for name, curve in result.data["curves"].items():
         ax.plot(np.arange(1, len(curve[what]) + 1), curve[what], marker=".", label=name)
     ax.set(xlabel="epoch", ylabel=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if log:
         ax.set_yscale("log")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -390,3 +390,13 @@ def test_errors_name_the_argument_and_the_value(build, words):
     with pytest.raises(ValueError) as caught:
         build()
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize(
+    "sizes, message",
+    [((0, 5), "in_features must be .*; got 0"), ((3, -5), "out_features must be .*; got -5"), (("a", 5), "in_features must")],
+)
+def test_lengths_of_recurrent_layers_are_positive_integers(kind, sizes, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        kind(*sizes, RULE)
