@@ -76,8 +76,8 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         settings={"epochs": epochs, "samples": len(train[0]), "seed": seed, "baseline": rpu_sgd().to_dict()},
         data={"curves": found},
         notes=(
-            "Published errors are known at second hand, and are those after 30 epochs of all images. In quick runs the baseline "
-            "stays at chance.",
+            "Published errors are known at second hand, and are those after 30 epochs of all images. In quick runs the "
+            "baseline stays at chance.",
         ),
     )  # fmt: skip
 
