@@ -113,7 +113,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             "The paper's numbers were not at hand; its data sets are colour images, and its networks have more layers.",
             "Random positions cost accuracy here, one image at a time at this rate: 25 % error with 16 copies where fixed "
             "positions and a single copy have 18 to 19 % (5000 images, 3 epochs); and so do rates of a copy that make up for "
-            "its fewer vectors (26 to 28 % at 4 to 16 times the rate).",
+            "its fewer vectors (26 to 28 % at 4 to 16 times the rate, after 4 epochs).",
         ),
     )  # fmt: skip
 
