@@ -330,7 +330,7 @@ cdef class ArrayCore:
              self.directions[k].inputs_clipped, self.directions[k].outputs_clipped) = values[k]
 
     def set_scheme(self, str pulse_type, int desired_bl, bint update_management, bint update_bl_management, bint fixed_bl,
-                   double um_grad_scale):
+                   double um_grad_scale, bint power_of_two_scales, bint shared_random_numbers):
         """Set how update requests become pulses; see rpusim.periphery.PulseScheme."""
         self.scheme.type = PULSE_TYPES.index(pulse_type)
         self.scheme.desired_bl = desired_bl
@@ -338,6 +338,8 @@ cdef class ArrayCore:
         self.scheme.update_bl_management = update_bl_management
         self.scheme.fixed_bl = fixed_bl
         self.scheme.um_grad_scale = um_grad_scale
+        self.scheme.power_of_two_scales = power_of_two_scales
+        self.scheme.shared_random_numbers = shared_random_numbers
 
     @property
     def counters(self):

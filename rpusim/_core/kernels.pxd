@@ -128,6 +128,7 @@ cdef extern from "kernels/pulses.h" nogil:
 
     ctypedef struct rpu_pulse_scheme:
         int32_t type, desired_bl, update_management, update_bl_management, fixed_bl
+        int32_t power_of_two_scales, shared_random_numbers
         double um_grad_scale
 
     ctypedef struct rpu_pulse_plan:

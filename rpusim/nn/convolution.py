@@ -128,6 +128,7 @@ class Conv2d(Layer):
 
     trainable = True
     keeps_features = False
+    in_flight = ("_input", "_order", "_patches", "_output")
 
     def __init__(
         self,
@@ -384,6 +385,7 @@ class Conv1d(Conv2d):
 
 class _Pool(Layer):
     keeps_features = False
+    in_flight = ("_kept",)
 
     def __init__(self, size: Pair, stride: Pair | None = None) -> None:
         self.windows = _Windows(size, size if stride is None else stride, 0, 1)

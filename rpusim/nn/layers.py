@@ -36,6 +36,9 @@ class Layer:
         Whether a layer without lengths gives as many features as it takes.
     takes_indices : bool
         Whether its inputs are integers, not signals.
+    in_flight : tuple of str or None
+        Class attribute: names of the attributes that hold a batch's signals between its forward and its backward, None while
+        there are none. A layer that says so can be part of an asynchronous `Pipeline`.
     """
 
     trainable: bool = False
@@ -43,6 +46,7 @@ class Layer:
     out_features: int | None = None
     keeps_features: bool = True
     takes_indices: bool = False
+    in_flight: ClassVar[tuple[str, ...] | None] = None
     _kinds: ClassVar[dict[str, type[Layer]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -71,6 +75,26 @@ class Layer:
     def children(self) -> tuple[Layer, ...]:
         """Return the layers that it is made of, in order; none for most."""
         return ()
+
+    def set_aside(self) -> Any:
+        """Hand over the signals of the last forward and forget them: other samples may go forward before they come back.
+
+        Raises
+        ------
+        TypeError
+            If the layer does not say which they are.
+        """
+        if self.in_flight is None:
+            raise TypeError(f"{type(self).__name__} must name its signals in `in_flight`, to have several batches in flight")
+        signals = [getattr(self, name) for name in self.in_flight]
+        for name in self.in_flight:
+            setattr(self, name, None)
+        return signals
+
+    def bring_back(self, signals: Any) -> None:
+        """Take the signals that `set_aside` handed over, for the backward and update that belong to them."""
+        for name, value in zip(self.in_flight or (), signals, strict=True):
+            setattr(self, name, value)
 
     def matrices(self) -> list[Matrix]:
         """Return the matrices on tiles, in order."""
@@ -245,6 +269,7 @@ class Linear(MatrixLayer):
 
     in_features: int
     out_features: int
+    in_flight = ("_shape", "_input", "_part", "_output", "_signals", "_training")
 
     def __init__(
         self,
@@ -263,6 +288,7 @@ class Linear(MatrixLayer):
     def _reset(self) -> None:
         self._shape: tuple[int, ...] | None = None  # of the inputs that the buffer below was made for
         self._input: Any = None  # inputs with the constant 1 beside them
+        self._part: Any = None  # of it, without the constant
         self._gradient: Any = None
         self._output: Any = None
         self._signals: Any = None  # inputs as they came, for digital parameters
@@ -313,6 +339,8 @@ class Linear(MatrixLayer):
 
 class _Activation(Layer):
     """An elementwise function; it keeps its output, from which its derivative follows."""
+
+    in_flight = ("_output",)
 
     def __init__(self) -> None:
         self._output: np.ndarray | None = None
@@ -397,6 +425,7 @@ class Flatten(Layer):
     """
 
     keeps_features = False
+    in_flight = ("_shape",)
 
     def __init__(self) -> None:
         self._shape: tuple[int, ...] | None = None
@@ -428,6 +457,7 @@ class Dropout(Layer):
     """
 
     trainable = True
+    in_flight = ("_mask",)
 
     def __init__(self, p: float) -> None:
         self.p = real(0.0, 1.0, open_high=True)("p", p)
@@ -492,6 +522,7 @@ class BatchNorm(Layer):
     """
 
     trainable = True
+    in_flight = ("_kept",)
 
     def __init__(self, features: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         self.features = integer_value("features", features, low=1)
@@ -571,6 +602,7 @@ class OneHot(Layer):
     """
 
     takes_indices = True
+    in_flight = ()
 
     def __init__(self, n: int) -> None:
         self.n = integer_value("n", n, low=1)
@@ -602,6 +634,7 @@ class Embedding(Layer):
 
     takes_indices = True
     trainable = True
+    in_flight = ("_indices",)
 
     def __init__(self, n: int, features: int) -> None:
         self.n, self.features = integer_value("n", n, low=1), integer_value("features", features, low=1)

@@ -150,6 +150,13 @@ class Sequential(Layer):
         for layer in self._trained:
             layer.update(lr)
 
+    def set_aside(self) -> Any:
+        return [layer.set_aside() for layer in self.layers]
+
+    def bring_back(self, signals: Any) -> None:
+        for layer, kept in zip(self.layers, signals, strict=True):
+            layer.bring_back(kept)
+
     def predict(self, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
         """Return the outputs for many inputs, `batch_size` at a time.
 
@@ -303,6 +310,13 @@ class Residual(Layer):
 
     def children(self) -> tuple[Layer, ...]:
         return tuple(self._branches)
+
+    def set_aside(self) -> Any:
+        return [layer.set_aside() for layer in self._branches]
+
+    def bring_back(self, signals: Any) -> None:
+        for layer, kept in zip(self._branches, signals, strict=True):
+            layer.bring_back(kept)
 
     def matrices(self) -> list[Matrix]:
         return [matrix for layer in self._branches for matrix in layer.matrices()]

@@ -19,6 +19,7 @@ class _Recurrent(MatrixLayer):
     """Steps over time, shared by all kinds: the vectors of the arrays are [x_t, h_(t-1), 1], one per step and sequence."""
 
     gates: int
+    in_flight = ("_vectors", "_steps")
 
     def __init__(
         self,

@@ -20,10 +20,11 @@ from tqdm import tqdm
 
 from rpusim import checkpoint as files
 from rpusim._random import RNG, child, generator, seed_sequence
-from rpusim._validation import boolean, choice, integer, integer_value, optional, real, signal
+from rpusim._validation import boolean, choice, instance, integer, integer_value, optional, real, signal
 from rpusim.nn.losses import STEPS, class_labels
 from rpusim.nn.network import Sequential
 from rpusim.nn.optimizers import Optimizer
+from rpusim.nn.pipeline import Pipeline, run_of
 
 __all__ = ["History", "Sequences", "Trainer"]
 
@@ -181,11 +182,16 @@ class Trainer:
     optimizer : Optimizer or None
         How the digital parameters of the network are trained: `Momentum` or `Adam`; None: plain gradient descent. Weights in
         devices are trained by their tiles, which cannot honour one, so a network without digital parameters takes none.
+    schedule : Pipeline or None
+        How the layers work as stages of a pipeline, with stale weights where it is asynchronous. It is emptied at the end of
+        every epoch. None: one batch after another, without a clock.
 
     Attributes
     ----------
-    net, loss, lr, batch_size, optimizer
+    net, loss, lr, batch_size, optimizer, schedule
         As given.
+    cycles : int
+        Clock cycles of the schedule so far; 0 without one.
     history : History
         Of all epochs so far.
     epoch : int
@@ -215,12 +221,16 @@ class Trainer:
         rng: RNG = 0,
         batch_size: int = 1,
         optimizer: Optimizer | None = None,
+        schedule: Pipeline | None = None,
     ) -> None:
         if not isinstance(net, Sequential) or not net.trainable:
             raise TypeError(f"net must be a Sequential with at least one layer that has weights; got {net!r}")
         self.loss = choice(*STEPS)("loss", loss)
         self.lr = lr if callable(lr) else real(0, open_low=True)("lr", lr)
         self.batch_size = integer_value("batch_size", batch_size, low=1)
+        self.schedule = optional(instance(Pipeline, "a Pipeline or None"))("schedule", schedule)
+        run_of(self.schedule, net, STEPS[self.loss])  # refuses what does not fit the network
+        self.cycles = 0
         self._seeds = seed_sequence(rng)
         self.net = net
         if not net.built:
@@ -274,7 +284,7 @@ class Trainer:
         progress : bool
             Whether to show a progress bar; none is shown if stderr is no terminal.
         checkpoint_every : int, optional
-            Steps after which the checkpoint is written also within an epoch.
+            Steps after which the checkpoint is written also within an epoch (an asynchronous pipeline is emptied for it).
         patience : int, optional
             Stop when the validation loss has not been lower for so many epochs.
         average_last : int, default 0
@@ -297,7 +307,8 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C or SIGTERM: with a checkpoint, after the step at hand is finished and the checkpoint written (a second
             one stops at once, and leaves the file as it was). Without one the network is left as it is, amid an epoch,
-            which the next call goes on with.
+            which the next call goes on with. What is in flight in an asynchronous pipeline is lost, and no checkpoint is
+            written then: the last one stays.
         """
         source = self._source("train", train)
         held_out = None if validation is None else self._source("validation", validation)
@@ -413,8 +424,7 @@ class Trainer:
         self, source: _Source, rate: float, bar: tqdm, stop: _Stop, every: int | None, save: Callable[[], None]
     ) -> None:
         """Train the rest of an epoch. Arrays were checked before: nothing is, here."""
-        forward, backward, update = self.net.forward, self.net.backward, self.net.update
-        loss_step = STEPS[self.loss]
+        run, cycles = run_of(self.schedule, self.net, STEPS[self.loss]), self.cycles
         order = generator(child(self._seeds, 1, self.epoch)).permutation(source.samples) if source.pair else None
         due = math.inf if bar.disable else 0.0
         start, before = perf_counter(), self._seconds
@@ -422,27 +432,26 @@ class Trainer:
             self.net.reset_state()
         bar.update(self._seen)
         for inputs, wanted in source.batches(order, self.batch_size, self._steps):
-            outputs = forward(inputs)
-            if outputs.ndim > 2:
-                loss, gradient = loss_step(outputs.reshape(-1, outputs.shape[-1]), wanted)
-                gradient = gradient.reshape(outputs.shape)
-            else:
-                loss, gradient = loss_step(outputs, wanted)
-            backward(gradient, False)
-            update(rate)
-            self._total += loss
+            self._total += run.step(inputs, wanted, rate)
             self._seen += len(wanted)
             self._steps += 1
             if due < math.inf and perf_counter() >= due:
                 bar.set_postfix_str(f"loss {self._total / self._seen:.4g}", refresh=False)
                 bar.update(self._seen - bar.n)
                 due = perf_counter() + _REFRESH_S
-            if stop.signal is not None or every is not None and self._steps % every == 0:
+            due_now = every is not None and self._steps % every == 0
+            if due_now:
+                self._total += run.drain(rate)
+            if stop.signal is not None or due_now:
                 self._seconds = before + perf_counter() - start
-                save()
+                self.cycles = cycles + run.cycles
+                if run.idle:
+                    save()
                 if stop.signal is not None:
                     raise KeyboardInterrupt
+        self._total += run.drain(rate)
         self._seconds = before + perf_counter() - start
+        self.cycles = cycles + run.cycles
         bar.update(self._seen - bar.n)
 
     def _evaluate(self, source: _Source, size: int) -> tuple[float, float | None]:
@@ -512,6 +521,7 @@ class Trainer:
             "loss": self.loss,
             "batch_size": self.batch_size,
             "optimizer": repr(self.optimizer),
+            "schedule": repr(self.schedule),
             "seed": {"entropy": entropy, "spawn_key": [int(n) for n in seeds.spawn_key], "pool_size": seeds.pool_size},
             "samples": samples,
         }
@@ -521,7 +531,9 @@ class Trainer:
             **self._origin(samples),
             "state": self.net.state_dict(),
             "history": self.history.to_dict(),
-            "within": {"steps": self._steps, "seen": self._seen, "total": self._total, "seconds": self._seconds},
+            "within": {
+                "steps": self._steps, "seen": self._seen, "total": self._total, "seconds": self._seconds, "cycles": self.cycles,
+            },
             "average": {"epochs": self._averaged, "values": dict(self._average)},
         }
 
@@ -556,7 +568,7 @@ class Trainer:
         self.history = history
         within = data["within"]
         self._steps, self._seen = within["steps"], within["seen"]
-        self._total, self._seconds = within["total"], within["seconds"]
+        self._total, self._seconds, self.cycles = within["total"], within["seconds"], within["cycles"]
         self._averaged, self._average = data["average"]["epochs"], data["average"]["values"]
 
 

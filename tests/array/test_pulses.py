@@ -235,6 +235,9 @@ SCHEMES += [
     dict(update_management=False, update_bl_management=False, desired_bl=4, fixed_bl=False),
     dict(update_management=True, update_bl_management=False, desired_bl=4, fixed_bl=False),
     dict(update_management=True, update_bl_management=True, desired_bl=200),
+    dict(desired_bl=31, power_of_two_scales=True),
+    dict(desired_bl=4, power_of_two_scales=True),
+    dict(desired_bl=20, power_of_two_scales=True, update_bl_management=False, um_grad_scale=0.3),
 ]
 
 
@@ -388,7 +391,14 @@ STOCHASTIC += [
     (dict(update_management=False, update_bl_management=False, desired_bl=5), 9.0),
     (dict(update_management=True, update_bl_management=True, desired_bl=31, um_grad_scale=0.5), 9.0),
     (dict(update_management=False, update_bl_management=False, desired_bl=5, fixed_bl=False), 36.5),
+    (dict(desired_bl=31, power_of_two_scales=True), 9.0),
+    (dict(desired_bl=10, power_of_two_scales=True), 12.5),  # d saturates
+    (dict(desired_bl=31, power_of_two_scales=True, shared_random_numbers=True), 0.5),  # one slot
+    (dict(desired_bl=40, power_of_two_scales=True, shared_random_numbers=True), 24.0),
+    (dict(desired_bl=31, shared_random_numbers=True), 12.0),
+    (dict(desired_bl=33, shared_random_numbers=True, update_bl_management=False, update_management=False), 20.5),
 ]
+ESSOP = dict(power_of_two_scales=True, shared_random_numbers=True)
 
 
 def signed_counts(scheme, lr, repeats, seed, x=X, d=D):
@@ -502,14 +512,15 @@ def test_the_mean_and_variance_of_an_update(um, ublm, lr):
     assert not changes[:, 3].any() and not changes[:, :, 4].any()  # zeros of d and of x
 
 
+@pytest.mark.parametrize("options", [{}, ESSOP], ids=["independent", "essop"])
 @pytest.mark.parametrize("k", [0.5, 6.0, 200.0])
 @pytest.mark.parametrize("columns", [16, 77, 300])
-def test_counts_of_wide_arrays_are_binomial(columns, k):
+def test_counts_of_wide_arrays_are_binomial(columns, k, options):
     """Rare and dense slots, whole and partial groups of columns: mean and variance of every device, none left out."""
     rng, repeats = np.random.default_rng(26), 1500
     x = (rng.choice([-1, 1], columns) * 10.0 ** rng.uniform(-2, 0, columns)).astype(np.float32)
     d = (rng.choice([-1, 1], 6) * rng.uniform(0.1, 1.0, 6)).astype(np.float32)
-    scheme = dict(update_management=True, update_bl_management=True, desired_bl=40)
+    scheme = dict(update_management=True, update_bl_management=True, desired_bl=40) | options
     train = trains.trains(x, d, k, 1.0, **scheme)
     counts = np.abs(signed_counts(scheme, k, repeats, seed=27, x=x, d=d))
     mean, variance = trains.count_mean(train), trains.count_variance(train)
@@ -536,6 +547,75 @@ def test_arrays_of_other_seeds_draw_other_trains():
     scheme = dict(update_management=True, update_bl_management=False, desired_bl=4)
     a, b = (np.abs(signed_counts(scheme, 2.0 / 0.72, 4000, seed=s))[:, 1, 0] for s in (1, 2))
     assert abs(np.corrcoef(a, b)[0, 1]) < Z_LIMIT / np.sqrt(4000)
+
+
+@pytest.mark.parametrize("options", [{}, dict(power_of_two_scales=True), dict(shared_random_numbers=True), ESSOP], ids=str)
+def test_shared_random_numbers_make_the_trains_of_lines_comonotone(options):
+    """A device gets no more pulses than one of the same column and a row of larger |d|, and likewise along the row; equal lines
+    get equal pulses. Independent trains break both."""
+    x, d = np.array([0.3, -0.6, 0.6, 0.75]), np.array([0.2, -0.9, 0.9])
+    counts = np.abs(signed_counts(dict(desired_bl=8, **options), 6.0, 400, seed=33, x=x, d=d))
+    ordered = (np.diff(counts, axis=1) >= 0).all() and (np.diff(counts, axis=2) >= 0).all()
+    equal = np.array_equal(counts[:, :, 1], counts[:, :, 2]) and np.array_equal(counts[:, 1], counts[:, 2])
+    assert ordered == equal == options.get("shared_random_numbers", False)
+    # the numbers of rows and columns are not the same: with one number for both, counts would be of probability min, not p q
+    train = trains.trains(x, d, 6.0, 1.0, 8, **options)
+    total, law = counts[:, 0, 0].sum(), stats.binom(400 * train.length, train.p_d[0] * train.p_x[0])
+    assert 2 * min(law.cdf(total), law.sf(total - 1)) > P_LIMIT
+
+
+def test_trains_with_shared_random_numbers_are_new_for_every_vector_and_slot():
+    counts = -signed_counts(dict(desired_bl=1, **ESSOP), 0.5, 6000, seed=34, x=np.ones(1), d=np.ones(1))[:, 0, 0]
+    assert 2 * min(stats.binom.cdf(counts.sum(), 6000, 0.5), stats.binom.sf(counts.sum() - 1, 6000, 0.5)) > P_LIMIT
+    assert abs(np.corrcoef(counts[1:], counts[:-1])[0, 1]) < Z_LIMIT / np.sqrt(6000)
+    scheme = dict(desired_bl=70, update_bl_management=False, **ESSOP)
+    counts = -signed_counts(scheme, 35.0, 6000, seed=35, x=np.ones(1), d=np.ones(1))[:, 0, 0]  # slots alike: variance 70^2 / 4
+    assert counts.var() == pytest.approx(70 / 4, rel=Z_LIMIT * np.sqrt(2 / 6000))
+
+
+@pytest.mark.parametrize("x_max, d_max", [(2.0, 0.5), (1.9, 0.26), (2.1, 0.5), (2.0**-126, 2.0**60)])
+def test_power_of_two_scales_are_the_next_powers_of_two(x_max, d_max):
+    """A column at the scale always fires, one at half of it in half of the slots; the rows keep the mean at the rate."""
+    scale_x, scale_d = (2.0 ** np.ceil(np.log2(m)) for m in (x_max, d_max))
+    x, d = np.array([x_max, x_max / 2]), np.array([d_max])
+    lr = 20.0 / (scale_x * scale_d)  # 20 slots in which a row at its scale always fires
+    counts = -signed_counts(dict(desired_bl=31, power_of_two_scales=True), lr, 4000, seed=36, x=x, d=d)[:, 0]
+    p = np.array([1.0, 0.5]) * x_max / scale_x * d_max / scale_d
+    for column in range(2):
+        law, total = stats.binom(4000 * 20, p[column]), counts[:, column].sum()
+        if p[column] == 1.0:
+            assert total == 4000 * 20
+        else:
+            assert 2 * min(law.cdf(total), law.sf(total - 1)) > P_LIMIT
+    np.testing.assert_allclose(20 * p, lr * x * d)
+
+
+@pytest.mark.parametrize("options", [dict(power_of_two_scales=True), ESSOP], ids=["scales", "essop"])
+@pytest.mark.parametrize("lr", [0.004, -0.013])
+def test_the_mean_of_an_update_by_essop_is_that_of_the_rate(lr, options):
+    device = ConstantStep(dw_min=0.001, dw_min_std=0.0, w_max=1e3, w_min=-1e3, **NO_SPREAD)
+    array = CrossbarArray((D.size, X.size), device, pulses=PulseScheme(**options), rng=37)
+    n = 20_000
+    array.update(np.tile(X, (n, 1)), np.tile(D, (n, 1)), lr)
+    train = trains.trains(X, D, lr, 0.001, 31, **options)
+    error = Z_LIMIT * np.sqrt(n * trains.update_variance(train, 0.001, 0.0)) + 1e-5 * n * abs(lr)
+    assert (np.abs(array.weights + n * lr * np.outer(D, X).astype(float)) <= error).all()
+    assert error.max() < 0.03 * n * abs(lr)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(power_of_two_scales=True, update_management=False), ["power_of_two_scales", "update_management=False"]),
+        (dict(power_of_two_scales=True, update_bl_management=False, fixed_bl=False), ["power_of_two_scales", "fixed_bl=False"]),
+        (dict(shared_random_numbers=True, pulse_type="mean_count"), ["shared_random_numbers", "'mean_count'"]),
+        (dict(shared_random_numbers=1), ["shared_random_numbers", "1"]),
+    ],
+)  # fmt: skip
+def test_options_of_trains_that_contradict_each_other_are_refused(options, words):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        PulseScheme(**options)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 @pytest.mark.parametrize("pulse_type", ["stochastic", "mean_count", "deterministic_implicit"])
@@ -594,6 +674,8 @@ DETERMINISM = {
     "soft": (MODELS["soft"], {}),
     "soft additive": (MODELS["soft additive"], {}),
     "long trains": (MODELS["soft"], dict(desired_bl=100, update_bl_management=False)),
+    "essop": (MODELS["soft"], dict(power_of_two_scales=True, shared_random_numbers=True)),
+    "shared": (MODELS["soft"], dict(desired_bl=70, update_bl_management=False, shared_random_numbers=True)),
     "mean_count": (MODELS["soft"], dict(pulse_type="mean_count")),
     "deterministic_implicit": (MODELS["soft"], dict(pulse_type="deterministic_implicit")),
     "exp complex": (MODELS["exp complex"], {}),

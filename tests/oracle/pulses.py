@@ -13,17 +13,20 @@ import numpy as np
 
 
 class Trains(NamedTuple):
-    """Length of the trains, scale B of the columns (x), scale A of the rows (d), and the firing probabilities."""
+    """Length of the trains, scale B of the columns (x), scale A of the rows (d), the firing probabilities, and whether all
+    columns (and all rows) share one random number per slot."""
 
     length: int
     a: float
     b: float
     p_x: np.ndarray
     p_d: np.ndarray
+    shared: bool = False
 
 
 def trains(
-    x, d, lr, dw_min, desired_bl, *, update_management=True, update_bl_management=True, fixed_bl=True, um_grad_scale=1.0
+    x, d, lr, dw_min, desired_bl, *, update_management=True, update_bl_management=True, fixed_bl=True, um_grad_scale=1.0,
+    power_of_two_scales=False, shared_random_numbers=False,
 ) -> Trains:
     """Train length and probability scales.
 
@@ -36,23 +39,29 @@ def trains(
       and A = B = 1 instead;
     * `update_management`, whether or not BL was shortened: A *= sqrt(x_m/d_m) and B *= sqrt(d_m/x_m), with
       d_m *= desired_bl/k first if k > desired_bl, so that d saturates and x does not;
-    * p_x = |x|*B and p_d = |d|*A; probabilities above 1 act as 1.
+    * p_x = |x|*B and p_d = |d|*A; probabilities above 1 act as 1;
+    * `power_of_two_scales`: x_m and d_m are first rounded up to powers of two, B = 1/x_m, and A = |lr|/(dw_min*BL*B), so that
+      A*B*BL*dw_min = |lr| as ever.
     """
     x, d = np.abs(np.asarray(x, dtype=np.float64)), np.abs(np.asarray(d, dtype=np.float64))
     lr = abs(lr)
     x_m, d_m = x.max(), um_grad_scale * d.max()
     if lr == 0.0 or x_m == 0.0 or d_m == 0.0:
         return Trains(0, 0.0, 0.0, np.zeros_like(x), np.zeros_like(d))
+    if power_of_two_scales:
+        x_m, d_m = (2.0 ** np.ceil(np.log2(m)) for m in (x_m, d_m))
     k = lr * x_m * d_m / dw_min
     length = min(math.ceil(k), desired_bl) if update_bl_management else desired_bl
     a = b = math.sqrt(lr / (dw_min * length))
     if not fixed_bl and not update_bl_management and dw_min * desired_bl < lr:
         length, a, b = math.ceil(lr / dw_min), 1.0, 1.0
-    if update_management:
+    if power_of_two_scales:
+        a, b = lr * x_m / (dw_min * length), 1.0 / x_m
+    elif update_management:
         if k > desired_bl:
             d_m *= desired_bl / k
         a, b = a * math.sqrt(x_m / d_m), b * math.sqrt(d_m / x_m)
-    return Trains(length, a, b, np.minimum(x * b, 1.0), np.minimum(d * a, 1.0))
+    return Trains(length, a, b, np.minimum(x * b, 1.0), np.minimum(d * a, 1.0), shared_random_numbers)
 
 
 def upward(x, d, lr) -> np.ndarray:
@@ -89,11 +98,13 @@ def count_covariance(train: Trains, first: tuple[int, int], second: tuple[int, i
     """STOCHASTIC: covariance of the counts of two cross-points (row, column), which share the trains of their lines.
 
     Per slot it is P(both fire) - P(first)*P(second), where a shared line is counted once: BL*p_d*p_x*p_x'*(1 - p_d) in
-    the same row, BL*p_x*p_d*p_d'*(1 - p_x) in the same column, zero if neither is shared.
+    the same row, BL*p_x*p_d*p_d'*(1 - p_x) in the same column, zero if neither is shared. Where lines share a random number,
+    two of them both fire with the smaller of their probabilities.
     """
     (i, j), (k, m) = first, second
-    rows = train.p_d[i] if i == k else train.p_d[i] * train.p_d[k]
-    columns = train.p_x[j] if j == m else train.p_x[j] * train.p_x[m]
+    both = min if train.shared else lambda p, q: p * q
+    rows = train.p_d[i] if i == k else both(train.p_d[i], train.p_d[k])
+    columns = train.p_x[j] if j == m else both(train.p_x[j], train.p_x[m])
     separate = train.p_d[i] * train.p_x[j] * train.p_d[k] * train.p_x[m]
     return float(train.length * (rows * columns - separate))
 
@@ -123,7 +134,7 @@ def stochastic_update(w, up, train: Trains, pulse, rng) -> np.ndarray:
     """
     w = np.array(w, dtype=np.float64)
     for _ in range(train.length):
-        columns = rng.random(train.p_x.size) < train.p_x
-        rows = rng.random(train.p_d.size) < train.p_d
+        columns = rng.random(1 if train.shared else train.p_x.size) < train.p_x
+        rows = rng.random(1 if train.shared else train.p_d.size) < train.p_d
         w = apply_counts(w, np.outer(rows, columns).astype(np.int64), up, pulse, rng)
     return w

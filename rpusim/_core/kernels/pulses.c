@@ -1,3 +1,9 @@
+/* From one pair of vectors to the pulse trains of all lines.
+ *
+ * Decided, and why:
+ * - A plan (length and scales) is made per vector before anything is drawn, so that the memory of a part is known.
+ * - Independent trains are drawn by the kernels (16 lines at once). Trains with shared random numbers are compared here: they
+ *   take one draw per slot instead of one per slot and line, so there is nothing for a kernel to gain on. */
 #include "pulses.h"
 #include "philox.h"
 
@@ -11,15 +17,28 @@ static int lowest_bit(uint32_t m) { unsigned long k; _BitScanForward(&k, m); ret
 static int lowest_bit(uint32_t m) { return __builtin_ctz(m); }
 #endif
 
+/* The smallest power of two that is at least v > 0. */
+static double power_of_two(double v)
+{
+    int exponent;
+    const double fraction = frexp(v, &exponent);
+    return ldexp(1.0, fraction == 0.5 ? exponent - 1 : exponent);
+}
+
 /* Gokmen and Vlasov 2016, with update management as in Gokmen, Onen and Haensch 2017 and AIHWKit:
- * k = lr max|x| max|d| / g pulses are wanted for the largest product. */
+ * k = lr max|x| max|d| / g pulses are wanted for the largest product. Scales that are powers of two (Joshi et al. 2020) take
+ * the place of the maxima, and of the balance of the two: columns divide by theirs, and rows take what is left of the rate. */
 rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double granularity, double x_max, double d_max)
 {
-    rpu_pulse_plan plan = {0, 0.0, 0.0};
+    rpu_pulse_plan plan = {0, s->shared_random_numbers, 0.0, 0.0};
     double bl = s->desired_bl, both;
     if (x_max == 0.0 || d_max == 0.0 || lr == 0.0)
         return plan;
     d_max *= s->um_grad_scale;
+    if (s->power_of_two_scales) {
+        x_max = power_of_two(x_max);
+        d_max = power_of_two(d_max);
+    }
     const double k = lr * x_max * d_max / granularity;
     if (s->update_bl_management)
         bl = fmin(ceil(k), bl);
@@ -31,6 +50,11 @@ rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double gran
     if (!s->fixed_bl && !s->update_bl_management && granularity * s->desired_bl < lr)
         both = 1.0;
     plan.bl = (int32_t)bl;
+    if (s->power_of_two_scales) {
+        plan.scale_x = 1.0 / x_max;
+        plan.scale_d = k / bl / d_max;
+        return plan;
+    }
     plan.scale_x = plan.scale_d = both;
     if (s->update_management) {
         if (k > s->desired_bl)
@@ -76,6 +100,7 @@ static size_t lay_out(int32_t mask_from, int64_t rows, int64_t columns, int32_t 
 /* What is needed only while the trains are drawn. Kernels handle whole groups of lines, so `high` and `low` are padded. */
 typedef struct {
     uint32_t *high, *low, *bits;
+    uint32_t *numbers;                      /* (bl): shared random numbers */
     int32_t *line;
     uint16_t *possible, *row_negative;
     int32_t *fired, *negative_fired;        /* (bl): columns that fire, and those of them with x < 0 */
@@ -89,6 +114,7 @@ static size_t lay_out_scratch(int64_t rows, int64_t columns, int32_t bl, void *b
     s->low = take(&m, sizeof *s->low * padded);
     s->line = take(&m, sizeof *s->line * longest);
     s->bits = take(&m, sizeof *s->bits * longest * (size_t)words_of(bl));
+    s->numbers = take(&m, sizeof *s->numbers * (size_t)bl);
     s->possible = take(&m, sizeof *s->possible * (size_t)RPU_GROUPS(longest));
     s->row_negative = take(&m, sizeof *s->row_negative * (size_t)RPU_GROUPS(rows));
     s->fired = take(&m, sizeof *s->fired * (size_t)bl);
@@ -140,6 +166,33 @@ static void append(rpu_trains *t, int32_t q, int64_t column, uint32_t negative)
     t->signs[q / RPU_LIST_LANES] = (uint8_t)(q % RPU_LIST_LANES ? t->signs[q / RPU_LIST_LANES] | bit : bit);
 }
 
+/* As train_bits, with one random number per slot for all lines: a line fires wherever a less probable one does. */
+static void train_bits_shared(uint64_t key, int kind, uint64_t operation, scratch_of s, int64_t lines, int32_t bl, int32_t words)
+{
+    const rpu_stream stream = rpu_stream_at(key, kind, operation, 0x40000000u);
+    for (int32_t slot = 0; slot < bl; slot++)
+        s.numbers[slot] = rpu_philox(&stream, (uint32_t)slot).v[0];
+    for (int64_t l = 0; l < lines; l++) {
+        const uint64_t threshold = ((uint64_t)s.high[s.line[l]] << 16) + s.low[s.line[l]];
+        for (int32_t word = 0; word < words; word++) {
+            const int32_t slots = bl - 32 * word < 32 ? bl - 32 * word : 32;
+            uint32_t bits = 0;
+            for (int32_t slot = 0; slot < slots; slot++)
+                bits |= (uint32_t)(s.numbers[32 * word + slot] < threshold) << slot;
+            s.bits[l * words + word] = bits;
+        }
+    }
+}
+
+static void draw_bits(const rpu_kernels *k, int shared, int kind, uint64_t key, uint64_t operation, scratch_of s, int64_t lines,
+                      int32_t bl, int32_t words)
+{
+    if (shared)
+        train_bits_shared(key, kind, operation, s, lines, bl, words);
+    else
+        k->train_bits(key, kind, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
+}
+
 /* The columns of a vector with one slot: drawn as a mask. */
 static void draw_columns_once(const rpu_kernels *k, int32_t mask_from, int64_t columns, uint64_t key, uint64_t operation,
                               scratch_of s, rpu_trains *t)
@@ -181,13 +234,13 @@ static void draw_columns_once(const rpu_kernels *k, int32_t mask_from, int64_t c
 }
 
 /* The columns of a vector with several slots: drawn as bits per column, and turned into slots. */
-static void draw_columns(const rpu_kernels *k, int32_t mask_from, const float *x, int64_t columns, uint64_t key,
+static void draw_columns(const rpu_kernels *k, int32_t mask_from, const float *x, int64_t columns, int shared, uint64_t key,
                          uint64_t operation, scratch_of s, rpu_trains *t)
 {
     const int64_t groups = RPU_GROUPS(columns), lines = possible_lines(s.possible, groups, s.line);
     const int32_t segments = (int32_t)RPU_SEGMENTS(columns), words = t->words;
     int32_t next = 0;
-    k->train_bits(key, RPU_TRAIN_X, operation, s.high, s.low, s.line, lines, t->bl, words, s.bits);
+    draw_bits(k, shared, RPU_TRAIN_X, key, operation, s, lines, t->bl, words);
     memset(t->fired, 0, sizeof *t->fired * (size_t)t->bl * (size_t)segments);
     memset(s.negative_fired, 0, sizeof *s.negative_fired * (size_t)t->bl);
     for (int64_t l = 0; l < lines; l++) {
@@ -236,6 +289,7 @@ void rpu_draw_trains(const rpu_kernels *k, int model, rpu_pulse_plan plan, const
                      int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *t)
 {
     const int32_t bl = plan.bl, words = words_of(bl);
+    const int once = bl == 1 && !plan.shared;
     scratch_of s;
     const int32_t mask_from = k->mask_from[model];
     lay_out(mask_from, rows, columns, bl, memory, t);
@@ -243,21 +297,21 @@ void rpu_draw_trains(const rpu_kernels *k, int model, rpu_pulse_plan plan, const
     t->bl = bl;
     t->words = words;
     k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, t->negative, s.possible);
-    if (bl == 1)
+    if (once)
         draw_columns_once(k, mask_from, columns, key, operation, s, t);
     else
-        draw_columns(k, mask_from, x, columns, key, operation, s, t);
+        draw_columns(k, mask_from, x, columns, plan.shared, key, operation, s, t);
 
     /* Rows: when they fire, and how many pulses that makes. */
     k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.row_negative, s.possible);
-    if (bl == 1)    /* only rows that fire are lines, and their one bit is set */
+    if (once)       /* only rows that fire are lines, and their one bit is set */
         k->train_slot(key, RPU_TRAIN_D, operation, s.high, s.low, s.possible, rows, s.possible);
     const int64_t lines = possible_lines(s.possible, RPU_GROUPS(rows), s.line);
-    if (bl == 1)
+    if (once)
         for (int64_t l = 0; l < lines; l++)
             s.bits[l] = 1u;
     else
-        k->train_bits(key, RPU_TRAIN_D, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
+        draw_bits(k, plan.shared, RPU_TRAIN_D, key, operation, s, lines, bl, words);
     uint64_t base = 0;
     int64_t firing = 0, up = 0;
     for (int64_t l = 0; l < lines; l++) {

@@ -11,11 +11,13 @@ enum rpu_pulse_type { RPU_STOCHASTIC, RPU_MEAN_COUNT, RPU_DETERMINISTIC_IMPLICIT
 
 typedef struct {
     int32_t type, desired_bl, update_management, update_bl_management, fixed_bl;
+    int32_t power_of_two_scales, shared_random_numbers;
     double um_grad_scale;
 } rpu_pulse_scheme;
 
 typedef struct {
     int32_t bl;                 /* slots; 0: nothing to do */
+    int32_t shared;             /* one random number per slot for all columns, one for all rows */
     double scale_x, scale_d;    /* probability of a line per unit of |x|, |d|, before clipping at 1 */
 } rpu_pulse_plan;
 
