@@ -196,8 +196,7 @@ def cifar_folder(folder, cifar_bytes, form):
     return folder
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("form", ["binary", "python"])
+@pytest.mark.parametrize("form, packed", [("binary", False), ("binary", True), ("python", False)])
 def test_cifar10_is_read_in_both_formats(tmp_path, cifar_bytes, form, packed):
     path = cifar_folder(tmp_path / "cifar", cifar_bytes, form)
     if packed:
