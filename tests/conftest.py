@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import hypothesis
@@ -13,6 +14,10 @@ hypothesis.settings.register_profile("rpusim", derandomize=True, deadline=None, 
 hypothesis.settings.load_profile("rpusim")
 
 sys.path.append(os.path.dirname(__file__))
+
+# A job in the background of a shell is started deaf to Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
