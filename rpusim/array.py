@@ -290,15 +290,15 @@ class CrossbarArray:
             self._device_pulses,
             **extra,
         )
-        #: what wears out, as it was when new
-        self._new_bounds: dict[str, NDArray[np.float32]] = {
-            name: self._parameters[name] for name in ("w_max", "w_min") if name in self._parameters
-        }
         drift = device.drift if isinstance(device, PulsedDevice) else None
         #: time so far; when each device last changed, its state then, and its state after the last call of `drift`
         self._drift_time = 0.0
         self._drift = None if drift is None else {k: np.zeros(self.shape) for k in ("since", "start", "last")}
         self._share_parameters()
+        #: what wears out, as it was when new
+        self._new_bounds: dict[str, NDArray[np.float32]] = {
+            name: self._parameters[name] for name in ("w_max", "w_min") if name in self._parameters
+        }
         self._read_parameters = [
             periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
             for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))
@@ -314,10 +314,10 @@ class CrossbarArray:
         return f"CrossbarArray({self.shape}, {self.device!r})"
 
     def _share_parameters(self) -> None:
-        """Give the core the parameters that its kernel uses."""
+        """Give the core the parameters that its kernel uses; what is kept here are views of its copy."""
         if isinstance(self.device, PulsedDevice):
-            for k, name in enumerate(self.device.parameter_names):
-                self._core.set_parameter(k, self._parameters[name])
+            names = self.device.parameter_names
+            self._parameters |= zip(names, self._core.set_parameters([self._parameters[name] for name in names]), strict=True)
 
     def _set_direction(self, k: int) -> None:
         """Give the core the periphery of forward (0) or backward (1) reads."""

@@ -29,7 +29,7 @@ from rpusim._validation import signal
 from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
-    RPU_BACKWARD, RPU_MAX_PARAMETERS, RPU_ROW_SCRATCH, RPU_STOCHASTIC,
+    RPU_BACKWARD, RPU_ROW_SCRATCH, RPU_STOCHASTIC,
     active_kernels, rpu_count_pulses, rpu_cursor, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count,
     rpu_scratch_bytes, rpu_trains_bytes,
 )
@@ -217,13 +217,12 @@ cdef class ArrayCore:
         """Take over `w` (rows, columns) and `counts` (None, or int64 (2, rows, columns)). An empty `model` means devices
         without pulses; the others need all their parameters set before they are used. Where there is write noise, pulses
         change `state`, and `w` is what is read. `constants` are the numbers that all devices of the model share."""
-        cdef int k
         cdef int64_t[:, :, ::1] per_device
         self.lock = RLock()
         self.kernels = active_kernels()
         self.rows, self.columns = w.shape[0], w.shape[1]
         self.w = w
-        self.owners = [None] * RPU_MAX_PARAMETERS + [counts]
+        self.owners = {"counts": counts}
         self.model = model_names().index(model) if model else -1
         self.state = w if state is None else state
         self.cells.w = &self.state[0, 0]
@@ -235,9 +234,10 @@ cdef class ArrayCore:
         self.cells.rows, self.cells.columns = self.rows, self.columns
         self.cells.noise_mult = noise_mult
         self.cells.noise_add = noise_add
-        for k in range(RPU_MAX_PARAMETERS):
-            self.cells.parameter[k] = self.cells.w
-            self.cells.stride[k] = 0
+        self.cells.quad = self.cells.w
+        self.cells.pair = self.cells.w
+        self.cells.single = self.cells.w
+        self.cells.quad_stride = self.cells.pair_stride = self.cells.single_stride = 0
         self.cells.count_up = self.cells.count_down = NULL
         if counts is not None:
             per_device = counts
@@ -254,13 +254,33 @@ cdef class ArrayCore:
         self.averages = -1.0, -1.0
         self.read_counts = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0))
 
-    def set_parameter(self, int k, float[:, ::1] values):
-        """Use `values` (rows, columns), or (1, 1) for all devices, as parameter `k`; a full array is kept, not copied."""
-        if values.shape[0] * values.shape[1] == 1:
-            values = np.full((1, self.columns), values[0, 0], dtype=np.float32)
-        self.owners[k] = values
-        self.cells.parameter[k] = &values[0, 0]
-        self.cells.stride[k] = self.columns if values.shape[0] > 1 else 0
+    def set_parameters(self, list values):
+        """Take over the parameters of the model: float32 arrays (rows, columns), or (1, 1) for all devices. Four (step_up,
+        step_down, w_max, w_min), then two for the directions and one more where the model has them.
+
+        They are copied to where the kernels want them, side by side; returned are they as views of that, but for those of
+        shape (1, 1), which are returned as they are."""
+        cdef float[:, :, ::1] view
+        out = []
+        for name, first, width in (("quad", 0, 4), ("pair", 4, 2), ("single", len(values) - 1, 1)):
+            group = values[first:first + width]
+            if name == "pair" and len(values) < 6 or name == "single" and len(values) not in (5, 7):
+                continue
+            shared = all(value.size == 1 for value in group)
+            packed = np.empty((1 if shared else self.rows, self.columns, width), dtype=np.float32)
+            for k, value in enumerate(group):
+                packed[:, :, k] = value
+            view = packed
+            self.owners[name] = packed
+            stride = 0 if shared else width * self.columns
+            if name == "quad":
+                self.cells.quad, self.cells.quad_stride = &view[0, 0, 0], stride
+            elif name == "pair":
+                self.cells.pair, self.cells.pair_stride = &view[0, 0, 0], stride
+            else:
+                self.cells.single, self.cells.single_stride = &view[0, 0, 0], stride
+            out += [value if value.size == 1 else packed[:, :, k] for k, value in enumerate(group)]
+        return out
 
     def set_parts(self, float factor, list cores, list factors):
         """Read factor w + sum of factors[k] times the weights of cores[k], of the same shape: the devices of a cell."""
@@ -501,7 +521,7 @@ cdef class ArrayCore:
             last = first
             bytes = 0
             while last < vectors and (last == first or (bytes < ARENA_BYTES and last - first < PART_VECTORS)):
-                bytes += rpu_trains_bytes(self.kernels, self.model, self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
+                bytes += rpu_trains_bytes(self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
                 last += 1
             self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
             self.updates += last - first
@@ -530,7 +550,7 @@ cdef class ArrayCore:
             memory[v] = arena
             longest = max(longest, plans[v].bl)
             if plans[v].bl:
-                arena += rpu_trains_bytes(self.kernels, self.model, self.rows, self.columns, plans[v].bl)
+                arena += rpu_trains_bytes(self.rows, self.columns, plans[v].bl)
             slots += <double>plans[v].bl * (self.rows + self.columns)
         threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
         scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
@@ -574,7 +594,7 @@ cdef class ArrayCore:
         trains.pulses.up = trains.pulses.down = 0
         trains.row = &NO_ROW
         if plan.bl:
-            rpu_draw_trains(self.kernels, self.model, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory, scratch,
+            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory, scratch,
                             trains)
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,

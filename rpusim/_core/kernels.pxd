@@ -46,7 +46,6 @@ cdef extern from "kernels/wires.h" nogil:
 
 
 cdef extern from "kernels/kernels.h" nogil:
-    enum: RPU_MAX_PARAMETERS
     int64_t RPU_ROW_SCRATCH(int64_t columns)
     enum: RPU_N_MODELS
     const char *const rpu_model_names[RPU_N_MODELS]
@@ -54,8 +53,10 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct rpu_cells:
         float *w
         float *visible
-        const float *parameter[RPU_MAX_PARAMETERS]
-        int64_t stride[RPU_MAX_PARAMETERS]
+        const float *quad
+        const float *pair
+        const float *single
+        int64_t quad_stride, pair_stride, single_stride
         int64_t rows, columns
         const float *constant
         int32_t silent
@@ -136,10 +137,10 @@ cdef extern from "kernels/pulses.h" nogil:
         double scale_x, scale_d
 
     rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *, double lr, double granularity, double x_max, double d_max)
-    size_t rpu_trains_bytes(const rpu_kernels *, int model, int64_t rows, int64_t columns, int32_t bl)
+    size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl)
     size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
-    void rpu_draw_trains(const rpu_kernels *, int model, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns,
-                         uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *out)
+    void rpu_draw_trains(const rpu_kernels *, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns, uint64_t key,
+                         uint64_t operation, void *memory, void *scratch, rpu_trains *out)
     void rpu_count_pulses(const rpu_pulse_scheme *, rpu_pulse_plan, const float *x, float d, int64_t columns, int reverse,
                           int32_t *counts)
 

@@ -34,14 +34,14 @@ enum rpu_model {
     RPU_N_MODELS
 };
 
-#define RPU_MAX_PARAMETERS 8
-
-/* The devices of one array. A parameter is an array like w, or one row for all rows (stride 0). */
+/* The devices of one array. What all models have (step_up, step_down, w_max, w_min) is four numbers side by side, since a pulse
+ * on a few devices reads all of them, one after another in memory, in one cache line; so are what some models have for both
+ * directions. Each is an array like w, or one row for all rows (stride 0). */
 typedef struct {
     float *w;                                     /* (rows, columns) */
     float *visible;                               /* (rows, columns): w and write noise, drawn anew by each pulse; or NULL */
-    const float *parameter[RPU_MAX_PARAMETERS];   /* step_up, step_down, w_max, w_min, then the model's own */
-    int64_t stride[RPU_MAX_PARAMETERS];           /* of rows: columns or 0 */
+    const float *quad, *pair, *single;            /* (rows, columns, 4), (rows, columns, 2), (rows, columns) */
+    int64_t quad_stride, pair_stride, single_stride;    /* of rows, in numbers: columns times 4, 2 or 1; or 0 */
     int64_t rows, columns;
     const float *constant;                        /* numbers that all devices share */
     int32_t silent;                               /* no cycle-to-cycle noise of any kind: none is drawn */
@@ -52,26 +52,23 @@ typedef struct {
 
 typedef struct { int64_t up, down; } rpu_pulse_count;
 
-#define RPU_GROUP 16                              /* columns in one word of a mask */
+#define RPU_GROUP 16                              /* lines in one word of a mask */
 #define RPU_GROUPS(columns) (((columns) + RPU_GROUP - 1) / RPU_GROUP)
-#define RPU_SEGMENT 65536                         /* columns that one list can name */
+#define RPU_SEGMENT 16384                         /* columns that one list can name: 4 times a column has 16 bits */
 #define RPU_SEGMENTS(columns) (((columns) + RPU_SEGMENT - 1) / RPU_SEGMENT)
 #define RPU_ROW_SCRATCH(columns) (2 * (columns) + 2 * RPU_LIST_LANES)
 #define RPU_BLOCK 32                              /* devices of a list that are handled at once; multiple of RPU_LIST_LANES */
 #define RPU_LIST_LANES 8                          /* lists are read in steps of this, and padded to it with column 0 */
 
 /* The pulse trains of one vector pair, drawn once and shared by all rows. The columns that fire in a slot are one list per
- * segment (few) or a mask (many); both in ascending order, so that the choice does not show in the results. Rows that never
- * fire do not appear. */
+ * segment, in ascending order. Rows that never fire do not appear. */
 typedef struct {
     int32_t bl, words;          /* train length in slots; 32-bit words per row of row_bits */
     rpu_pulse_count pulses;     /* that will fire on all rows, for a positive learning rate */
     int32_t *fired;             /* (bl, segments): how many columns fire */
-    int32_t *start;             /* (bl, segments): first entry of the list, a multiple of RPU_LIST_LANES; -1: the slot is a mask */
-    uint16_t *columns;          /* column within its segment */
+    int32_t *start;             /* (bl, segments): first entry of the list, a multiple of RPU_LIST_LANES */
+    uint16_t *columns;          /* 4 times the column within its segment: bytes to its state, numbers to its quad */
     uint8_t *signs;             /* bit q % RPU_LIST_LANES of q / RPU_LIST_LANES: x < 0 at entry q of `columns` */
-    uint16_t *masks;            /* (bl, groups) */
-    uint16_t *negative;         /* (groups): x < 0 */
     int32_t *row;               /* (firing rows + 1): 2 row + (d < 0), ascending, and INT32_MAX */
     uint32_t *row_bits;         /* (firing rows, words): slots in which the row fires */
     uint64_t *noise_base;       /* (firing rows + 1): pulses of all rows before; the position of its noise in the stream */
@@ -112,8 +109,6 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    int32_t mask_from[RPU_N_MODELS];    /* slots in which columns / mask_from columns fire become masks; 0: none do */
-
     void (*normals)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
     void (*uniforms)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
 

@@ -79,18 +79,15 @@ static void *take(memory_of *m, size_t bytes)
 }
 
 /* What stays until the vector has been applied. */
-static size_t lay_out(int32_t mask_from, int64_t rows, int64_t columns, int32_t bl, void *base, rpu_trains *t)
+static size_t lay_out(int64_t rows, int64_t columns, int32_t bl, void *base, rpu_trains *t)
 {
-    const size_t words = (size_t)words_of(bl), groups = (size_t)RPU_GROUPS(columns), n = (size_t)bl, r = (size_t)rows;
+    const size_t words = (size_t)words_of(bl), n = (size_t)bl, r = (size_t)rows, listed = (size_t)columns;
     const size_t parts = n * (size_t)RPU_SEGMENTS(columns);
-    const size_t listed = mask_from ? (size_t)columns / (size_t)mask_from + 1 : (size_t)columns;
     memory_of m = {base, 0};
     t->fired = take(&m, sizeof *t->fired * parts);
     t->start = take(&m, sizeof *t->start * parts);
     t->columns = take(&m, sizeof *t->columns * (n * listed + parts * RPU_LIST_LANES));
-    t->signs = take(&m, sizeof *t->signs * (n * listed / RPU_LIST_LANES + parts));
-    t->masks = take(&m, sizeof *t->masks * (mask_from ? n * groups : groups));
-    t->negative = take(&m, sizeof *t->negative * groups);
+    t->signs = take(&m, sizeof *t->signs * (n * listed / RPU_LIST_LANES + parts + 3));    /* three more are read */
     t->row = take(&m, sizeof *t->row * (r + 1));
     t->row_bits = take(&m, sizeof *t->row_bits * r * words);
     t->noise_base = take(&m, sizeof *t->noise_base * (r + 1));
@@ -102,7 +99,7 @@ typedef struct {
     uint32_t *high, *low, *bits;
     uint32_t *numbers;                      /* (bl): shared random numbers */
     int32_t *line;
-    uint16_t *possible, *row_negative;
+    uint16_t *possible, *negative, *mask;   /* (groups): lines that may fire, lines below 0, lines that fire */
     int32_t *fired, *negative_fired;        /* (bl): columns that fire, and those of them with x < 0 */
 } scratch_of;
 
@@ -116,16 +113,17 @@ static size_t lay_out_scratch(int64_t rows, int64_t columns, int32_t bl, void *b
     s->bits = take(&m, sizeof *s->bits * longest * (size_t)words_of(bl));
     s->numbers = take(&m, sizeof *s->numbers * (size_t)bl);
     s->possible = take(&m, sizeof *s->possible * (size_t)RPU_GROUPS(longest));
-    s->row_negative = take(&m, sizeof *s->row_negative * (size_t)RPU_GROUPS(rows));
+    s->negative = take(&m, sizeof *s->negative * (size_t)RPU_GROUPS(longest));
+    s->mask = take(&m, sizeof *s->mask * (size_t)RPU_GROUPS(longest));
     s->fired = take(&m, sizeof *s->fired * (size_t)bl);
     s->negative_fired = take(&m, sizeof *s->negative_fired * (size_t)bl);
     return m.bytes;
 }
 
-size_t rpu_trains_bytes(const rpu_kernels *k, int model, int64_t rows, int64_t columns, int32_t bl)
+size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl)
 {
     rpu_trains t;
-    return lay_out(k->mask_from[model], rows, columns, bl, NULL, &t);
+    return lay_out(rows, columns, bl, NULL, &t);
 }
 
 size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
@@ -143,26 +141,13 @@ static int64_t possible_lines(const uint16_t *possible, int64_t groups, int32_t 
     return lines;
 }
 
-static int population(uint32_t m)
-{
-    m -= m >> 1 & 0x55555555u;
-    m = (m & 0x33333333u) + (m >> 2 & 0x33333333u);
-    return (int)(((m + (m >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
-}
-
-/* Is a slot in which so many of the columns fire a list? */
-static int is_list(int32_t mask_from, int64_t fired, int64_t columns)
-{
-    return mask_from == 0 || fired * mask_from < columns;
-}
-
 static int32_t padded(int32_t n) { return (n + RPU_LIST_LANES - 1) / RPU_LIST_LANES * RPU_LIST_LANES; }
 
 /* One more entry of a list. */
 static void append(rpu_trains *t, int32_t q, int64_t column, uint32_t negative)
 {
     const uint8_t bit = (uint8_t)(negative << q % RPU_LIST_LANES);
-    t->columns[q] = (uint16_t)column;
+    t->columns[q] = (uint16_t)(4 * column);
     t->signs[q / RPU_LIST_LANES] = (uint8_t)(q % RPU_LIST_LANES ? t->signs[q / RPU_LIST_LANES] | bit : bit);
 }
 
@@ -194,50 +179,40 @@ static void draw_bits(const rpu_kernels *k, int shared, int kind, uint64_t key, 
 }
 
 /* The columns of a vector with one slot: drawn as a mask. */
-static void draw_columns_once(const rpu_kernels *k, int32_t mask_from, int64_t columns, uint64_t key, uint64_t operation,
-                              scratch_of s, rpu_trains *t)
+static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t key, uint64_t operation, scratch_of s, rpu_trains *t)
 {
     const int64_t groups = RPU_GROUPS(columns), per_segment = RPU_SEGMENT / RPU_GROUP;
-    s.fired[0] = s.negative_fired[0] = 0;
-    k->train_slot(key, RPU_TRAIN_X, operation, s.high, s.low, s.possible, columns, t->masks);
-    for (int64_t part = 0; part < RPU_SEGMENTS(columns); part++) {
-        const int64_t first = part * per_segment, last = first + per_segment < groups ? first + per_segment : groups;
-        int32_t fired = 0;
-        for (int64_t g = first; g < last; g++) {
-            fired += population(t->masks[g]);
-            s.negative_fired[0] += population(t->masks[g] & t->negative[g]);
-        }
-        t->fired[part] = fired;
-        s.fired[0] += fired;
-    }
-    const int listed = is_list(mask_from, s.fired[0], columns);
     int32_t next = 0;
+    s.fired[0] = s.negative_fired[0] = 0;
+    k->train_slot(key, RPU_TRAIN_X, operation, s.high, s.low, s.possible, columns, s.mask);
     for (int64_t part = 0; part < RPU_SEGMENTS(columns); part++) {
         const int64_t first = part * per_segment, last = first + per_segment < groups ? first + per_segment : groups;
-        t->start[part] = listed ? next : -1;
-        if (listed) {
-            int32_t q = next;
-            uint32_t signs = 0;
-            for (int64_t g = first; g < last; g++)
-                for (uint32_t m = t->masks[g]; m; m &= m - 1) {
-                    const int bit = lowest_bit(m);
-                    t->columns[q] = (uint16_t)(RPU_GROUP * (g - first) + bit);
-                    signs |= (t->negative[g] >> bit & 1u) << q % RPU_LIST_LANES;
-                    t->signs[q / RPU_LIST_LANES] = (uint8_t)signs;
-                    signs = ++q % RPU_LIST_LANES ? signs : 0;
-                }
-            next += padded(t->fired[part]);
-            for (; q < next; q++)
-                t->columns[q] = 0;
-        }
+        int32_t q = next, minus = 0;
+        uint32_t signs = 0;
+        for (int64_t g = first; g < last; g++)
+            for (uint32_t m = s.mask[g]; m; m &= m - 1) {
+                const int bit = lowest_bit(m);
+                const uint32_t negative = s.negative[g] >> bit & 1u;
+                t->columns[q] = (uint16_t)(4 * (RPU_GROUP * (g - first) + bit));
+                minus += (int32_t)negative;
+                signs |= negative << q % RPU_LIST_LANES;
+                t->signs[q / RPU_LIST_LANES] = (uint8_t)signs;
+                signs = ++q % RPU_LIST_LANES ? signs : 0;
+            }
+        t->start[part] = next;
+        t->fired[part] = q - next;
+        s.fired[0] += q - next;
+        s.negative_fired[0] += minus;
+        for (next = padded(q); q < next; q++)
+            t->columns[q] = 0;
     }
 }
 
 /* The columns of a vector with several slots: drawn as bits per column, and turned into slots. */
-static void draw_columns(const rpu_kernels *k, int32_t mask_from, const float *x, int64_t columns, int shared, uint64_t key,
+static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, int shared, uint64_t key,
                          uint64_t operation, scratch_of s, rpu_trains *t)
 {
-    const int64_t groups = RPU_GROUPS(columns), lines = possible_lines(s.possible, groups, s.line);
+    const int64_t lines = possible_lines(s.possible, RPU_GROUPS(columns), s.line);
     const int32_t segments = (int32_t)RPU_SEGMENTS(columns), words = t->words;
     int32_t next = 0;
     draw_bits(k, shared, RPU_TRAIN_X, key, operation, s, lines, t->bl, words);
@@ -256,13 +231,10 @@ static void draw_columns(const rpu_kernels *k, int32_t mask_from, const float *x
         s.fired[slot] = 0;
         for (int32_t part = slot * segments; part < (slot + 1) * segments; part++)
             s.fired[slot] += t->fired[part];
-        const int listed = is_list(mask_from, s.fired[slot], columns);
         for (int32_t part = slot * segments; part < (slot + 1) * segments; part++) {
-            t->start[part] = listed ? next : -1;
-            next += listed ? padded(t->fired[part]) : 0;
+            t->start[part] = next;
+            next += padded(t->fired[part]);
         }
-        if (!listed)
-            memset(t->masks + slot * groups, 0, sizeof *t->masks * (size_t)groups);
     }
     for (int64_t l = 0; l < lines; l++) {
         const int32_t j = s.line[l], part = j / RPU_SEGMENT;
@@ -270,40 +242,35 @@ static void draw_columns(const rpu_kernels *k, int32_t mask_from, const float *x
         for (int32_t word = 0; word < words; word++)
             for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
                 const int32_t slot = 32 * word + lowest_bit(m);
-                if (t->start[slot * segments] < 0)
-                    t->masks[slot * groups + j / RPU_GROUP] |= (uint16_t)(1u << (j % RPU_GROUP));
-                else
-                    append(t, t->start[slot * segments + part]++, j % RPU_SEGMENT, negative);
+                append(t, t->start[slot * segments + part]++, j % RPU_SEGMENT, negative);
             }
     }
-    for (int32_t part = 0; part < t->bl * segments; part++)
-        if (t->start[part] >= 0) {
-            const int32_t end = t->start[part];
-            t->start[part] -= t->fired[part];
-            for (int32_t q = end; q < t->start[part] + padded(t->fired[part]); q++)
-                append(t, q, 0, 0);
-        }
+    for (int32_t part = 0; part < t->bl * segments; part++) {
+        const int32_t end = t->start[part];
+        t->start[part] -= t->fired[part];
+        for (int32_t q = end; q < t->start[part] + padded(t->fired[part]); q++)
+            append(t, q, 0, 0);
+    }
 }
 
-void rpu_draw_trains(const rpu_kernels *k, int model, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
+void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
                      int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *t)
 {
     const int32_t bl = plan.bl, words = words_of(bl);
     const int once = bl == 1 && !plan.shared;
     scratch_of s;
-    const int32_t mask_from = k->mask_from[model];
-    lay_out(mask_from, rows, columns, bl, memory, t);
+    lay_out(rows, columns, bl, memory, t);
     lay_out_scratch(rows, columns, bl, scratch, &s);
     t->bl = bl;
     t->words = words;
-    k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, t->negative, s.possible);
+    k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, s.negative, s.possible);
     if (once)
-        draw_columns_once(k, mask_from, columns, key, operation, s, t);
+        draw_columns_once(k, columns, key, operation, s, t);
     else
-        draw_columns(k, mask_from, x, columns, plan.shared, key, operation, s, t);
+        draw_columns(k, x, columns, plan.shared, key, operation, s, t);
 
     /* Rows: when they fire, and how many pulses that makes. */
-    k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.row_negative, s.possible);
+    k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.negative, s.possible);
     if (once)       /* only rows that fire are lines, and their one bit is set */
         k->train_slot(key, RPU_TRAIN_D, operation, s.high, s.low, s.possible, rows, s.possible);
     const int64_t lines = possible_lines(s.possible, RPU_GROUPS(rows), s.line);
