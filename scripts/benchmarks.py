@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 
 import rpusim as rpu  # noqa: E402
 from rpusim._core.kernels import active_kernel_set  # noqa: E402
-from rpusim.algorithms import AGAD, SGD, SHD, ChoppedTikiTaka, DigitalSGD, TikiTaka, TikiTakaV2  # noqa: E402
+from rpusim.algorithms import AGAD, SGD, SHD, ChoppedTikiTaka, TikiTaka, TikiTakaV2, named  # noqa: E402
 from rpusim.devices import ConstantStep, LinearStep, SoftBounds  # noqa: E402
 
 HISTORY = Path(__file__).with_name("bench-history.jsonl")
@@ -241,10 +241,8 @@ def networks(repeats: int) -> list[Row]:
     ]
     rows = []
     for network, make, (source, train), whole, lr, device in cases:
-        rules = {
-            "digital": DigitalSGD(), "SGD": SGD(device), "SHD": SHD(device, slow_lr=5.0), "TTv2": TikiTakaV2(device),
-            "AGAD": AGAD(device),
-        }  # fmt: skip
+        names = {"digital": "digital", "SGD": "sgd", "SHD": "shd", "TTv2": "ttv2", "AGAD": "agad"}
+        rules = {label: named.get(name, device) for label, name in names.items()}  # with their published settings
         seconds = {}
         for name, rule in rules.items():
             # the first epoch warms up
