@@ -220,9 +220,10 @@ class CrossbarArray:
 
     Notes
     -----
-    Memory per device: 4 bytes of state (8 with write noise), plus 4 bytes for each of its parameters that has a spread
-    (`ConstantStep`, `SoftBounds`, `ExpStep` and `PiecewiseStep` have 4, `SoftBoundsReference` 5, `LinearStep` and `PowStep`
-    6, `PowStepReference` 7; decay, diffusion and reset one each): a `SoftBounds` takes 20 bytes.
+    Memory per device: 4 bytes of state (8 with write noise); 16 bytes for steps and bounds where any of them has a spread, since
+    the four are kept side by side; and 8 for the two slopes or exponents of `LinearStep` and `PowStep`, 4 for the reference of
+    `SoftBoundsReference` and `PowStepReference`, and 4 each for decay, diffusion and reset, where they have one. A `SoftBounds`
+    takes 20 bytes, a `ConstantStep` without spreads 4.
 
     Examples
     --------
