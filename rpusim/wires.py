@@ -181,7 +181,9 @@ class Network:
     Conjugate gradients on the equations of the bit lines, preconditioned by these lines alone; an iteration solves every row
     and every column exactly, in a number of operations proportional to that of devices. About 3 + 3 sqrt(a) iterations are
     needed for 1e-10, with a = (4 / pi^2) r mean(G) N^2 for N x N devices and segments of r. Vectors are shared among threads
-    (`set_num_threads`), which does not change a bit of the results, nor does how a batch is split.
+    (`set_num_threads`), which does not change a bit of the results. `currents` of 4 vectors and more are found in blocks of 8,
+    with iterations in float32 that correct a solution in float64: to the same tolerance, in about half of the time. Where a
+    batch is split thus shows within the tolerance.
 
     Examples
     --------

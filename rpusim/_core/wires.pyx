@@ -31,7 +31,7 @@ from rpusim._core.kernels cimport (
 cdef enum:
     MAX_THREADS = 64
     WORK_PER_THREAD = 4096      # nodes below which another thread costs more than it gives
-    LEAST_BLOCK = 5             # vectors below which a block costs more than they do one by one
+    LEAST_BLOCK = 4             # vectors below which a block costs more than they do one by one
 
 
 cdef double _largest(const double *v, Py_ssize_t n) noexcept nogil:

@@ -8,14 +8,14 @@
  *   ends where it has gained WIRES_ROUND. Two rounds make 1e-10. So float64 residuals say that a block has converged, but for
  *   the last round, whose gain is small enough to be trusted.
  * - A round keeps its few directions: neither the correction nor the residual need grids that every step reads and writes.
- * - Lanes that have converged stand still (alpha = 0): a vector's bits do not depend on its neighbours.
+ * - Lanes that have converged stand still (alpha = 0): a vector's bits do not depend on its neighbours, if the block converges.
  * - Factors are scaled by a power of two, so that float32 holds them in any array whose parts make sense. Where it does not,
  *   or a round gains little, the block is given up, and its vectors are solved one by one.
  * - Rows are substituted back in pairs, to hide the latency of the recurrence. */
 
 #define WIRES_ROUND 1e-10           /* of the square of a residual: what a round leaves */
-#define WIRES_SLOW 1e-4             /* and what it must not leave more than */
-#define WIRES_ROUND_FORETOLD 1e-4   /* as WIRES_FORETOLD, in float32 */
+#define WIRES_SLOW 1e-4             /* and where it leaves more, float64 is faster */
+#define WIRES_ROUND_FORETOLD 1e-5   /* as WIRES_FORETOLD, in float32 */
 
 #if defined(RPU_USE_AVX512) || defined(RPU_USE_AVX2)
 typedef struct { __m256 part[1]; } f8;
@@ -102,8 +102,8 @@ typedef struct {
 #define LANES(at) ((at) * RPU_STRIP)
 
 /* Brings x up to date, and finds the nodes that it means: those at the ends, and, unless this is the last pass, into q the
- * devices' currents with bit lines at u. At the start x is 0. */
-static RPU_INLINE void block_up(wires_block *z, int start, int last)
+ * devices' currents with bit lines at u. x is 0 at the start, and until then in the first round. */
+static RPU_INLINE void block_up(wires_block *z, int start, int first, int last)
 {
     const int64_t m = z->net->rows, n = z->net->columns, width = z->net->width;
     const int steps = z->steps;
@@ -123,13 +123,14 @@ static RPU_INLINE void block_up(wires_block *z, int start, int last)
                 f8 dx = f8_set(0.0f);
                 for (int k = 0; k < steps; k++)
                     dx = f8_fma(f8_load(z->alpha[k]), f8_load(z->p[k] + LANES(i * n + j)), dx);
-                const v8 at = v8_fma(unit, v8_of(dx), v8_load(x + LANES(j)));
+                v8 at = v8_mul(unit, v8_of(dx));
+                if (!first)
+                    at = v8_add(at, v8_load(x + LANES(j)));
+                if (!last)
+                    v8_store(x + LANES(j), at);
                 const v8 u = v8_fma(v8_set(cc[j]), v8_load(below + LANES(j)), v8_mul(v8_set(cd[j]), at));
-                v8_store(x + LANES(j), at);
                 v8_store(below + LANES(j), u);
                 across = v8_add(across, u);
-            } else {
-                v8_store(x + LANES(j), v8_set(0.0));
             }
             flow = v8_fma(reach, flow, v8_mul(v8_set(g[j]), across));
             reach = v8_set(c[j]);
@@ -151,7 +152,7 @@ static RPU_INLINE void block_up(wires_block *z, int start, int last)
 }
 
 /* The residual F^-1 q - x, in units, as the first direction, and its square. */
-static RPU_INLINE void block_down(wires_block *z)
+static RPU_INLINE void block_down(wires_block *z, int start)
 {
     const int64_t m = z->net->rows, n = z->net->columns, width = z->net->width;
     double inverse[RPU_STRIP], *below = z->below;
@@ -166,7 +167,7 @@ static RPU_INLINE void block_down(wires_block *z)
         float *r = z->p[0] + LANES(i * n);
         for (int64_t j = 0; j < n; j++) {
             const v8 sum = v8_fma(v8_set(c[j]), v8_load(below + LANES(j)), v8_load(q + LANES(j)));
-            const v8 rest = v8_mul(scale, v8_sub(v8_mul(v8_set(d[j]), sum), v8_load(x + LANES(j))));
+            const v8 all = v8_mul(v8_set(d[j]), sum), rest = v8_mul(scale, start ? all : v8_sub(all, v8_load(x + LANES(j))));
             v8_store(below + LANES(j), sum);
             f8_store(r + LANES(j), f8_of(rest));
             rr = v8_fma(rest, rest, rr);
@@ -320,11 +321,11 @@ static int solve_block(const rpu_wires *net, rpu_wires_task *task)
         z.unit[k] = task->block_unit;
 
     task->iterations = 0;
-    block_up(&z, 1, 0);
-    block_down(&z);
+    block_up(&z, 1, 1, 0);
+    block_down(&z, 1);
     for (int k = 0; k < RPU_STRIP; k++)
         scale[k] = left[k] = z.unit[k] * z.unit[k] * z.rr[k];
-    for (;;) {
+    for (int first = 1;; first = 0) {
         int busy = 0, last = 1, slow = 0;
         task->residual = 0.0;
         for (int k = 0; k < RPU_STRIP; k++) {
@@ -342,23 +343,24 @@ static int solve_block(const rpu_wires *net, rpu_wires_task *task)
         task->iterations += z.steps;
         for (int k = 0; k < RPU_STRIP; k++) {
             const double foretold = z.unit[k] * z.unit[k] * z.rr[k];
-            slow |= foretold > WIRES_SLOW * left[k] && limit[k] < INFINITY;
+            slow |= z.rr[k] > limit[k] && foretold > WIRES_SLOW * left[k];
             left[k] = foretold;
             last &= foretold <= task->tolerance * task->tolerance * scale[k];
         }
         if (slow || task->iterations > task->max_iterations)
             return 0;
         if (last) {
-            block_up(&z, 0, 1);
+            block_up(&z, 0, first, 1);
             continue;
         }
-        block_up(&z, 0, 0);
+        block_up(&z, 0, first, 0);
         for (int k = 0; k < RPU_STRIP; k++)
             if (left[k] > 0.0)
                 z.unit[k] = ldexp(1.0, ilogb(left[k]) / 2);
-        block_down(&z);
-        for (int k = 0; k < RPU_STRIP; k++)
-            left[k] = z.unit[k] * z.unit[k] * z.rr[k];
+        block_down(&z, 0);
+        for (int k = 0; k < RPU_STRIP; k++)     /* lanes that would end here with other neighbours do with these */
+            if (left[k] > task->tolerance * task->tolerance * scale[k])
+                left[k] = z.unit[k] * z.unit[k] * z.rr[k];
     }
     for (int64_t i = 0; i < m; i++)
         for (int k = 0; k < RPU_STRIP; k++)
