@@ -503,6 +503,10 @@ def solve_network(
 
     Notes
     -----
+    Lines, segments and signs are those of badcrossbar (Joksas and Mehonic, SoftwareX 12, 2020), with the vectors of a batch on
+    the first axis where it has them on the last: its `compute(voltages, resistances, r_i)` has voltages (m, vectors) and arrays
+    (m, n, vectors). Its output currents agree as they are.
+
     The sinh law is that of hopping and tunnelling devices, as in Yang et al., Nature Nanotechnology 3, 429 (2008), Eq. 1.
 
     Examples
@@ -540,7 +544,9 @@ def solve_network(
     if not np.isfinite(g).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(g))[0])
         raise ValueError(f"resistances must be 0 or of at least {1 / np.finfo(float).max:.3g} ohm; got {r[where]} at {where}")
-    return Network(g, wires).solution(voltages, transposed=transposed, nonlinearity=nonlinearity)
+    sources = r.shape[1 if boolean("transposed", transposed) else 0]
+    v = real_array("voltages", voltages, (None, sources) if np.ndim(voltages) != 1 else (sources,))
+    return Network(g, wires).solution(v, transposed=transposed, nonlinearity=nonlinearity)
 
 
 # ---- what both methods share -----------------------------------------------------------------------------------------
