@@ -133,8 +133,8 @@ class WriteWires(Specification):
 
         step ((f - threshold) / (1 - threshold))^exponent, or nothing where f <= threshold,
 
-    for the mean step and its noise alike. Half-selected devices see V/2 at most, wherever they are (no node of a network is
-    beyond its terminals), so they do not move: `threshold` is at least 1/2.
+    for the mean step and its noise alike. Half-selected devices are taken not to move: they see V/2 less what lines take, plus
+    what lines at 0 volt are pulled off it, which is of second order in that; so `threshold` is at least 1/2.
 
     Parameters
     ----------
@@ -153,7 +153,8 @@ class WriteWires(Specification):
     -----
     Fractions follow the conductances at every call of `update` (and whenever a transfer algorithm writes): all vectors of the
     call see those at its beginning. So the split of a batch into calls shows; the number of threads does not. "pair" costs some
-    30 ms per call at 256 x 256, "all" one solution (2 ms). `CrossbarArray.pulse`, `program` and the like reach devices directly.
+    30 ms per call at 256 x 256, "all" one solution (2 ms). `CrossbarArray.pulse`, `program` and the like reach devices
+    directly.
 
     Examples
     --------
@@ -175,7 +176,9 @@ class WriteWires(Specification):
 
     def _check_consistency(self) -> None:
         if self.conductances.mapping == "differential":
-            raise ValueError("WriteWires: conductances must have one device per weight, 'single' or 'offset'; got 'differential'")
+            raise ValueError(
+                "WriteWires: conductances must have one device per weight, 'single' or 'offset'; got 'differential'"
+            )
 
     def check(self, device: Any, shape: tuple[int, int]) -> None:
         """Raise ValueError where an array of `shape` (outputs, inputs) and `device` cannot have such lines."""
@@ -657,8 +660,8 @@ def write_voltages(conductances: ArrayLike, wires: Wires, *, selected: str = "pa
     -----
     "all" is exact. "pair" would take m + n exact solutions. Instead, a driven line is solved exactly as a ladder whose rungs
     are its devices, each in series with its crossing line, where the other devices are paths to ground. Neglected is only that
-    the other lines of that direction, at 0 volt, rise a little. The fraction is too high by 0.0005 of what is lost, or less, with
-    1 ohm and 10 to 100 kilohm at 256 x 256, where half of the voltage is lost; by 0.00005 of it at 64 x 64, where 5 % are.
+    the other lines of that direction, at 0 volt, rise a little. With segments of 1 ohm and devices of 10 to 100 kilohm the
+    fraction is too high by 0.00005 of what is lost at 64 x 64, where 5 % are, and by 0.0005 of it at 256 x 256, where half is.
 
     Examples
     --------

@@ -128,7 +128,8 @@ cdef class NetworkCore:
         self.block, self.narrowed = wide, True
         return 0
 
-    cdef Py_ssize_t _blocks(self, const double *v, double *out, Py_ssize_t vectors, int transposed, int *failed) except -1 nogil:
+    cdef Py_ssize_t _blocks(self, const double *v, double *out, Py_ssize_t vectors, int transposed,
+                            int *failed) except -1 nogil:
         # solves as many vectors as are worth a block; returns their number
         cdef Py_ssize_t n_in = self.columns if transposed else self.rows, n_out = self.rows if transposed else self.columns
         cdef Py_ssize_t count = (vectors + RPU_STRIP - LEAST_BLOCK) // RPU_STRIP, first = 0, last, b
@@ -141,8 +142,9 @@ cdef class NetworkCore:
         while first < count:
             last = min(first + threads, count)
             for b in prange(first, last, num_threads=threads, schedule="static", chunksize=1):
-                wrong |= self._block(v + RPU_STRIP * b * n_in, out + RPU_STRIP * b * n_out, min(RPU_STRIP, vectors - RPU_STRIP * b),
-                                     transposed, memory + (b - first) * share, &tasks[b - first])
+                wrong |= self._block(v + RPU_STRIP * b * n_in, out + RPU_STRIP * b * n_out,
+                                     min(RPU_STRIP, vectors - RPU_STRIP * b), transposed, memory + (b - first) * share,
+                                     &tasks[b - first])
             self._note(tasks, last - first)
             first = last
             if first < count:

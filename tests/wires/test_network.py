@@ -470,7 +470,9 @@ def test_a_vector_of_a_block_does_not_see_its_neighbours(restore_threads):
     np.testing.assert_allclose([net.currents(one) for one in v], got, rtol=0.0, atol=1e-9 * np.abs(got).max())
 
 
-@pytest.mark.parametrize(("siemens", "ohm"), [(1e-25, 1e20), (1e-12, 1e-9), (1e-40, 1e-3), (1e6, 1e-9), (1.0, 1e-300), (1e200, 1e-200)])
+@pytest.mark.parametrize(
+    ("siemens", "ohm"), [(1e-25, 1e20), (1e-12, 1e-9), (1e-40, 1e-3), (1e6, 1e-9), (1.0, 1e-300), (1e200, 1e-200)]
+)
 def test_blocks_of_unusual_arrays(siemens, ohm):
     """Where factors leave float32, vectors are solved one by one."""
     rng = np.random.default_rng(44)

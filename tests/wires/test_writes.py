@@ -45,8 +45,8 @@ def test_fractions(lines, shape):
     # the other lines are taken to be at 0, and take no current back: a little too much reaches the device
     assert (got >= exact - 1e-12).all()
     assert (got <= exact + 0.02 * (1.0 - exact) ** 2 + 1e-12).all()
-    every = 0.5 * across(np.ones(shape[0]), r, LINES[lines], False) - 0.5 * across(np.ones(shape[1]), r, LINES[lines], True)
-    np.testing.assert_allclose(write_voltages(g, wires, selected="all"), every, rtol=0.0, atol=1e-9)
+    every = across(np.ones(shape[0]), r, LINES[lines], False) - across(np.ones(shape[1]), r, LINES[lines], True)
+    np.testing.assert_allclose(write_voltages(g, wires, selected="all"), 0.5 * every, rtol=0.0, atol=1e-9)
 
 
 def test_the_approximation_is_far_better_than_the_loss():
@@ -68,8 +68,9 @@ def test_the_approximation_is_far_better_than_the_loss():
 def test_open_devices_see_all_and_one_device_is_a_divider():
     g = np.zeros((3, 4))
     np.testing.assert_array_equal(write_voltages(g, rpu.Wires()), np.ones((3, 4)))
-    np.testing.assert_allclose(write_voltages([[1e-3]], rpu.Wires(r_word=100.0, r_bit=150.0)), [[0.8]], rtol=1e-14)
-    np.testing.assert_allclose(write_voltages([[1e-3]], rpu.Wires(r_word=100.0, r_bit=150.0), selected="all"), [[0.8]], rtol=1e-12)
+    wires = rpu.Wires(r_word=100.0, r_bit=150.0)
+    np.testing.assert_allclose(write_voltages([[1e-3]], wires), [[0.8]], rtol=1e-14)
+    np.testing.assert_allclose(write_voltages([[1e-3]], wires, selected="all"), [[0.8]], rtol=1e-12)
 
 
 def array(device, pulses, seed=0, **options):
@@ -112,7 +113,9 @@ def test_steps_follow_the_voltage(selected, threshold, exponent):
         rpu.devices.LinearStep(dw_min=0.01, gamma_up=0.3, gamma_down=0.3, dw_min_std=0.3, w_max=3.0, w_min=-3.0),
         rpu.devices.SoftBounds(dw_min=0.01, dw_min_std=0.3, w_max=3.0, w_min=-3.0),
         rpu.devices.PowStep(dw_min=0.01, dw_min_std=0.3, w_max=3.0, w_min=-3.0),
-        rpu.devices.ConstantStep(dw_min=0.01, dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0),  # parameters shared by all devices
+        rpu.devices.ConstantStep(  # parameters that all devices share
+            dw_min=0.01, dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0
+        ),
         rpu.devices.ExpStep(dw_min=0.01, dw_min_std=0.3, w_max=3.0, w_min=-3.0),
     ],
     ids=lambda device: type(device).__name__,
@@ -187,7 +190,7 @@ def test_algorithms_write_through_them(rule):
 
 def test_errors():
     wires = rpu.Wires()
-    with pytest.raises(ValueError, match="conductances must have one device per weight, 'single' or 'offset'; got 'differential'"):
+    with pytest.raises(ValueError, match="one device per weight, 'single' or 'offset'; got 'differential'"):
         WriteWires(wires, rpu.ConductanceScale())
     with pytest.raises(ValueError, match=r"WriteWires: threshold must be .*\[0.5, 1\); got 0.4"):
         WriteWires(wires, SCALE, threshold=0.4)

@@ -49,8 +49,8 @@ typedef struct {
 #define RPU_WIRES_WORK(net) \
     (4 * RPU_WIRES_GRID(net) + 4 * RPU_STRIP * (net)->width + 4 * RPU_STRIP * (net)->strips)
 
-/* For blocks: grids, (rows, columns), of g, row_c, row_d in float64, and of g / unit^2, row_c, row_d unit^2, col_c, col_d unit in
- * float32; in doubles. */
+/* For blocks, in doubles: grids (rows, columns) of g, row_c, row_d in float64, and of g / unit^2, row_c, row_d unit^2, col_c,
+ * col_d unit in float32. */
 #define WIRES_ROUND_STEPS 5     /* odd */
 #define RPU_WIRES_BLOCK_FACTORS(net) ((11 * (net)->rows * (net)->columns + 1) / 2)
 #define RPU_WIRES_BLOCK_WORK(net) \
