@@ -10,7 +10,7 @@ from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.slicing import SlicedArray
 from rpusim.specification import from_dict, from_json
 from rpusim.technology import EventCost, Technology, cost
-from rpusim.wires import Wires, solve_network
+from rpusim.wires import Wires, WriteWires, solve_network
 
 try:
     __version__ = version("rpusim")
@@ -33,6 +33,7 @@ __all__ = [
     "SlicedArray",
     "Technology",
     "Wires",
+    "WriteWires",
     "algorithms",
     "checkpoint",
     "cost",

@@ -20,7 +20,7 @@ from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery import Periphery, PulseScheme
-from rpusim.wires import WiredProduct
+from rpusim.wires import STEP_PARAMETERS, WiredProduct
 
 __all__ = ["CrossbarArray", "DifferentialPair", "Programming", "PulseCount", "ReadCount", "get_num_threads", "set_num_threads"]
 
@@ -309,6 +309,9 @@ class CrossbarArray:
         for k in range(2):
             self._set_direction(k)
         self._core.set_scheme(**self.pulses.core_arguments())
+        if self.pulses.wires is not None:
+            self.pulses.wires.check(device, self.shape)
+            self._core.write_wires = self._wire_pulses
         self.program(self._weights)
 
     def __repr__(self) -> str:
@@ -319,6 +322,17 @@ class CrossbarArray:
         if isinstance(self.device, PulsedDevice):
             names = self.device.parameter_names
             self._parameters |= zip(names, self._core.set_parameters([self._parameters[name] for name in names]), strict=True)
+
+    def _wire_pulses(self, on: bool) -> None:
+        """Before (True) and after an update: what its pulses do to devices, with and without the voltage that lines take."""
+        assert isinstance(self.device, PulsedDevice) and self.pulses.wires is not None
+        if not on:
+            self._share_parameters()
+            return
+        factors = self.pulses.wires.factors(self._weights)
+        for k, name in enumerate(self.device.parameter_names):
+            if name in STEP_PARAMETERS:
+                self._core.set_parameter(k, np.ascontiguousarray(self._parameters[name] * factors, dtype=np.float32))
 
     def _set_direction(self, k: int) -> None:
         """Give the core the periphery of forward (0) or backward (1) reads."""

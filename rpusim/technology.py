@@ -19,10 +19,12 @@ class Technology(Specification):
     """Energy, time and area per event or part, in joule, second and square metre.
 
     The defaults for reads are those of ISAAC at 32 nm (Shafiee et al., ISCA 2016, Table I), divided by the numbers of parts
-    there: an 8-bit ADC takes 2 mW at 1.2 GS/s and 1200 um^2; 1024 1-bit DACs take 4 mW and 170 um^2; 8 arrays of 128 x 128
-    devices take 2.4 mW and 200 um^2; a pass through an array takes 100 ns. One such DAC figure is counted per bit. Those for
-    pulses are derived from the device of Gokmen and Vlasov (2016): 1 V for 1 ns over 7 megaohm, half of the voltage on the
-    line of every other device not counted. None of them holds for another technology: replace them.
+    there: 8 ADCs of 8 bits and 1.2 GS/s take 16 mW and 9600 um^2; 8 x 128 DACs of 1 bit take 4 mW and 170 um^2 (one such figure
+    is counted per bit); 8 arrays of 128 x 128 devices take 2.4 mW and 200 um^2; a pass through an array takes 100 ns. Those of
+    ADCs and DACs have been checked against their transcription in Accelergy's hwcomponents-library (isaac.py), which charges
+    a DAC 128/100 of that, as it idles while ADCs finish. The figures of arrays and the 100 ns are from memory and have not been
+    checked. Those for pulses are derived, not published: the device of Gokmen and Vlasov (2016), 1 V for 1 ns over 7 megaohm,
+    half of the voltage on the line of every other device not counted. None holds for another technology: replace them.
 
     Parameters
     ----------

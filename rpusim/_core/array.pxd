@@ -55,6 +55,7 @@ cdef class ArrayCore:
     cdef rpu_pulse_scheme scheme
     cdef Direction directions[2]
     cdef object direction_owners, wired
+    cdef public object write_wires      # None, or called with True before and False after an update: lines take from its pulses
     cdef uint64_t key, train_key        # of all streams, and of pulse trains, which the devices of a cell may share
     cdef float factor                   # what is read: factor w + the sum of part_factor[k] part[k]
     cdef int parts
@@ -70,6 +71,7 @@ cdef class ArrayCore:
     # converters; the weights of `reference` are subtracted where it is not None.
     cdef int read(self, const float *x, float *y, Py_ssize_t vectors, int transposed, ArrayCore reference) except -1 nogil
 
+    cdef int _update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
     cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                           size_t bytes, int reverse) except -1 nogil
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -25,6 +25,7 @@ class ArrayCore:
     counters: tuple[int, int, int, int, int]
     averages: tuple[float, float]
     read_counts: Sequence[Sequence[int]]
+    write_wires: Callable[[bool], None] | None
     def __init__(
         self,
         w: NDArray[np.float32],

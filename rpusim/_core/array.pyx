@@ -497,6 +497,18 @@ cdef class ArrayCore:
     # ---- update ------------------------------------------------------------------------------------------------------
 
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
+        if <void *>self.write_wires == <void *>None or vectors == 0:
+            return self._update(x, d, vectors, lr)
+        with gil:
+            self.write_wires(True)
+            try:
+                with nogil:
+                    self._update(x, d, vectors, lr)
+            finally:
+                self.write_wires(False)
+        return 0
+
+    cdef int _update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
         cdef rpu_pulse_plan *plans
         cdef Py_ssize_t v, first, last
         cdef size_t bytes

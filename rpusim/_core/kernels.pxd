@@ -39,10 +39,14 @@ cdef extern from "kernels/wires.h" nogil:
         double tolerance
         int64_t max_iterations
         double *work
+        const double *block
+        double block_unit
         int64_t iterations
         double residual
     int64_t RPU_WIRES_GRID(const rpu_wires *net)
     int64_t RPU_WIRES_WORK(const rpu_wires *net)
+    int64_t RPU_WIRES_BLOCK_FACTORS(const rpu_wires *net)
+    int64_t RPU_WIRES_BLOCK_WORK(const rpu_wires *net)
 
 
 cdef extern from "kernels/kernels.h" nogil:

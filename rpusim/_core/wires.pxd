@@ -17,7 +17,10 @@ cdef class NetworkCore:
     cdef readonly int64_t max_iterations
     cdef readonly int64_t iterations    # of the last call: of the vector that took longest
     cdef readonly double residual       # and the largest of all
-    cdef Buffer factors, work, doubles, starts
+    cdef Buffer factors, work, doubles, starts, narrow
+    cdef int narrowed                   # `narrow` holds the factors of blocks:
+    cdef const double *block
+    cdef double unit                    # how they are scaled
     cdef Py_ssize_t start_vectors       # whose nodes are in `starts`
     cdef int start_transposed
     # Takes over new conductances (rows, columns) in siemens, finite and not negative.
@@ -37,6 +40,10 @@ cdef class NetworkCore:
                      int warm, double *memory, rpu_wires_task *task, double *unit) noexcept nogil
     cdef int _read(self, const double *v, double *out, int transposed, double *start, int warm, double *memory,
                    rpu_wires_task *task) noexcept nogil
+    cdef int _narrow(self) except -1 nogil
+    cdef Py_ssize_t _blocks(self, const double *v, double *out, Py_ssize_t vectors, int transposed, int *failed) except -1 nogil
+    cdef int _block(self, const double *v, double *out, Py_ssize_t vectors, int transposed, double *memory,
+                    rpu_wires_task *task) noexcept nogil
     cdef int _solution(self, const double *g, const double *word, const double *bit, const double *emf, double *u, double *v,
                        double *memory, rpu_wires_task *task) noexcept nogil
     cdef void _note(self, const rpu_wires_task *tasks, Py_ssize_t count) noexcept nogil

@@ -2,7 +2,10 @@
 
 Decided, and why:
 - The numerical part is rpusim/_core/kernels/wires_impl.h, compiled per instruction set; here are memory, layout and threads.
-- Vectors are independent, so threads take one each, and neither their number nor the split of a batch shows in the bits.
+- Vectors are independent, so threads take one each, and their number does not show in the bits. Currents of many vectors
+  are found in blocks of RPU_STRIP, from the first vector of a call on, whatever the number of threads; a last block may have
+  empty lanes, and fewer vectors than make that pay are solved one by one. Blocks agree with these within the tolerance; one
+  that does not converge in float32 is done again, one by one.
 - Inputs are scaled by a power of two to below 1: neither picovolts nor megavolts under- or overflow when squared.
 - Interrupts are looked for after as many vectors as there are threads.
 """
@@ -16,11 +19,19 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from rpusim._core.array cimport grow, num_threads
-from rpusim._core.kernels cimport RPU_STRIP, RPU_WIRES_GRID, RPU_WIRES_WORK, active_kernels
+from rpusim._core.kernels cimport (
+    RPU_STRIP,
+    RPU_WIRES_BLOCK_FACTORS,
+    RPU_WIRES_BLOCK_WORK,
+    RPU_WIRES_GRID,
+    RPU_WIRES_WORK,
+    active_kernels,
+)
 
 cdef enum:
     MAX_THREADS = 64
     WORK_PER_THREAD = 4096      # nodes below which another thread costs more than it gives
+    LEAST_BLOCK = 4             # vectors below which a block costs more than they do one by one
 
 
 cdef double _largest(const double *v, Py_ssize_t n) noexcept nogil:
@@ -33,14 +44,15 @@ cdef double _largest(const double *v, Py_ssize_t n) noexcept nogil:
 
 cdef class NetworkCore:
     def __cinit__(self):
-        self.factors.data = self.work.data = self.doubles.data = self.starts.data = NULL
-        self.factors.size = self.work.size = self.doubles.size = self.starts.size = 0
+        self.factors.data = self.work.data = self.doubles.data = self.starts.data = self.narrow.data = NULL
+        self.factors.size = self.work.size = self.doubles.size = self.starts.size = self.narrow.size = 0
 
     def __dealloc__(self):
         free(self.factors.data)
         free(self.work.data)
         free(self.doubles.data)
         free(self.starts.data)
+        free(self.narrow.data)
 
     def __init__(self, words, bits, double tolerance, int64_t max_iterations):
         """Take the lines of both directions: (3, rows) and (3, columns) ohm, float64: between nodes, to the near terminal, to
@@ -68,7 +80,7 @@ cdef class NetworkCore:
         return RPU_WIRES_GRID(&self.net)
 
     cdef Py_ssize_t _share(self) noexcept nogil:
-        # doubles that a thread needs: for the kernel, and both terminals' voltages and currents
+        # doubles that a thread needs for a vector: for the kernel, and both terminals' voltages and currents
         return RPU_WIRES_WORK(&self.net) + 2 * (RPU_STRIP * self.net.strips + self.net.width)
 
     cdef void _place(self, rpu_wires *net, double *memory) noexcept nogil:
@@ -79,6 +91,7 @@ cdef class NetworkCore:
         net.col_c, net.col_d = memory + 3 * grid, memory + 4 * grid
 
     cdef int factor(self, const double *g) except -1 nogil:
+        self.narrowed = False
         self.kernels.wires_factor(&self.net, g, <double *>grow(&self.work, self._share() * sizeof(double)))
         return 0
 
@@ -89,11 +102,101 @@ cdef class NetworkCore:
             wide[k] = g[k]
         return self.factor(wide)
 
+    cdef int _narrow(self) except -1 nogil:
+        # the factors of blocks
+        cdef Py_ssize_t rows = self.rows, columns = self.columns, width = self.net.width, size = rows * columns, i, j, k, at
+        cdef double *wide
+        cdef float *out
+        cdef double up, down
+        cdef int exponent = 0
+        if self.narrowed:
+            return 0
+        wide = <double *>grow(&self.narrow, RPU_WIRES_BLOCK_FACTORS(&self.net) * sizeof(double))
+        out = <float *>(wide + 3 * size)
+        frexp(_largest(self.net.g, self._grid()), &exponent)
+        self.unit = ldexp(1.0, exponent // 2)
+        up, down = self.unit * self.unit, 1.0 / (self.unit * self.unit)
+        for i in range(rows):
+            for j in range(columns):
+                at, k = i * columns + j, (i // RPU_STRIP * width + j) * RPU_STRIP + i % RPU_STRIP
+                wide[at], wide[size + at], wide[2 * size + at] = self.net.g[k], self.net.row_c[k], self.net.row_d[k]
+                out[at] = <float>(self.net.g[k] * down)
+                out[size + at] = <float>self.net.row_c[k]
+                out[2 * size + at] = <float>(self.net.row_d[k] * up)
+                out[3 * size + at] = <float>self.net.col_c[i * width + j]
+                out[4 * size + at] = <float>(self.net.col_d[i * width + j] * self.unit)
+        self.block, self.narrowed = wide, True
+        return 0
+
+    cdef Py_ssize_t _blocks(self, const double *v, double *out, Py_ssize_t vectors, int transposed,
+                            int *failed) except -1 nogil:
+        # solves as many vectors as are worth a block; returns their number
+        cdef Py_ssize_t n_in = self.columns if transposed else self.rows, n_out = self.rows if transposed else self.columns
+        cdef Py_ssize_t count = (vectors + RPU_STRIP - LEAST_BLOCK) // RPU_STRIP, first = 0, last, b
+        cdef Py_ssize_t share = max(self._share(), RPU_WIRES_BLOCK_WORK(&self.net) + 2 * RPU_STRIP * (self.rows + self.columns))
+        cdef Py_ssize_t threads = _threads_for(count, RPU_STRIP * self._grid())
+        cdef double *memory = <double *>grow(&self.work, threads * share * sizeof(double))
+        cdef rpu_wires_task tasks[MAX_THREADS]
+        cdef int wrong = 0
+        self._narrow()
+        while first < count:
+            last = min(first + threads, count)
+            for b in prange(first, last, num_threads=threads, schedule="static", chunksize=1):
+                wrong |= self._block(v + RPU_STRIP * b * n_in, out + RPU_STRIP * b * n_out,
+                                     min(RPU_STRIP, vectors - RPU_STRIP * b), transposed, memory + (b - first) * share,
+                                     &tasks[b - first])
+            self._note(tasks, last - first)
+            first = last
+            if first < count:
+                with gil:
+                    PyErr_CheckSignals()
+        failed[0] = wrong
+        return min(RPU_STRIP * count, vectors)
+
+    cdef int _block(self, const double *v, double *out, Py_ssize_t vectors, int transposed, double *memory,
+                    rpu_wires_task *task) noexcept nogil:
+        # up to RPU_STRIP vectors, together if they converge so; whether one has not converged
+        cdef Py_ssize_t n_in = self.columns if transposed else self.rows, n_out = self.rows if transposed else self.columns
+        cdef double *words = memory
+        cdef double *bits = words + RPU_STRIP * self.rows
+        cdef double *ends = bits if transposed else words
+        cdef double unit[RPU_STRIP]
+        cdef Py_ssize_t k, lane
+        cdef int exponent, failed = 0
+        cdef int64_t iterations = 0
+        cdef double residual = 0.0
+        memset(memory, 0, RPU_STRIP * (self.rows + self.columns) * sizeof(double))
+        for lane in range(vectors):
+            exponent = 0
+            frexp(_largest(v + lane * n_in, n_in), &exponent)
+            unit[lane] = ldexp(1.0, -max(-1000, min(exponent, 1000)))
+            for k in range(n_in):
+                ends[RPU_STRIP * k + lane] = unit[lane] * v[lane * n_in + k]
+        task.word, task.bit = words, bits
+        task.word_out = bits + RPU_STRIP * self.columns
+        task.bit_out = task.word_out + RPU_STRIP * self.rows
+        task.work = task.bit_out + RPU_STRIP * self.columns
+        task.tolerance, task.max_iterations = self.tolerance, self.max_iterations
+        task.block, task.block_unit = self.block, self.unit
+        if self.kernels.wires_solve(&self.net, task):
+            ends = task.word_out if transposed else task.bit_out
+            for lane in range(vectors):
+                for k in range(n_out):
+                    out[lane * n_out + k] = (-1.0 if transposed else 1.0) * ends[RPU_STRIP * k + lane] / unit[lane]
+            return 0
+        for lane in range(vectors):
+            failed |= self._read(v + lane * n_in, out + lane * n_out, transposed, NULL, 0, memory, task)
+            iterations = max(iterations, task.iterations)
+            if not task.residual <= residual:
+                residual = task.residual
+        task.iterations, task.residual = iterations, residual
+        return failed
+
     cdef int solve(self, const double *v, double *out, Py_ssize_t vectors, int transposed, int warm) except -1 nogil:
         cdef Py_ssize_t n_in = self.columns if transposed else self.rows, n_out = self.rows if transposed else self.columns
         cdef Py_ssize_t grid = self._grid(), share = self._share(), first = 0, last, b
         cdef Py_ssize_t threads = _threads_for(vectors, grid)
-        cdef double *memory = <double *>grow(&self.work, threads * share * sizeof(double))
+        cdef double *memory
         cdef double *starts = NULL
         cdef rpu_wires_task tasks[MAX_THREADS]
         cdef int failed = 0, known = warm and self.start_vectors == vectors and self.start_transposed == transposed
@@ -102,6 +205,9 @@ cdef class NetworkCore:
             self.start_vectors = 0
         self.iterations = 0
         self.residual = 0.0
+        if not warm and vectors >= LEAST_BLOCK and (self.words_resist if transposed else self.bits_resist):
+            first = self._blocks(v, out, vectors, transposed, &failed)
+        memory = <double *>grow(&self.work, threads * share * sizeof(double))
         while first < vectors:
             last = min(first + threads, vectors)
             for b in prange(first, last, num_threads=threads, schedule="static", chunksize=1):
@@ -141,7 +247,7 @@ cdef class NetworkCore:
         task.word_out = bits + net.width
         task.bit_out = task.word_out + tall
         task.work = task.bit_out + net.width
-        task.ends = 0
+        task.ends, task.block = 0, NULL
         if u == NULL and v == NULL:
             task.ends = self.bits_resist if bit == NULL else self.words_resist
         task.warm, task.tolerance, task.max_iterations = warm, self.tolerance, self.max_iterations

@@ -37,7 +37,9 @@ typedef struct {
     double *bit_out;        /* (width): likewise of each bit line's devices */
     double tolerance;       /* of the preconditioned residual, relative to that of the right-hand side */
     int64_t max_iterations;
-    double *work;           /* RPU_WIRES_WORK doubles */
+    double *work;           /* RPU_WIRES_WORK doubles; RPU_WIRES_BLOCK_WORK for a block */
+    const double *block;    /* not NULL: RPU_STRIP vectors, for `ends`; word, bit and both outs are then [line][lane] */
+    double block_unit;      /* of these factors */
     int64_t iterations;     /* results */
     double residual;
 } rpu_wires_task;
@@ -46,5 +48,12 @@ typedef struct {
 #define RPU_WIRES_GRID(net) ((net)->strips * RPU_STRIP * (net)->width)
 #define RPU_WIRES_WORK(net) \
     (4 * RPU_WIRES_GRID(net) + 4 * RPU_STRIP * (net)->width + 4 * RPU_STRIP * (net)->strips)
+
+/* For blocks, in doubles: grids (rows, columns) of g, row_c, row_d in float64, and of g / unit^2, row_c, row_d unit^2, col_c,
+ * col_d unit in float32. */
+#define WIRES_ROUND_STEPS 5     /* odd */
+#define RPU_WIRES_BLOCK_FACTORS(net) ((11 * (net)->rows * (net)->columns + 1) / 2)
+#define RPU_WIRES_BLOCK_WORK(net) \
+    (RPU_STRIP * ((2 + WIRES_ROUND_STEPS / 2) * (net)->rows * (net)->columns + 4 * (net)->columns + 2 * (net)->rows))
 
 #endif

@@ -16,9 +16,9 @@
  * - A line is factored by conductances to ground, e <- G + e / (1 + r e), never by pivots 2 / r + G - ...: nothing cancels
  *   however small r G is, and r = 0 is exact (the nodes move as one), as is an open segment (r infinite).
  * - Factors hold reciprocals: no divisions in a sweep.
- * - One vector at a time, with columns (or rows) in the lanes of registers: 8 rows by 8 columns are transposed in registers
- *   before and after the recurrences along rows. Blocks of 8 vectors with the vector innermost were no faster from 256 x 256
- *   on, as they leave the second-level cache 8 times sooner, and would tie the bits of a result to how a batch is split.
+ * - One vector has columns (or rows) in the lanes of registers: 8 rows by 8 columns are transposed in registers before and
+ *   after the recurrences along rows. Many vectors of which only currents are asked go in blocks, in float32 where that is
+ *   enough: see wires_block.h. (In float64 such blocks were no faster from 256 x 256 on: they leave the caches sooner.)
  * - Where only currents are asked for, and the terminals' segments have resistance, the nodes at the ends of the lines are all
  *   that is followed: neither x nor a last pass is needed (together with transposing in registers 1.2 to 0.7 ms at 256 x 256).
  * - Order of summation is fixed by lanes of 8, not by the instruction set. */
@@ -491,8 +491,12 @@ static RPU_INLINE int solve(const rpu_wires *net, rpu_wires_task *task, int ends
     return z.rr <= limit;
 }
 
-/* Solves for one vector; whether it has converged. */
+#include "wires_block.h"
+
+/* Solves for one vector, or a block of them; whether it has converged. */
 static int wires_solve(const rpu_wires *net, rpu_wires_task *task)
 {
+    if (task->block != NULL)
+        return solve_block(net, task);
     return task->ends ? solve(net, task, 1) : solve(net, task, 0);
 }
