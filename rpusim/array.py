@@ -330,9 +330,9 @@ class CrossbarArray:
             self._share_parameters()
             return
         factors = self.pulses.wires.factors(self._weights)
-        for k, name in enumerate(self.device.parameter_names):
-            if name in STEP_PARAMETERS:
-                self._core.set_parameter(k, np.ascontiguousarray(self._parameters[name] * factors, dtype=np.float32))
+        parameters = {name: self._parameters[name] for name in self.device.parameter_names}
+        scaled = {name: (value * factors).astype(np.float32) for name, value in parameters.items() if name in STEP_PARAMETERS}
+        self._core.set_parameters(list((parameters | scaled).values()))
 
     def _set_direction(self, k: int) -> None:
         """Give the core the periphery of forward (0) or backward (1) reads."""
