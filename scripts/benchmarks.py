@@ -276,7 +276,8 @@ def peer(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
 
 
 def wires(repeats: int) -> list[Row]:
-    """Wire networks, one thread: factors and currents against SciPy's sparse solve, and against badcrossbar if it is there."""
+    """Wire networks, one thread: factors and currents against SciPy's sparse solve (one call, which factors once, with all
+    right-hand sides), and against badcrossbar if it is there."""
     from scipy.sparse.linalg import spsolve
 
     rng = np.random.default_rng(0)

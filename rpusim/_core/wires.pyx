@@ -32,6 +32,7 @@ cdef enum:
     MAX_THREADS = 64
     WORK_PER_THREAD = 4096      # nodes below which another thread costs more than it gives
     LEAST_BLOCK = 4             # vectors below which a block costs more than they do one by one
+    MOST_BYTES = 1 << 30        # that threads take together for blocks, unless one alone needs more
 
 
 cdef double _largest(const double *v, Py_ssize_t n) noexcept nogil:
@@ -134,7 +135,8 @@ cdef class NetworkCore:
         cdef Py_ssize_t n_in = self.columns if transposed else self.rows, n_out = self.rows if transposed else self.columns
         cdef Py_ssize_t count = (vectors + RPU_STRIP - LEAST_BLOCK) // RPU_STRIP, first = 0, last, b
         cdef Py_ssize_t share = max(self._share(), RPU_WIRES_BLOCK_WORK(&self.net) + 2 * RPU_STRIP * (self.rows + self.columns))
-        cdef Py_ssize_t threads = _threads_for(count, RPU_STRIP * self._grid())
+        cdef Py_ssize_t threads = min(_threads_for(count, RPU_STRIP * self._grid()),
+                                      max(1, MOST_BYTES // (share * <Py_ssize_t>sizeof(double))))
         cdef double *memory = <double *>grow(&self.work, threads * share * sizeof(double))
         cdef rpu_wires_task tasks[MAX_THREADS]
         cdef int wrong = 0

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import rpusim as rpu
-from rpusim import ADC, DAC, ConductanceScale, Periphery, PulseScheme, Wires
+from rpusim import ADC, DAC, ConductanceScale, Periphery, PulseScheme, Wires, WriteWires
 from rpusim.algorithms import SGD, SHD, DigitalSGD
 from rpusim.devices import (
     ConstantStep,
@@ -70,7 +70,7 @@ WRONG_TYPES = {
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
 SPECIFICATIONS = {
     "Device": PulsedDevice, "Periphery": Periphery, "PulseScheme": PulseScheme, "DAC": DAC, "ADC": ADC, "Drift": Drift,
-    "Wires": Wires, "ConductanceScale": ConductanceScale,
+    "Wires": Wires, "ConductanceScale": ConductanceScale, "WriteWires": WriteWires,
 }  # fmt: skip
 MAY_BE_NONE_WITHOUT_SAYING = {("SHD", "transfer_forward")}
 
