@@ -806,26 +806,24 @@ cdef class ArrayCore:
         if noisy:
             variance = work + vectors * (n_in + 2 * n_out)
             share = <double>p.read_noise * p.read_noise
-            for j in range(vectors * n_in):
-                changed[j] = v[j] * v[j]
             if p.read_noise_law == 0:
                 sum = self.factor * self.factor + (1.0 if reference is not None else 0.0)
                 for k in range(self.parts):
                     sum += self.part_factor[k] * self.part_factor[k]
                 share *= sum
                 for q in range(vectors):
-                    sum = 0.0
-                    for j in range(n_in):
-                        sum += changed[q * n_in + j]
-                    variance[q] = <float>(share * sum)
+                    variance[q] = <float>(share * self.kernels.sum_squares(v + q * n_in, n_in))
             else:
+                for j in range(vectors * n_in):
+                    changed[j] = v[j] * v[j]
                 variances = <int32_t>n_out
                 w = self._effective(matrix, reference, NULL, -p.read_noise_law)
                 _product(w, self.rows, self.columns, changed, variance, vectors, transposed, 0.0, <float>share)
         for q in range(vectors):
             sum = 0.0
-            for j in range(n_in):
-                sum += v[q * n_in + j]
+            if p.converters.voltage_offset != NULL or p.converters.series != 0.0:
+                for j in range(n_in):
+                    sum += v[q * n_in + j]
             self.kernels.analog(&p.converters, y + q * n_out, n_out,
                                 current + q * n_out if current != NULL else NULL,
                                 sloped + q * n_out if sloped != NULL else NULL,

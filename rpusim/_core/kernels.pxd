@@ -121,6 +121,7 @@ cdef extern from "kernels/kernels.h" nogil:
                        float *) noexcept nogil
         float (*abs_max)(const float *, int64_t) noexcept nogil
         int (*all_finite)(const float *, int64_t) noexcept nogil
+        double (*sum_squares)(const float *, int64_t) noexcept nogil
         void (*wires_factor)(const rpu_wires *, const double *, double *) noexcept nogil
         int (*wires_solve)(const rpu_wires *, rpu_wires_task *) noexcept nogil
 

@@ -114,12 +114,19 @@ static void analog(const rpu_converters *c, float *y, int64_t n, const float *cu
     }
     if (variance != NULL) {
         const rpu_stream noise = rpu_stream_at(key, RPU_READ_NOISE + kind_offset, operation, line);
+        const float deviation = sqrtf(variance[0]);
         for (int64_t first = 0; first < n; first += RPU_CHUNK) {
             float z[RPU_CHUNK];
             const int m = n - first < RPU_CHUNK ? (int)(n - first) : RPU_CHUNK;
             rpu_normal_chunk(&noise, (uint32_t)(first / RPU_CHUNK), z);
+            if (variances > 1)
+                for (int i = 0; i < m; i++)
+                    z[i] *= sqrtf(variance[first + i]);
+            else
+                for (int i = 0; i < m; i++)
+                    z[i] *= deviation;
             for (int i = 0; i < m; i++)
-                y[first + i] += sqrtf(variance[variances > 1 ? first + i : 0]) * z[i];
+                y[first + i] += z[i];
         }
     }
 }

@@ -151,6 +151,7 @@ typedef struct {
                    int kind_offset, uint64_t operation, uint32_t line, float *out);
     float (*abs_max)(const float *x, int64_t n);
     int (*all_finite)(const float *x, int64_t n);
+    double (*sum_squares)(const float *x, int64_t n);
 
     /* Takes over the conductances g (rows, columns), siemens, and factors all lines; `work`: RPU_WIRES_WORK. */
     void (*wires_factor)(const rpu_wires *net, const double *g, double *work);

@@ -616,6 +616,19 @@ static int all_finite(const float *x, int64_t n)
     return !bad;
 }
 
+/* Eight sums, of every eighth number each: additions in one order on all sets, and no chain of them. */
+static double sum_squares(const float *x, int64_t n)
+{
+    double sum[8] = {0}, rest = 0.0;
+    const int64_t whole = n / 8 * 8;
+    for (int64_t j = 0; j < whole; j += 8)
+        for (int l = 0; l < 8; l++)
+            sum[l] += (double)x[j + l] * (double)x[j + l];
+    for (int64_t j = whole; j < n; j++)
+        rest += (double)x[j] * (double)x[j];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])) + rest;
+}
+
 #include "converters.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */
@@ -643,6 +656,7 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .adc = adc,
     .abs_max = abs_max,
     .all_finite = all_finite,
+    .sum_squares = sum_squares,
     .wires_factor = wires_factor,
     .wires_solve = wires_solve,
 };
