@@ -8,9 +8,14 @@ slope and described as a state and what is seen of it::
 Write noise stays in the state and adds up over a ramp; read noise does not. That is what tells them apart. The likelihood
 of all ramps is computed by a Kalman filter that carries mean m and variance P of the state. One pulse takes the moments of
 w +- step(w) over the normal N(m, P) by Gauss-Hermite quadrature with three nodes (exact for linear steps), adds the mean of
-(dw_min_std step)^2, and takes the mean and the variance of the result clipped at the bounds. The first value of each ramp
-only tells where it starts. With innovations e of variance S, the log-likelihood is -sum(log(2 pi S) + e^2 / S) / 2, and the
-information about parameters i and j is sum(d_i e d_j e / S + d_i S d_j S / (2 S^2)).
+(dw_min_std step)^2, and takes the mean and the variance of the result clipped at the bounds. With innovations e of variance
+S, the log-likelihood is -sum(log(2 pi S) + e^2 / S) / 2, and the information about parameters i and j is
+sum(d_i e d_j e / S + d_i S d_j S / (2 S^2)).
+
+Where a ramp starts is not known but for its first value y_0, and that it lies between the bounds: the state before the first
+pulse is uniform there, which adds log(Phi(b) - Phi(a)) to the log-likelihood, a and b = (bound - y_0) / read_noise, and
+-(d/db)^2 log Phi(b) d_i b d_j b, and the same for a, to the information. Without it a soft bound may settle below states from
+which ramps start, and its error comes out too small there: steps that vanish at the bound are small and quiet near it.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares, minimize, minimize_scalar
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 from tqdm import tqdm
 
 from rpusim._validation import boolean, choice, real
@@ -236,6 +241,17 @@ def _pack(up: list[Array], down: list[Array], up_device: list[int], down_device:
 
 
 @dataclass(frozen=True)
+class _Trace:
+    """Innovations and their variances, (time, sets, ramps), nan where there is no value or it is a ramp's first; and the
+    bounds (sets, ramps) as seen from the first values, in units of the read noise: a below them, b above."""
+
+    e: Array
+    s: Array
+    a: Array
+    b: Array
+
+
+@dataclass(frozen=True)
 class _Problem:
     """One model against one set of ramps: which parameters are free, and the values of the others."""
 
@@ -256,8 +272,8 @@ class _Problem:
     def theta(self, values: Mapping[str, float]) -> Array:
         return np.array([self.transform(name).inverse(float(values[name])) for name in self.free])
 
-    def innovations(self, sets: Sequence[Mapping[str, Any]]) -> tuple[Array, Array]:
-        """Innovations and their variances, (time, sets, ramps), for several sets of values at once."""
+    def trace(self, sets: Sequence[Mapping[str, Any]]) -> _Trace:
+        """What the filter finds for several sets of values at once."""
         devices = [_build(self.template, s) for s in sets]
         means = [d.mean_parameters() for d in devices]
         p = {name: np.array([m[name] for m in means]).reshape(-1, 1) for name in means[0]}
@@ -269,15 +285,13 @@ class _Problem:
         return _filter(self.data, _batched_steps(devices), p, proportional, nominal, noise, low, high)
 
     def log_likelihood(self, values: Mapping[str, Any]) -> float:
-        e, s = self.innovations([values])
-        return -0.5 * float(np.nansum(np.log(2.0 * np.pi * s) + e * e / s))
+        return -float(_minus_log(self.trace([values]))[0])
 
     def slopes(self, theta: Array) -> tuple[float, Array, Array]:
         """Minus log-likelihood, its gradient, and the information matrix, in unbounded coordinates."""
         h = 1e-4
         shifts = np.concatenate([np.zeros((1, len(theta))), h * np.eye(len(theta)), -h * np.eye(len(theta))])
-        e, s = self.innovations([self.values(theta + d) for d in shifts])
-        return _slopes(e, s, np.full(len(theta), 2.0 * h))
+        return _slopes(self.trace([self.values(theta + d) for d in shifts]), np.full(len(theta), 2.0 * h))
 
     def information(self, values: Mapping[str, Any]) -> Array:
         """Information about the free parameters themselves, with the two noises as variances."""
@@ -294,8 +308,7 @@ class _Problem:
             widths.append(width)
             sets.insert(len(widths), {**values, name: sides[0]})
             sets.append({**values, name: sides[1]})
-        e, s = self.innovations(sets)
-        return _slopes(e, s, np.array(widths))[2]
+        return _slopes(self.trace(sets), np.array(widths))[2]
 
 
 Steps = Callable[[dict[str, Any], Array], tuple[Array, Array]]
@@ -319,20 +332,45 @@ def _batched_steps(devices: Sequence[PulsedDevice]) -> Steps:
     return steps_of
 
 
-def _slopes(e: Array, s: Array, widths: Array) -> tuple[float, Array, Array]:
-    """Value, gradient and information from innovations at the point, then at all upper, then at all lower neighbours."""
+def _minus_log(t: _Trace) -> Array:
+    """Minus log-likelihood of each set."""
+    return 0.5 * np.nansum(np.log(2.0 * np.pi * t.s) + t.e * t.e / t.s, (0, 2)) - _log_inside(t.a, t.b).sum(1)
+
+
+def _slopes(t: _Trace, widths: Array) -> tuple[float, Array, Array]:
+    """Value, gradient and information from what the filter finds at the point, then at all upper, then at all lower
+    neighbours."""
     n = len(widths)
-    missing: Any = ~np.isfinite(e[:, 0])
-    e, s = np.where(missing[:, None], 0.0, e), np.where(missing[:, None], 1.0, s)
-    scale = widths.reshape(1, -1, 1)
-    de = (e[:, 1 : n + 1] - e[:, n + 1 :]) / scale
-    ds = (s[:, 1 : n + 1] - s[:, n + 1 :]) / scale
+    missing: Any = ~np.isfinite(t.e[:, 0])
+    e, s = np.where(missing[:, None], 0.0, t.e), np.where(missing[:, None], 1.0, t.s)
+
+    def change(x: Array) -> Array:
+        return (x[..., 1 : n + 1, :] - x[..., n + 1 :, :]) / widths[:, None]
+
+    de, ds = change(e), change(s)
     e0, s0 = e[:, :1], s[:, :1]
-    value = 0.5 * float((np.log(2.0 * np.pi * s0) + e0 * e0 / s0)[~missing[:, None]].sum())
     gradient = (e0 * de / s0 + 0.5 * ds / s0 * (1.0 - e0 * e0 / s0)).sum((0, 2))
-    a = (de / np.sqrt(s0)).transpose(1, 0, 2).reshape(n, -1)
-    b = (ds / s0).transpose(1, 0, 2).reshape(n, -1)
-    return value, gradient, a @ a.T + 0.5 * b @ b.T
+    gradient -= change(_log_inside(t.a, t.b)).sum(1)
+    parts = [(de / np.sqrt(s0)).transpose(1, 0, 2), math.sqrt(0.5) * (ds / s0).transpose(1, 0, 2)]
+    for x in (-t.a, t.b):
+        if np.isfinite(x).all():
+            parts.append(change(x) * np.sqrt(_tail_curvature(x[0])))
+    scaled = np.concatenate([p.reshape(n, -1) for p in parts], axis=1)
+    return float(_minus_log(_Trace(t.e[:, :1], t.s[:, :1], t.a[:1], t.b[:1]))[0]), gradient, scaled @ scaled.T
+
+
+def _log_inside(a: Array, b: Array) -> Array:
+    """log(Phi(b) - Phi(a)), a < b."""
+    a, b = np.where(a > 0.0, -b, a), np.where(a > 0.0, -a, b)
+    top = log_ndtr(b)
+    return np.asarray(top + np.log1p(-np.exp(log_ndtr(a) - top)))
+
+
+def _tail_curvature(x: Array) -> Array:
+    """-(d/dx)^2 log Phi(x)."""
+    x = np.clip(x, -30.0, 30.0)
+    h = np.exp(-0.5 * x * x - log_ndtr(x)) / math.sqrt(2.0 * math.pi)
+    return np.asarray(np.maximum(h * (x + h), 0.0))
 
 
 def _filter(
@@ -344,8 +382,8 @@ def _filter(
     noise: Array,
     low: Any,
     high: Any,
-) -> tuple[Array, Array]:
-    """Run the Kalman filter over all ramps for all parameter sets; nan where there is no value or it is a ramp's first."""
+) -> _Trace:
+    """Run the Kalman filter over all ramps for all parameter sets."""
     y, up, sign = data.y, data.up, data.direction
     n_sets, n_ramps = noise.shape[0], y.shape[1]
     r2 = noise * noise
@@ -353,8 +391,9 @@ def _filter(
     proportional2 = proportional * proportional
     innovations = np.full((len(y), n_sets, n_ramps), math.nan)
     variances = np.full_like(innovations, math.nan)
-    m = np.broadcast_to(y[0], (n_sets, n_ramps)).copy()
-    v = np.broadcast_to(r2, (n_sets, n_ramps)).copy()
+    a, b = (np.broadcast_to((bound - y[0]) / noise, (n_sets, n_ramps)) for bound in (low, high))
+    m, v = _truncated_moments(a, b)
+    m, v = np.clip(y[0] + noise * m, low, high), r2 * v
     seen = np.isfinite(y)
     complete: Any = seen.all(1)
     for t in range(1, len(y)):
@@ -376,7 +415,15 @@ def _filter(
             here = seen[t]
             innovations[t], variances[t] = np.where(here, e, math.nan), np.where(here, s, math.nan)
             m, v = np.where(here, m + gain * e, m), np.where(here, gain * r2, v)
-    return innovations, variances
+    return _Trace(innovations, variances, a, b)
+
+
+def _truncated_moments(a: Array, b: Array) -> tuple[Array, Array]:
+    """Mean and variance of a standard normal variable that is known to lie between a and b."""
+    log_inside = _log_inside(np.minimum(a, 30.0), np.maximum(b, -30.0))
+    a, b = np.clip(a, -40.0, 30.0), np.clip(b, -30.0, 40.0)
+    pa, pb = (np.exp(-0.5 * x * x - log_inside) / math.sqrt(2.0 * math.pi) for x in (a, b))
+    return pa - pb, np.clip(1.0 + a * pa - b * pb - (pa - pb) ** 2, 1e-4, 1.0)
 
 
 def _clipped_moments(m: Array, v: Array, low: Any, high: Any) -> tuple[Array, Array]:
