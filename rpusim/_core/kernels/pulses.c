@@ -193,6 +193,14 @@ static void draw_bits(const rpu_kernels *k, int shared, int kind, uint64_t key, 
         k->train_bits(key, kind, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
 }
 
+/* Adds to `fired` how often each line fires, from its bits. */
+static void count_lines(scratch_of s, int64_t lines, int32_t words, int64_t *fired)
+{
+    for (int64_t l = 0; l < lines; l++)
+        for (int32_t word = 0; word < words; word++)
+            fired[s.line[l]] += population(s.bits[l * words + word]);
+}
+
 /* The columns of a vector with one slot: drawn as a mask. */
 static void draw_columns_once(const rpu_kernels *k, int32_t mask_from, int64_t columns, uint64_t key, uint64_t operation,
                               scratch_of s, rpu_trains *t)
@@ -286,7 +294,8 @@ static void draw_columns(const rpu_kernels *k, int32_t mask_from, const float *x
 }
 
 void rpu_draw_trains(const rpu_kernels *k, int model, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
-                     int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *t)
+                     int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, int64_t *fired,
+                     rpu_trains *t)
 {
     const int32_t bl = plan.bl, words = words_of(bl);
     const int once = bl == 1 && !plan.shared;
@@ -301,6 +310,12 @@ void rpu_draw_trains(const rpu_kernels *k, int model, rpu_pulse_plan plan, const
         draw_columns_once(k, mask_from, columns, key, operation, s, t);
     else
         draw_columns(k, mask_from, x, columns, plan.shared, key, operation, s, t);
+    if (fired && once) {
+        for (int64_t g = 0; g < RPU_GROUPS(columns); g++)
+            for (uint32_t m = t->masks[g]; m; m &= m - 1)
+                fired[RPU_GROUP * g + lowest_bit(m)]++;
+    } else if (fired)   /* the lines and bits are still those of the columns */
+        count_lines(s, possible_lines(s.possible, RPU_GROUPS(columns), s.line), words, fired);
 
     /* Rows: when they fire, and how many pulses that makes. */
     k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.row_negative, s.possible);
@@ -312,6 +327,8 @@ void rpu_draw_trains(const rpu_kernels *k, int model, rpu_pulse_plan plan, const
             s.bits[l] = 1u;
     else
         draw_bits(k, plan.shared, RPU_TRAIN_D, key, operation, s, lines, bl, words);
+    if (fired)
+        count_lines(s, lines, words, fired + columns);
     uint64_t base = 0;
     int64_t firing = 0, up = 0;
     for (int64_t l = 0; l < lines; l++) {
