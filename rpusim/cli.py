@@ -439,9 +439,8 @@ def _fit(args: argparse.Namespace) -> int:
             name == "dw_min_std" or name.endswith("_dtod") or name.startswith(("up_down", "pow_", "gamma_", "A_", "piece"))
         )
         error = result.standard_errors.get(name, math.inf)
-        in_unit = (
-            "" if relative or name == "slow_time" else f"{abs(result.slope) * value + (result.offset if name in ('w_max', 'w_min') else 0.0):.5g}"
-        )
+        zero = result.offset if name in ("w_max", "w_min") else 0.0
+        in_unit = "" if relative or name == "slow_time" else f"{abs(result.slope) * value + zero:.5g}"
         rows.append([name, f"{value:.5g}", f"{error:.2g}" if math.isfinite(error) else "not told",
                      "relative" if relative else "pulses" if name == "slow_time" else "weight", in_unit])  # fmt: skip
     print(f"{result.n_ramps} ramps of {result.n_devices} device(s), {result.n_values} values; model {result.score.model}\n")
