@@ -64,6 +64,9 @@ class _Transform:
 
 _REAL = _Transform(float, float)
 _POSITIVE = _Transform(lambda t: math.exp(min(t, 60.0)), lambda x: math.log(max(x, 1e-26)))
+_UP_TO_20, _UP_TO_60 = (   # where specifications end
+    _Transform(lambda t, top=top: min(math.exp(min(t, 60.0)), top), _POSITIVE.inverse) for top in (20.0, 60.0)
+)
 _NEGATIVE = _Transform(lambda t: -math.exp(min(t, 60.0)), lambda x: math.log(max(-x, 1e-26)))
 _UNIT = _Transform(math.tanh, lambda x: math.atanh(min(max(x, -0.999999), 0.999999)))
 
@@ -114,7 +117,7 @@ _MODELS: dict[str, _Model] = {
     "SoftBounds": _Model(SoftBounds, hard=False),
     "ExpStep": _Model(
         ExpStep,
-        {"A_up": _POSITIVE, "A_down": _POSITIVE, "gamma_up": _POSITIVE, "gamma_down": _POSITIVE},
+        {"A_up": _POSITIVE, "A_down": _POSITIVE, "gamma_up": _UP_TO_60, "gamma_down": _UP_TO_60},
         (
             {"A_up": 0.1, "A_down": 0.1, "gamma_up": 3.0, "gamma_down": 3.0},
             {"A_up": 0.4, "A_down": 0.4, "gamma_up": 1.0, "gamma_down": 1.0},
@@ -124,7 +127,7 @@ _MODELS: dict[str, _Model] = {
     ),
     "PowStep": _Model(
         PowStep,
-        {"pow_gamma": _POSITIVE, "pow_up_down": _UNIT},
+        {"pow_gamma": _UP_TO_20, "pow_up_down": _UNIT},
         ({"pow_gamma": 1.0, "pow_up_down": 0.0}, {"pow_gamma": 2.0, "pow_up_down": 0.0}),
         hard=False,
     ),
