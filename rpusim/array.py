@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple
 
@@ -260,7 +261,7 @@ class CrossbarArray:
         ).without_bound_management()
         self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
         count_pulses = boolean("count_pulses", count_pulses)
-        if isinstance(device, PulsedDevice) and device.endurance > 0.0:
+        if isinstance(device, PulsedDevice) and (device.endurance > 0.0 or device.half_select > 0.0):
             count_pulses = True
         seeds = _random.seed_sequence(rng)
 
@@ -291,6 +292,12 @@ class CrossbarArray:
             self._device_pulses,
             **extra,
         )
+        #: since the last `end_batch`: how often columns, then rows, fired; what pulse counts are without the updates since
+        self._disturb: dict[str, NDArray[np.int64]] | None = None
+        if isinstance(device, PulsedDevice) and device.half_select > 0.0:
+            lines = np.zeros(self.shape[1] + self.shape[0], dtype=np.int64)
+            self._disturb = {"fired": lines, "before": np.zeros((2, *self.shape), dtype=np.int64)}
+            self._core.set_fired(lines)
         drift = device.drift if isinstance(device, PulsedDevice) else None
         #: time so far; when each device last changed, its state then, and its state after the last call of `drift`
         self._drift_time = 0.0
@@ -429,7 +436,7 @@ class CrossbarArray:
             counts = np.where(np.abs(error) > tolerance, np.minimum(counts, budget - given), 0.0).astype(np.int32)
             if not counts.any():
                 return Programming(read, given, np.abs(error) <= tolerance, rounds)
-            self._core.pulse(np.ascontiguousarray(np.sign(error).astype(np.int32) * counts))
+            self._pulse(np.sign(error).astype(np.int32) * counts)
             given += counts
 
     @property
@@ -612,12 +619,14 @@ class CrossbarArray:
     # ---- time --------------------------------------------------------------------------------------------------------
 
     def end_batch(self) -> None:
-        """Let the time of one mini-batch pass: bounds close by wear (`endurance`), then diffusion
-        w <- w + diffusion_rate xi, then decay w <- reset_level + (w - reset_level) decay_scale, each clipped to the bounds.
-        Nothing happens to devices without `endurance`, `diffusion` and `lifetime`."""
+        """Let the time of one mini-batch pass: half-selected pulses disturb (`half_select`), bounds close by wear
+        (`endurance`), then diffusion w <- w + diffusion_rate xi, then decay w <- reset_level + (w - reset_level) decay_scale,
+        each clipped to the bounds. Nothing happens to devices without `half_select`, `endurance`, `diffusion`, `lifetime`."""
         device = self.device
         if not isinstance(device, PulsedDevice):
             return
+        if self._disturb is not None and self._disturb["fired"].any():
+            self._half_select(device, **self._disturb)
         if device.endurance > 0.0:
             self._wear(device)
         if device.diffusion == 0.0 and device.lifetime == 0.0:
@@ -628,6 +637,21 @@ class CrossbarArray:
         if device.lifetime > 0.0:
             self.program(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
         self._events += 1
+
+    def _half_select(self, device: PulsedDevice, fired: NDArray[np.int64], before: NDArray[np.int64]) -> None:
+        assert self._device_pulses is not None
+        lines = fired[: self.shape[1]] + fired[self.shape[1] :, None]
+        p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
+        up, down = p["half_select"] * (lines - 2 * (self._device_pulses - before))
+        low, high = device.bounds_of(p)
+        parts = max(1, math.ceil(max(up.max(), down.max())))
+        w = self._state.astype(np.float64)
+        for _ in range(parts):
+            step_up, step_down = device.steps_of(p, w)
+            w = np.clip(w + (up * step_up - down * step_down) / parts, low, high)
+        self.program(w)
+        fired[...] = 0
+        before[...] = self._device_pulses
 
     def _wear(self, device: PulsedDevice) -> None:
         assert self._device_pulses is not None
@@ -732,7 +756,13 @@ class CrossbarArray:
             raise ValueError(f"counts must be an int or have shape {self.shape}; got shape {array.shape}")
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31) + 1):
             raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.max()} as largest")
-        self._core.pulse(np.ascontiguousarray(np.broadcast_to(array, self.shape), dtype=np.int32))
+        self._pulse(np.broadcast_to(array, self.shape))
+
+    def _pulse(self, counts: NDArray[Any]) -> None:
+        """Give pulses to single devices, which disturbs no others."""
+        self._core.pulse(np.ascontiguousarray(counts, dtype=np.int32))
+        if self._disturb is not None:
+            self._disturb["before"] += np.stack([np.maximum(counts, 0), np.maximum(-counts.astype(np.int64), 0)])
 
     def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:
         """Return the state of each device at which an up and a down pulse cancel.
@@ -882,6 +912,8 @@ class CrossbarArray:
             state["drift"] = {"time": self._drift_time, **{name: value.copy() for name, value in self._drift.items()}}
         if self._device_pulses is not None:
             state["device_pulses"] = self._device_pulses.copy()
+        if self._disturb is not None:
+            state["disturb"] = {name: value.copy() for name, value in self._disturb.items()}
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -962,6 +994,17 @@ class CrossbarArray:
                     f"{pulses.dtype}, shape {pulses.shape}"
                 )
             checked["device_pulses"] = pulses
+        if self._disturb is not None:
+            check_entries(f"{name}['disturb']", entries["disturb"], self._disturb)
+            checked["disturb"] = {}
+            for entry, own in self._disturb.items():
+                value = np.asarray(entries["disturb"][entry])
+                if value.dtype.kind not in "iu" or value.shape != own.shape or np.any(value < 0):
+                    raise ValueError(
+                        f"{name}['disturb'][{entry!r}] must be integers of at least 0 of shape {own.shape}; got dtype "
+                        f"{value.dtype}, shape {value.shape}"
+                    )
+                checked["disturb"][entry] = value
         return checked
 
     def _restore(self, checked: dict[str, Any]) -> None:
@@ -984,6 +1027,9 @@ class CrossbarArray:
             self._set_direction(k)
         if self._device_pulses is not None:
             self._device_pulses[...] = checked["device_pulses"]
+        if self._disturb is not None:
+            for entry, value in checked["disturb"].items():
+                self._disturb[entry][...] = value
 
 
 def _doubles(name: str, value: Any, shape: tuple[int, int]) -> NDArray[np.float64]:

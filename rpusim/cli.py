@@ -439,19 +439,21 @@ def _fit(args: argparse.Namespace) -> int:
             name == "dw_min_std" or name.endswith("_dtod") or name.startswith(("up_down", "pow_", "gamma_", "A_", "piece"))
         )
         error = result.standard_errors.get(name, math.inf)
-        in_unit = (
-            "" if relative else f"{abs(result.slope) * value + (result.offset if name in ('w_max', 'w_min') else 0.0):.5g}"
-        )
+        zero = result.offset if name in ("w_max", "w_min") else 0.0
+        in_unit = "" if relative or name == "slow_time" else f"{abs(result.slope) * value + zero:.5g}"
         rows.append([name, f"{value:.5g}", f"{error:.2g}" if math.isfinite(error) else "not told",
-                     "relative" if relative else "weight", in_unit])  # fmt: skip
+                     "relative" if relative else "pulses" if name == "slow_time" else "weight", in_unit])  # fmt: skip
     print(f"{result.n_ramps} ramps of {result.n_devices} device(s), {result.n_values} values; model {result.score.model}\n")
     print(_table(["parameter", "value", "std. error", "unit", f"in {result.unit or 'measured units'}"], rows))
     best = {c: min(getattr(s, c) for s in result.comparison) for c in ("aic", "bic")}
-    print("\n" + _table(["model", "parameters", "dAIC", "dBIC", "R2"],
-          [[s.model, str(s.n_parameters), f"{s.aic - best['aic']:.1f}", f"{s.bic - best['bic']:.1f}", f"{s.r2:.4f}"]
-           for s in result.comparison]))  # fmt: skip
-    print(f"\nR2 on the mean curve: {result.r2:.4f}")
+    print("\n" + _table(["model", "parameters", "dAIC", "dBIC", "R2", "R2 of blocks"],
+          [[s.model, str(s.n_parameters), f"{s.aic - best['aic']:.1f}", f"{s.bic - best['bic']:.1f}", f"{s.r2:.4f}",
+            f"{s.r2_blocks:.4f}"] for s in result.comparison]))  # fmt: skip
+    print(f"\nR2 on the mean curve: {result.r2:.4f} pulse by pulse, {result.r2_blocks:.4f} on means of "
+          f"{result.block_length} neighbouring pulses")  # fmt: skip
     print(f"read noise: {result.read_noise:.4g} (weight units)")
+    if result.slow_noise > 0.0:
+        print(f"slow read noise: {result.slow_noise:.4g} (weight units), correlated over {result.slow_time:.3g} pulses")
     print(f"value = {result.offset:.6g} + {result.slope:.6g} * weight {result.unit}".rstrip())
     for note in result.notes:
         print(f"note: {note}")
@@ -466,7 +468,8 @@ def _fit(args: argparse.Namespace) -> int:
         figure, ax = _figure(6.4, 6.0, 2, 1)
         plotting.fitted_ramps(result, ax=ax[0, 0], rng=args.seed)
         plotting.fit_residuals(result, ax=ax[1, 0])
-        ax[0, 0].set_title(f"{sources[0][0].name}: {result.score.model}, R2 {result.r2:.4f}")
+        title = f"{sources[0][0].name}: {result.score.model}, R2 {result.r2:.4f} ({result.r2_blocks:.4f} on blocks)"
+        ax[0, 0].set_title(title)
         written = plotting.save(figure, (args.figure or stem.with_suffix(".png")).with_suffix(""))
     _report([json_path, *written])
     return 0

@@ -64,7 +64,8 @@ cdef class ArrayCore:
     cdef object part_owners
     cdef uint64_t updates
     cdef int64_t pulses_up, pulses_down
-    cdef Buffer plans, trains, arena, scratch, work, passes, matrix
+    cdef int64_t[::1] fired             # how often columns, then rows, have fired; None: not counted
+    cdef Buffer plans, trains, arena, scratch, work, passes, matrix, lines
     # x (vectors, columns), d (vectors, rows), C-contiguous: w -= lr d^T x by pulses, vector after vector.
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
     # y (vectors, rows) = x w^T (transposed 0), or x (vectors, rows) -> (vectors, columns) (transposed 1), through the
@@ -75,7 +76,7 @@ cdef class ArrayCore:
     cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                           size_t bytes, int reverse) except -1 nogil
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
-                    rpu_trains *trains) noexcept nogil
+                    int64_t *fired, rpu_trains *trains) noexcept nogil
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil

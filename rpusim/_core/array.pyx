@@ -20,7 +20,7 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport FLT_MAX
-from libc.math cimport fabsf
+from libc.math cimport fabs, fabsf, rint
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
@@ -200,8 +200,8 @@ cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
 
 cdef class ArrayCore:
     def __cinit__(self):
-        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.work.data = self.passes.data = self.matrix.data = NULL
-        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.work.size = self.passes.size = self.matrix.size = 0
+        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.work.data = self.passes.data = self.matrix.data = self.lines.data = NULL
+        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.work.size = self.passes.size = self.matrix.size = self.lines.size = 0
 
     def __dealloc__(self):
         free(self.plans.data)
@@ -211,6 +211,7 @@ cdef class ArrayCore:
         free(self.work.data)
         free(self.passes.data)
         free(self.matrix.data)
+        free(self.lines.data)
 
     def __init__(self, float[:, ::1] w, str model, double granularity, float noise_mult, float noise_add, uint64_t key,
                  counts=None, float[:, ::1] state=None, float write_noise=0.0, constants=()):
@@ -249,6 +250,7 @@ cdef class ArrayCore:
         self.parts = 0
         self.updates = 0
         self.pulses_up = self.pulses_down = 0
+        self.fired = None
         self.direction_owners = [None, None]
         self.wired = [None, None]
         self.averages = -1.0, -1.0
@@ -281,6 +283,10 @@ cdef class ArrayCore:
                 self.cells.single, self.cells.single_stride = &view[0, 0, 0], stride
             out += [value if value.size == 1 else packed[:, :, k] for k, value in enumerate(group)]
         return out
+
+    def set_fired(self, int64_t[::1] fired):
+        """Count in `fired` (columns, then rows) how often each line fires in updates."""
+        self.fired = fired
 
     def set_parts(self, float factor, list cores, list factors):
         """Read factor w + sum of factors[k] times the weights of cores[k], of the same shape: the devices of a cell."""
@@ -554,6 +560,8 @@ cdef class ArrayCore:
         cdef rpu_noise *noises
         cdef rpu_cursor *cursors
         cdef int threads, kinds
+        cdef Py_ssize_t lines = 0 if self.fired is None else self.rows + self.columns
+        cdef int64_t *fired = NULL      # each thread counts for itself
         cdef int32_t longest = 0
         cdef size_t scratch_bytes
         cdef double slots = 0.0
@@ -567,13 +575,19 @@ cdef class ArrayCore:
         threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
         scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
         scratch = <char *>grow(&self.scratch, threads * scratch_bytes)
+        if lines:
+            fired = <int64_t *>grow(&self.lines, threads * lines * sizeof(int64_t))
+            for v in range(threads * lines):
+                fired[v] = 0
         if threads <= 1:
             for v in range(vectors):
-                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], scratch, trains + v)
+                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], scratch, fired, trains + v)
         else:
             for v in prange(vectors, num_threads=threads, schedule="dynamic"):
                 self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v],
-                           scratch + threadid() * scratch_bytes, trains + v)
+                           scratch + threadid() * scratch_bytes, fired + threadid() * lines, trains + v)
+        for v in range(threads * lines):
+            self.fired[v % lines] += fired[v]
         for v in range(vectors):
             pulses += trains[v].pulses.up + trains[v].pulses.down
             self.pulses_up += trains[v].pulses.down if reverse else trains[v].pulses.up
@@ -601,13 +615,13 @@ cdef class ArrayCore:
         return 0
 
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
-                    rpu_trains *trains) noexcept nogil:
+                    int64_t *fired, rpu_trains *trains) noexcept nogil:
         trains.bl = 0
         trains.pulses.up = trains.pulses.down = 0
         trains.row = &NO_ROW
         if plan.bl:
             rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory, scratch,
-                            trains)
+                            fired, trains)
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil:
@@ -619,6 +633,12 @@ cdef class ArrayCore:
         for v in range(vectors):
             if plans[v].bl == 0:
                 continue
+            if self.fired is not None:
+                for i in range(self.columns):
+                    self.fired[i] += <int64_t>rint(plans[v].bl * min(1.0, fabs(x[v * self.columns + i]) * plans[v].scale_x))
+                for i in range(self.rows):
+                    self.fired[self.columns + i] += <int64_t>rint(
+                        plans[v].bl * min(1.0, fabs(d[v * self.rows + i]) * plans[v].scale_d))
             for i in range(self.rows):
                 if d[v * self.rows + i] == 0.0:
                     continue

@@ -148,6 +148,20 @@ class PulsedDevice(Device):
         Number of pulses in which the range of a device falls by a factor e: at each `end_batch`, its bounds are
         m +- (w_max - w_min) / 2 exp(-n / endurance), with m the middle of its first bounds and n the pulses it has got.
         0: it lasts for ever.
+    half_select : float, default 0
+        Disturb: what a half-selected pulse changes, as a fraction of the device's own mean step at its state, in [0, 1]. An
+        update has one phase for each pair of signs of x and d, in which the lines of these signs fire with half the voltage,
+        in the polarity of the phase. So a line that fires gives each of its devices half a pulse up and half a pulse down,
+        but where both lines of a device fire in its phase it gets the whole pulse instead of two halves. At each `end_batch`,
+        before all else, with c and r the slots in which the column and the row of a device fired, n_up and n_down the
+        whole pulses it got, and q_up, q_down its mean steps::
+
+            w <- w + half_select ((c + r - 2 n_up) q_up(w) - (c + r - 2 n_down) q_down(w))
+
+        in parts of at most one whole step, each clipped to the bounds. `pulse` and `program_verify` address single devices
+        and disturb none.
+    half_select_dtod : float, default 0
+        Its device-to-device spread, relative.
     drift : Drift or None
         What `CrossbarArray.drift` does; None: nothing.
 
@@ -158,7 +172,9 @@ class PulsedDevice(Device):
 
     Notes
     -----
-    The draws follow Gokmen and Vlasov (2016) and AIHWKit, except for `up_down` (above).
+    The draws follow Gokmen and Vlasov (2016) and AIHWKit, except for `up_down` (above). That a whole pulse is the coincidence
+    of two halves is of Gokmen and Vlasov, who assume that a half does nothing; that it does something is in Choi et al.
+    (Adv. Sci. 2026, doi 10.1002/advs.202504578). Phases for all four pairs of signs are our assumption.
     """
 
     dw_min: float = parameter(0.001, physical(0.0, open_low=True))
@@ -184,6 +200,8 @@ class PulsedDevice(Device):
     reset_std: float = parameter(0.01, _fraction)
     write_noise_std: float = parameter(0.0, _fraction)
     endurance: float = parameter(0.0, _fraction)
+    half_select: float = parameter(0.0, real(0.0, 1.0))
+    half_select_dtod: float = parameter(0.0, _fraction)
     drift: Drift | None = parameter(None, optional(instance(Drift, "a Drift")))
 
     kernel: ClassVar[str] = ""
@@ -203,7 +221,7 @@ class PulsedDevice(Device):
                 f"{type(self).__name__}: corrupt_devices_range is used only where corrupt_devices_prob is above 0; got "
                 f"{self.corrupt_devices_range}"
             )
-        for name in ("lifetime", "diffusion"):
+        for name in ("lifetime", "diffusion", "half_select"):
             spread = getattr(self, f"{name}_dtod")
             if spread != 0.0 and getattr(self, name) == 0.0:
                 raise ValueError(
@@ -311,7 +329,14 @@ class PulsedDevice(Device):
             "decay_scale": remembered if self.lifetime > 0.0 else np.ones((1, 1)),
             "diffusion_rate": np.abs(self.diffusion * _spread(self.diffusion_dtod, shape, rng)),
             "reset_level": self.reset + _spread(self.reset_dtod, shape, rng) - 1.0,
-        } | ({} if self.drift is None else {"drift_nu": self.drift.nu * _spread(self.drift.nu_dtod, shape, rng)})
+        } | self._draw_rare(shape, rng)
+
+    def _draw_rare(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+        """Parameters that only devices have that use them."""
+        rare = {} if self.drift is None else {"drift_nu": self.drift.nu * _spread(self.drift.nu_dtod, shape, rng)}
+        if self.half_select > 0.0:
+            rare["half_select"] = np.abs(self.half_select * _spread(self.half_select_dtod, shape, rng))
+        return rare
 
     def _draw_common(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
         w_max = self.w_max * _spread(self.w_max_dtod, shape, rng)

@@ -21,7 +21,7 @@ _SIDES = (("up", 1, COLORS[0]), ("down", -1, COLORS[1]))
 def simulate_ramps(result: FitResult, direction: str, n_devices: int = 200, rng: int = 0) -> NDArray[np.float64]:
     """Reads of the fitted device along a ramp, from the fitted start: weights of shape (values, n_devices).
 
-    A `CrossbarArray` of `n_devices` fitted devices is pulsed, and `read_noise` is added to what it holds.
+    A `CrossbarArray` of `n_devices` fitted devices is pulsed, and `read_noise` and `slow_noise` are added to what it holds.
     """
     if direction not in result.mean_curves():
         raise ValueError(f"direction must be one of {', '.join(result.mean_curves())}; got {direction!r}")
@@ -33,8 +33,15 @@ def simulate_ramps(result: FitResult, direction: str, n_devices: int = 200, rng:
     for _ in range(len(response) - 1):
         array.pulse(1 if direction == "up" else -1)
         path.append(array.weights[0])
-    noise = np.random.default_rng(rng).standard_normal((len(path), n_devices))
-    return np.array(path, dtype=np.float64) + result.read_noise * noise
+    noise = np.random.default_rng(rng).standard_normal((2, len(path), n_devices))
+    reads = np.array(path, dtype=np.float64) + result.read_noise * noise[0]
+    if result.slow_noise > 0.0:
+        kept = math.exp(-1.0 / result.slow_time)
+        slow = noise[1]
+        for n in range(1, len(slow)):
+            slow[n] = kept * slow[n - 1] + math.sqrt(1.0 - kept * kept) * slow[n]
+        reads += result.slow_noise * slow
+    return reads
 
 
 def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> Axes:
@@ -76,8 +83,8 @@ def fit_residuals(result: FitResult, *, ax: Axes | None = None) -> Axes:
             ax.plot(measured - response, color=color, linewidth=0.8, label=name)
     count = min((len(ramps) for ramps in (result.up, result.down) if ramps), default=1)
     ax.axhline(0.0, color="k", linewidth=0.8)
-    band = result.read_noise / math.sqrt(count)
-    ax.axhspan(-band, band, color="0.5", alpha=0.2, linewidth=0, label="read noise of the mean")
+    band = math.hypot(result.read_noise, result.slow_noise) / math.sqrt(count)
+    ax.axhspan(-band, band, color="0.5", alpha=0.2, linewidth=0, label="noise of the mean of reads (1 sd)")
     ax.set(xlabel="pulse", ylabel="measured - fitted (weight units)")
     ax.legend()
     return ax

@@ -53,7 +53,7 @@ OUTSIDE = {
     "a": [2.1, -2.1], "b": [2.1, -2.1], "dw_min_std_add": NOT_NEGATIVE, "dw_min_std_slope": NOT_NEGATIVE,
     "pow_gamma": [-0.1, 21.0], "pow_gamma_dtod": NOT_NEGATIVE, "pow_up_down": [-1.01, 1.01],
     "pow_up_down_dtod": NOT_NEGATIVE, "n_estimation_steps": [-1],
-    "endurance": NOT_NEGATIVE, "asymmetry": [-1.01, 1.01], "slice_bits": [0, -1, 24], "noise_spread": NOT_NEGATIVE,
+    "endurance": NOT_NEGATIVE, "half_select": [-0.01, 1.01], "half_select_dtod": NOT_NEGATIVE, "asymmetry": [-1.01, 1.01], "slice_bits": [0, -1, 24], "noise_spread": NOT_NEGATIVE,
     "gain_spread": NOT_NEGATIVE, "offset_spread": NOT_NEGATIVE, "nonlinearity": NOT_NEGATIVE,
     "nonlinearity_spread": NOT_NEGATIVE, "slope_calibration": NOT_NEGATIVE, "nm_assumed_wmax": POSITIVE,
     "read_asymmetry_spread": NOT_NEGATIVE, "read_noise": NOT_NEGATIVE, "ir_drop": NOT_NEGATIVE, "ir_drop_g_ratio": POSITIVE,

@@ -138,3 +138,25 @@ def stochastic_update(w, up, train: Trains, pulse, rng) -> np.ndarray:
         rows = rng.random(1 if train.shared else train.p_d.size) < train.p_d
         w = apply_counts(w, np.outer(rows, columns).astype(np.int64), up, pulse, rng)
     return w
+
+
+def half_selected(columns, rows, x, d, lr) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What one slot does to each device, phase by phase: (whole up, whole down, half up, half down) pulses, of shape (out, in).
+
+    `columns` and `rows` say which lines fire. There is one phase for each pair of signs of x and d. In it the firing lines of
+    these signs get half the voltage; a device between two of them gets a whole pulse, beside one of them half a pulse, of the
+    polarity of the phase: up where x*d*lr < 0.
+    """
+    out = np.zeros((4, len(d), len(x)), dtype=np.int64)
+    for sign_x in (-1, 1):
+        for sign_d in (-1, 1):
+            up = sign_x * sign_d * lr < 0
+            for i in range(len(d)):
+                for j in range(len(x)):
+                    column = columns[j] and np.sign(x[j]) == sign_x
+                    row = rows[i] and np.sign(d[i]) == sign_d
+                    if column and row:
+                        out[0 if up else 1, i, j] += 1
+                    elif column or row:
+                        out[2 if up else 3, i, j] += 1
+    return tuple(out)

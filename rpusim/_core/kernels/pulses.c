@@ -178,6 +178,21 @@ static void draw_bits(const rpu_kernels *k, int shared, int kind, uint64_t key, 
         k->train_bits(key, kind, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
 }
 
+static int population(uint32_t m)
+{
+    m -= m >> 1 & 0x55555555u;
+    m = (m & 0x33333333u) + (m >> 2 & 0x33333333u);
+    return (int)(((m + (m >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24);
+}
+
+/* Adds to `fired` how often each line fires, from its bits. */
+static void count_lines(scratch_of s, int64_t lines, int32_t words, int64_t *fired)
+{
+    for (int64_t l = 0; l < lines; l++)
+        for (int32_t word = 0; word < words; word++)
+            fired[s.line[l]] += population(s.bits[l * words + word]);
+}
+
 /* The columns of a vector with one slot: drawn as a mask. */
 static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t key, uint64_t operation, scratch_of s, rpu_trains *t)
 {
@@ -254,7 +269,8 @@ static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, 
 }
 
 void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
-                     int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *t)
+                     int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, int64_t *fired,
+                     rpu_trains *t)
 {
     const int32_t bl = plan.bl, words = words_of(bl);
     const int once = bl == 1 && !plan.shared;
@@ -268,6 +284,12 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         draw_columns_once(k, columns, key, operation, s, t);
     else
         draw_columns(k, x, columns, plan.shared, key, operation, s, t);
+    if (fired && once) {
+        for (int64_t g = 0; g < RPU_GROUPS(columns); g++)
+            for (uint32_t m = s.mask[g]; m; m &= m - 1)
+                fired[RPU_GROUP * g + lowest_bit(m)]++;
+    } else if (fired)   /* the lines and bits are still those of the columns */
+        count_lines(s, possible_lines(s.possible, RPU_GROUPS(columns), s.line), words, fired);
 
     /* Rows: when they fire, and how many pulses that makes. */
     k->thresholds(d, rows, (float)plan.scale_d, s.high, s.low, s.negative, s.possible);
@@ -279,6 +301,8 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
             s.bits[l] = 1u;
     else
         draw_bits(k, plan.shared, RPU_TRAIN_D, key, operation, s, lines, bl, words);
+    if (fired)
+        count_lines(s, lines, words, fired + columns);
     uint64_t base = 0;
     int64_t firing = 0, up = 0;
     for (int64_t l = 0; l < lines; l++) {

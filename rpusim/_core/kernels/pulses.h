@@ -26,9 +26,10 @@ rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double gran
 /* Bytes that the trains of one vector may take, and bytes of work space for drawing them. */
 size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl);
 size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl);
-/* Draws the trains of one vector into `memory`. */
-void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows, int64_t columns,
-                     uint64_t key, uint64_t operation, void *memory, void *scratch, rpu_trains *out);
+/* Draws the trains of one vector into `memory`; adds to `fired` (columns, then rows; or NULL) how often each line fires. */
+void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
+                     int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, int64_t *fired,
+                     rpu_trains *out);
 /* Pulse counts of one row (up positive) for the two types without trains. */
 void rpu_count_pulses(const rpu_pulse_scheme *s, rpu_pulse_plan plan, const float *x, float d, int64_t columns,
                       int reverse, int32_t *counts);
