@@ -67,8 +67,8 @@ NOTES = (
     "(published 1.7 and 14.7; one draw). TTv2 with an offset goes the other way, as its weights drift off. Here 50,000.",
     "Pulses of A have no update management and a fixed rate, so that they saturate: then the drift of A follows the signs of "
     "gradients, and TTv2 collapses from offset 0.1 on. With rates scaled to the gradients TTv2 has 2 % there, not 8 %. Of the "
-    "rates 1, 2, 3 and 10, 2 agrees best (at 50,000 inputs 110 of 114 cells; a rate of 3 has 106 of 113); at 1 TTv2's errors at "
-    "offsets 0.05 and 0.1 are too small, at 3 and 10 those at 10 and 20 states too large.",
+    "rates 1, 2 and 3, 2 agrees best (110 of 114 cells at 50,000 inputs; a rate of 3 has 106 of 113): at 1 TTv2's errors at "
+    "offsets 0.05 and 0.1 are too small, at 3 those at 10 states too large.",
     "SGD has the rate 0.04, of four from 0.04 to 0.1 the one that agrees best.",
     "The buffer's rate is taken as lambda n / (gamma_0 dw_min), i.e. gamma_0 = 200 counts reads (1000 inputs), not inputs: "
     "with 200 inputs AGAD ends at twice the printed errors, and c-TTv2 depends on the offset at 20 states. Buffers are "
