@@ -159,20 +159,27 @@ def reads(repeats: int, size: int = 512) -> list[Row]:
         macs = size * size * batch * loops
         for name, seconds in (("forward", forward), ("backward", backward)):
             rows.append(row(f"{name}, batch {batch}", seconds / macs * 1e9, "ns/MAC", seconds / product, "matmul", goal))
-    noisy = rpu.Periphery(dac=rpu.DAC(noise=0.01), adc=rpu.ADC(noise=0.06), read_noise=0.01)
-    for size in (256, 512, 1024):
-        array = rpu.CrossbarArray((size, size), SoftBounds(), forward=noisy, rng=0)
-        array.program(np.resize(w, (size, size)))
+    peripheries = {
+        "forward": (rpu.Periphery(), 1.5),
+        "forward, three noises": (rpu.Periphery(dac=rpu.DAC(noise=0.01), adc=rpu.ADC(noise=0.06), read_noise=0.01), None),
+    }
+    for size in (256, 1024):
+        matrix = np.resize(w, (size, size))
         for batch in (64, 256):
             x = rng.standard_normal((batch, size)).astype(np.float32)
             y = np.empty((batch, size), dtype=np.float32)
-            forward, product = medians(
-                lambda array=array, x=x, y=y: array.forward(x, y),
-                lambda x=x, y=y, w=array.weights: np.matmul(x, w.T, out=y),
-                repeats=repeats,
-            )
-            label = f"noisy forward, {size} x {size}, batch {batch}"
-            rows.append(row(label, forward / (size * size * batch) * 1e9, "ns/MAC", forward / product, "matmul", 1.5))
+            for name, (periphery, goal) in peripheries.items():
+                array = rpu.CrossbarArray((size, size), SoftBounds(), forward=periphery, rng=0)
+                array.program(matrix)
+                forward, product = medians(
+                    lambda array=array, x=x, y=y: array.forward(x, y),
+                    lambda x=x, y=y, w=matrix: np.matmul(x, w.T, out=y),
+                    repeats=repeats,
+                )
+                label = f"{name}, {size} x {size}, batch {batch}"
+                rows.append(
+                    row(label, forward / (size * size * batch) * 1e9, "ns/MAC", forward / product, "matmul", goal)
+                )
     return rows
 
 
