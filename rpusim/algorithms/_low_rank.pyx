@@ -11,9 +11,12 @@ from libc.stdint cimport uint64_t
 import numpy as np
 
 from rpusim._core.array cimport ArrayCore
-from rpusim._core.kernels cimport RPU_RESET
+from rpusim._core.kernels cimport RPU_RESET, RPU_WRITE_ALL
 
 cnp.import_array()
+
+cdef enum:
+    OF_B = 1 << 30          # lines of the stream of write noise
 
 
 cdef class LowRankLoop:
@@ -24,7 +27,7 @@ cdef class LowRankLoop:
     cdef uint64_t key
     cdef double spread
     cdef const float[:, ::1] low_a, high_a, low_b, high_b
-    cdef float[::1] of_b, of_a, unit, column, row, draws
+    cdef float[::1] of_b, of_a, unit, column, row, draws, noise
     cdef object locks
 
     def __reduce__(self):
@@ -39,6 +42,7 @@ cdef class LowRankLoop:
         self.column = np.zeros(w.rows, dtype=np.float32)
         self.row = np.zeros(w.columns, dtype=np.float32)
         self.draws = np.zeros(w.columns + 64, dtype=np.float32)
+        self.noise = np.zeros(max(w.columns, self.rank) + 64, dtype=np.float32)
         self.vectors = 0
         self.locks = [lock for _, lock in sorted((id(core), core.lock) for core in (w, a, b))]
 
@@ -98,8 +102,19 @@ cdef class LowRankLoop:
         cdef Py_ssize_t i, j, chunks = (self.b.columns + 63) // 64
         for i in range(self.a.rows):
             for j in range(self.rank):
-                self.a.w[i, j] = min(max(<float>0.0, self.low_a[i, j]), self.high_a[i, j])
+                self.a.state[i, j] = min(max(<float>0.0, self.low_a[i, j]), self.high_a[i, j])
+            self.written(self.a, i, event, 0)
         for i in range(self.rank):
             self.b.kernels.normals(self.key, RPU_RESET, event, <unsigned int>i, 0, chunks, &self.draws[0])
             for j in range(self.b.columns):
-                self.b.w[i, j] = min(max(<float>(self.spread * self.draws[j]), self.low_b[i, j]), self.high_b[i, j])
+                self.b.state[i, j] = min(max(<float>(self.spread * self.draws[j]), self.low_b[i, j]), self.high_b[i, j])
+            self.written(self.b, i, event, OF_B)
+
+    cdef void written(self, ArrayCore core, Py_ssize_t i, uint64_t event, unsigned int which) noexcept nogil:
+        # What is read of a row that was written: its state, with new write noise where the devices have that.
+        cdef Py_ssize_t j
+        if core.cells.visible == NULL:
+            return
+        core.kernels.normals(self.key, RPU_WRITE_ALL, event, which | <unsigned int>i, 0, (core.columns + 63) // 64, &self.noise[0])
+        for j in range(core.columns):
+            core.w[i, j] = core.state[i, j] + core.cells.write_noise * self.noise[j]

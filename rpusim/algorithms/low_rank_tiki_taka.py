@@ -43,7 +43,7 @@ class LowRankTikiTaka(Algorithm):
     Parameters
     ----------
     fast, slow : Device
-        Devices of A and B, without write noise, and of W; `slow` None: as `fast`.
+        Devices of A and B, and of W; `slow` None: as `fast`.
     rank : int, default 4
     alpha : float, default 1
         Weight of A B.
@@ -85,12 +85,6 @@ class LowRankTikiTaka(Algorithm):
     backward: Periphery | None = parameter(None, is_periphery)
     pulses: PulseScheme = parameter(PulseScheme, is_scheme)
     transfer_pulses: PulseScheme = parameter(PulseScheme, is_scheme)
-
-    def _check_consistency(self) -> None:
-        if isinstance(self.fast, PulsedDevice) and self.fast.write_noise_std > 0.0:
-            raise ValueError(
-                f"LowRankTikiTaka: fast must have no write noise; got write_noise_std={self.fast.write_noise_std}"
-            )
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> LowRankTile:
         return LowRankTile(self, shape, rng)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from rpusim._core.kernels import KINDS, normals
 from rpusim.algorithms import LowRankTikiTaka
-from rpusim.devices import ConstantStep, Ideal, PiecewiseStep, SoftBounds
+from rpusim.devices import ConstantStep, Ideal, SoftBounds
 
 FAST = SoftBounds(dw_min=0.01, dw_min_std=0.0, up_down=0.1)
 SHAPE = (5, 7)
@@ -84,6 +84,15 @@ def test_more_rank_learns_more_of_a_full_rank_target():
         assert np.linalg.norm(tile.weights - target) == pytest.approx(left, rel=0.1, abs=0.05)
 
 
-def test_write_noise_is_refused():
-    with pytest.raises(ValueError, match="fast must have no write noise"):
-        LowRankTikiTaka(PiecewiseStep(write_noise_std=1.0))
+def test_new_factors_are_written_with_write_noise():
+    tile = LowRankTikiTaka(SoftBounds(dw_min=0.01, w_max=9.0, w_min=-9.0, write_noise_std=2.0), rank=20).build((300, 400), rng=153)
+    for _ in range(2):
+        seen = []
+        for array in tile.arrays[1:]:
+            noise = (array.weights - array._state).ravel() / 0.02  # write_noise_std dw_min
+            assert stats.kstest(noise, "norm").pvalue > 1e-6
+            seen.append(noise)
+        assert not tile.arrays[1]._state.any() and abs(np.corrcoef(seen[0][:6000], seen[1][:6000])[0, 1]) < 5 / np.sqrt(6000)
+        before = tile.a
+        tile.update(np.zeros((32, 400)), np.zeros((32, 300)), 0.1)
+        assert abs(np.corrcoef(tile.a.ravel(), before.ravel())[0, 1]) < 5 / np.sqrt(6000)
