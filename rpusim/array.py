@@ -330,12 +330,9 @@ class CrossbarArray:
             names = self.device.parameter_names
             self._parameters |= zip(names, self._core.set_parameters([self._parameters[name] for name in names]), strict=True)
 
-    def _wire_pulses(self, on: bool) -> None:
-        """Before (True) and after an update: what its pulses do to devices, with and without the voltage that lines take."""
+    def _wire_pulses(self) -> None:
+        """Before an update, for which the core keeps it: what pulses do to devices at the voltage that lines leave."""
         assert isinstance(self.device, PulsedDevice) and self.pulses.wires is not None
-        if not on:
-            self._share_parameters()
-            return
         factors = self.pulses.wires.factors(self._weights)
         parameters = {name: self._parameters[name] for name in self.device.parameter_names}
         scaled = {name: (value * factors).astype(np.float32) for name, value in parameters.items() if name in STEP_PARAMETERS}
