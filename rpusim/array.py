@@ -304,9 +304,9 @@ class CrossbarArray:
         self._drift = None if drift is None else {k: np.zeros(self.shape) for k in ("since", "start", "last")}
         self._share_parameters()
         #: what wears out, as it was when new
-        self._new_bounds: dict[str, NDArray[np.float32]] = {
-            name: self._parameters[name] for name in ("w_max", "w_min") if name in self._parameters
-        }
+        self._new_bounds: dict[str, NDArray[np.float32]] = {}
+        if isinstance(device, PulsedDevice) and device.endurance > 0.0:  # copies: views would keep all parameters they are of
+            self._new_bounds = {name: self._parameters[name].copy() for name in ("w_max", "w_min")}
         self._read_parameters = [
             periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
             for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))

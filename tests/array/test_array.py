@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,6 +34,17 @@ def same(a, b):
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     return a == b
+
+
+@pytest.mark.parametrize("change", ["assign", "load"])
+def test_parameters_that_were_replaced_are_given_back(change):
+    array = CrossbarArray((3, 4), SoftBounds(), rng=0)
+    first = weakref.ref(array._parameters["w_max"].base)
+    if change == "assign":
+        array.parameters["step_up"] = 0.002
+    else:
+        array.load_state_dict(array.state_dict())
+    assert first() is None
 
 
 # ---- construction -------------------------------------------------------------------------------------------------
