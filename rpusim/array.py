@@ -787,6 +787,7 @@ class CrossbarArray:
             return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
         weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
         device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
+        before = None if self._disturb is None else self._disturb["before"].copy()
         self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
         try:
             return self._alternate(n_pulses, method)
@@ -796,9 +797,20 @@ class CrossbarArray:
             self._core.counters, self._core.key = counters, key
             if device_pulses is not None and self._device_pulses is not None:
                 self._device_pulses[...] = device_pulses
+            if before is not None and self._disturb is not None:
+                self._disturb["before"][...] = before
 
     def _alternate(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         """Alternate up and down pulses on all devices, or draw them; return their mean states over the second half."""
+        if self._disturb is None or self._device_pulses is None:
+            return self._alternated(n_pulses, method)
+        self._disturb["before"] -= self._device_pulses
+        try:
+            return self._alternated(n_pulses, method)
+        finally:  # as in `_pulse`: single devices are addressed, and no others disturbed
+            self._disturb["before"] += self._device_pulses
+
+    def _alternated(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         assert isinstance(self.device, PulsedDevice)
         if n_pulses is None:
             n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
