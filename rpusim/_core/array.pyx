@@ -53,6 +53,7 @@ cdef enum:
     STRIP_BYTES = 16 << 10      # state and parameters of a strip of rows: stays in a first-level cache
     BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
+    MOST_ENTRIES = 1 << 30      # columns times slots of one vector: 32 bits count the entries of its lists, which are padded
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
 NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max", "abs_max_np_sum")
@@ -535,6 +536,10 @@ cdef class ArrayCore:
             plans[v] = rpu_plan_pulses(&self.scheme, -lr if lr < 0 else lr, self.granularity,
                                        self.kernels.abs_max(x + v * self.columns, self.columns),
                                        self.kernels.abs_max(d + v * self.rows, self.rows))
+            if self.scheme.type == RPU_STOCHASTIC and <double>plans[v].bl * self.columns > MOST_ENTRIES:
+                with gil:
+                    raise ValueError(f"pulse trains must have at most {MOST_ENTRIES // self.columns} slots where an array has "
+                                     f"{self.columns} columns; got {plans[v].bl}")
         if self.scheme.type != RPU_STOCHASTIC:
             self._update_counts(plans, x, d, vectors, lr < 0)
             self.updates += vectors
