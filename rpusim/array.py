@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple
 
@@ -224,7 +225,8 @@ class CrossbarArray:
     Memory per device: 4 bytes of state (8 with write noise); 16 bytes for steps and bounds where any of them has a spread, since
     the four are kept side by side; and 8 for the two slopes or exponents of `LinearStep` and `PowStep`, 4 for the reference of
     `SoftBoundsReference` and `PowStepReference`, and 4 each for decay, diffusion and reset, where they have one. A `SoftBounds`
-    takes 20 bytes, a `ConstantStep` without spreads 4.
+    takes 20 bytes, a `ConstantStep` without spreads 4. Devices with `endurance` or `half_select` always count their pulses (16
+    bytes), and keep their first bounds (8) or what they had counted before (16).
 
     Examples
     --------
@@ -318,7 +320,8 @@ class CrossbarArray:
         self._core.set_scheme(**self.pulses.core_arguments())
         if self.pulses.wires is not None:
             self.pulses.wires.check(device, self.shape)
-            self._core.write_wires = self._wire_pulses
+            own = weakref.ref(self)  # or the two would hold each other, and memory, until the garbage collector comes
+            self._core.write_wires = lambda: own()._wire_pulses()  # type: ignore[union-attr]
         self.program(self._weights)
 
     def __repr__(self) -> str:

@@ -1,7 +1,9 @@
 """What reaches devices of the voltage of a pulse, against node-by-node equations, and what they make of it."""
 
+import gc
 import signal
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -196,6 +198,18 @@ def test_devices_are_as_they_were_after_an_error(device, error):
     for one in (a, b):
         one.pulse(3)
     np.testing.assert_array_equal(a.weights, b.weights)
+
+
+def test_arrays_go_when_nobody_holds_them():
+    a = array(rpu.devices.SoftBounds(), rpu.PulseScheme(wires=WriteWires(rpu.Wires(), SCALE)))
+    a.update(np.ones(12), np.ones(9), lr=0.01)
+    gone = weakref.ref(a)
+    gc.disable()  # by themselves: an array may be large, and the collector counts objects, not bytes
+    try:
+        del a
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_ctrl_c_while_pulses_are_given_leaves_devices_as_they_were():
