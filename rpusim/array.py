@@ -222,7 +222,7 @@ class CrossbarArray:
 
     Notes
     -----
-    Memory per device: 4 bytes of state (8 with write noise); 16 bytes for steps and bounds where any of them has a spread, since
+    Memory per device: 4 bytes of state (8 with write noise); 16 bytes for steps and bounds where any of them has a spread, as
     the four are kept side by side; and 8 for the two slopes or exponents of `LinearStep` and `PowStep`, 4 for the reference of
     `SoftBoundsReference` and `PowStepReference`, and 4 each for decay, diffusion and reset, where they have one. A `SoftBounds`
     takes 20 bytes, a `ConstantStep` without spreads 4. Devices with `endurance` or `half_select` always count their pulses (16
@@ -944,10 +944,8 @@ class CrossbarArray:
         if entries["version"] != STATE_VERSION:
             raise ValueError(f"{name}['version'] must be {STATE_VERSION}; got {entries['version']!r}")
         if entries["specification"] != self._specification():
-            raise ValueError(
-                f"{name} must be of an array with the same specification, {self._specification()}; "
-                f"got {entries['specification']!r}"
-            )
+            differences = _differences(self._specification(), entries["specification"])
+            raise ValueError(f"{name} must be of an array with the same specification; got {differences}")
         checked: dict[str, Any] = {
             "weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(),
             "parameters": {},
@@ -1042,6 +1040,28 @@ class CrossbarArray:
         if self._disturb is not None:
             for entry, value in checked["disturb"].items():
                 self._disturb[entry][...] = value
+
+
+def _differences(own: str, other: Any) -> str:
+    """What a saved specification has that an array's own has not, field by field."""
+    try:
+        saved = json.loads(other)
+        assert len(saved) == 4 and all(isinstance(part, dict) for part in saved)
+    except (AssertionError, TypeError, ValueError):
+        return f"{other!r:.100}"
+    found = []
+
+    def compare(path: str, here: Any, there: Any) -> None:
+        if isinstance(here, dict) and isinstance(there, dict) and here.get("type") == there.get("type"):
+            for field in {**here, **there}:
+                compare(f"{path}.{field}", here.get(field, ...), there.get(field, ...))
+        elif here != there:
+            values = (v.get("type", v) if isinstance(v, dict) else v for v in (there, here))
+            found.append("{} {}, not {}".format(path, *("nothing" if v is ... else repr(v) for v in values)))
+
+    for part, here, there in zip(("device", "forward", "backward", "pulses"), json.loads(own), saved, strict=True):
+        compare(part, here, there)
+    return "; ".join(found) or f"{other!r:.100}"
 
 
 def _doubles(name: str, value: Any, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -126,7 +126,7 @@ def test_half_selected_lines_in_every_segment():
 
 def test_trains_are_as_long_as_lists_can_be():
     array = CrossbarArray((1, COLUMNS), SoftBounds(), pulses=PulseScheme(desired_bl=65535, **FIXED), rng=0)
-    with pytest.raises(ValueError, match="pulse trains must have at most 32763 slots where an array has 32773 columns; got 65535"):
+    with pytest.raises(ValueError, match="trains must have at most 32763 slots where an array has 32773 columns; got 65535"):
         array.update(np.ones(COLUMNS), np.ones(1), 0.01)
     assert array.update_count == 0
 

@@ -180,7 +180,7 @@ def test_direct_pulses_have_no_lines():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("device", [rpu.devices.LinearStep(dw_min=0.01), rpu.devices.ConstantStep(dw_min=0.01, dw_min_dtod=0.0)])
+@pytest.mark.parametrize("device", [rpu.devices.LinearStep(), rpu.devices.ConstantStep(dw_min_dtod=0.0)])
 def test_devices_are_as_they_were_after_an_error(device, error):
     """Ctrl-C is heard as soon as Python code runs again: also right after the parameters of an update are set."""
     lines = WriteWires(rpu.Wires(r_word=30.0, r_bit=20.0), SCALE)
