@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple
 
@@ -221,10 +222,11 @@ class CrossbarArray:
 
     Notes
     -----
-    Memory per device: 4 bytes of state (8 with write noise); 16 bytes for steps and bounds where any of them has a spread, since
+    Memory per device: 4 bytes of state (8 with write noise); 16 bytes for steps and bounds where any of them has a spread, as
     the four are kept side by side; and 8 for the two slopes or exponents of `LinearStep` and `PowStep`, 4 for the reference of
     `SoftBoundsReference` and `PowStepReference`, and 4 each for decay, diffusion and reset, where they have one. A `SoftBounds`
-    takes 20 bytes, a `ConstantStep` without spreads 4.
+    takes 20 bytes, a `ConstantStep` without spreads 4. Devices with `endurance` or `half_select` always count their pulses (16
+    bytes), and keep their first bounds (8) or what they had counted before (16).
 
     Examples
     --------
@@ -304,9 +306,9 @@ class CrossbarArray:
         self._drift = None if drift is None else {k: np.zeros(self.shape) for k in ("since", "start", "last")}
         self._share_parameters()
         #: what wears out, as it was when new
-        self._new_bounds: dict[str, NDArray[np.float32]] = {
-            name: self._parameters[name] for name in ("w_max", "w_min") if name in self._parameters
-        }
+        self._new_bounds: dict[str, NDArray[np.float32]] = {}
+        if isinstance(device, PulsedDevice) and device.endurance > 0.0:  # copies: views would keep all parameters they are of
+            self._new_bounds = {name: self._parameters[name].copy() for name in ("w_max", "w_min")}
         self._read_parameters = [
             periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
             for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))
@@ -318,7 +320,8 @@ class CrossbarArray:
         self._core.set_scheme(**self.pulses.core_arguments())
         if self.pulses.wires is not None:
             self.pulses.wires.check(device, self.shape)
-            self._core.write_wires = self._wire_pulses
+            own = weakref.ref(self)  # or the two would hold each other, and memory, until the garbage collector comes
+            self._core.write_wires = lambda: own()._wire_pulses()  # type: ignore[union-attr]
         self.program(self._weights)
 
     def __repr__(self) -> str:
@@ -330,12 +333,9 @@ class CrossbarArray:
             names = self.device.parameter_names
             self._parameters |= zip(names, self._core.set_parameters([self._parameters[name] for name in names]), strict=True)
 
-    def _wire_pulses(self, on: bool) -> None:
-        """Before (True) and after an update: what its pulses do to devices, with and without the voltage that lines take."""
+    def _wire_pulses(self) -> None:
+        """Before an update, for which the core keeps it: what pulses do to devices at the voltage that lines leave."""
         assert isinstance(self.device, PulsedDevice) and self.pulses.wires is not None
-        if not on:
-            self._share_parameters()
-            return
         factors = self.pulses.wires.factors(self._weights)
         parameters = {name: self._parameters[name] for name in self.device.parameter_names}
         scaled = {name: (value * factors).astype(np.float32) for name, value in parameters.items() if name in STEP_PARAMETERS}
@@ -790,6 +790,7 @@ class CrossbarArray:
             return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
         weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
         device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
+        before = None if self._disturb is None else self._disturb["before"].copy()
         self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
         try:
             return self._alternate(n_pulses, method)
@@ -799,9 +800,20 @@ class CrossbarArray:
             self._core.counters, self._core.key = counters, key
             if device_pulses is not None and self._device_pulses is not None:
                 self._device_pulses[...] = device_pulses
+            if before is not None and self._disturb is not None:
+                self._disturb["before"][...] = before
 
     def _alternate(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         """Alternate up and down pulses on all devices, or draw them; return their mean states over the second half."""
+        if self._disturb is None or self._device_pulses is None:
+            return self._alternated(n_pulses, method)
+        self._disturb["before"] -= self._device_pulses
+        try:
+            return self._alternated(n_pulses, method)
+        finally:  # as in `_pulse`: single devices are addressed, and no others disturbed
+            self._disturb["before"] += self._device_pulses
+
+    def _alternated(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         assert isinstance(self.device, PulsedDevice)
         if n_pulses is None:
             n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
@@ -932,10 +944,8 @@ class CrossbarArray:
         if entries["version"] != STATE_VERSION:
             raise ValueError(f"{name}['version'] must be {STATE_VERSION}; got {entries['version']!r}")
         if entries["specification"] != self._specification():
-            raise ValueError(
-                f"{name} must be of an array with the same specification, {self._specification()}; "
-                f"got {entries['specification']!r}"
-            )
+            differences = _differences(self._specification(), entries["specification"])
+            raise ValueError(f"{name} must be of an array with the same specification; got {differences}")
         checked: dict[str, Any] = {
             "weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(),
             "parameters": {},
@@ -1030,6 +1040,28 @@ class CrossbarArray:
         if self._disturb is not None:
             for entry, value in checked["disturb"].items():
                 self._disturb[entry][...] = value
+
+
+def _differences(own: str, other: Any) -> str:
+    """What a saved specification has that an array's own has not, field by field."""
+    try:
+        saved = json.loads(other)
+        assert len(saved) == 4 and all(isinstance(part, dict) for part in saved)
+    except (AssertionError, TypeError, ValueError):
+        return f"{other!r:.100}"
+    found = []
+
+    def compare(path: str, here: Any, there: Any) -> None:
+        if isinstance(here, dict) and isinstance(there, dict) and here.get("type") == there.get("type"):
+            for field in {**here, **there}:
+                compare(f"{path}.{field}", here.get(field, ...), there.get(field, ...))
+        elif here != there:
+            values = (v.get("type", v) if isinstance(v, dict) else v for v in (there, here))
+            found.append("{} {}, not {}".format(path, *("nothing" if v is ... else repr(v) for v in values)))
+
+    for part, here, there in zip(("device", "forward", "backward", "pulses"), json.loads(own), saved, strict=True):
+        compare(part, here, there)
+    return "; ".join(found) or f"{other!r:.100}"
 
 
 def _doubles(name: str, value: Any, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -152,9 +152,10 @@ class WriteWires(Specification):
     Notes
     -----
     Fractions follow the conductances at every call of `update` (and whenever a transfer algorithm writes): all vectors of the
-    call see those at its beginning. So the split of a batch into calls shows; the number of threads does not. "pair" costs some
-    30 ms per call at 256 x 256, "all" one solution (2 ms). `CrossbarArray.pulse`, `program` and the like reach devices
-    directly.
+    call see those at its beginning. So the split of a batch into calls shows; the number of threads does not. A call at
+    256 x 256 takes some 50 ms longer with "pair", 4 ms with "all" (measured on a busy EPYC, one thread): transfer algorithms,
+    which write vector by vector, feel it. `CrossbarArray.pulse`, `program` and the like reach devices directly, and so does the
+    disturb of devices with `half_select`, from which lines take nothing. The arrays of a unit cell have lines of their own.
 
     Examples
     --------

@@ -55,7 +55,7 @@ cdef class ArrayCore:
     cdef rpu_pulse_scheme scheme
     cdef Direction directions[2]
     cdef object direction_owners, wired
-    cdef public object write_wires      # None, or called with True before and False after an update: lines take from its pulses
+    cdef public object write_wires      # None, or sets the parameters of one update, before it: lines take from its pulses
     cdef uint64_t key, train_key        # of all streams, and of pulse trains, which the devices of a cell may share
     cdef float factor                   # what is read: factor w + the sum of part_factor[k] part[k]
     cdef int parts

@@ -25,7 +25,7 @@ class ArrayCore:
     counters: tuple[int, int, int, int, int]
     averages: tuple[float, float]
     read_counts: Sequence[Sequence[int]]
-    write_wires: Callable[[bool], None] | None
+    write_wires: Callable[[], None] | None
     def __init__(
         self,
         w: NDArray[np.float32],

@@ -53,6 +53,7 @@ cdef enum:
     STRIP_BYTES = 16 << 10      # state and parameters of a strip of rows: stays in a first-level cache
     BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
+    MOST_ENTRIES = 1 << 30      # columns times slots of one vector: 32 bits count the entries of its lists, which are padded
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
 NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max", "abs_max_np_sum")
@@ -264,6 +265,7 @@ cdef class ArrayCore:
         shape (1, 1), which are returned as they are."""
         cdef float[:, :, ::1] view
         out = []
+        packs = []
         for name, first, width in (("quad", 0, 4), ("pair", 4, 2), ("single", len(values) - 1, 1)):
             group = values[first:first + width]
             if name == "pair" and len(values) < 6 or name == "single" and len(values) not in (5, 7):
@@ -272,16 +274,18 @@ cdef class ArrayCore:
             packed = np.empty((1 if shared else self.rows, self.columns, width), dtype=np.float32)
             for k, value in enumerate(group):
                 packed[:, :, k] = value
-            view = packed
-            self.owners[name] = packed
-            stride = 0 if shared else width * self.columns
-            if name == "quad":
-                self.cells.quad, self.cells.quad_stride = &view[0, 0, 0], stride
-            elif name == "pair":
-                self.cells.pair, self.cells.pair_stride = &view[0, 0, 0], stride
-            else:
-                self.cells.single, self.cells.single_stride = &view[0, 0, 0], stride
+            packs.append((name, packed, 0 if shared else width * self.columns))
             out += [value if value.size == 1 else packed[:, :, k] for k, value in enumerate(group)]
+        with self.lock:         # not while another thread steps devices by the old ones
+            for name, packed, stride in packs:
+                view = packed
+                self.owners[name] = packed
+                if name == "quad":
+                    self.cells.quad, self.cells.quad_stride = &view[0, 0, 0], stride
+                elif name == "pair":
+                    self.cells.pair, self.cells.pair_stride = &view[0, 0, 0], stride
+                else:
+                    self.cells.single, self.cells.single_stride = &view[0, 0, 0], stride
         return out
 
     def set_fired(self, int64_t[::1] fired):
@@ -503,15 +507,17 @@ cdef class ArrayCore:
     # ---- update ------------------------------------------------------------------------------------------------------
 
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
-        if <void *>self.write_wires == <void *>None or vectors == 0:
+        cdef rpu_cells cells
+        if <void *>self.write_wires == <void *>None or vectors == 0 or lr == 0.0:
             return self._update(x, d, vectors, lr)
         with gil:
-            self.write_wires(True)
+            cells, owners = self.cells, dict(self.owners)
             try:
+                self.write_wires()
                 with nogil:
                     self._update(x, d, vectors, lr)
-            finally:
-                self.write_wires(False)
+            finally:        # no Python code, in which Ctrl-C would be heard before the parameters are back
+                self.cells, self.owners = cells, owners
         return 0
 
     cdef int _update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
@@ -530,6 +536,10 @@ cdef class ArrayCore:
             plans[v] = rpu_plan_pulses(&self.scheme, -lr if lr < 0 else lr, self.granularity,
                                        self.kernels.abs_max(x + v * self.columns, self.columns),
                                        self.kernels.abs_max(d + v * self.rows, self.rows))
+            if self.scheme.type == RPU_STOCHASTIC and <double>plans[v].bl * self.columns > MOST_ENTRIES:
+                with gil:
+                    raise ValueError(f"pulse trains must have at most {MOST_ENTRIES // self.columns} slots where an array has "
+                                     f"{self.columns} columns; got {plans[v].bl}")
         if self.scheme.type != RPU_STOCHASTIC:
             self._update_counts(plans, x, d, vectors, lr < 0)
             self.updates += vectors

@@ -320,7 +320,7 @@ class _Problem:
         return _slopes(self.trace([self.values(theta + d) for d in shifts]), np.full(len(theta), 2.0 * h))
 
     def information(self, values: Mapping[str, Any]) -> Array:
-        """Information about the free parameters themselves, with the two noises as variances."""
+        """Information about the free parameters themselves, with noises as variances."""
         sets, widths = [dict(values)], []
         for name in self.free:
             x = float(values[name])
@@ -938,7 +938,7 @@ class ModelScore:
     ----------
     model : str
     n_parameters : int
-        Free parameters, of all devices together, the two noises included.
+        Free parameters, of all devices together, noises included.
     log_likelihood, aic, bic : float
         aic = 2 k - 2 log L, bic = k log(n) - 2 log L for n values.
     r2, r2_blocks : float
@@ -1263,7 +1263,8 @@ def fit(
         allowed = {n for m, _ in chosen for n in (*_COMMON, *_MODELS[m].shape)}
         if name not in allowed:
             raise ValueError(f"hold must have names among {', '.join(sorted(allowed))}; got {name!r}")
-        kept[name] = real()(f"hold[{name!r}]", value)
+        least = real(0.0, open_low=name == "slow_time") if name in (*_NOISES, "slow_time") else real()
+        kept[name] = least(f"hold[{name!r}]", value)
     if ("slow_time" in kept) != (kept.get("slow_noise", 0.0) != 0.0):
         raise ValueError(f"hold must name slow_noise and slow_time together, or slow_noise=0; got {', '.join(kept)}")
 

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,6 +34,33 @@ def same(a, b):
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     return a == b
+
+
+def test_of_another_specification_only_what_differs_is_named():
+    """Also in states of versions that had fewer fields."""
+    array = CrossbarArray((3, 4), SoftBounds(), rng=0)
+    state = array.state_dict()
+    for old, new, words in (
+        ('"half_select": 0.0, ', "", "device.half_select nothing, not 0.0"),
+        ('"bits": 7', '"bits": 6', "forward.dac.bits 6, not 7; backward.dac.bits 6, not 7"),
+        ('"wires": null}]', '"wires": {"type": "WriteWires"}}]', "pulses.wires 'WriteWires', not None"),
+        ('"type": "SoftBounds"', '"type": "ConstantStep"', "device 'ConstantStep', not 'SoftBounds'"),
+    ):
+        assert old in state["specification"]
+        with pytest.raises(ValueError) as caught:
+            array.load_state_dict(state | {"specification": state["specification"].replace(old, new)})
+        assert str(caught.value) == f"state must be of an array with the same specification; got {words}"
+
+
+@pytest.mark.parametrize("change", ["assign", "load"])
+def test_parameters_that_were_replaced_are_given_back(change):
+    array = CrossbarArray((3, 4), SoftBounds(), rng=0)
+    first = weakref.ref(array._parameters["w_max"].base)
+    if change == "assign":
+        array.parameters["step_up"] = 0.002
+    else:
+        array.load_state_dict(array.state_dict())
+    assert first() is None
 
 
 # ---- construction -------------------------------------------------------------------------------------------------

@@ -242,6 +242,9 @@ def test_cells_train_and_go_through_json(name):
     assert abs(tile.weights[0, 0] - 0.15) < 0.1
 
 
+LINES = rpu.WriteWires(rpu.Wires(), rpu.ConductanceScale(g_min=1e-6, g_max=1e-4, mapping="offset"))
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
@@ -252,6 +255,7 @@ def test_cells_train_and_go_through_json(name):
         (lambda: VectorCell(first=1), "first is used only by"),
         (lambda: OneSidedCell(refresh_lower=0.8), "refresh_lower must be at most refresh_upper=0.75; got 0.8"),
         (lambda: OneSidedCell(SoftBounds(write_noise_std=1.0)), "no write noise"),
+        (lambda: OneSidedCell(refresh_pulses=PulseScheme(wires=LINES)), "refresh_pulses must have no wires"),
         (lambda: CellArray((2, 2), SoftBounds()), "cell must be a unit cell"),
         (lambda: CrossbarArray((2, 2), VectorCell()), "device must be a single device; CellArray, and so SGD"),
     ],

@@ -118,6 +118,28 @@ def test_the_same_bits_for_any_split_and_number_of_threads_and_after_loading(tmp
         array.load_state_dict(state | {"disturb": state["disturb"] | {"fired": np.full(110, -1)}})
 
 
+@pytest.mark.parametrize("method", ["pulses", "random_pulses"])
+def test_zero_shifting_and_symmetry_points_disturb_none(method):
+    """They address single devices, as `pulse` does: only what updates half-select moves afterwards."""
+    device = SoftBounds(dw_min=0.01, dw_min_std=0.0, half_select=0.1, **NO_SPREAD)
+    array, reference = (CrossbarArray((3, 4), device, pulses=SURE, rng=seed) for seed in (0, 1))
+    rpu.DifferentialPair(array, reference).zero_shift(method, 100)
+    array.symmetry_point(method, 30)
+    array.update([5.0, 0.0, 0.0, 0.0], [0.0, 5.0, 0.0], 10.0)
+    before = array.weights
+    array.symmetry_point(method, 30)
+    array.end_batch()
+    moved = array.weights != before
+    assert moved[1].any() and moved[:, 0].any()
+    np.testing.assert_array_equal(moved[np.ix_([0, 2], [1, 2, 3])], False)
+    again = CrossbarArray((3, 4), device, pulses=SURE, rng=0)
+    again.program(before)
+    again.update([5.0, 0.0, 0.0, 0.0], [0.0, 5.0, 0.0], 10.0)
+    again.program(before)
+    again.end_batch()
+    np.testing.assert_array_equal(again.weights, array.weights)
+
+
 def test_bounds_hold_and_many_halves_lead_to_the_symmetry_point():
     device = SoftBounds(dw_min=0.01, dw_min_std=0.0, half_select=1.0, up_down=0.1, w_max=0.5, w_min=-0.3, **NO_SPREAD)
     array = CrossbarArray((2, 2), device, pulses=PulseScheme(desired_bl=500, update_bl_management=False), rng=7)

@@ -256,6 +256,9 @@ def test_spread_of_devices_is_found_beside_the_errors_of_each():
         (([1.0, 2.0, 3.0, 4.0],), {"g_min": 5.0}, "g_max must be above g_min"),
         (([1.0, 2.0, 3.0, 4.0],), {"hold": {"colour": 1.0}}, "hold must have names"),
         (([1.0, 2.0, 3.0, 4.0],), {"hold": {"slow_noise": 1.0}}, "slow_noise and slow_time together"),
+        (([1.0, 2.0, 3.0, 4.0],), {"hold": {"read_noise": -1.0}}, r"hold\['read_noise'\] must be .*\[0, inf\); got -1"),
+        (([1.0, 2.0, 3.0, 4.0],), {"hold": {"slow_noise": -1.0, "slow_time": 5.0}}, r"hold\['slow_noise'\].*got -1"),
+        (([1.0, 2.0, 3.0, 4.0],), {"hold": {"slow_noise": 1.0, "slow_time": 0.0}}, r"\['slow_time'\].*\(0, inf\); got 0"),
     ],
 )
 def test_wrong_arguments(arguments, keywords, message):

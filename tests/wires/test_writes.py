@@ -1,5 +1,10 @@
 """What reaches devices of the voltage of a pulse, against node-by-node equations, and what they make of it."""
 
+import gc
+import signal
+import threading
+import weakref
+
 import numpy as np
 import pytest
 from oracle import wires as oracle
@@ -172,6 +177,70 @@ def test_direct_pulses_have_no_lines():
         a.pulse(1)
         np.testing.assert_allclose(a.weights - w, a.parameters["step_up"], rtol=0.0, atol=1e-7)
         a.update(np.ones(12), np.ones(9), lr=0.01)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("device", [rpu.devices.LinearStep(), rpu.devices.ConstantStep(dw_min_dtod=0.0)])
+def test_devices_are_as_they_were_after_an_error(device, error):
+    """Ctrl-C is heard as soon as Python code runs again: also right after the parameters of an update are set."""
+    lines = WriteWires(rpu.Wires(r_word=30.0, r_bit=20.0), SCALE)
+    a, b = (array(device, rpu.PulseScheme(wires=lines)) for _ in range(2))
+    set_wires = a._core.write_wires
+
+    def interrupted(*args):
+        set_wires(*args)
+        raise error
+
+    a._core.write_wires = interrupted
+    with pytest.raises(error):
+        a.update(np.ones(12), np.ones(9), lr=0.01)
+    a._core.write_wires = set_wires
+    for one in (a, b):
+        one.pulse(3)
+    np.testing.assert_array_equal(a.weights, b.weights)
+
+
+def test_arrays_go_when_nobody_holds_them():
+    a = array(rpu.devices.SoftBounds(), rpu.PulseScheme(wires=WriteWires(rpu.Wires(), SCALE)))
+    a.update(np.ones(12), np.ones(9), lr=0.01)
+    gone = weakref.ref(a)
+    gc.disable()  # by themselves: an array may be large, and the collector counts objects, not bytes
+    try:
+        del a
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_ctrl_c_while_pulses_are_given_leaves_devices_as_they_were():
+    """The signal waits until Python code runs again, which must not be before the parameters are back."""
+    lines = WriteWires(rpu.Wires(r_word=30.0, r_bit=20.0), SCALE)
+    device = rpu.devices.ConstantStep(dw_min=1e-6, dw_min_dtod=0.0, dw_min_std=0.3)
+    pulses = rpu.PulseScheme(desired_bl=60000, update_management=False, update_bl_management=False, wires=lines)
+    a, b = (array(device, pulses) for _ in range(2))  # 6 million pulses by one vector, between which no signal is looked for
+    set_wires, late = a._core.write_wires, threading.Event()
+
+    def kill():
+        late.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    def interrupted(*args):
+        set_wires(*args)
+        late.set()
+
+    a._core.write_wires = interrupted
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(KeyboardInterrupt):
+        a.update(np.ones(12), np.ones(9), lr=0.06)
+    killer.join()
+    a._core.write_wires = set_wires
+    counters, key = b._core.counters, b._core.key
+    a.program(np.zeros((9, 12)))
+    a._core.counters, a._core.key = counters, key
+    for one in (a, b):
+        one.pulse(3)
+    np.testing.assert_array_equal(a.weights, b.weights)
 
 
 @pytest.mark.parametrize("rule", ["TikiTaka", "SHD"])

@@ -49,7 +49,7 @@ rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double gran
     both = sqrt(lr / (granularity * bl));
     if (!s->fixed_bl && !s->update_bl_management && granularity * s->desired_bl < lr)
         both = 1.0;
-    plan.bl = (int32_t)bl;
+    plan.bl = bl < INT32_MAX ? (int32_t)bl : INT32_MAX;     /* which callers refuse */
     if (s->power_of_two_scales) {
         plan.scale_x = 1.0 / x_max;
         plan.scale_d = k / bl / d_max;
