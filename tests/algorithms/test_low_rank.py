@@ -85,7 +85,8 @@ def test_more_rank_learns_more_of_a_full_rank_target():
 
 
 def test_new_factors_are_written_with_write_noise():
-    tile = LowRankTikiTaka(SoftBounds(dw_min=0.01, w_max=9.0, w_min=-9.0, write_noise_std=2.0), rank=20).build((300, 400), rng=153)
+    device = SoftBounds(dw_min=0.01, w_max=9.0, w_min=-9.0, write_noise_std=2.0)
+    tile = LowRankTikiTaka(device, rank=20).build((300, 400), rng=153)
     for _ in range(2):
         seen = []
         for array in tile.arrays[1:]:
