@@ -23,8 +23,8 @@ class Technology(Specification):
     is counted per bit); 8 arrays of 128 x 128 devices take 2.4 mW and 200 um^2; a pass through an array takes 100 ns. Those of
     ADCs and DACs have been checked against their transcription in Accelergy's hwcomponents-library (isaac.py), which charges
     a DAC 128/100 of that, as it idles while ADCs finish; those of arrays and the 100 ns have not been checked against it. Those
-    for pulses are derived, not published: the device of Gokmen and Vlasov (2016), 1 V for 1 ns over 7 megaohm, half of the voltage
-    on the line of every other device not counted. None holds for another technology: replace them.
+    for pulses are derived, not published: the device of Gokmen and Vlasov (2016), 1 V for 1 ns over 7 megaohm, half of the
+    voltage on the line of every other device not counted. None holds for another technology: replace them.
 
     Parameters
     ----------

@@ -61,7 +61,8 @@ CRITERION = (
 )
 NOTES = (
     "The paper states neither the number of inputs, nor the rate of A in this task, nor SGD's rate. The number of inputs "
-    "decides the rows of 400 and 200 states: c-TTv2 gains one pulse of C per read at most, and with forgotten buffers and an offset it "
+    "decides the rows of 400 and 200 states: c-TTv2 gains one pulse of C per read at most, and with forgotten buffers and an "
+    "offset it "
     "is still on its way there, which is why its published row for 400 states lies above that for 200 even without offset. "
     "Errors at 400 states, offsets 0 and 0.5, after 20,000, 40,000 and 60,000 inputs: 11.6, 2.7, 0.5 and 17.7, 13.1, 11.0 % "
     "(published 1.7 and 14.7; one draw). TTv2 with an offset goes the other way, as its weights drift off. Here 50,000.",
