@@ -108,8 +108,8 @@ def test_arrays_start_at_zero_with_the_default_peripheries():
 def test_every_kind_of_seed_gives_noise_of_its_own():
     """int and SeedSequence repeat, a Generator and None do not; noise and devices both depend on them."""
 
-    def read(rng):
-        return CrossbarArray((4, 30), Ideal(), rng=rng).forward(np.ones(30))
+    def read(rng):  # of few outputs, which ADCs round to a handful of levels, two would be alike in one run of a hundred
+        return CrossbarArray((64, 30), Ideal(), rng=rng).forward(np.ones(30))
 
     np.testing.assert_array_equal(read(5), read(np.random.SeedSequence(5)))
     np.testing.assert_array_equal(read(np.int64(5)), read(5))
