@@ -261,8 +261,8 @@ cdef class ArrayCore:
         """Take over the parameters of the model: float32 arrays (rows, columns), or (1, 1) for all devices. Four (step_up,
         step_down, w_max, w_min), then two for the directions and one more where the model has them.
 
-        They are copied to where the kernels want them, side by side; returned are they as views of that, but for those of
-        shape (1, 1), which are returned as they are."""
+        They are copied to where the kernels want them, side by side. Returned are views of that copy, and arrays of shape
+        (1, 1) as they came."""
         cdef float[:, :, ::1] view
         out = []
         packs = []

@@ -503,7 +503,7 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
                              ? (last + strip < row1 ? last + strip : row1) - last : 0;                                 \
         const int64_t lines = (next * cells->columns + 15) / 16, ahead = last * cells->columns;                        \
         for (int64_t v = 0; v < vectors; v++) {                                                                        \
-            /* a share of the next strip: all at once would keep loads waiting (measured: 1.2 times the time) */       \
+            /* a share of the next strip at a time, so that loads of this one need not wait behind all of it */        \
             fetch(cells, ahead + 16 * (v * lines / vectors), ahead + 16 * ((v + 1) * lines / vectors));                \
             while (cursors[v].row < 2 * last) {                                                                        \
                 model##_pulse_event(cells, trains + v, cursors[v].event, reverse, noises + v,                          \
