@@ -39,7 +39,7 @@ def child(seeds: np.random.SeedSequence, *keys: int) -> np.random.SeedSequence:
 
 
 def generator(seeds: np.random.SeedSequence) -> np.random.Generator:
-    """Return a NumPy generator for draws made once, at construction (Philox, like the run-time streams)."""
+    """Return a NumPy generator for draws made once, at construction (Philox: counter-based, as the run-time streams are)."""
     return np.random.Generator(np.random.Philox(seeds))
 
 

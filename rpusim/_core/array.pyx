@@ -30,7 +30,7 @@ from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
     RPU_BACKWARD, RPU_ROW_SCRATCH, RPU_STOCHASTIC,
-    active_kernels, rpu_count_pulses, rpu_cursor, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count,
+    RPU_DUE_WORDS, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count,
     rpu_scratch_bytes, rpu_trains_bytes,
 )
 
@@ -50,7 +50,6 @@ cdef extern from *:
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch
     PART_VECTORS = 128          # vectors of one part: their noise stays in a second-level cache
-    STRIP_BYTES = 16 << 10      # state and parameters of a strip of rows: stays in a first-level cache
     BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
     MOST_ENTRIES = 1 << 30      # columns times slots of one vector: 32 bits count the entries of its lists, which are padded
@@ -565,10 +564,11 @@ cdef class ArrayCore:
         cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
-        cdef Py_ssize_t v, b, blocks, block_rows, strip
+        cdef Py_ssize_t v, b, blocks, block_rows, due_words
         cdef char *scratch
         cdef rpu_noise *noises
-        cdef rpu_cursor *cursors
+        cdef uint64_t *due
+        cdef int32_t *events
         cdef int threads, kinds
         cdef Py_ssize_t lines = 0 if self.fired is None else self.rows + self.columns
         cdef int64_t *fired = NULL      # each thread counts for itself
@@ -605,23 +605,24 @@ cdef class ArrayCore:
         if pulses == 0:
             return 0
         threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
-        strip = self.rows if vectors == 1 else max(1, STRIP_BYTES // (20 * self.columns))
         blocks = 1 if threads <= 1 else max(threads, min(4 * threads, pulses // (BLOCK_PULSES * vectors)))
         block_rows = (self.rows + blocks - 1) // blocks
         blocks = (self.rows + block_rows - 1) // block_rows
         kinds = 1 if self.cells.visible == NULL else 2
-        noises = <rpu_noise *>grow(&self.work, threads * vectors * (kinds * sizeof(rpu_noise) + sizeof(rpu_cursor)))
-        cursors = <rpu_cursor *>(noises + threads * vectors * kinds)
+        due_words = block_rows * RPU_DUE_WORDS(vectors)
+        noises = <rpu_noise *>grow(&self.work, threads * (vectors * (kinds * sizeof(rpu_noise) + sizeof(int32_t))
+                                                          + due_words * sizeof(uint64_t)))
+        due = <uint64_t *>(noises + threads * vectors * kinds)
+        events = <int32_t *>(due + threads * due_words)
         if threads <= 1:
-            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, strip, cursors, noises, reverse,
+            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, reverse,
                                                  self.key, self.updates)
         else:
             for b in prange(blocks, num_threads=threads, schedule="dynamic"):
                 self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
-                                                     min(self.rows, (b + 1) * block_rows), strip,
-                                                     cursors + threadid() * vectors, noises + threadid() * vectors * kinds,
-                                                     reverse,
-                                                     self.key, self.updates)
+                                                     min(self.rows, (b + 1) * block_rows), events + threadid() * vectors,
+                                                     due + threadid() * due_words, noises + threadid() * vectors * kinds,
+                                                     reverse, self.key, self.updates)
         return 0
 
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,

@@ -3,13 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
-cdef extern from "kernels/philox.h" nogil:
-    ctypedef struct rpu_stream:
-        pass
-    ctypedef struct rpu_words:
-        uint32_t v[4]
-    rpu_stream rpu_stream_at(uint64_t key, int kind, uint64_t operation, uint32_t line)
-    rpu_words rpu_philox(const rpu_stream *s, uint32_t position)
+cdef extern from "kernels/stream.h" nogil:
     int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE, RPU_WRITE_ALL, RPU_DRIFT_NU, RPU_DRIFT_NOISE
 
 
@@ -51,6 +45,7 @@ cdef extern from "kernels/wires.h" nogil:
 
 cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_ROW_SCRATCH(int64_t columns)
+    int64_t RPU_DUE_WORDS(int64_t vectors)
     enum: RPU_N_MODELS
     const char *const rpu_model_names[RPU_N_MODELS]
 
@@ -79,8 +74,6 @@ cdef extern from "kernels/kernels.h" nogil:
 
     ctypedef struct rpu_noise:
         pass
-    ctypedef struct rpu_cursor:
-        pass
 
     ctypedef struct rpu_converters:
         float dac_scale, dac_step, dac_levels, dac_bound, dac_noise, dac_asymmetry
@@ -98,6 +91,7 @@ cdef extern from "kernels/kernels.h" nogil:
 
     ctypedef struct rpu_kernels:
         const char *name
+        void (*words)(uint64_t, int, uint64_t, uint32_t, uint32_t, uint32_t *) noexcept nogil
         void (*normals)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
         void (*uniforms)(uint64_t, int, uint64_t, uint32_t, uint32_t, int64_t, float *) noexcept nogil
         void (*thresholds)(const float *, int64_t, float, uint32_t *, uint32_t *, uint16_t *, uint16_t *) noexcept nogil
@@ -105,8 +99,8 @@ cdef extern from "kernels/kernels.h" nogil:
                            uint16_t *) noexcept nogil
         void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
                            int32_t, uint32_t *) noexcept nogil
-        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int64_t,
-                                          rpu_cursor *, rpu_noise *, int, uint64_t, uint64_t) noexcept nogil
+        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int32_t *,
+                                          uint64_t *, rpu_noise *, int, uint64_t, uint64_t) noexcept nogil
         rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
                                         uint64_t) noexcept nogil
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
@@ -151,3 +145,4 @@ cdef extern from "kernels/pulses.h" nogil:
 
 
 cdef const rpu_kernels *active_kernels() noexcept nogil
+cdef double uniform(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t position) noexcept nogil

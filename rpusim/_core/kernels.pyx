@@ -18,6 +18,13 @@ cdef const rpu_kernels *active_kernels() noexcept nogil:
     return _active
 
 
+cdef double uniform(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t position) noexcept nogil:
+    # A uniform number in (0, 1).
+    cdef uint32_t r[4]
+    _active.words(key, kind, operation, line, position, r)
+    return (<double>r[0] + 0.5) * 2.0 ** -32
+
+
 def kernel_sets():
     """Return the names of the kernel sets that this processor runs, best first."""
     cdef const char *const *names = rpu_available()
@@ -59,11 +66,11 @@ def is_finite(array):
     return flat.shape[0] == 0 or _active.all_finite(&flat[0], flat.shape[0]) != 0
 
 
-def philox(uint64_t key, uint32_t position, uint32_t line, uint64_t operation, int kind):
-    """Return the four 32-bit words of one counter of the streams (Philox4x32-7)."""
-    cdef rpu_stream s = rpu_stream_at(key, kind, operation, line)
-    cdef rpu_words r = rpu_philox(&s, position)
-    return np.array([r.v[0], r.v[1], r.v[2], r.v[3]], dtype=np.uint32)
+def words(uint64_t key, uint32_t position, uint32_t line, uint64_t operation, int kind):
+    """Return the four 32-bit words of one counter of the streams (ARS-5)."""
+    cdef uint32_t r[4]
+    _active.words(key, kind, operation, line, position, r)
+    return np.array([r[0], r[1], r[2], r[3]], dtype=np.uint32)
 
 
 def normals(uint64_t key, Py_ssize_t n, uint32_t line=0, uint64_t operation=0, int kind=0):

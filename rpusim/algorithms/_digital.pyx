@@ -16,7 +16,7 @@ from libc.stdint cimport uint64_t
 import numpy as np
 
 from rpusim._core.array cimport ArrayCore
-from rpusim._core.kernels cimport RPU_RESET_CHOICE, rpu_philox, rpu_stream, rpu_stream_at, rpu_words
+from rpusim._core.kernels cimport RPU_RESET_CHOICE, uniform
 
 cnp.import_array()
 
@@ -28,13 +28,6 @@ cdef enum:
     ROUND_D = 1
     CHOOSE_ROW = 2
     CHOOSE_PULSE = 16       # and the row
-
-
-cdef double uniform(uint64_t key, uint64_t operation, unsigned int line, Py_ssize_t position) noexcept nogil:
-    # A uniform number in (0, 1).
-    cdef rpu_stream s = rpu_stream_at(key, RPU_RESET_CHOICE, operation, line)
-    cdef rpu_words r = rpu_philox(&s, <unsigned int>position)
-    return (<double>r.v[0] + 0.5) * 2.0 ** -32
 
 
 cdef class DigitalLoop:
@@ -115,14 +108,14 @@ cdef class DigitalLoop:
         for j in range(n):
             scaled = v[j] / width if width > 0.0 else 0.0
             if stochastic:
-                scaled += uniform(self.key, self.vectors, line, j) - 0.5
+                scaled += uniform(self.key, RPU_RESET_CHOICE, self.vectors, line, j) - 0.5
             out[j] = <float>(min(max(rint(scaled), <double>-levels), <double>levels) * width)
 
     cdef int transfer(self, uint64_t event) except -1 nogil:
         cdef Py_ssize_t r, start, rows = self.target.rows
         start = <Py_ssize_t>((event * <uint64_t>self.rows_per_transfer) % <uint64_t>rows)
         if self.random_rows:
-            start = <Py_ssize_t>(uniform(self.key, event, CHOOSE_ROW, 0) * rows)
+            start = <Py_ssize_t>(uniform(self.key, RPU_RESET_CHOICE, event, CHOOSE_ROW, 0) * rows)
         for r in range(self.rows_per_transfer):
             self.write((start + r) % rows, event)
         return 0

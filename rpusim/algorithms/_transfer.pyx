@@ -18,7 +18,7 @@ from libc.stdint cimport uint64_t
 import numpy as np
 
 from rpusim._core.array cimport ArrayCore
-from rpusim._core.kernels cimport RPU_RESET, RPU_RESET_CHOICE, rpu_philox, rpu_stream, rpu_stream_at, rpu_words
+from rpusim._core.kernels cimport RPU_RESET, RPU_RESET_CHOICE, uniform
 
 cnp.import_array()
 
@@ -32,13 +32,6 @@ cdef enum:
 
 SELECTIONS = ("cyclic", "random", "hadamard")
 BASELINES = ("none", "frozen", "running")
-
-
-cdef double uniform(uint64_t key, uint64_t operation, unsigned int line, Py_ssize_t position) noexcept nogil:
-    # A uniform number in (0, 1).
-    cdef rpu_stream s = rpu_stream_at(key, RPU_RESET_CHOICE, operation, line)
-    cdef rpu_words r = rpu_philox(&s, <unsigned int>position)
-    return (<double>r.v[0] + 0.5) * 2.0 ** -32
 
 
 cdef class Transfer:
@@ -125,7 +118,7 @@ cdef class Transfer:
         if counter % <uint64_t>self.every == 0:
             event = counter // <uint64_t>self.every - 1
             if self.selection == 1:
-                start = <Py_ssize_t>(uniform(self.key, event, CHOOSE_LINE, 0) * self.lines)
+                start = <Py_ssize_t>(uniform(self.key, RPU_RESET_CHOICE, event, CHOOSE_LINE, 0) * self.lines)
             for r in range(self.reads):
                 number = event * <uint64_t>self.reads + <uint64_t>r
                 if self.selection == 1:
@@ -215,7 +208,7 @@ cdef class Transfer:
         if self.regular:
             turn = sweep % <uint64_t>self.period + 1 == <uint64_t>self.period
         if self.random_chops and not turn:
-            turn = uniform(self.key, number, CHOP_IN, 0) < self.in_chop
+            turn = uniform(self.key, RPU_RESET_CHOICE, number, CHOP_IN, 0) < self.in_chop
         if turn:
             self.line_chop[line] = -self.line_chop[line]
             if self.baseline == 1:
@@ -224,7 +217,7 @@ cdef class Transfer:
                 self.frozen[line, :] = self.mean[line, :]
         if self.out_chop > 0.0 and line == self.lines - 1:
             for j in range(self.length):
-                if uniform(self.key, number, CHOP_OUT, j) < self.out_chop:
+                if uniform(self.key, RPU_RESET_CHOICE, number, CHOP_OUT, j) < self.out_chop:
                     self.element_chop[j] = -self.element_chop[j]
 
     cdef void reset(self, uint64_t number, Py_ssize_t line) noexcept nogil:

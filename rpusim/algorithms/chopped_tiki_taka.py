@@ -68,6 +68,10 @@ class ChoppedTikiTaka(_TransferAlgorithm):
     Rasch et al. (2024), Nat. Commun. 15:7133, Eqs. 6 to 8 and Methods; the options are those of AIHWKit's
     ChoppedTransferCompound.
 
+    A soft-bounds A remembers about bound / (dw_min * pulses per vector) vectors. Choppers should not flip much faster: what A
+    learnt under one sign is read under the other and cancels, and the weights stop short of their goal. A chopper flips after
+    lines * transfer_every / in_chop_prob vectors on average, which is short for small arrays.
+
     Examples
     --------
     >>> import rpusim as rpu

@@ -30,7 +30,7 @@ DEVICES = {
 }
 #: seeds 0 to n - 1; RPUSIM_TRIALS=100 runs as many of each. A soft bound has the widest spread of errors to watch
 TRIALS = {name: int(os.environ.get("RPUSIM_TRIALS", 0)) for name in DEVICES}
-TRIALS = {name: n or {"PowStep": 16, "ExpStep": 5, "PiecewiseStep": 4}.get(name, 10) for name, n in TRIALS.items()}
+TRIALS = {name: n or {"PowStep": 16, "ExpStep": 5, "PiecewiseStep": 16}.get(name, 10) for name, n in TRIALS.items()}
 READ_NOISE = 0.01
 
 

@@ -46,14 +46,15 @@ CASES = [
 def test_quick_runs_go_through_and_write_what_they_found(name, curves, checks, tmp_path, capsys):
     status = cli.main(["reproduce", name, "--quick", "--epochs", "1", "--seed", "3", "--out", str(tmp_path)])
     written = json.loads((tmp_path / f"{name}-quick.json").read_text())
-    assert status == 1 and not written["passed"]  # of a few samples nothing is learned
+    assert status == (0 if written["passed"] else 1)
+    assert not written["passed"] or name == "gokmen2017"  # of a few samples nothing is learned, but its order may be right
     assert len(written["data"]["curves"]) == curves and len(written["checks"]) == checks
     assert written["settings"]["seed"] == 3 and written["settings"]["epochs"] == 1
     assert all(len(curve["test_loss"]) == 1 for curve in written["data"]["curves"].values())
     assert len(list(tmp_path.glob("*.checkpoint.npz"))) == curves
     for ending in ("png", "svg"):
         assert (tmp_path / f"{name}-quick.{ending}").stat().st_size > 1000
-    assert written["criterion"] and "FAIL" in capsys.readouterr().out
+    assert written["criterion"] and ("PASS" if written["passed"] else "FAIL") in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["gokmen2018", "onen2022-fig4", "rasch2018", "wu2024-fig5"])

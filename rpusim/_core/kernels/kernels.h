@@ -8,9 +8,13 @@
 #include "stream.h"
 #include "wires.h"
 
-/* Several instruction sets from one build, without flags of the build system: GCC and Clang on x86-64. */
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+/* Several instruction sets from one build, without flags of the build system: GCC and Clang on x86-64 and arm64. */
+#if defined(__GNUC__) || defined(__clang__)
+#if defined(__x86_64__)
 #define RPU_X86_SETS
+#elif defined(__aarch64__)
+#define RPU_ARM_SETS
+#endif
 #define RPU_TARGET_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define RPU_TARGET_BEGIN(sets) \
@@ -83,8 +87,7 @@ typedef struct {
     float buffer[RPU_BLOCK + RPU_CHUNK + RPU_GROUP];    /* what is left when it is refilled; a chunk; room to read on */
 } rpu_noise;
 
-/* How far one vector's trains have come in a block of rows. */
-typedef struct { int32_t row, event; } rpu_cursor;
+#define RPU_DUE_WORDS(vectors) (((vectors) + 63) / 64)
 
 /* Converters and analog path of one direction of reading. Pointers are to one number per output, or NULL. */
 typedef struct {
@@ -109,6 +112,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
+    void (*words)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t position, uint32_t *out);     /* 4 */
     void (*normals)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
     void (*uniforms)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t chunk, int64_t chunks, float *out);
 
@@ -123,10 +127,10 @@ typedef struct {
     void (*train_bits)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low,
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
-    /* Stochastic updates: rows [row0, row1) through all vectors, in order, `strip` rows at a time. `cursors` and `noises`
-     * are work space, one per vector; two noises per vector where cells->visible is not NULL. */
+    /* Stochastic updates: rows [row0, row1) through all vectors, in order. Work space: `event`, one number per vector; `due`,
+     * RPU_DUE_WORDS(vectors) per row; `noises`, one per vector, or two where cells->visible is not NULL. */
     void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
-                                      int64_t row0, int64_t row1, int64_t strip, rpu_cursor *cursors, rpu_noise *noises,
+                                      int64_t row0, int64_t row1, int32_t *event, uint64_t *due, rpu_noise *noises,
                                       int reverse, uint64_t key, uint64_t operation);
     /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
      * RPU_ROW_SCRATCH(columns). */

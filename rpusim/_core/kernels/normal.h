@@ -11,7 +11,7 @@
 
 #include <math.h>
 #include <string.h>
-#include "philox.h"
+#include "ars.h"
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define RPU_INLINE __forceinline
@@ -89,36 +89,35 @@ static RPU_INLINE void rpu_normal_pair(float square, uint32_t b, float *z0, floa
     *z1 = rpu_bits_to_float(rpu_float_to_bits(radius * (c + s)) ^ (b << 1 & 0x80000000u));
 }
 
-/* Chunk `chunk` of a stream: 64 normals. Draw 16 w + l comes from word w of counter 16 chunk + l; the words of a pair are
- * w = 0, 1 and w = 2, 3. Logarithms first, then the rest: shorter chains, of which more are in flight at once. */
+/* Chunk `chunk` of a stream: 64 normals. Draw i comes from word i of the chunk; those of a pair are 16 apart, the square of the
+ * radius from the first, the angle from the second. Logarithms first, then the rest: shorter chains, of which more are in flight
+ * at once. */
+#define RPU_PAIRS 16
 static inline void rpu_normal_chunk(const rpu_stream *s, uint32_t chunk, float *restrict z)
 {
-    uint32_t words[4][RPU_LANES];
-    float square[2][RPU_LANES];
-    rpu_philox_chunk(s, chunk, words);
-    for (int pair = 0; pair < 2; pair++) {
+    uint32_t words[RPU_CHUNK];
+    float square[RPU_CHUNK / 2];
+    rpu_ars_chunk(s, chunk, words);
+    for (int first = 0; first < RPU_CHUNK; first += 2 * RPU_PAIRS) {
         RPU_SIMD
-        for (int l = 0; l < RPU_LANES; l++)
-            square[pair][l] = rpu_minus_2_log(words[2 * pair][l]);
+        for (int l = 0; l < RPU_PAIRS; l++)
+            square[first / 2 + l] = rpu_minus_2_log(words[first + l]);
     }
-    for (int pair = 0; pair < 2; pair++) {
+    for (int first = 0; first < RPU_CHUNK; first += 2 * RPU_PAIRS) {
         RPU_SIMD
-        for (int l = 0; l < RPU_LANES; l++)
-            rpu_normal_pair(square[pair][l], words[2 * pair + 1][l], &z[2 * pair * RPU_LANES + l],
-                            &z[(2 * pair + 1) * RPU_LANES + l]);
+        for (int l = 0; l < RPU_PAIRS; l++)
+            rpu_normal_pair(square[first / 2 + l], words[first + RPU_PAIRS + l], &z[first + l], &z[first + RPU_PAIRS + l]);
     }
 }
 
 /* Chunk `chunk` of a stream: 64 uniforms in (0, 1]. */
 static inline void rpu_uniform_chunk(const rpu_stream *s, uint32_t chunk, float *restrict u)
 {
-    uint32_t words[4][RPU_LANES];
-    rpu_philox_chunk(s, chunk, words);
-    for (int w = 0; w < 4; w++) {
-        RPU_SIMD
-        for (int l = 0; l < RPU_LANES; l++)
-            u[w * RPU_LANES + l] = rpu_uniform(words[w][l]);
-    }
+    uint32_t words[RPU_CHUNK];
+    rpu_ars_chunk(s, chunk, words);
+    RPU_SIMD
+    for (int l = 0; l < RPU_CHUNK; l++)
+        u[l] = rpu_uniform(words[l]);
 }
 
 #endif

@@ -5,16 +5,15 @@
  * - Independent trains are drawn by the kernels (16 lines at once). Trains with shared random numbers are compared here: they
  *   take one draw per slot instead of one per slot and line, so there is nothing for a kernel to gain on. */
 #include "pulses.h"
-#include "philox.h"
 
 #include <math.h>
 #include <string.h>
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
-static int lowest_bit(uint32_t m) { unsigned long k; _BitScanForward(&k, m); return (int)k; }
+static int lowest_bit(uint64_t m) { unsigned long k; _BitScanForward64(&k, m); return (int)k; }
 #else
-static int lowest_bit(uint32_t m) { return __builtin_ctz(m); }
+static int lowest_bit(uint64_t m) { return __builtin_ctzll(m); }
 #endif
 
 /* The smallest power of two that is at least v > 0. */
@@ -132,11 +131,22 @@ size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
     return lay_out_scratch(rows, columns, bl, NULL, &s);
 }
 
+/* Four groups from g on as one word of 64 lines (measured: a loop that ends every 16 lines is mispredicted at each end), without
+ * those from `end` on. */
+#define AT_ONCE 4
+static uint64_t lines_from(const uint16_t *mask, int64_t g, int64_t end)
+{
+    uint64_t m = 0;
+    for (int k = 0; k < AT_ONCE && g + k < end; k++)
+        m |= (uint64_t)mask[g + k] << RPU_GROUP * k;
+    return m;
+}
+
 static int64_t possible_lines(const uint16_t *possible, int64_t groups, int32_t *line)
 {
     int64_t lines = 0;
-    for (int64_t g = 0; g < groups; g++)
-        for (uint32_t m = possible[g]; m; m &= m - 1)
+    for (int64_t g = 0; g < groups; g += AT_ONCE)
+        for (uint64_t m = lines_from(possible, g, groups); m; m &= m - 1)
             line[lines++] = (int32_t)(RPU_GROUP * g + lowest_bit(m));
     return lines;
 }
@@ -152,11 +162,14 @@ static void append(rpu_trains *t, int32_t q, int64_t column, uint32_t negative)
 }
 
 /* As train_bits, with one random number per slot for all lines: a line fires wherever a less probable one does. */
-static void train_bits_shared(uint64_t key, int kind, uint64_t operation, scratch_of s, int64_t lines, int32_t bl, int32_t words)
+static void train_bits_shared(const rpu_kernels *k, uint64_t key, int kind, uint64_t operation, scratch_of s, int64_t lines,
+                              int32_t bl, int32_t words)
 {
-    const rpu_stream stream = rpu_stream_at(key, kind, operation, 0x40000000u);
-    for (int32_t slot = 0; slot < bl; slot++)
-        s.numbers[slot] = rpu_philox(&stream, (uint32_t)slot).v[0];
+    for (int32_t slot = 0; slot < bl; slot++) {
+        uint32_t draw[4];
+        k->words(key, kind, operation, 0x40000000u, (uint32_t)slot, draw);
+        s.numbers[slot] = draw[0];
+    }
     for (int64_t l = 0; l < lines; l++) {
         const uint64_t threshold = ((uint64_t)s.high[s.line[l]] << 16) + s.low[s.line[l]];
         for (int32_t word = 0; word < words; word++) {
@@ -173,7 +186,7 @@ static void draw_bits(const rpu_kernels *k, int shared, int kind, uint64_t key, 
                       int32_t bl, int32_t words)
 {
     if (shared)
-        train_bits_shared(key, kind, operation, s, lines, bl, words);
+        train_bits_shared(k, key, kind, operation, s, lines, bl, words);
     else
         k->train_bits(key, kind, operation, s.high, s.low, s.line, lines, bl, words, s.bits);
 }
@@ -204,16 +217,18 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
         const int64_t first = part * per_segment, last = first + per_segment < groups ? first + per_segment : groups;
         int32_t q = next, minus = 0;
         uint32_t signs = 0;
-        for (int64_t g = first; g < last; g++)
-            for (uint32_t m = s.mask[g]; m; m &= m - 1) {
+        for (int64_t g = first; g < last; g += AT_ONCE) {
+            const uint64_t below = lines_from(s.negative, g, last);
+            for (uint64_t m = lines_from(s.mask, g, last); m; m &= m - 1) {
                 const int bit = lowest_bit(m);
-                const uint32_t negative = s.negative[g] >> bit & 1u;
+                const uint32_t negative = (uint32_t)(below >> bit) & 1u;
                 t->columns[q] = (uint16_t)(4 * (RPU_GROUP * (g - first) + bit));
                 minus += (int32_t)negative;
                 signs |= negative << q % RPU_LIST_LANES;
                 t->signs[q / RPU_LIST_LANES] = (uint8_t)signs;
                 signs = ++q % RPU_LIST_LANES ? signs : 0;
             }
+        }
         t->start[part] = next;
         t->fired[part] = q - next;
         s.fired[0] += q - next;
@@ -296,16 +311,26 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
     if (once)       /* only rows that fire are lines, and their one bit is set */
         k->train_slot(key, RPU_TRAIN_D, operation, s.high, s.low, s.possible, rows, s.possible);
     const int64_t lines = possible_lines(s.possible, RPU_GROUPS(rows), s.line);
-    if (once)
-        for (int64_t l = 0; l < lines; l++)
-            s.bits[l] = 1u;
-    else
+    if (!once)
         draw_bits(k, plan.shared, RPU_TRAIN_D, key, operation, s, lines, bl, words);
-    if (fired)
+    if (fired && once)
+        for (int64_t l = 0; l < lines; l++)
+            fired[columns + s.line[l]]++;
+    else if (fired)
         count_lines(s, lines, words, fired + columns);
     uint64_t base = 0;
     int64_t firing = 0, up = 0;
-    for (int64_t l = 0; l < lines; l++) {
+    for (int64_t l = 0; once && s.fired[0] > 0 && l < lines; l++) {
+        const int32_t i = s.line[l];
+        const int negative = d[i] < 0.0f;
+        t->row[l] = 2 * i + negative;
+        t->row_bits[l] = 1u;
+        t->noise_base[l] = (uint64_t)l * (uint64_t)s.fired[0];
+        up += negative ? s.fired[0] - s.negative_fired[0] : s.negative_fired[0];
+        firing = l + 1;
+        base = (uint64_t)firing * (uint64_t)s.fired[0];
+    }
+    for (int64_t l = 0; !once && l < lines; l++) {
         const int32_t i = s.line[l];
         const int negative = d[i] < 0.0f;
         const uint64_t before = base;
