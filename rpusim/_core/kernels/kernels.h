@@ -61,7 +61,7 @@ typedef struct { int64_t up, down; } rpu_pulse_count;
 #define RPU_SEGMENT 16384                         /* columns that one list can name: 4 times a column has 16 bits */
 #define RPU_SEGMENTS(columns) (((columns) + RPU_SEGMENT - 1) / RPU_SEGMENT)
 #define RPU_ROW_SCRATCH(columns) (2 * (columns) + 2 * RPU_LIST_LANES)
-#define RPU_BLOCK 32                              /* devices of a list that are handled at once; multiple of RPU_LIST_LANES */
+#define RPU_BLOCK 64                              /* devices of a list that are handled at once; multiple of RPU_LIST_LANES */
 #define RPU_LIST_LANES 8                          /* lists are read in steps of this, and padded to it with column 0 */
 
 /* The pulse trains of one vector pair, drawn once and shared by all rows. The columns that fire in a slot are one list per

@@ -431,18 +431,18 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *
                                             int32_t n, uint32_t flip, rpu_noise *noise)                                \
 {                                                                                                                      \
     const rpu_row r = *row;                                                                                            \
-    for (int32_t first = 0; first < n; first += RPU_BLOCK) {                                                           \
-        const int32_t end = n - first < RPU_BLOCK ? n : first + RPU_BLOCK;                                             \
-        const float *xi = noise_take(noise, end - first);                                                              \
-        for (int32_t q = first; q < end; q += RPU_LIST_LANES, xi += RPU_LIST_LANES) {                                  \
-            const uint16_t *at = columns + q;                                                                          \
+    const uint16_t *at = columns;                                                                                      \
+    for (; n > 0; n -= RPU_BLOCK) {                                                                                    \
+        int32_t left = n < RPU_BLOCK ? n : RPU_BLOCK;                                                                  \
+        const float *xi = noise_take(noise, left);                                                                     \
+        for (; left > 0; left -= RPU_LIST_LANES, xi += RPU_LIST_LANES, at += RPU_LIST_LANES, signs++) {                \
             float state[RPU_LIST_LANES];                                                                               \
             uint32_t up[RPU_LIST_LANES];                                                                               \
             rpu_lanes d;                                                                                               \
             d.noise_mult = r.noise_mult;                                                                               \
             d.noise_add = r.noise_add;                                                                                 \
             d.constant = r.constant;                                                                                   \
-            directions(signs + q / RPU_LIST_LANES, flip, up);                                                          \
+            directions(signs, flip, up);                                                                               \
             gather(state, r.w, at);                                                                                    \
             gather_quads(&d, r.quad, at, up);                                                                          \
             if (RPU_PAIR_##model)                                                                                      \
@@ -453,13 +453,13 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *
             for (int l = 0; l < RPU_LIST_LANES; l++)                                                                   \
                 state[l] = rpu_step_##model(&d, l, state[l], up[l], xi[l]);                                            \
             RPU_FORGET(at)                                                                                             \
-            if (end - q >= RPU_LIST_LANES)                                                                             \
+            if (left >= RPU_LIST_LANES)                                                                                \
                 for (int l = 0; l < RPU_LIST_LANES; l++) {                                                             \
                     RPU_ONE_BY_ONE                                                                                     \
                     *at_byte(r.w, at[l]) = state[l];                                                                   \
                 }                                                                                                      \
             else                                                                                                       \
-                for (int32_t l = 0; l < end - q; l++) {                                                                \
+                for (int32_t l = 0; l < left; l++) {                                                                   \
                     RPU_ONE_BY_ONE                                                                                     \
                     *at_byte(r.w, at[l]) = state[l];                                                                   \
                 }                                                                                                      \
