@@ -59,7 +59,7 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
         "ConstantStep": ConstantStep(),
         "LinearStep": LinearStep(gamma_up=0.5, gamma_down=0.5),
     }
-    for rate, names in ((0.2, devices), (0.01, ["SoftBounds"]), (2.0, ["SoftBounds"])):
+    for rate, names in ((0.2, devices), (0.01, ["SoftBounds"]), (2.0, ["SoftBounds", "ConstantStep"])):
         for name in names:
             seconds = {}
             for threads in (1, 2):

@@ -30,7 +30,7 @@ from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
     RPU_BACKWARD, RPU_ROW_SCRATCH, RPU_STOCHASTIC,
-    RPU_DUE_WORDS, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count,
+    RPU_DUE_WORDS, RPU_MODEL_constant_step, RPU_SUM_SCRATCH, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count,
     rpu_scratch_bytes, rpu_trains_bytes,
 )
 
@@ -535,6 +535,7 @@ cdef class ArrayCore:
             plans[v] = rpu_plan_pulses(&self.scheme, -lr if lr < 0 else lr, self.granularity,
                                        self.kernels.abs_max(x + v * self.columns, self.columns),
                                        self.kernels.abs_max(d + v * self.rows, self.rows))
+            plans[v].sum = self.model == RPU_MODEL_constant_step and self.cells.visible == NULL and plans[v].bl > 1
             if self.scheme.type == RPU_STOCHASTIC and <double>plans[v].bl * self.columns > MOST_ENTRIES:
                 with gil:
                     raise ValueError(f"pulse trains must have at most {MOST_ENTRIES // self.columns} slots where an array has "
@@ -548,7 +549,7 @@ cdef class ArrayCore:
             last = first
             bytes = 0
             while last < vectors and (last == first or (bytes < ARENA_BYTES and last - first < PART_VECTORS)):
-                bytes += rpu_trains_bytes(self.rows, self.columns, plans[last].bl) if plans[last].bl else 0
+                bytes += rpu_trains_bytes(self.rows, self.columns, plans[last]) if plans[last].bl else 0
                 last += 1
             self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
             self.updates += last - first
@@ -564,11 +565,12 @@ cdef class ArrayCore:
         cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
-        cdef Py_ssize_t v, b, blocks, block_rows, due_words
+        cdef Py_ssize_t v, b, blocks, block_rows, due_words, sums
         cdef char *scratch
         cdef rpu_noise *noises
         cdef uint64_t *due
         cdef int32_t *events
+        cdef int32_t *counts
         cdef int threads, kinds
         cdef Py_ssize_t lines = 0 if self.fired is None else self.rows + self.columns
         cdef int64_t *fired = NULL      # each thread counts for itself
@@ -580,7 +582,7 @@ cdef class ArrayCore:
             memory[v] = arena
             longest = max(longest, plans[v].bl)
             if plans[v].bl:
-                arena += rpu_trains_bytes(self.rows, self.columns, plans[v].bl)
+                arena += rpu_trains_bytes(self.rows, self.columns, plans[v])
             slots += <double>plans[v].bl * (self.rows + self.columns)
         threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
         scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
@@ -610,19 +612,21 @@ cdef class ArrayCore:
         blocks = (self.rows + block_rows - 1) // block_rows
         kinds = 1 if self.cells.visible == NULL else 2
         due_words = block_rows * RPU_DUE_WORDS(vectors)
+        sums = RPU_SUM_SCRATCH(self.columns) if self.model == RPU_MODEL_constant_step else 0
         noises = <rpu_noise *>grow(&self.work, threads * (vectors * (kinds * sizeof(rpu_noise) + sizeof(int32_t))
-                                                          + due_words * sizeof(uint64_t)))
+                                                          + due_words * sizeof(uint64_t) + sums * sizeof(int32_t)))
         due = <uint64_t *>(noises + threads * vectors * kinds)
-        events = <int32_t *>(due + threads * due_words)
+        counts = <int32_t *>(due + threads * due_words)
+        events = counts + threads * sums
         if threads <= 1:
-            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, reverse,
+            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, counts, reverse,
                                                  self.key, self.updates)
         else:
             for b in prange(blocks, num_threads=threads, schedule="dynamic"):
                 self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
                                                      min(self.rows, (b + 1) * block_rows), events + threadid() * vectors,
                                                      due + threadid() * due_words, noises + threadid() * vectors * kinds,
-                                                     reverse, self.key, self.updates)
+                                                     counts + threadid() * sums, reverse, self.key, self.updates)
         return 0
 
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,

@@ -646,6 +646,71 @@ def test_extreme_updates_stay_finite_and_within_bounds():
         assert (array.weights <= high + 2e-7).all() and (array.weights >= low - 2e-7).all()
 
 
+# ---- sums of pulses -----------------------------------------------------------------------------------------------
+# Many pulses of a ConstantStep are one draw. A LinearStep without slopes has the same law and trains, pulse by pulse.
+
+
+def many(device, shape=(96, 200), seed=31, start=0.0, bl=31, rate=6.0, vectors=1, count=False):
+    """An array after vectors that give each device `rate` pulses on average, and those vectors."""
+    rng = np.random.default_rng(seed)
+    x, d = rng.uniform(-1, 1, (vectors, shape[1])), rng.uniform(-1, 1, (vectors, shape[0]))
+    array = CrossbarArray(shape, device, pulses=PulseScheme(desired_bl=bl), rng=seed, count_pulses=count)
+    array.program(np.full(shape, start))
+    return array, (x, d, rate * device.dw_min / 0.25)
+
+
+def one_by_one(device):
+    fields = {f.name: getattr(device, f.name) for f in dataclasses.fields(device)}
+    return LinearStep(**fields, gamma_up=0.0, gamma_down=0.0, **NO_SLOPE_SPREAD)
+
+
+@pytest.mark.parametrize("bl, rate", [(31, 6.0), (31, 1.5), (100, 20.0), (7, 1.2)])
+@pytest.mark.parametrize("columns", [1, 37, 200])
+def test_sums_without_noise_are_the_pulses_one_by_one(bl, rate, columns):
+    device = ConstantStep(dw_min=0.001, dw_min_std=0.0)
+    weights = []
+    for one in (device, one_by_one(device)):
+        array, update = many(one, (64, columns), bl=bl, rate=rate, vectors=5)
+        for name, value in {"step_up": 0.001, "step_down": 0.0012, "w_max": 0.03, "w_min": -0.03}.items():
+            array.parameters[name] = np.full((64, columns), value)  # equal devices; some bounds are reached
+        array.update(*update)
+        weights.append(array.weights)
+    np.testing.assert_allclose(*weights, atol=1e-6)
+    assert weights[0].min() == np.float32(-0.03) or columns == 1 or rate < 6.0
+
+
+def test_a_sum_has_the_mean_and_the_spread_of_its_pulses():
+    """z = (change - c step) / (sigma step sqrt(c)) is standard normal, and independent from device to device."""
+    sigma, step = 0.5, 0.001
+    device = ConstantStep(dw_min=step, dw_min_std=sigma, w_max=50.0, w_min=-50.0, **NO_SPREAD)
+    array, update = many(device, (256, 256), count=True)
+    array.update(*update)
+    up, down = array.device_pulse_count
+    c = (up + down).astype(np.float64)
+    assert c.mean() > 3.0 and not (up * down).any()
+    fired = c > 0
+    z = ((array.weights - step * (up - down)) / (sigma * step * np.sqrt(np.maximum(c, 1.0))))[fired]
+    assert stats.kstest(z, "norm").pvalue > P_LIMIT
+    for lag in (1, 16, 64):
+        assert abs(np.sum(z[lag:] * z[:-lag])) < Z_LIMIT * np.sqrt(z.size - lag)
+    few, often = np.abs(z[c[fired] <= 2]), np.abs(z[c[fired] >= 8])
+    assert abs(np.mean(few**2) - 1) < Z_LIMIT * np.sqrt(2 / few.size) and abs(np.mean(often**2) - 1) < Z_LIMIT * np.sqrt(2 / often.size)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.035, -0.04])
+def test_sums_near_a_bound_have_the_law_of_pulses_that_clip(start):
+    device = ConstantStep(dw_min=0.002, dw_min_std=0.6, w_max=0.05, w_min=-0.05)
+    found = []
+    for seed, one in ((41, device), (42, one_by_one(device))):
+        array, update = many(one, (256, 256), start=start, rate=8.0)
+        again = CrossbarArray((256, 256), one, rng=seed)
+        again.program(np.full((256, 256), start))
+        again.update(*update)
+        found.append(again.weights.ravel())
+    assert stats.ks_2samp(*found).pvalue > P_LIMIT
+    assert 0.001 < np.mean(np.abs(found[0]) > 0.04) < 0.999
+
+
 # ---- ideal devices ------------------------------------------------------------------------------------------------
 
 
@@ -670,6 +735,7 @@ def test_ideal_devices_take_every_change_in_float32(n, kernels):
 SHAPE, VECTORS = (48, 600), 64  # several parts of trains, several blocks of rows, work for two threads
 DETERMINISM = {
     "constant": (MODELS["constant"], {}),
+    "constant, summed": (MODELS["constant"].replace(dw_min=0.0005, w_max=0.05), {}),
     "linear": (MODELS["linear"], {}),
     "soft": (MODELS["soft"], {}),
     "soft additive": (MODELS["soft additive"], {}),

@@ -6,7 +6,7 @@
  * branches in full (measured: 1.4 times the time). Cycle-to-cycle noise is one law with two weights, of which the Python side
  * sets one: noise_mult scales the actual step, noise_add the nominal one (step_up or step_down).
  * RPU_PAIR_<model> and RPU_SINGLE_<model> say what a model has beyond steps and bounds: parameters of its own for the two
- * directions, and one for both. Laws: rpusim/devices and tests/oracle/devices.py. */
+ * directions, and one for both; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and tests/oracle/devices.py. */
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H
 
@@ -51,6 +51,7 @@ static RPU_INLINE float rpu_pulse(const rpu_lanes *d, int l, float w, uint32_t u
 /* ConstantStep: w +- step. */
 #define RPU_PAIR_constant_step 0
 #define RPU_SINGLE_constant_step 0
+#define RPU_SUMS_constant_step 1
 static RPU_INLINE float rpu_step_constant_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     return rpu_pulse(d, l, w, up, d->step[l], d->step[l], xi);
@@ -59,6 +60,7 @@ static RPU_INLINE float rpu_step_constant_step(const rpu_lanes *d, int l, float 
 /* LinearStep: step + slope w; the pair are the slopes. */
 #define RPU_PAIR_linear_step 1
 #define RPU_SINGLE_linear_step 0
+#define RPU_SUMS_linear_step 0
 static RPU_INLINE float rpu_step_linear_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     const float step = d->step[l];
@@ -68,6 +70,7 @@ static RPU_INLINE float rpu_step_linear_step(const rpu_lanes *d, int l, float w,
 /* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. */
 #define RPU_PAIR_soft_bounds 0
 #define RPU_SINGLE_soft_bounds 0
+#define RPU_SUMS_soft_bounds 0
 static RPU_INLINE float rpu_step_soft_bounds(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     const float step = d->step[l], bound = d->bound[l], fraction = rpu_where(bound != 0.0f, w / bound);
@@ -77,6 +80,7 @@ static RPU_INLINE float rpu_step_soft_bounds(const rpu_lanes *d, int l, float w,
 /* SoftBoundsReference: SoftBounds for v = w + reference (the single), whose bounds must have the right sign to count. */
 #define RPU_PAIR_soft_bounds_reference 0
 #define RPU_SINGLE_soft_bounds_reference 1
+#define RPU_SUMS_soft_bounds_reference 0
 static RPU_INLINE float rpu_step_soft_bounds_reference(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     const float step = d->step[l], bound = d->bound[l], v = w + d->single[l];
@@ -88,6 +92,7 @@ static RPU_INLINE float rpu_step_soft_bounds_reference(const rpu_lanes *d, int l
  * -gamma_down / ln 2, 2 a, b, and the parts of the noise that do not depend on the step and that are in proportion to |w|. */
 #define RPU_PAIR_exp_step 0
 #define RPU_SINGLE_exp_step 0
+#define RPU_SUMS_exp_step 0
 static RPU_INLINE float rpu_step_exp_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     const float *c = d->constant, span = d->high[l] - d->low[l];
@@ -101,6 +106,7 @@ static RPU_INLINE float rpu_step_exp_step(const rpu_lanes *d, int l, float w, ui
 /* PowStep: step x^gamma, x the distance to the bound ahead as a fraction of the span; the pair are the gammas. */
 #define RPU_PAIR_pow_step 1
 #define RPU_SINGLE_pow_step 0
+#define RPU_SUMS_pow_step 0
 static RPU_INLINE float rpu_step_pow_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     const float high = d->high[l], low = d->low[l];
@@ -111,6 +117,7 @@ static RPU_INLINE float rpu_step_pow_step(const rpu_lanes *d, int l, float w, ui
 /* PowStepReference: PowStep for v = w + reference (the single). */
 #define RPU_PAIR_pow_step_reference 1
 #define RPU_SINGLE_pow_step_reference 1
+#define RPU_SUMS_pow_step_reference 0
 static RPU_INLINE float rpu_step_pow_step_reference(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     return rpu_step_pow_step(d, l, w + d->single[l], up, xi) - d->single[l];
@@ -120,6 +127,7 @@ static RPU_INLINE float rpu_step_pow_step_reference(const rpu_lanes *d, int l, f
  * one again, then as many for down pulses. */
 #define RPU_PAIR_piecewise_step 0
 #define RPU_SINGLE_piecewise_step 0
+#define RPU_SUMS_piecewise_step 0
 static RPU_INLINE float rpu_step_piecewise_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
     const float last = d->constant[0], high = d->high[l], low = d->low[l], span = high - low;

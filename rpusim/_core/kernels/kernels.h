@@ -61,6 +61,7 @@ typedef struct { int64_t up, down; } rpu_pulse_count;
 #define RPU_SEGMENT 16384                         /* columns that one list can name: 4 times a column has 16 bits */
 #define RPU_SEGMENTS(columns) (((columns) + RPU_SEGMENT - 1) / RPU_SEGMENT)
 #define RPU_ROW_SCRATCH(columns) (2 * (columns) + 2 * RPU_LIST_LANES)
+#define RPU_SUM_SCRATCH(columns) (RPU_GROUP * RPU_GROUPS(columns) + (RPU_ROW_SCRATCH(columns) + 1) / 2)
 #define RPU_BLOCK 64                              /* devices of a list that are handled at once; multiple of RPU_LIST_LANES */
 #define RPU_LIST_LANES 8                          /* lists are read in steps of this, and padded to it with column 0 */
 
@@ -75,7 +76,10 @@ typedef struct {
     uint8_t *signs;             /* bit q % RPU_LIST_LANES of q / RPU_LIST_LANES: x < 0 at entry q of `columns` */
     int32_t *row;               /* (firing rows + 1): 2 row + (d < 0), ascending, and INT32_MAX */
     uint32_t *row_bits;         /* (firing rows, words): slots in which the row fires */
-    uint64_t *noise_base;       /* (firing rows + 1): pulses of all rows before; the position of its noise in the stream */
+    uint64_t *noise_base;       /* (firing rows + 1): pulses of all rows before; the position of its noise in the stream. Those of
+                                 * rows whose pulses are summed do not count, so that such a row has the number of the next one */
+    uint32_t *column_bits;      /* (words, columns in whole groups): slots in which a column fires, where rows are summed; or NULL */
+    uint32_t *column_signs;     /* (columns in whole groups): top bit where x < 0; with column_bits */
 } rpu_trains;
 
 /* Noise of the pulses of one vector, drawn as it is used; see kernels_impl.h. */
@@ -128,10 +132,11 @@ typedef struct {
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
     /* Stochastic updates: rows [row0, row1) through all vectors, in order. Work space: `event`, one number per vector; `due`,
-     * RPU_DUE_WORDS(vectors) per row; `noises`, one per vector, or two where cells->visible is not NULL. */
+     * RPU_DUE_WORDS(vectors) per row; `noises`, one per vector, or two where cells->visible is not NULL; `counts`,
+     * RPU_SUM_SCRATCH(columns), where rows may be summed. */
     void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
                                       int64_t row0, int64_t row1, int32_t *event, uint64_t *due, rpu_noise *noises,
-                                      int reverse, uint64_t key, uint64_t operation);
+                                      int32_t *counts, int reverse, uint64_t key, uint64_t operation);
     /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
      * RPU_ROW_SCRATCH(columns). */
     rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *cells, int64_t row, const int32_t *counts,

@@ -57,8 +57,8 @@ static inline int rpu_population(uint64_t m)
 static void words(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t position, uint32_t *out)
 {
     const rpu_stream s = rpu_stream_at(key, kind, operation, line);
-    uint32_t positions[RPU_AES_BLOCKS] = {position}, all[4 * RPU_AES_BLOCKS];
-    rpu_ars_group(&s, positions, all, 1);
+    uint32_t all[4 * RPU_AES_BLOCKS];
+    rpu_ars_group(&s, NULL, position, all, 1);
     memcpy(out, all, 4 * sizeof *out);
 }
 
@@ -425,6 +425,61 @@ static void write_list(const rpu_row *row, const uint16_t *columns, int32_t n, r
         }
     }
 }
+/* ---- sums of pulses ------------------------------------------------------------------------------------------------- */
+
+/* Where a device of constant steps gets c pulses and cannot get to a bound, its change is one normal of mean c step and variance c
+ * (sigma step)^2: one draw instead of c. The largest draw is below 6.7, so what c steps of 1 + 6.7 sigma do not take to a bound,
+ * no draws do. Rows are summed where their devices get a pulse each on average. Returns whether some are left: `counts` are then
+ * the pulses of those near a bound, signed. The noise of a row has a line of the stream of its own; a column's draw is at the
+ * position of the column. */
+static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, int64_t row, uint32_t flip, const rpu_noise *noise,
+                   int32_t *counts)
+{
+    const int64_t n = cells->columns, all = RPU_GROUP * RPU_GROUPS(n);
+    const rpu_row r = row_at(cells, row, 0);
+    const float sigma = r.noise_mult + r.noise_add, most = 1.0f + 6.7f * sigma;
+    rpu_stream s = noise->stream;
+    int32_t left = 0;
+    float z[RPU_CHUNK] = {0};
+    rpu_stream_line(&s, 1u + (uint32_t)row);
+    for (int32_t word = 0; word < t->words; word++) {
+        const uint32_t fires = t->row_bits[(int64_t)event * t->words + word];
+        const uint32_t *restrict bits = t->column_bits + word * all;
+        const int32_t keep = word ? -1 : 0;
+        RPU_SIMD
+        for (int64_t j = 0; j < all; j++) {
+            uint32_t m = bits[j] & fires;
+            m -= m >> 1 & 0x55555555u;
+            m = (m & 0x33333333u) + (m >> 2 & 0x33333333u);
+            m = (m + (m >> 4)) & 0x0F0F0F0Fu;
+            m += m >> 8;
+            counts[j] = (counts[j] & keep) + (int32_t)((m + (m >> 16)) & 0x3Fu);
+        }
+    }
+    for (int64_t first = 0; first < n; first += RPU_CHUNK) {
+        const int m = n - first < RPU_CHUNK ? (int)(n - first) : RPU_CHUNK;
+        float *restrict w = r.w + first;
+        int32_t *restrict count = counts + first;
+        const uint32_t *sign = t->column_signs + first;
+        const float *quad = r.quad + 4 * first;
+        if (!cells->silent)
+            rpu_normal_chunk(&s, (uint32_t)(first / RPU_CHUNK), z);
+        RPU_SIMD
+        for (int l = 0; l < m; l++) {
+            const uint32_t up = sign[l] ^ flip;
+            const float c = (float)count[l], step = rpu_pick(up, quad[4 * l], quad[4 * l + 1]), reach = c * step * most;
+            const int32_t safe = -(int32_t)((w[l] + reach < quad[4 * l + 2]) & (w[l] - reach > quad[4 * l + 3]));
+            const float change = rpu_signed(up, step * RPU_FMA(sigma * sqrtf(c), z[l], c));
+            const int32_t down = ~(int32_t)up >> 31;
+            w[l] += rpu_bits_to_float(rpu_float_to_bits(change) & (uint32_t)safe);
+            count[l] = ((count[l] ^ down) - down) & ~safe;
+        }
+        for (int l = 0; l < m; l++)
+            left |= count[l];
+    }
+    return left != 0;
+}
+
 /* `flip` is 0 or all bits: a device goes up where the sign of its column differs from it (x d > 0 lowers w). */
 #define RPU_DEFINE_MODEL(model)                                                                                        \
 static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *columns, const uint8_t *signs,         \
@@ -467,17 +522,80 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *
     }                                                                                                                  \
 }                                                                                                                      \
                                                                                                                        \
+/* counts[j] pulses on the devices of one row; see kernels.h. */                                                       \
+static rpu_pulse_count model##_pulse_counts(const rpu_cells *cells, int64_t row_index, const int32_t *counts,          \
+                                            uint16_t *scratch, rpu_noise *noise, rpu_noise *written)                   \
+{                                                                                                                      \
+    rpu_pulse_count total = {0, 0};                                                                                    \
+    for (int64_t first = 0; first < cells->columns; first += RPU_SEGMENT) {                                            \
+        const rpu_row row = row_at(cells, row_index, first);                                                           \
+        const int32_t *count = counts + first;                                                                         \
+        const int32_t m = (int32_t)(cells->columns - first < RPU_SEGMENT ? cells->columns - first : RPU_SEGMENT);      \
+        uint16_t *columns = scratch;                                                                                   \
+        uint8_t *signs = (uint8_t *)(scratch + m + RPU_LIST_LANES);                                                    \
+        int32_t n = 0;                                                                                                 \
+        for (int32_t j = 0; j < m; j++) {                                                                              \
+            if (count[j] != 0) columns[n++] = (uint16_t)(4 * j);                                                       \
+            if (count[j] > 0) total.up += count[j];                                                                    \
+            else total.down -= count[j];                                                                               \
+        }                                                                                                              \
+        memset(columns + n, 0, sizeof *columns * RPU_LIST_LANES);                                                      \
+        /* round p gives the p-th pulse to every device that has that many */                                          \
+        for (int32_t p = 1, fewer = 1; n > 0; p++) {                                                                   \
+            int32_t kept = 0;                                                                                          \
+            for (int32_t q = 0; fewer && q < n; q += RPU_LIST_LANES) {                                                 \
+                uint32_t bits = 0;                                                                                     \
+                for (int l = 0; l < RPU_LIST_LANES; l++)                                                               \
+                    bits |= (uint32_t)(count[columns[q + l] / 4] > 0) << l;                                            \
+                signs[q / RPU_LIST_LANES] = (uint8_t)bits;                                                             \
+            }                                                                                                          \
+            model##_pulse_list(&row, columns, signs, n, 0, noise);                                                     \
+            if (row.visible)                                                                                           \
+                write_list(&row, columns, n, written);                                                                 \
+            for (int32_t q = 0; q < n; q++) {                                                                          \
+                const int32_t c = count[columns[q] / 4];                                                               \
+                if (c > p || -c > p)                                                                                   \
+                    columns[kept++] = columns[q];                                                                      \
+            }                                                                                                          \
+            fewer = kept < n;                                                                                          \
+            n = kept;                                                                                                  \
+        }                                                                                                              \
+    }                                                                                                                  \
+    return total;                                                                                                      \
+}                                                                                                                      \
+                                                                                                                       \
+static rpu_pulse_count model##_pulse_row(const rpu_cells *cells, int64_t row_index, const int32_t *counts,             \
+                                         uint16_t *scratch, uint64_t key, uint64_t operation)                          \
+{                                                                                                                      \
+    rpu_noise noise, written;                                                                                          \
+    noise_begin(&noise, cells->silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0);        \
+    noise_begin(&written, 0, rpu_stream_at(key, RPU_WRITE_COUNT_NOISE, operation, (uint32_t)row_index), 0);            \
+    if (cells->count_up)                                                                                               \
+        for (int64_t j = 0; j < cells->columns; j++) {                                                                 \
+            if (counts[j] > 0) cells->count_up[row_index * cells->columns + j] += counts[j];                           \
+            if (counts[j] < 0) cells->count_down[row_index * cells->columns + j] -= counts[j];                         \
+        }                                                                                                              \
+    return model##_pulse_counts(cells, row_index, counts, scratch, &noise, &written);                                  \
+}                                                                                                                      \
 /* All pulses of one vector on one row. */                                                                             \
 static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int32_t event, int reverse,               \
-                                rpu_noise *noise, rpu_noise *written)                                                  \
+                                rpu_noise *noise, rpu_noise *written, int32_t *counts)                                 \
 {                                                                                                                      \
     const int64_t i = t->row[event] >> 1;                                                                              \
     const int32_t segments = (int32_t)RPU_SEGMENTS(cells->columns);                                                    \
     const uint32_t flip = (t->row[event] & 1) != (reverse != 0) ? ~0u : 0;                                             \
+    const int summed = RPU_SUMS_##model && t->noise_base[event] == t->noise_base[event + 1];                           \
+    if (summed && sum_row(cells, t, event, i, flip, noise, counts)) {                                                  \
+        rpu_noise rest;                                                                                                \
+        rpu_stream_line(&noise->stream, 0x80000000u | (uint32_t)i);                                                    \
+        noise_begin(&rest, cells->silent, noise->stream, 0);                                                           \
+        rpu_stream_line(&noise->stream, 0);                                                                            \
+        model##_pulse_counts(cells, i, counts, (uint16_t *)(counts + RPU_GROUP * RPU_GROUPS(cells->columns)), &rest, NULL);\
+    }                                                                                                                  \
     for (int32_t word = 0; word < t->words; word++)                                                                    \
         for (uint32_t m = t->row_bits[(int64_t)event * t->words + word]; m; m &= m - 1) {                              \
             const int32_t slot = 32 * word + rpu_lowest_bit(m);                                                        \
-            for (int32_t s = slot * segments; s < (slot + 1) * segments; s++) {                                        \
+            for (int32_t s = slot * segments; !summed && s < (slot + 1) * segments; s++) {                             \
                 const rpu_row row = row_at(cells, i, (int64_t)(s - slot * segments) * RPU_SEGMENT);                    \
                 const uint16_t *columns = t->columns + t->start[s];                                                    \
                 model##_pulse_list(&row, columns, t->signs + t->start[s] / RPU_LIST_LANES, t->fired[s], flip, noise);  \
@@ -490,8 +608,8 @@ static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int
 }                                                                                                                      \
                                                                                                                        \
 static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0,       \
-                                int64_t row1, int32_t *event, uint64_t *due, rpu_noise *noises, int reverse,           \
-                                uint64_t key, uint64_t operation)                                                      \
+                                int64_t row1, int32_t *event, uint64_t *due, rpu_noise *noises, int32_t *counts,       \
+                                int reverse, uint64_t key, uint64_t operation)                                         \
 {                                                                                                                      \
     const int64_t words = RPU_DUE_WORDS(vectors);                                                                      \
     const int silent = cells->silent;                                                                                  \
@@ -516,7 +634,7 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
     }                                                                                                                  \
     if (vectors == 1) {     /* its own order will do */                                                                \
         for (; trains->row[*event] < 2 * row1; ++*event)                                                               \
-            model##_pulse_event(cells, trains, *event, reverse, noises, cells->visible ? noises + 1 : NULL);           \
+            model##_pulse_event(cells, trains, *event, reverse, noises, cells->visible ? noises + 1 : NULL, counts);   \
         return;                                                                                                        \
     }                                                                                                                  \
     const int dense = 10 * pulses > cells->rows * cells->columns;    /* most cache lines are wanted, not few */        \
@@ -537,59 +655,9 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
                     fetch(cells, first + 16 * fetched, first + 16 * until);                                            \
                 fetched = until;                                                                                       \
                 model##_pulse_event(cells, trains + v, event[v]++, reverse, noises + v,                                \
-                                    cells->visible ? noises + vectors + v : NULL);                                     \
+                                    cells->visible ? noises + vectors + v : NULL, counts);                             \
             }                                                                                                          \
     }                                                                                                                  \
-}                                                                                                                      \
-                                                                                                                       \
-static rpu_pulse_count model##_pulse_row(const rpu_cells *cells, int64_t row_index, const int32_t *counts,             \
-                                         uint16_t *scratch, uint64_t key, uint64_t operation)                          \
-{                                                                                                                      \
-    rpu_pulse_count total = {0, 0};                                                                                    \
-    const int silent = cells->silent;                                                                                  \
-    rpu_noise noise, written;                                                                                          \
-    noise_begin(&noise, silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0);               \
-    noise_begin(&written, 0, rpu_stream_at(key, RPU_WRITE_COUNT_NOISE, operation, (uint32_t)row_index), 0);            \
-    for (int64_t first = 0; first < cells->columns; first += RPU_SEGMENT) {                                            \
-        const rpu_row row = row_at(cells, row_index, first);                                                           \
-        const int32_t *count = counts + first;                                                                         \
-        const int32_t m = (int32_t)(cells->columns - first < RPU_SEGMENT ? cells->columns - first : RPU_SEGMENT);      \
-        uint16_t *columns = scratch;                                                                                   \
-        uint8_t *signs = (uint8_t *)(scratch + m + RPU_LIST_LANES);                                                    \
-        int32_t n = 0;                                                                                                 \
-        for (int32_t j = 0; j < m; j++) {                                                                              \
-            if (count[j] != 0) columns[n++] = (uint16_t)(4 * j);                                                       \
-            if (count[j] > 0) total.up += count[j];                                                                    \
-            else total.down -= count[j];                                                                               \
-        }                                                                                                              \
-        memset(columns + n, 0, sizeof *columns * RPU_LIST_LANES);                                                      \
-        /* round p gives the p-th pulse to every device that has that many */                                          \
-        for (int32_t p = 1, fewer = 1; n > 0; p++) {                                                                   \
-            int32_t kept = 0;                                                                                          \
-            for (int32_t q = 0; fewer && q < n; q += RPU_LIST_LANES) {                                                 \
-                uint32_t bits = 0;                                                                                     \
-                for (int l = 0; l < RPU_LIST_LANES; l++)                                                               \
-                    bits |= (uint32_t)(count[columns[q + l] / 4] > 0) << l;                                            \
-                signs[q / RPU_LIST_LANES] = (uint8_t)bits;                                                             \
-            }                                                                                                          \
-            model##_pulse_list(&row, columns, signs, n, 0, &noise);                                                    \
-            if (row.visible)                                                                                           \
-                write_list(&row, columns, n, &written);                                                                \
-            for (int32_t q = 0; q < n; q++) {                                                                          \
-                const int32_t c = count[columns[q] / 4];                                                               \
-                if (c > p || -c > p)                                                                                   \
-                    columns[kept++] = columns[q];                                                                      \
-            }                                                                                                          \
-            fewer = kept < n;                                                                                          \
-            n = kept;                                                                                                  \
-        }                                                                                                              \
-    }                                                                                                                  \
-    if (cells->count_up)                                                                                               \
-        for (int64_t j = 0; j < cells->columns; j++) {                                                                 \
-            if (counts[j] > 0) cells->count_up[row_index * cells->columns + j] += counts[j];                           \
-            if (counts[j] < 0) cells->count_down[row_index * cells->columns + j] -= counts[j];                         \
-        }                                                                                                              \
-    return total;                                                                                                      \
 }
 
 RPU_MODELS(RPU_DEFINE_MODEL)

@@ -29,7 +29,7 @@ static double power_of_two(double v)
  * the place of the maxima, and of the balance of the two: columns divide by theirs, and rows take what is left of the rate. */
 rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double granularity, double x_max, double d_max)
 {
-    rpu_pulse_plan plan = {0, s->shared_random_numbers, 0.0, 0.0};
+    rpu_pulse_plan plan = {0, s->shared_random_numbers, 0, 0.0, 0.0};
     double bl = s->desired_bl, both;
     if (x_max == 0.0 || d_max == 0.0 || lr == 0.0)
         return plan;
@@ -78,8 +78,9 @@ static void *take(memory_of *m, size_t bytes)
 }
 
 /* What stays until the vector has been applied. */
-static size_t lay_out(int64_t rows, int64_t columns, int32_t bl, void *base, rpu_trains *t)
+static size_t lay_out(int64_t rows, int64_t columns, rpu_pulse_plan plan, void *base, rpu_trains *t)
 {
+    const int32_t bl = plan.bl;
     const size_t words = (size_t)words_of(bl), n = (size_t)bl, r = (size_t)rows, listed = (size_t)columns;
     const size_t parts = n * (size_t)RPU_SEGMENTS(columns);
     memory_of m = {base, 0};
@@ -90,6 +91,12 @@ static size_t lay_out(int64_t rows, int64_t columns, int32_t bl, void *base, rpu
     t->row = take(&m, sizeof *t->row * (r + 1));
     t->row_bits = take(&m, sizeof *t->row_bits * r * words);
     t->noise_base = take(&m, sizeof *t->noise_base * (r + 1));
+    t->column_bits = t->column_signs = NULL;
+    if (plan.sum) {
+        const size_t all = RPU_GROUP * (size_t)RPU_GROUPS(columns);
+        t->column_bits = take(&m, sizeof *t->column_bits * all * words);
+        t->column_signs = take(&m, sizeof *t->column_signs * all);
+    }
     return m.bytes;
 }
 
@@ -119,10 +126,10 @@ static size_t lay_out_scratch(int64_t rows, int64_t columns, int32_t bl, void *b
     return m.bytes;
 }
 
-size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl)
+size_t rpu_trains_bytes(int64_t rows, int64_t columns, rpu_pulse_plan plan)
 {
     rpu_trains t;
-    return lay_out(rows, columns, bl, NULL, &t);
+    return lay_out(rows, columns, plan, NULL, &t);
 }
 
 size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
@@ -238,6 +245,27 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
     }
 }
 
+/* Slots by column, for rows that sum; only where a row that fires in all slots would give a pulse to each column. */
+static void keep_bits(const float *x, int64_t columns, scratch_of s, int64_t lines, rpu_trains *t)
+{
+    const int64_t all = RPU_GROUP * RPU_GROUPS(columns);
+    int64_t fired = 0;
+    for (int32_t slot = 0; slot < t->bl; slot++)
+        fired += s.fired[slot];
+    if (fired < columns) {
+        t->column_bits = t->column_signs = NULL;
+        return;
+    }
+    memset(t->column_bits, 0, sizeof *t->column_bits * (size_t)(all * t->words));
+    memset(t->column_signs, 0, sizeof *t->column_signs * (size_t)all);
+    for (int64_t l = 0; l < lines; l++) {
+        const int32_t j = s.line[l];
+        t->column_signs[j] = x[j] < 0.0f ? 0x80000000u : 0;
+        for (int32_t word = 0; word < t->words; word++)
+            t->column_bits[word * all + j] = s.bits[l * t->words + word];
+    }
+}
+
 /* The columns of a vector with several slots: drawn as bits per column, and turned into slots. */
 static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, int shared, uint64_t key,
                          uint64_t operation, scratch_of s, rpu_trains *t)
@@ -281,6 +309,8 @@ static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, 
         for (int32_t q = end; q < t->start[part] + padded(t->fired[part]); q++)
             append(t, q, 0, 0);
     }
+    if (t->column_bits)
+        keep_bits(x, columns, s, lines, t);
 }
 
 void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
@@ -288,9 +318,10 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
                      rpu_trains *t)
 {
     const int32_t bl = plan.bl, words = words_of(bl);
-    const int once = bl == 1 && !plan.shared;
+    const int once = bl == 1 && !plan.shared;       /* which is never summed */
     scratch_of s;
-    lay_out(rows, columns, bl, memory, t);
+    plan.sum = plan.sum && !once;
+    lay_out(rows, columns, plan, memory, t);
     lay_out_scratch(rows, columns, bl, scratch, &s);
     t->bl = bl;
     t->words = words;
@@ -318,7 +349,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
             fired[columns + s.line[l]]++;
     else if (fired)
         count_lines(s, lines, words, fired + columns);
-    uint64_t base = 0;
+    uint64_t base = 0, drawn = 0;       /* pulses; those that draw their own noise */
     int64_t firing = 0, up = 0;
     for (int64_t l = 0; once && s.fired[0] > 0 && l < lines; l++) {
         const int32_t i = s.line[l];
@@ -328,7 +359,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         t->noise_base[l] = (uint64_t)l * (uint64_t)s.fired[0];
         up += negative ? s.fired[0] - s.negative_fired[0] : s.negative_fired[0];
         firing = l + 1;
-        base = (uint64_t)firing * (uint64_t)s.fired[0];
+        base = drawn = (uint64_t)firing * (uint64_t)s.fired[0];
     }
     for (int64_t l = 0; !once && l < lines; l++) {
         const int32_t i = s.line[l];
@@ -344,11 +375,13 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         }
         if (base > before) {
             t->row[firing] = 2 * i + negative;
-            t->noise_base[firing++] = before;
+            t->noise_base[firing++] = drawn;
+            if (!t->column_bits || base - before < (uint64_t)columns)
+                drawn += base - before;
         }
     }
     t->row[firing] = INT32_MAX;
-    t->noise_base[firing] = base;
+    t->noise_base[firing] = drawn;
     t->pulses.up = up;
     t->pulses.down = (int64_t)base - up;
 }

@@ -18,13 +18,14 @@ typedef struct {
 typedef struct {
     int32_t bl;                 /* slots; 0: nothing to do */
     int32_t shared;             /* one random number per slot for all columns, one for all rows */
+    int32_t sum;                /* whether the pulses of a device may be summed where there are many; set by the caller */
     double scale_x, scale_d;    /* probability of a line per unit of |x|, |d|, before clipping at 1 */
 } rpu_pulse_plan;
 
 rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double granularity, double x_max, double d_max);
 
 /* Bytes that the trains of one vector may take, and bytes of work space for drawing them. */
-size_t rpu_trains_bytes(int64_t rows, int64_t columns, int32_t bl);
+size_t rpu_trains_bytes(int64_t rows, int64_t columns, rpu_pulse_plan plan);
 size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl);
 /* Draws the trains of one vector into `memory`; adds to `fired` (columns, then rows; or NULL) how often each line fires. */
 void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
