@@ -1,0 +1,64 @@
+"""Records full runs of reproductions that train networks: small JSON with commit, settings and duration, and the figure.
+
+Reads what `rpusim reproduce NAME --epochs N --out DIR` wrote, and adds it to reproduce-results/full.json and docs/figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rpusim import reproduce
+
+ROOT = Path(__file__).parents[1]
+
+
+def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
+    """Return what is kept of a result: no specifications of algorithms, which the commit has."""
+    curves = result["data"]["curves"]
+    settings = {k: v for k, v in result["settings"].items() if k not in ("algorithms", "baseline")}
+    kept = ("train_loss", "test_loss", "test_error", "similarity", "share")
+    return {
+        "commit": commit,
+        "settings": settings,
+        "duration_s": round(sum(sum(curve["seconds"]) for curve in curves.values())),
+        "passed": result["passed"],
+        "checks": [{k: check[k] for k in ("label", "measured", "published", "passed")} for check in result["checks"]],
+        "curves": {
+            label: {k: [None if v is None else round(v, 4) for v in curve[k]] for k in kept if k in curve}
+            for label, curve in curves.items()
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  rpusim reproduce gokmen2016 --epochs 10 --out results\n"
+        "  python scripts/record_results.py results --commit $(git rev-parse --short HEAD)\n",
+    )
+    parser.add_argument("folder", type=Path, help="where `rpusim reproduce --out` wrote")
+    parser.add_argument("--commit", required=True, help="commit that was run")
+    args = parser.parse_args()
+    path = Path(__file__).with_name("reproduce-results") / "full.json"
+    whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    figures = ROOT / "docs" / "figures"
+    figures.mkdir(exist_ok=True)
+    found = [name for name in reproduce.names() if reproduce.get(name).trains and (args.folder / f"{name}.json").exists()]
+    if not found:
+        parser.error(f"{args.folder} holds no result of {', '.join(n for n in reproduce.names() if reproduce.get(n).trains)}")
+    for name in found:
+        result = json.loads((args.folder / f"{name}.json").read_text(encoding="utf-8"))
+        whole[name] = summary(result, args.commit)
+        shutil.copy(args.folder / f"{name}.png", figures / f"{name}.png")
+        agreeing = sum(check["passed"] for check in result["checks"])
+        print(f"{name}: {agreeing} of {len(result['checks'])} agree")
+    path.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
