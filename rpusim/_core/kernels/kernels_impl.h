@@ -649,6 +649,15 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
         for (int64_t word = 0; word < words; word++)                                                                   \
             for (uint64_t m = now[word]; m; m &= m - 1) {                                                              \
                 const int64_t v = 64 * word + rpu_lowest_bit(m);                                                       \
+                if (m & (m - 1)) {      /* the next vector (measured: 3.6 to 3.4 ns, sparse) */                        \
+                    const int64_t n = 64 * word + rpu_lowest_bit(m & (m - 1));                                         \
+                    RPU_PREFETCH(trains[n].row + event[n]);                                                            \
+                    RPU_PREFETCH(trains[n].row_bits + (int64_t)event[n] * trains[n].words);                            \
+                    RPU_PREFETCH(trains[n].columns);                                                                   \
+                    RPU_PREFETCH(trains[n].columns + 32);                                                              \
+                    RPU_PREFETCH((const float *)&noises[n].position);                                                  \
+                    RPU_PREFETCH(noises[n].buffer + noises[n].position);                                               \
+                }                                                                                                      \
                 /* a share of the next row at a time, so that loads of this one need not wait behind all of it */      \
                 const int64_t until = fetched + share < lines ? fetched + share : lines;                               \
                 if (fetched < until)                                                                                   \
