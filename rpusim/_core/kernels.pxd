@@ -49,6 +49,7 @@ cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_SUM_SCRATCH(int64_t columns)
     int RPU_MODEL_constant_step
     enum: RPU_N_MODELS
+    enum: RPU_LIST_LANES
     const char *const rpu_model_names[RPU_N_MODELS]
 
     ctypedef struct rpu_cells:

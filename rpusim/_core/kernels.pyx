@@ -47,7 +47,8 @@ def active_kernel_set():
 
 
 def use_kernel_set(name=None):
-    """Make new arrays use the named kernel set (None: the best one). All sets give the same bits."""
+    """Make new arrays use the named kernel set (None: the best one). All draw the same words; those with fused multiply-adds
+    give the same bits."""
     global _active
     cdef const rpu_kernels *found
     if name is None:

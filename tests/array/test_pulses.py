@@ -16,7 +16,7 @@ from scipy import stats
 
 import rpusim as rpu
 from rpusim import CrossbarArray, Periphery, PulseScheme, checkpoint
-from rpusim._core.kernels import kernel_sets, use_kernel_set
+from rpusim._core.kernels import kernel_sets, normals, use_kernel_set
 from rpusim.devices import (
     ConstantStep,
     ExpStep,
@@ -697,18 +697,47 @@ def test_a_sum_has_the_mean_and_the_spread_of_its_pulses():
     assert abs(np.mean(few**2) - 1) < Z_LIMIT * np.sqrt(2 / few.size) and abs(np.mean(often**2) - 1) < Z_LIMIT * np.sqrt(2 / often.size)
 
 
-@pytest.mark.parametrize("start", [0.0, 0.035, -0.04])
-def test_sums_near_a_bound_have_the_law_of_pulses_that_clip(start):
-    device = ConstantStep(dw_min=0.002, dw_min_std=0.6, w_max=0.05, w_min=-0.05)
+def test_a_sum_takes_one_draw_of_a_line_of_its_own():
+    """The draw of a device is at the place of its column, on the line of its row, of the operation of its vector."""
+    sigma, step, shape = 0.5, 0.001, (64, 150)
+    device = ConstantStep(dw_min=step, dw_min_std=sigma, w_max=50.0, w_min=-50.0, **NO_SPREAD)
+    array, (x, d, lr) = many(device, shape, vectors=3, count=True)
+    summed = 0
+    for k, lr in enumerate((lr, -lr, lr)):
+        before, counted = array.weights, np.array(array.device_pulse_count)
+        array.update(x[k], d[k], lr)
+        up, down = np.array(array.device_pulse_count) - counted
+        for i in np.flatnonzero((up + down).sum(axis=1) >= shape[1]):
+            xi = normals(array._core.key, shape[1], line=1 + i, operation=k, kind=2)
+            c = up[i] + down[i]
+            expected = before[i] + step * np.sign(up[i] - down[i]) * (c + sigma * np.sqrt(c) * xi)
+            np.testing.assert_allclose(array.weights[i], expected, atol=1e-6)
+            summed += 1
+    assert summed > 100
+
+
+@pytest.mark.parametrize("start, sigma", [(0.0, 0.6), (0.035, 0.6), (-0.04, 0.6), (0.035, 3.0), (-0.045, 3.0)])
+def test_sums_near_a_bound_have_the_law_of_pulses_that_clip(start, sigma):
+    """With noise of 3 steps the path matters: sums that are clipped at their end have p = 3e-23."""
+    device = ConstantStep(dw_min=0.002, dw_min_std=sigma, w_max=0.05, w_min=-0.05)
     found = []
     for seed, one in ((41, device), (42, one_by_one(device))):
-        array, update = many(one, (256, 256), start=start, rate=8.0)
-        again = CrossbarArray((256, 256), one, rng=seed)
-        again.program(np.full((256, 256), start))
-        again.update(*update)
-        found.append(again.weights.ravel())
+        _, update = many(one, (256, 256), rate=8.0)
+        array = CrossbarArray((256, 256), one, rng=seed)
+        array.program(np.full((256, 256), start))
+        array.update(*update)
+        found.append(array.weights.ravel())
     assert stats.ks_2samp(*found).pvalue > P_LIMIT
-    assert 0.001 < np.mean(np.abs(found[0]) > 0.04) < 0.999
+
+
+def test_sums_heed_bounds_where_steps_are_negative():
+    options = dict(dw_min=0.01, dw_min_dtod=1.0, w_max_dtod=0.0, w_min_dtod=0.0, up_down_dtod=0.0, enforce_consistency=False)
+    device = ConstantStep(w_max=0.05, w_min=-0.05, **options)
+    array = CrossbarArray((32, 32), device, pulses=PulseScheme(desired_bl=31), rng=1)
+    assert array.parameters["step_up"].min() < 0.0
+    for _ in range(5):
+        array.update(np.ones((1, 32)), np.ones((1, 32)), 0.2)
+    assert np.abs(array.weights).max() <= np.float32(0.05)
 
 
 # ---- ideal devices ------------------------------------------------------------------------------------------------
@@ -833,7 +862,10 @@ def test_all_kernel_sets_give_the_same_pulses(name, kernels, reference):
     assert array.pulse_count == expected.pulse_count
     if array._device_pulses is not None:
         np.testing.assert_array_equal(array.device_pulse_count, expected.device_pulse_count)
-    assert_same_to_rounding(kernels, array.weights, expected.weights)
+    if "summed" in name and "baseline" in (kernels, kernel_sets()[0]):  # what is near a bound is decided by rounding there
+        assert np.mean(np.abs(array.weights - expected.weights) > 3e-6) < 0.1
+    else:
+        assert_same_to_rounding(kernels, array.weights, expected.weights)
 
 
 @pytest.mark.usefixtures("restore_kernels")

@@ -135,5 +135,5 @@ def test_trains_that_no_integer_counts_are_refused():
     """A rate that scales itself to vanishing signals may ask for any number of slots where that is not fixed."""
     pulses = PulseScheme(fixed_bl=False, update_bl_management=False)
     tile = rpu.algorithms.ChoppedTikiTaka(SoftBounds(), pulses=pulses, auto_scale=True).build((3, 4), rng=0)
-    with pytest.raises(ValueError, match="pulse trains must have at most 268435456 slots where an array has 4 columns"):
+    with pytest.raises(ValueError, match="pulse trains must have at most 134217728 slots where an array has 4 columns"):
         tile.update(np.full(4, 1e-8), np.full(3, 1e-8), 0.01)

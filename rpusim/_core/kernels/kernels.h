@@ -12,8 +12,8 @@
 #if defined(__GNUC__) || defined(__clang__)
 #if defined(__x86_64__)
 #define RPU_X86_SETS
-#elif defined(__aarch64__)
-#define RPU_ARM_SETS
+#elif defined(__aarch64__) && (!defined(__clang__) || defined(__ARM_FEATURE_AES) || __clang_major__ >= 16)
+#define RPU_ARM_SETS    /* the headers of Clang before 16 hide the instructions from a part of a file */
 #endif
 #define RPU_TARGET_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)

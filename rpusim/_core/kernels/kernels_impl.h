@@ -31,7 +31,7 @@
 #define RPU_NOINLINE __declspec(noinline)
 #define RPU_PREFETCH(p)
 #include <intrin.h>
-static inline int rpu_lowest_bit(uint64_t m) { unsigned long k; _BitScanForward64(&k, m); return (int)k; }
+static inline int rpu_lowest_bit(uint64_t m) { unsigned long k; _BitScanForward64(&k, m); return (int)k; }     /* 64-bit Windows */
 #else
 #define RPU_PREFETCH(p) __builtin_prefetch(p)
 #define RPU_ONE_BY_ONE __asm__ volatile("");     /* keeps a loop from being made of gathers or scatters */
@@ -429,7 +429,8 @@ static void write_list(const rpu_row *row, const uint16_t *columns, int32_t n, r
 
 /* Where a device of constant steps gets c pulses and cannot get to a bound, its change is one normal of mean c step and variance c
  * (sigma step)^2: one draw instead of c. The largest draw is below 6.7, so what c steps of 1 + 6.7 sigma do not take to a bound,
- * no draws do. Rows are summed where their devices get a pulse each on average. Returns whether some are left: `counts` are then
+ * no draws do. (Whether they do is a comparison: a rounding of w, as between sets with and without fused multiply-adds, may turn
+ * it, and then other draws are used.) Rows are summed where their devices get a pulse each on average. Returns whether some are left: `counts` are then
  * the pulses of those near a bound, signed. The noise of a row has a line of the stream of its own; a column's draw is at the
  * position of the column. */
 static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, int64_t row, uint32_t flip, const rpu_noise *noise,
@@ -467,7 +468,7 @@ static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, i
         RPU_SIMD
         for (int l = 0; l < m; l++) {
             const uint32_t up = sign[l] ^ flip;
-            const float c = (float)count[l], step = rpu_pick(up, quad[4 * l], quad[4 * l + 1]), reach = c * step * most;
+            const float c = (float)count[l], step = rpu_pick(up, quad[4 * l], quad[4 * l + 1]), reach = c * fabsf(step) * most;
             const int32_t safe = -(int32_t)((w[l] + reach < quad[4 * l + 2]) & (w[l] - reach > quad[4 * l + 3]));
             const float change = rpu_signed(up, step * RPU_FMA(sigma * sqrtf(c), z[l], c));
             const int32_t down = ~(int32_t)up >> 31;
