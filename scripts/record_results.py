@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from rpusim import reproduce
+import matplotlib
+
+from rpusim import plotting, reproduce
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,6 +36,13 @@ def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
     }
 
 
+def draw(name: str, result: dict[str, Any], path: Path) -> None:
+    """Draw the figure of a written result."""
+    with matplotlib.rc_context(plotting.style()):
+        figure = reproduce.get(name).draw(SimpleNamespace(**result))  # type: ignore[arg-type]
+        figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -54,7 +63,7 @@ def main() -> None:
     for name in found:
         result = json.loads((args.folder / f"{name}.json").read_text(encoding="utf-8"))
         whole[name] = summary(result, args.commit)
-        shutil.copy(args.folder / f"{name}.png", figures / f"{name}.png")
+        draw(name, result, figures / f"{name}.png")
         agreeing = sum(check["passed"] for check in result["checks"])
         print(f"{name}: {agreeing} of {len(result['checks'])} agree")
     path.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")

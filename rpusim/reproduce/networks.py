@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
@@ -168,8 +169,10 @@ def curves_figure(result: Result, what: str = "test_error", label: str = "test e
     """Draw all curves of a result against epochs."""
     figure = Figure(figsize=(5.6, 3.6))
     ax = figure.subplots()
-    for name, curve in result.data["curves"].items():
-        ax.plot(np.arange(1, len(curve[what]) + 1), curve[what], marker=".", label=name)
+    colours = len(rcParams["axes.prop_cycle"])
+    for k, (name, curve) in enumerate(result.data["curves"].items()):
+        style = ("-", "--", ":")[k // colours % 3]  # beyond the colours there are
+        ax.plot(np.arange(1, len(curve[what]) + 1), curve[what], style, marker=".", label=name)
     ax.set(xlabel="epoch", ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if log:
