@@ -29,9 +29,9 @@ from rpusim._validation import signal
 from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
-    RPU_BACKWARD, RPU_LIST_LANES, RPU_ROW_SCRATCH, RPU_STOCHASTIC,
-    RPU_DUE_WORDS, RPU_MODEL_constant_step, RPU_SUM_SCRATCH, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count,
-    rpu_scratch_bytes, rpu_trains_bytes,
+    RPU_BACKWARD, RPU_DUE_WORDS, RPU_LIST_LANES, RPU_MODEL_constant_step, RPU_ROW_SCRATCH, RPU_STOCHASTIC, RPU_SUM_SCRATCH,
+    active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes,
+    rpu_trains_bytes,
 )
 
 cnp.import_array()
@@ -538,8 +538,10 @@ cdef class ArrayCore:
             plans[v].sum = self.model == RPU_MODEL_constant_step and self.cells.visible == NULL and plans[v].bl > 1
             if self.scheme.type == RPU_STOCHASTIC and <double>plans[v].bl * max(self.columns, RPU_LIST_LANES) > MOST_ENTRIES:
                 with gil:
-                    raise ValueError(f"pulse trains must have at most {MOST_ENTRIES // max(self.columns, RPU_LIST_LANES)} slots where an array has "
-                                     f"{self.columns} columns; got {plans[v].bl}")
+                    raise ValueError(
+                        f"pulse trains must have at most {MOST_ENTRIES // max(self.columns, RPU_LIST_LANES)} slots where an "
+                        f"array has {self.columns} columns; got {plans[v].bl}"
+                    )
         if self.scheme.type != RPU_STOCHASTIC:
             self._update_counts(plans, x, d, vectors, lr < 0)
             self.updates += vectors

@@ -6,7 +6,8 @@
  * branches in full (measured: 1.4 times the time). Cycle-to-cycle noise is one law with two weights, of which the Python side
  * sets one: noise_mult scales the actual step, noise_add the nominal one (step_up or step_down).
  * RPU_PAIR_<model> and RPU_SINGLE_<model> say what a model has beyond steps and bounds: parameters of its own for the two
- * directions, and one for both; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and tests/oracle/devices.py. */
+ * directions, and one for both; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and
+ * tests/oracle/devices.py. */
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H
 
