@@ -147,6 +147,8 @@ class Parameters(_Parameters):
         bounds = {side: stored if side == name else self._array._parameters[side] for side in ("w_min", "w_max")}
         if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
             raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
+        if name == "half_select" and np.any(stored < 0.0):
+            raise ValueError(f"parameters['half_select'] must be at least 0; got {stored.min()}")
         self._array._parameters[name] = stored
         if name in self._array._new_bounds:
             self._array._new_bounds[name] = stored

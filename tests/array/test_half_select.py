@@ -157,3 +157,8 @@ def test_where_it_is_wrong_the_device_says_so():
         SoftBounds(half_select_dtod=0.1)
     device = SoftBounds(half_select=0.1)
     assert rpu.from_json(device.to_json()) == device
+    array = CrossbarArray((2, 2), device, rng=0)
+    before = array.parameters["half_select"]
+    with pytest.raises(ValueError, match=r"parameters\['half_select'\] must be at least 0; got -0.5"):
+        array.parameters["half_select"] = [[0.1, 0.1], [-0.5, 0.1]]
+    np.testing.assert_array_equal(array.parameters["half_select"], before)
