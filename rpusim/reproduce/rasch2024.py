@@ -77,7 +77,7 @@ NOTES = (
     "Choppers flip regularly (every tenth read of a column). With random flips, c-TTv2 has 10 % at 20 states and offset 1: a "
     "long run of one sign moves C by more than one pulse.",
     "References are clipped to the bounds of A, since devices hold them. Without that, c-TTv2 with offset 1 has 12.0 and 6.1 % at "
-    "100 and 20 states (published 8.4 and 4.2; clipped 8.2 and 4.9) and is not flat at 20 states; but 16.5 % at 200 states, "
+    "100 and 20 states (published 8.4 and 4.2; clipped 8.2 and 4.9) and is not flat at 20 states; but 16.6 % at 200 states, "
     "where 14.4 are published and clipped references give 9.9.",
     "What stays off, without a cause found: c-TTv2 with 0.25 at 400 states and with 1 at 200 too low; TTv2 with 0.1 at 100 "
     "states, and with 0.5 at 400 states, too low.",

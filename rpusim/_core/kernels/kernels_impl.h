@@ -430,9 +430,9 @@ static void write_list(const rpu_row *row, const uint16_t *columns, int32_t n, r
 /* Where a device of constant steps gets c pulses and cannot get to a bound, its change is one normal of mean c step and variance c
  * (sigma step)^2: one draw instead of c. The largest draw is below 6.7, so what c steps of 1 + 6.7 sigma do not take to a bound,
  * no draws do. (Whether they do is a comparison: a rounding of w, as between sets with and without fused multiply-adds, may turn
- * it, and then other draws are used.) Rows are summed where their devices get a pulse each on average. Returns whether some are
- * left: `counts` are then the pulses of those near a bound, signed. The noise of a row has a line of the stream of its own; a
- * column's draw is at the position of the column. */
+ * it, and then other draws are used.) Rows are summed where that is less work (pulses.c). Returns whether some are left: `counts`
+ * are then the pulses of those near a bound, signed. The noise of a row has a line of the stream of its own; a column's draw is at
+ * the position of the column. */
 static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, int64_t row, uint32_t flip, const rpu_noise *noise,
                    int32_t *counts)
 {

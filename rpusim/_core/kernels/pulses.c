@@ -245,14 +245,21 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
     }
 }
 
-/* Slots by column, for rows that sum; only where a row that fires in all slots would give a pulse to each column. */
+/* Whether so many pulses of a row are less work as one sum per device: that costs as much as a pulse, and an eighth of one for every
+ * further word of slots. */
+static int worth_summing(uint64_t pulses, int64_t columns, int32_t words)
+{
+    return 8 * pulses >= (uint64_t)columns * (7 + (uint64_t)words);
+}
+
+/* Slots by column, for rows that sum; only where a row that fires in all slots would. */
 static void keep_bits(const float *x, int64_t columns, scratch_of s, int64_t lines, rpu_trains *t)
 {
     const int64_t all = RPU_GROUP * RPU_GROUPS(columns);
-    int64_t fired = 0;
+    uint64_t fired = 0;
     for (int32_t slot = 0; slot < t->bl; slot++)
-        fired += s.fired[slot];
-    if (fired < columns) {
+        fired += (uint64_t)s.fired[slot];
+    if (!worth_summing(fired, columns, t->words)) {
         t->column_bits = t->column_signs = NULL;
         return;
     }
@@ -376,7 +383,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         if (base > before) {
             t->row[firing] = 2 * i + negative;
             t->noise_base[firing++] = drawn;
-            if (!t->column_bits || base - before < (uint64_t)columns)
+            if (!t->column_bits || !worth_summing(base - before, columns, words))
                 drawn += base - before;
         }
     }
