@@ -4,7 +4,8 @@ Decided, and why:
 - The array is a class with `cdef` methods on raw pointers, so that algorithms call it in a compiled loop without the
   interpreter (array.pxd is that door); the Python methods are thin and used by rpusim.array, which has validated.
 - An update splits its batch into parts whose trains fit the cache, draws the trains of a part vector by vector, then
-  walks blocks of rows through the part. Both steps run in parallel; the result depends on neither split.
+  walks blocks of rows through the part. Both steps run in parallel; the result depends on neither split. Threads come back
+  to the same rows (`_update_blocks`).
 - A read is one matrix product for the whole batch between one pass through the DACs and one through the ADCs. Only the
   vectors that clipped are read again by bound management.
 - One lock per array lets threads share it; different arrays run at the same time.
@@ -44,8 +45,19 @@ cdef extern from *:
     #else
     static int rpu_max_threads(void) { return 1; }
     #endif
+    /* The next block of rows of a thread's share: its own, or another that has done with its own. */
+    static int64_t rpu_take_block(int64_t *next)
+    {
+        int64_t block;
+    #ifdef _OPENMP
+    #pragma omp critical (rpu_take_block)
+    #endif
+        block = (*next)++;
+        return block;
+    }
     """
     int rpu_max_threads() nogil
+    int64_t rpu_take_block(int64_t *next) nogil
 
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch
@@ -567,7 +579,8 @@ cdef class ArrayCore:
         cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
-        cdef Py_ssize_t v, b, blocks, block_rows, due_words, sums
+        cdef Py_ssize_t v, t, blocks, block_rows, due_words, sums
+        cdef int64_t *next_block
         cdef char *scratch
         cdef rpu_noise *noises
         cdef uint64_t *due
@@ -616,19 +629,20 @@ cdef class ArrayCore:
         due_words = block_rows * RPU_DUE_WORDS(vectors)
         sums = RPU_SUM_SCRATCH(self.columns) if self.model == RPU_MODEL_constant_step else 0
         noises = <rpu_noise *>grow(&self.work, threads * (vectors * (kinds * sizeof(rpu_noise) + sizeof(int32_t))
-                                                          + due_words * sizeof(uint64_t) + sums * sizeof(int32_t)))
+                                                          + (due_words + 1) * sizeof(uint64_t) + sums * sizeof(int32_t)))
         due = <uint64_t *>(noises + threads * vectors * kinds)
-        counts = <int32_t *>(due + threads * due_words)
+        next_block = <int64_t *>(due + threads * due_words)
+        counts = <int32_t *>(next_block + threads)
         events = counts + threads * sums
+        for t in range(threads):
+            next_block[t] = t * blocks // threads
         if threads <= 1:
             self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, counts, reverse,
                                                  self.key, self.updates)
         else:
-            for b in prange(blocks, num_threads=threads, schedule="dynamic"):
-                self.kernels.update_rows[self.model](&self.cells, trains, vectors, b * block_rows,
-                                                     min(self.rows, (b + 1) * block_rows), events + threadid() * vectors,
-                                                     due + threadid() * due_words, noises + threadid() * vectors * kinds,
-                                                     counts + threadid() * sums, reverse, self.key, self.updates)
+            for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+                _update_blocks(self, t, threads, blocks, block_rows, next_block, trains, vectors, events + t * vectors,
+                               due + t * due_words, noises + t * vectors * kinds, counts + t * sums, reverse)
         return 0
 
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
@@ -955,3 +969,21 @@ cdef class ArrayCore:
                     negative -= x[j]
             return max(top, <float>min(max(positive, negative) * p.sum_factor, largest * p.sum_limit))
         return top
+
+
+cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t blocks, Py_ssize_t block_rows,
+                         int64_t *next_block, const rpu_trains *trains, Py_ssize_t vectors, int32_t *events, uint64_t *due,
+                         rpu_noise *noises, int32_t *counts, int reverse) noexcept nogil:
+    # A thread's own blocks of rows, the same ones in every update, so that its caches have them already; then what others have
+    # left (measured: two threads 1.81 times as fast as one, where each took whichever block came next 1.73).
+    cdef Py_ssize_t k, owner
+    cdef int64_t block
+    for k in range(threads):
+        owner = (thread + k) % threads
+        while True:
+            block = rpu_take_block(next_block + owner)
+            if block >= (owner + 1) * blocks // threads:
+                break
+            array.kernels.update_rows[array.model](&array.cells, trains, vectors, block * block_rows,
+                                                   min(array.rows, (block + 1) * block_rows), events, due, noises, counts,
+                                                   reverse, array.key, array.updates)
