@@ -16,10 +16,12 @@ __all__ = ["GRU", "LSTM", "RNN"]
 
 
 class _Recurrent(MatrixLayer):
-    """Steps over time, shared by all kinds: the vectors of the arrays are [x_t, h_(t-1), 1], one per step and sequence."""
+    """Steps over time, shared by all kinds: the vectors of the matrix are [x_t, h_(t-1), 1], `reads` per step and sequence."""
 
     gates: int
-    in_flight = ("_vectors", "_steps")
+    states: int = 1
+    reads: int = 1
+    in_flight = ("_vectors", "_driven", "_outputs", "_steps")
 
     def __init__(
         self,
@@ -34,8 +36,6 @@ class _Recurrent(MatrixLayer):
         n = self.in_features = integer_value("in_features", in_features, low=1)
         h = self.out_features = integer_value("out_features", out_features, low=1)
         self.matrix = Matrix(n + h, self.gates * h, rule, bias, mapping)
-        if self.matrix.mapping.learn_scale or self.matrix.mapping.input_range is not None:
-            raise ValueError(f"mapping must have no learn_scale and no input_range for {type(self).__name__}; got {mapping!r}")
         self.stateful = boolean("stateful", stateful)
         self.lr_scale = physical(0.0)("lr_scale", lr_scale)
         self.reset_state()
@@ -46,8 +46,11 @@ class _Recurrent(MatrixLayer):
         self._carried: list[np.ndarray] = []
 
     def _reset(self) -> None:
-        self._vectors: Any = None  # (time, batch, columns of the matrix)
-        self._deltas: Any = None  # (time, batch, gates * out_features)
+        self._vectors: Any = None  # (time * reads, batch, columns of the matrix), as they come
+        self._driven: Any = None  # as the arrays get them
+        self._outputs: Any = None  # (time * reads, batch, gates * out_features), where a digital scale is trained
+        self._deltas: Any = None  # the same shape: dL/doutputs
+        self._back: Any = None  # (time * reads, batch, inputs of the matrix), where an input range is trained
         self._steps: list[tuple[np.ndarray, ...]] = []
 
     def _start(self, batch: int, count: int) -> list[np.ndarray]:
@@ -65,55 +68,80 @@ class _Recurrent(MatrixLayer):
         batch, time = x.shape[:2]
         self._reset()
         states = self._start(batch, self.states)
-        vectors = np.ones((time, batch, self.matrix.columns), np.float32)
-        vectors[:, :, :n] = x.transpose(1, 0, 2)
+        mapping, shape = self.matrix.mapping, (time * self.reads, batch)
+        vectors = self._vectors = np.ones((*shape, self.matrix.columns), np.float32)
+        self._driven = vectors if mapping.input_range is None else np.empty_like(vectors)
+        if mapping.learn_scale:
+            self._outputs = np.empty((*shape, self.gates * h), np.float32)
+        vectors[:: self.reads, :, :n] = x.transpose(1, 0, 2)
         out = np.empty((batch, time, h), np.float32)
         for t in range(time):
-            vectors[t, :, n : n + h] = states[0]
-            states, kept = self._step(vectors[t], states)
+            vectors[t * self.reads, :, n : n + h] = states[0]
+            states, kept = self._step(t, states)
             out[:, t] = states[0]
             if train:
                 self._steps.append(kept)
         if self.stateful:
             self._carried = [state.copy() for state in states]
-        if train:
-            self._vectors = vectors
+        if not train:
+            self._reset()
         return out
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Take dL/dh_t from outside for all t; gradients end at the first step of the batch."""
         if self._vectors is None:
             raise _no_forward(self)
-        time, batch = self._vectors.shape[:2]
         n, h = self.in_features or 0, self.out_features or 0
-        self._deltas = np.empty((time, batch, self.gates * h), np.float32)
+        shape = reads, batch = self._vectors.shape[:2]
+        time = reads // self.reads
+        self._deltas = np.zeros((*shape, self.gates * h), np.float32)
+        if self.matrix.mapping.learn_input_range:
+            self._back = np.empty((*shape, n + h), np.float32)
         z = np.empty((batch, time, n), np.float32) if input_gradient else None
         coming = [np.zeros((batch, h), np.float32) for _ in range(self.states)]
         for t in reversed(range(time)):
             coming[0] = coming[0] + d[:, t]
             back, coming = self._step_back(t, coming)
-            if z is not None and back is not None:
-                z[:, t] = back[:, :n]
+            if z is not None:
+                z[:, t] = back
         if self.matrix.parameters:
-            flat = self._deltas.reshape(time * batch, -1)
-            self.matrix.gradients(self._vectors.reshape(time * batch, -1), flat, flat)
+            flat = [None if a is None else a.reshape(-1, a.shape[2]) for a in self._signals()]
+            self.matrix.gradients(*flat)
         return z
 
+    def _signals(self) -> tuple[Any, ...]:
+        return self._vectors[:, :, : self.matrix.inputs], self._deltas, self._outputs, self._back
+
     def update(self, lr: float) -> None:
-        """One pulsed update per step and sequence, in order of time, at rate `lr`."""
+        """One pulsed update per read of the forward pass and sequence, in order of time, at rate `lr`."""
         if self._deltas is None:
             raise RuntimeError(f"{type(self).__name__}: update needs a forward(x, train=True) and a backward(d) before it")
-        v, d = (a.reshape(-1, a.shape[2]) for a in (self._vectors, self._deltas))
+        v, d = (a.reshape(-1, a.shape[2]) for a in (self._driven, self._deltas))
         self.matrix.update(v, d, lr * self.lr_scale)
 
-    states: int = 1
+    def _read(self, k: int) -> np.ndarray:
+        """Return the outputs for vector k."""
+        if self._driven is not self._vectors:
+            self._driven[k] = self.matrix.drive(self._vectors[k])
+        y = self.matrix.forward(self._driven[k])
+        if self._outputs is not None:
+            self._outputs[k] = y
+        return y
 
-    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
-        """From driven inputs and states to new states, and what the way back needs."""
+    def _read_back(self, k: int, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return dL/dx and dL/dh of vector k for dL/doutputs."""
+        back = self.matrix.backward(delta)
+        if self._back is not None:
+            self._back[k] = back
+        n, h = self.in_features or 0, self.out_features or 0
+        return back[:, :n], back[:, n : n + h]
+
+    def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+        """From the states before step t to those after, and what the way back needs; vector `reads` t is ready."""
         raise NotImplementedError
 
-    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
-        """From dL/dstates after step t to dL/d[x, h] and dL/dstates before; writes the deltas of the step."""
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """From dL/dstates after step t to dL/dx and dL/dstates before; writes the deltas of the step."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,7 +173,7 @@ class RNN(_Recurrent):
         Start a batch from the last state of the one before, if it has as many sequences (see `reset_state`); gradients still
         end at its first step (truncated back-propagation through time).
     mapping : Mapping or None
-        Without learned scales and input ranges.
+        An input range holds for x_t and h_(t-1) alike; the digital bias and a learned scale are those of the gates.
     lr_scale : float, default 1
 
     Examples
@@ -159,16 +187,16 @@ class RNN(_Recurrent):
 
     gates = 1
 
-    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
-        h = np.tanh(self.matrix.forward(v))
+    def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+        h = np.tanh(self._read(t))
         return [h], (h,)
 
-    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         (h,) = self._steps[t]
         delta = self._deltas[t]
         np.multiply(coming[0], 1 - h * h, out=delta)
-        back = self.matrix.backward(delta)
-        return back, [back[:, self.in_features : self.in_features + self.out_features]]  # type: ignore[operator,index]
+        dx, dh = self._read_back(t, delta)
+        return dx, [dh]
 
 
 class LSTM(_Recurrent):
@@ -204,9 +232,9 @@ class LSTM(_Recurrent):
     gates = 4
     states = 2
 
-    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+    def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
         h = self.out_features or 0
-        a = self.matrix.forward(v)
+        a = self._read(t)
         expit(a[:, : 3 * h], out=a[:, : 3 * h])
         g = a[:, 3 * h :]
         np.tanh(g, out=g)
@@ -216,8 +244,8 @@ class LSTM(_Recurrent):
         squashed = np.tanh(c)
         return [a[:, 2 * h : 3 * h] * squashed, c], (a, before, squashed)
 
-    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
-        n, h = self.in_features or 0, self.out_features or 0
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        h = self.out_features or 0
         a, before, squashed = self._steps[t]
         i, o, g = a[:, :h], a[:, 2 * h : 3 * h], a[:, 3 * h :]
         dh, dc = coming
@@ -229,8 +257,8 @@ class LSTM(_Recurrent):
         gates = a[:, : 3 * h]
         delta[:, : 3 * h] *= gates * (1 - gates)
         np.multiply(dc * i, 1 - g * g, out=delta[:, 3 * h :])
-        back = self.matrix.backward(delta)
-        return back, [back[:, n : n + h], dc * a[:, h : 2 * h]]
+        dx, dh = self._read_back(t, delta)
+        return dx, [dh, dc * a[:, h : 2 * h]]
 
 
 class GRU(_Recurrent):
@@ -242,7 +270,7 @@ class GRU(_Recurrent):
         h_t = u h_(t-1) + (1 - u) g
 
     (Cho et al., 2014, Eqs. 5 to 8.) The array is read twice per step, and the outputs that a read does not need are not used;
-    an update trains the gates with the first vector and the candidate with the second.
+    an update trains the gates with the first vector and then the candidate with the second.
 
     Parameters
     ----------
@@ -267,42 +295,28 @@ class GRU(_Recurrent):
     """
 
     gates = 3
+    reads = 2
 
-    def _step(self, v: np.ndarray, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
+    def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
         n, h = self.in_features or 0, self.out_features or 0
         before = states[0]
-        gates = expit(self.matrix.forward(v)[:, : 2 * h])
+        gates = expit(self._read(2 * t)[:, : 2 * h])
         r, u = gates[:, :h], gates[:, h:]
-        candidate = v.copy()
+        candidate = self._vectors[2 * t + 1]
+        candidate[...] = self._vectors[2 * t]
         candidate[:, n : n + h] *= r
-        g = np.tanh(self.matrix.forward(candidate)[:, 2 * h :])
-        return [u * before + (1 - u) * g], (gates, g, before, candidate)
+        g = np.tanh(self._read(2 * t + 1)[:, 2 * h :])
+        return [u * before + (1 - u) * g], (gates, g, before)
 
-    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
-        n, h = self.in_features or 0, self.out_features or 0
-        gates, g, before, _ = self._steps[t]
+    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        h = self.out_features or 0
+        gates, g, before = self._steps[t]
         r, u = gates[:, :h], gates[:, h:]
         dh = coming[0]
-        delta = self._deltas[t]
-        second = np.zeros_like(delta)
+        first, second = self._deltas[2 * t], self._deltas[2 * t + 1]
         np.multiply(dh * (1 - u), 1 - g * g, out=second[:, 2 * h :])
-        back = self.matrix.backward(second)
-        dx, dr = back[:, :n], back[:, n : n + h]
-        np.multiply(dr * before, r * (1 - r), out=delta[:, :h])
-        np.multiply(dh * (before - g), u * (1 - u), out=delta[:, h : 2 * h])
-        first = delta.copy()
-        first[:, 2 * h :] = 0.0
-        delta[:, 2 * h :] = second[:, 2 * h :]
-        gated = self.matrix.backward(first)
-        return gated[:, :n] + dx, [gated[:, n : n + h] + dr * r + dh * u]
-
-    def update(self, lr: float) -> None:
-        """Two pulsed updates per step and sequence, in order of time, at rate `lr`: gates, then candidate."""
-        if self._deltas is None:
-            raise RuntimeError("GRU: update needs a forward(x, train=True) and a backward(d) before it")
-        h = self.out_features or 0
-        v = np.stack([self._vectors, np.array([kept[3] for kept in self._steps])], axis=1)
-        d = np.stack([self._deltas, self._deltas], axis=1)
-        d[:, 0, :, 2 * h :] = 0.0
-        d[:, 1, :, : 2 * h] = 0.0
-        self.matrix.update(v.reshape(-1, v.shape[3]), d.reshape(-1, d.shape[3]), lr * self.lr_scale)
+        dx, dr = self._read_back(2 * t + 1, second)
+        np.multiply(dr * before, r * (1 - r), out=first[:, :h])
+        np.multiply(dh * (before - g), u * (1 - u), out=first[:, h : 2 * h])
+        dx_gates, dh_gates = self._read_back(2 * t, first)
+        return dx_gates + dx, [dh_gates + dr * r + dh * u]
