@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,8 @@ from rpusim.specification import Specification, parameter
 __all__ = ["Mapping", "Matrix"]
 
 _size = optional(integer(1, 2**31 - 1))
+#: sizes of inputs that a calibration keeps
+_WATCHED = 4_000_000
 _positive = optional(physical(0.0, open_low=True))
 
 
@@ -42,7 +46,7 @@ class Mapping(Specification):
     learn_scale : bool, default False
         A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s.
     input_range : float or None
-        r: inputs are clipped to +-r and divided by it.
+        r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data.
     learn_input_range : bool, default False
         r is trained by the inputs beyond it: its gradient is the sum of min(0, dL/dx) where x >= r, minus that of
         max(0, dL/dx) where x <= -r, times r; plus `input_range_decay` r while more than 95 % of the inputs are within. It
@@ -117,10 +121,17 @@ class Matrix:
         self._bias = Parameter(np.zeros(self.outputs)) if self.bias and m.digital_bias else None
         self._scale = Parameter(np.ones(scales)) if m.learn_scale else None
         self._range = None if m.input_range is None else Parameter(np.full(1, m.input_range))
+        self._sizes: list[NDArray[np.float32]] | None = None  # of inputs, during a calibration
+        self._every = 1
         learned = self._range if m.learn_input_range else None
         self.parameters = [p for p in (self._bias, self._scale, learned) if p is not None]
         #: whether reads and updates go to one tile as they are
         self.plain = len(self._grid()) == 1 and m.weight_scaling is None and not self.parameters and self._range is None
+
+    @property
+    def input_range(self) -> float | None:
+        """r as it is now; None without one."""
+        return None if self._range is None else float(self._range.value[0])
 
     @property
     def tile(self) -> Any:
@@ -175,9 +186,36 @@ class Matrix:
             driven[:, :-1] = x
             return driven
         if self._range is not None:
+            if self._sizes is not None:
+                self._watch(x)
             r = self._range.value[0]
             return np.clip(x / r, -1.0, 1.0)
         return np.ascontiguousarray(x)
+
+    @contextmanager
+    def calibration(self, quantile: float) -> Iterator[None]:
+        """Watch what is driven, with a range that fits every batch; at the end the range is the quantile of |inputs|."""
+        assert self._range is not None
+        before = self._range.value.copy()
+        self._sizes, self._every = [], 1
+        try:
+            yield
+            largest = float(np.quantile(np.concatenate(self._sizes), quantile)) if self._sizes else 0.0
+            if largest > 0.0:
+                before[...] = largest
+        finally:
+            self._range.value[...] = before
+            self._sizes = None
+
+    def _watch(self, x: NDArray[np.float32]) -> None:
+        """Keep the sizes of inputs; evenly fewer of them, where they are many."""
+        assert self._range is not None and self._sizes is not None
+        sizes = np.abs(x).ravel()
+        self._range.value[...] = max(float(sizes.max(initial=0.0)), 1e-6)
+        self._sizes.append(sizes[:: self._every].copy())
+        if sum(part.size for part in self._sizes) > _WATCHED:
+            self._sizes = [np.concatenate(self._sizes)[::2].copy()]
+            self._every *= 2
 
     def forward(self, v: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the outputs (n, outputs) for driven inputs (n, columns)."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from rpusim import checkpoint as files
 from rpusim._random import RNG, child, seed_sequence
-from rpusim._validation import instance, integer_value, signal
+from rpusim._validation import instance, integer_value, real, signal
 from rpusim.nn.layers import Layer, layer_from_dict
 from rpusim.nn.matrix import Matrix
 from rpusim.nn.optimizers import Optimizer, Parameter
@@ -180,6 +181,52 @@ class Sequential(Layer):
         x = self.inputs("x", x)
         batches = [self.forward(x[start : start + size], False) for start in range(0, max(len(x), 1), size)]
         return np.concatenate(batches)
+
+    def calibrate_input_ranges(self, x: np.ndarray, quantile: float = 0.9999, batch_size: int = 1000) -> list[float]:
+        """Set the input ranges of all matrices that have one from the inputs that come to them.
+
+        The network is read without training, every matrix with a range that fits the batch, so that nothing is clipped on the
+        way. Then each range becomes the quantile of the sizes of its matrix's inputs; where all were 0 it stays. Of more than
+        4 million inputs, evenly fewer are kept. Reads draw from the noise streams of the arrays.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, in_features)
+            Inputs like those to come.
+        quantile : float, default 0.9999
+            From 0, without it, to 1: the largest input.
+        batch_size : int
+
+        Returns
+        -------
+        list of float
+            The ranges, in the order of `matrices()`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above, or there is no matrix with an input range; see `Mapping`.
+
+        Examples
+        --------
+        >>> import numpy as np, rpusim as rpu
+        >>> mapping = rpu.nn.Mapping(digital_bias=True, input_range=1.0)
+        >>> net = rpu.nn.Sequential(rpu.nn.Linear(3, 2, rpu.algorithms.DigitalSGD(), mapping=mapping))
+        >>> net.build(rng=0)
+        >>> net.calibrate_input_ranges(np.array([[0.5, -2.0, 1.0]]), quantile=1.0)
+        [2.0]
+        """
+        quantile = real(0.0, 1.0, open_low=True)("quantile", quantile)
+        matrices = [matrix for matrix in self.matrices() if matrix.mapping.input_range is not None]
+        if not matrices:
+            raise ValueError(f"calibrate_input_ranges needs a layer whose mapping has an input_range; got {self!r}")
+        with ExitStack() as stack:
+            for matrix in matrices:
+                stack.enter_context(matrix.calibration(quantile))
+            self.reset_state()
+            self.predict(x, batch_size)
+            self.reset_state()
+        return [matrix.input_range for matrix in matrices if matrix.input_range is not None]
 
     def children(self) -> tuple[Layer, ...]:
         return self.layers

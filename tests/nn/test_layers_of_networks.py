@@ -242,6 +242,43 @@ def test_input_ranges_clip_and_learn_by_their_rule():
     assert r.gradient[0] == pytest.approx(0.2 * now, rel=1e-5)
 
 
+def test_input_ranges_are_calibrated_to_a_quantile_of_what_comes():
+    mapping = nn.Mapping(digital_bias=True, input_range=0.01)
+    net = built(nn.Sequential(
+        nn.Conv2d(1, 2, 2, RULE, mapping=mapping), nn.ReLU(), nn.Flatten(), nn.Linear(8, 5, RULE, mapping=mapping), nn.Tanh(),
+        nn.Linear(5, 4, RULE)))  # fmt: skip
+    x = images(300, 1, 3, 3)
+    found = net.calibrate_input_ranges(x, 0.9, batch_size=7)
+    patches = np.stack([x[:, 0, i : i + 2, j : j + 2].reshape(300, 4) for i in range(2) for j in range(2)], axis=1)
+    w = net.matrices()[0].weights.astype(np.float64)
+    hidden = np.maximum(patches @ w.T + net.layers[0].parameters()[0].value, 0.0)  # nothing was clipped on the way
+    assert found == pytest.approx([np.quantile(np.abs(patches), 0.9), np.quantile(hidden, 0.9)], rel=1e-4)
+    assert [m.input_range for m in net.matrices()] == [*found, None]
+    assert net.calibrate_input_ranges(x, 1.0)[0] == np.abs(x).max()
+
+
+def test_calibration_keeps_evenly_fewer_of_many_inputs(monkeypatch):
+    monkeypatch.setattr("rpusim.nn.matrix._WATCHED", 1000)
+    mapping = nn.Mapping(digital_bias=True, input_range=5.0)
+    net = built(nn.Sequential(nn.Linear(6, 2, RULE, mapping=mapping)))
+    (found,) = net.calibrate_input_ranges(images(5000, 6), 0.9, batch_size=40)
+    # of 30,000 normals 600 or so are left: the quantile 1.645 has a standard error of 0.06
+    assert found == pytest.approx(1.645, abs=0.25)
+    assert net.layers[0].matrix._sizes is None
+
+
+def test_a_calibration_that_fails_leaves_the_ranges():
+    mapping = nn.Mapping(digital_bias=True, input_range=5.0)
+    net = built(nn.Sequential(nn.Linear(6, 2, RULE, mapping=mapping)))
+    with pytest.raises(ValueError, match="x must hold finite"):
+        net.calibrate_input_ranges(np.full((3, 6), np.nan))
+    with pytest.raises(ValueError, match="quantile"):
+        net.calibrate_input_ranges(images(3, 6), 0.0)
+    assert net.calibrate_input_ranges(np.zeros((3, 6))) == [5.0]
+    with pytest.raises(ValueError, match="input_range"):
+        built(nn.Sequential(nn.Linear(6, 2, RULE))).calibrate_input_ranges(images(3, 6))
+
+
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
 def test_recurrent_layers_learn_input_ranges_and_scales_as_linear_ones_do(kind):
     """Every read of a recurrent layer is one of a linear layer with its weights: [x, h] clips, and r and s learn by its rules."""
