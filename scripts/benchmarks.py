@@ -65,7 +65,7 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
             arrays = [rpu.CrossbarArray((size, size), devices[name], rng=0) for _ in range(4)]
             lr = rate * arrays[0].device.dw_min / 0.25  # E|x| E|d| = 1/4
             arrays[0].update(x, d, lr)
-            loops = max(1, round(0.6 / rate))  # about as many pulses in every timing
+            loops = max(1, round(0.6 / rate))  # 0.6 pulses per device and vector in a timing, or 2
             pulses = sum(arrays[0].pulse_count) * loops
 
             def repeat(array: rpu.CrossbarArray, threads: int, lr: float = lr, loops: int = loops) -> None:
@@ -95,7 +95,8 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
             rows.append(row(f"  speed-up by 2 threads, {rate} pulses", one / two, "times",
                             two / one, "1 thread", 1 / 1.8 if rate == 0.2 else None))  # fmt: skip
             # the most that this machine gives: two threads that have nothing to do with each other
-            rows.append(row("  of two arrays, a thread each", 2 * one / apart, "times", apart / (2 * one), "1 thread"))
+            label = f"  of two arrays, a thread each, {name}, {rate}"
+            rows.append(row(label, 2 * one / apart, "times", apart / (2 * one), "1 thread"))
     rpu.set_num_threads(1)
     return rows
 

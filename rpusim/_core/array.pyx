@@ -974,7 +974,7 @@ cdef class ArrayCore:
 cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t blocks, Py_ssize_t block_rows,
                          int64_t *next_block, const rpu_trains *trains, Py_ssize_t vectors, int32_t *events, uint64_t *due,
                          rpu_noise *noises, int32_t *counts, int reverse) noexcept nogil:
-    # A thread's own blocks of rows, the same ones in every update, so that its caches have them already; then what others have
+    # A thread's own blocks of rows, the same ones in updates alike, so that its caches have them already; then what others have
     # left (measured: two threads 1.81 times as fast as one, where each took whichever block came next 1.73).
     cdef Py_ssize_t k, owner
     cdef int64_t block

@@ -22,6 +22,7 @@ __all__ = ["Mapping", "Matrix"]
 _size = optional(integer(1, 2**31 - 1))
 #: sizes of inputs that a calibration keeps
 _WATCHED = 4_000_000
+_LEAST_RANGE = 1e-6
 _positive = optional(physical(0.0, open_low=True))
 
 
@@ -44,13 +45,14 @@ class Mapping(Specification):
     scale_by_output : bool, default False
         An alpha (and s) for every output, instead of one for all.
     learn_scale : bool, default False
-        A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s.
+        A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s. Updates of W leave it out; AIHWKit divides
+        them by it.
     input_range : float or None
         r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data.
     learn_input_range : bool, default False
         r is trained by the inputs beyond it: its gradient is the sum of min(0, dL/dx) where x >= r, minus that of
         max(0, dL/dx) where x <= -r, times r; plus `input_range_decay` r while more than 95 % of the inputs are within. It
-        needs the gradient of the inputs, so the first layer's r stays.
+        needs the gradient of the inputs, so that of a first layer stays, unless it is recurrent.
     input_range_decay : float, default 0.001
 
     Notes
@@ -84,6 +86,36 @@ def _parts(size: int, largest: int | None) -> list[slice]:
     pieces = 1 if largest is None else -(-size // largest)
     ends = [size * k // pieces for k in range(pieces + 1)]
     return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+class _Sizes:
+    """Sizes of the inputs of a matrix: all of them, or an even share drawn at random where they are many."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.float32]] = []
+        self.count, self._share, self._largest = 0, 1.0, 0.0
+        self._draws = np.random.default_rng(0)
+
+    def add(self, x: NDArray[np.float32]) -> float:
+        """Take the sizes of some inputs, and return the largest of them."""
+        sizes = np.abs(x).ravel()
+        largest = float(sizes.max(initial=0.0))
+        self._largest = max(self._largest, largest)
+        if self._share < 1.0:
+            sizes = sizes[self._draws.random(sizes.size) < self._share]
+        self._parts.append(sizes)
+        self.count += sizes.size
+        while self.count > _WATCHED:
+            kept = np.concatenate(self._parts)
+            kept = kept[self._draws.random(kept.size) < 0.5]
+            self._parts, self.count, self._share = [kept], kept.size, self._share / 2
+        return largest
+
+    def quantile(self, quantile: float) -> float:
+        """Return the size that this share of the inputs does not exceed, one of theirs; 0 without inputs."""
+        if quantile == 1.0 or self.count == 0:
+            return self._largest
+        return float(np.quantile(np.concatenate(self._parts), quantile, method="higher"))
 
 
 class Matrix:
@@ -121,8 +153,7 @@ class Matrix:
         self._bias = Parameter(np.zeros(self.outputs)) if self.bias and m.digital_bias else None
         self._scale = Parameter(np.ones(scales)) if m.learn_scale else None
         self._range = None if m.input_range is None else Parameter(np.full(1, m.input_range))
-        self._sizes: list[NDArray[np.float32]] | None = None  # of inputs, during a calibration
-        self._every = 1
+        self._sizes: _Sizes | None = None  # of inputs, during a calibration
         learned = self._range if m.learn_input_range else None
         self.parameters = [p for p in (self._bias, self._scale, learned) if p is not None]
         #: whether reads and updates go to one tile as they are
@@ -187,7 +218,7 @@ class Matrix:
             return driven
         if self._range is not None:
             if self._sizes is not None:
-                self._watch(x)
+                self._range.value[...] = max(self._sizes.add(x), _LEAST_RANGE)
             r = self._range.value[0]
             return np.clip(x / r, -1.0, 1.0)
         return np.ascontiguousarray(x)
@@ -197,25 +228,15 @@ class Matrix:
         """Watch what is driven, with a range that fits every batch; at the end the range is the quantile of |inputs|."""
         assert self._range is not None
         before = self._range.value.copy()
-        self._sizes, self._every = [], 1
+        sizes = self._sizes = _Sizes()
         try:
             yield
-            largest = float(np.quantile(np.concatenate(self._sizes), quantile)) if self._sizes else 0.0
-            if largest > 0.0:
-                before[...] = largest
+            found = sizes.quantile(quantile)
+            if found > 0.0:
+                before[...] = max(found, _LEAST_RANGE)
         finally:
             self._range.value[...] = before
             self._sizes = None
-
-    def _watch(self, x: NDArray[np.float32]) -> None:
-        """Keep the sizes of inputs; evenly fewer of them, where they are many."""
-        assert self._range is not None and self._sizes is not None
-        sizes = np.abs(x).ravel()
-        self._range.value[...] = max(float(sizes.max(initial=0.0)), 1e-6)
-        self._sizes.append(sizes[:: self._every].copy())
-        if sum(part.size for part in self._sizes) > _WATCHED:
-            self._sizes = [np.concatenate(self._sizes)[::2].copy()]
-            self._every *= 2
 
     def forward(self, v: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the outputs (n, outputs) for driven inputs (n, columns)."""
@@ -281,7 +302,7 @@ class Matrix:
         for p in self.parameters:
             p.step(lr)
         if self._range is not None:
-            np.maximum(self._range.value, 1e-6, out=self._range.value)
+            np.maximum(self._range.value, _LEAST_RANGE, out=self._range.value)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the tiles and of what is digital."""

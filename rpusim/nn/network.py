@@ -186,8 +186,10 @@ class Sequential(Layer):
         """Set the input ranges of all matrices that have one from the inputs that come to them.
 
         The network is read without training, every matrix with a range that fits the batch, so that nothing is clipped on the
-        way. Then each range becomes the quantile of the sizes of its matrix's inputs; where all were 0 it stays. Of more than
-        4 million inputs, evenly fewer are kept. Reads draw from the noise streams of the arrays.
+        way. Then each range becomes the quantile of the sizes of its matrix's inputs; where that is 0, it stays. Of more than
+        4 million inputs an even share is kept, drawn at random (their largest is known all the same). Every copy of a
+        replicated convolution has a range of its own. Reads draw from the noise streams of the arrays, and recurrent layers
+        start from zeros, before and after.
 
         Parameters
         ----------
@@ -200,7 +202,7 @@ class Sequential(Layer):
         Returns
         -------
         list of float
-            The ranges, in the order of `matrices()`.
+            The ranges, in the order of the matrices that have one.
 
         Raises
         ------
@@ -217,16 +219,20 @@ class Sequential(Layer):
         [2.0]
         """
         quantile = real(0.0, 1.0, open_low=True)("quantile", quantile)
-        matrices = [matrix for matrix in self.matrices() if matrix.mapping.input_range is not None]
+        size = integer_value("batch_size", batch_size, low=1)
+        x = self.inputs("x", x)
+        if len(x) == 0:
+            raise ValueError(f"x must hold at least one sample; got shape {x.shape}")
+        matrices = {id(m): m for m in self.matrices() if m.mapping.input_range is not None}  # each once
         if not matrices:
             raise ValueError(f"calibrate_input_ranges needs a layer whose mapping has an input_range; got {self!r}")
         with ExitStack() as stack:
-            for matrix in matrices:
+            for matrix in matrices.values():
                 stack.enter_context(matrix.calibration(quantile))
             self.reset_state()
-            self.predict(x, batch_size)
+            self.predict(x, size)
             self.reset_state()
-        return [matrix.input_range for matrix in matrices if matrix.input_range is not None]
+        return [matrix.input_range for matrix in matrices.values() if matrix.input_range is not None]
 
     def children(self) -> tuple[Layer, ...]:
         return self.layers

@@ -70,8 +70,9 @@ class _Recurrent(MatrixLayer):
         states = self._start(batch, self.states)
         mapping, shape = self.matrix.mapping, (time * self.reads, batch)
         vectors = self._vectors = np.ones((*shape, self.matrix.columns), np.float32)
-        self._driven = vectors if mapping.input_range is None else np.empty_like(vectors)
-        if mapping.learn_scale:
+        if train:
+            self._driven = vectors if mapping.input_range is None else np.empty_like(vectors)
+        if train and mapping.learn_scale:
             self._outputs = np.empty((*shape, self.gates * h), np.float32)
         vectors[:: self.reads, :, :n] = x.transpose(1, 0, 2)
         out = np.empty((batch, time, h), np.float32)
@@ -89,11 +90,11 @@ class _Recurrent(MatrixLayer):
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Take dL/dh_t from outside for all t; gradients end at the first step of the batch."""
-        if self._vectors is None:
+        if self._vectors is None or len(self._steps) * self.reads < len(self._vectors):  # none, or broken off
             raise _no_forward(self)
         n, h = self.in_features or 0, self.out_features or 0
-        shape = reads, batch = self._vectors.shape[:2]
-        time = reads // self.reads
+        time, shape = len(self._steps), self._vectors.shape[:2]
+        batch = shape[1]
         self._deltas = np.zeros((*shape, self.gates * h), np.float32)
         if self.matrix.mapping.learn_input_range:
             self._back = np.empty((*shape, n + h), np.float32)
@@ -121,9 +122,12 @@ class _Recurrent(MatrixLayer):
 
     def _read(self, k: int) -> np.ndarray:
         """Return the outputs for vector k."""
-        if self._driven is not self._vectors:
-            self._driven[k] = self.matrix.drive(self._vectors[k])
-        y = self.matrix.forward(self._driven[k])
+        v = self._vectors[k]
+        if self.matrix.mapping.input_range is not None:
+            v = self.matrix.drive(v)
+            if self._driven is not None:
+                self._driven[k] = v
+        y = self.matrix.forward(v)
         if self._outputs is not None:
             self._outputs[k] = y
         return y

@@ -6,6 +6,9 @@ import dataclasses
 import functools
 import itertools
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -826,6 +829,23 @@ def test_the_number_of_threads_does_not_show(name):
     for threads in (2, 3, 7):
         rpu.set_num_threads(threads)
         assert_same_bits(updated(name), one)
+
+
+def test_fewer_threads_than_asked_for_do_not_show():
+    """OpenMP may give less: then one thread does the share of another, too."""
+    code = (
+        "import numpy as np, rpusim as rpu, hashlib\n"
+        "rpu.set_num_threads(4)\n"
+        "array = rpu.CrossbarArray((64, 300), rpu.devices.SoftBounds(), rng=0)\n"
+        "x, d = (np.random.default_rng(k).uniform(-1, 1, (64, n)) for k, n in ((1, 300), (2, 64)))\n"
+        "array.update(x, d, 0.01)\n"
+        "print(sum(array.pulse_count), hashlib.sha256(array.weights.tobytes()).hexdigest())"
+    )
+    run = [
+        subprocess.run([sys.executable, "-c", code], env=os.environ | limit, capture_output=True, text=True, check=True).stdout
+        for limit in ({}, {"OMP_THREAD_LIMIT": "1"}, {"OMP_THREAD_LIMIT": "3"})
+    ]
+    assert int(run[0].split()[0]) > 200_000 and len(set(run)) == 1
 
 
 @pytest.mark.parametrize("name", DETERMINISM)

@@ -226,7 +226,8 @@ LAYERS = {
     ),
     "embedding": (lambda: [Embedding(5, 4), LSTM(4, 6, RULE), LSTM(6, 5, RULE), Linear(5, 3, RULE)], tokens(20), 1),
     "recurrent range": (
-        lambda: [OneHot(5), LSTM(5, 6, RULE), LSTM(6, 5, RULE, mapping=RANGE.replace(learn_input_range=False)), Linear(5, 3, RULE)],
+        lambda: [OneHot(5), LSTM(5, 6, RULE), LSTM(6, 5, RULE, mapping=RANGE.replace(learn_input_range=False)),
+                 Linear(5, 3, RULE)],
         tokens(20), 1,
     ),
     "one-hot": (lambda: [OneHot(5), LSTM(5, 6, RULE, stateful=True), Linear(6, 3, RULE)], tokens(20), 1),
