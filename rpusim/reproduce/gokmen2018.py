@@ -76,7 +76,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             checks.append(Check(f"{label}: loss more", more[label], math.nan, (more[label] > 0.05) is high))
     return Result(
         "gokmen2018", REPRODUCTION.source, CRITERION, tuple(checks),
-        settings={"epochs": epochs, "seed": seed, "lr": LR, **size._asdict(),
+        settings={**size._asdict(), "epochs": epochs, "seed": seed, "lr": LR,
                   "algorithms": {label: rule.to_dict() for label, rule in chosen.items()}},
         data={"curves": found},
         notes=(

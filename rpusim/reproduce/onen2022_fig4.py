@@ -84,7 +84,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         checks.append(Check("SHD, symmetric - worst of the others", gap, math.nan, gap > 0.0))
     return Result(
         "onen2022-fig4", REPRODUCTION.source, CRITERION, tuple(checks),
-        settings={"epochs": epochs, "seed": seed, "lr": LR, **size._asdict(),
+        settings={**size._asdict(), "epochs": epochs, "seed": seed, "lr": LR,
                   "algorithms": {label: rule.to_dict() for label, rule in chosen.items()}},
         data={"curves": found},
         notes=(
