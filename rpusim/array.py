@@ -22,6 +22,7 @@ from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery import Periphery, PulseScheme
+from rpusim.specification import from_dict
 from rpusim.wires import STEP_PARAMETERS, WiredProduct
 
 __all__ = ["CrossbarArray", "DifferentialPair", "Programming", "PulseCount", "ReadCount", "get_num_threads", "set_num_threads"]
@@ -945,8 +946,9 @@ class CrossbarArray:
         entries = check_entries(name, state, self.state_dict())
         if entries["version"] != STATE_VERSION:
             raise ValueError(f"{name}['version'] must be {STATE_VERSION}; got {entries['version']!r}")
-        if entries["specification"] != self._specification():
-            differences = _differences(self._specification(), entries["specification"])
+        saved = _completed(entries["specification"])
+        if saved != self._specification():
+            differences = _differences(self._specification(), saved)
             raise ValueError(f"{name} must be of an array with the same specification; got {differences}")
         checked: dict[str, Any] = {
             "weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(),
@@ -1042,6 +1044,14 @@ class CrossbarArray:
         if self._disturb is not None:
             for entry, value in checked["disturb"].items():
                 self._disturb[entry][...] = value
+
+
+def _completed(saved: Any) -> Any:
+    """A saved specification with the defaults of fields that came after it was saved."""
+    try:
+        return json.dumps([from_dict(part).to_dict() for part in json.loads(saved)])
+    except (TypeError, ValueError):
+        return saved
 
 
 def _differences(own: str, other: Any) -> str:

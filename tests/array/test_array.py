@@ -37,11 +37,10 @@ def same(a, b):
 
 
 def test_of_another_specification_only_what_differs_is_named():
-    """Also in states of versions that had fewer fields."""
     array = CrossbarArray((3, 4), SoftBounds(), rng=0)
     state = array.state_dict()
     for old, new, words in (
-        ('"half_select": 0.0, ', "", "device.half_select nothing, not 0.0"),
+        ('"half_select": 0.0, ', '"half_selected": 0.0, ', "device.half_select nothing, not 0.0; device.half_selected 0.0, not nothing"),
         ('"bits": 7', '"bits": 6', "forward.dac.bits 6, not 7; backward.dac.bits 6, not 7"),
         ('"wires": null}]', '"wires": {"type": "WriteWires"}}]', "pulses.wires 'WriteWires', not None"),
         ('"type": "SoftBounds"', '"type": "ConstantStep"', "device 'ConstantStep', not 'SoftBounds'"),
@@ -50,6 +49,19 @@ def test_of_another_specification_only_what_differs_is_named():
         with pytest.raises(ValueError) as caught:
             array.load_state_dict(state | {"specification": state["specification"].replace(old, new)})
         assert str(caught.value) == f"state must be of an array with the same specification; got {words}"
+
+
+def test_states_of_versions_with_fewer_fields_have_their_defaults():
+    array = CrossbarArray((3, 4), SoftBounds(), rng=0)
+    state = array.state_dict()
+    old = state | {"specification": state["specification"].replace('"half_select": 0.0, ', "").replace(', "wires": null}]', "}]")}
+    assert '"half_select":' not in old["specification"] and '"wires": null}]' not in old["specification"]
+    array.update(np.ones(4), np.ones(3), 0.1)
+    array.load_state_dict(old)
+    assert same(array.state_dict(), state)
+    other = CrossbarArray((3, 4), SoftBounds(half_select=0.1), rng=0)
+    with pytest.raises(ValueError, match="half_select 0.0, not 0.1"):
+        other.load_state_dict({**other.state_dict(), "specification": old["specification"]})
 
 
 @pytest.mark.parametrize("change", ["assign", "load"])
