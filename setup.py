@@ -15,7 +15,8 @@ from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("RPUSIM_DEBUG", "0") not in ("", "0")
 KERNELS = "rpusim/_core/kernels"
-KERNEL_SOURCES = ["dispatch.c", "kernels_avx2.c", "kernels_avx512.c", "kernels_vaes.c", "kernels_neon_aes.c", "kernels_baseline.c"]
+KERNEL_SETS = ["vaes", "avx2", "avx512", "neon_aes", "baseline"]
+KERNEL_SOURCES = ["dispatch.c", *(f"kernels_{name}.c" for name in KERNEL_SETS)]
 # name, further C sources
 EXTENSIONS = [
     ("rpusim._core.kernels", [f"{KERNELS}/{name}" for name in KERNEL_SOURCES]),

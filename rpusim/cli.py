@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -314,7 +315,7 @@ def _task(args: argparse.Namespace, rule: algorithms.Algorithm) -> tuple[Any, An
         return lstm(rule, args.hidden, len(text.vocabulary)), train, Sequences(text.test, 1, held_out), words
     small = args.network == "lenet"
     data = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}[args.task](args.data, flatten=not small)
-    count = args.samples or len(data.x_train)
+    count = min(args.samples or len(data.x_train), len(data.x_train))
     words = f"{'LeNet' if small else '784-256-128-10'}, {count} images"
     return (lenet if small else perceptron)(rule), (data.x_train[:count], data.y_train[:count]), data.test, words
 
@@ -325,12 +326,14 @@ def _train(args: argparse.Namespace) -> int:
     from rpusim import plotting
     from rpusim.nn import Trainer
 
-    device = _device(args.device, TRAINING_DEVICES)
+    ((label, device),) = _labelled([args.device], TRAINING_DEVICES).items()
+    if args.device.lstrip().startswith("{"):  # files of other devices of this model are others
+        label += f"-{zlib.crc32(device.to_json().encode()):08x}"
     rule = algorithms.named.get(args.algorithm, device)
     net, train, test, words = _task(args, rule)
     args.out.mkdir(parents=True, exist_ok=True)
     task = args.task if args.network in (None, "mlp") else f"{args.task}-{args.network}"
-    stem = args.out / f"{task}-{args.algorithm}-{Path(args.device).stem if args.algorithm != 'digital' else 'float32'}"
+    stem = args.out / f"{task}-{args.algorithm}-{label if args.algorithm != 'digital' else 'float32'}"
     lr, drop = args.lr, args.lr_drop
     trainer = Trainer(
         net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
@@ -340,14 +343,19 @@ def _train(args: argparse.Namespace) -> int:
     path = args.checkpoint or stem.with_suffix(".checkpoint.npz")
     if args.restart:
         path.unlink(missing_ok=True)
-    done = 0
-    for epoch in range(1, args.epochs + 1):
-        history = trainer.fit(train, epochs=max(epoch, done), validation=test, checkpoint=path)
-        for k in range(done, len(history)):
+    shown = 0
+
+    def show(trainer: Trainer) -> None:
+        nonlocal shown
+        history = trainer.history
+        for k in range(shown, len(history)):
             print(f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
                   f"test loss {history.test_loss[k]:.4f}  test error {history.test_error[k]:.2f} %  "
                   f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
-        done = len(history)
+        shown = len(history)
+
+    history = trainer.fit(train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show])
+    show(trainer)  # where the checkpoint had all epochs
     with matplotlib.rc_context(plotting.style()):
         figure, ax = _figure(4.2, 3.0, 1, 1)
         quantity = "test_loss" if args.task == "text" else "test_error"

@@ -302,8 +302,8 @@ def cifar10(path: str | os.PathLike[str] | None = None) -> Dataset:
         else:
             found = ", ".join(sorted(members)) or "nothing"
             raise FileNotFoundError(f"path must hold {name}.bin or {name}; {source} has {found}")
-        if y.max() > 9:
-            raise ValueError(f"{source}: {name} must hold labels from 0 to 9; got {y.max()}")
+        if y.min() < 0 or y.max() > 9:
+            raise ValueError(f"{source}: {name} must hold labels from 0 to 9; got {y.min()} to {y.max()}")
         images.append(np.divide(x.reshape(-1, 3, 32, 32), 255, dtype=np.float32))
         labels.append(y.astype(np.int64))
     return Dataset(np.concatenate(images[:5]), np.concatenate(labels[:5]), images[5], labels[5])
@@ -315,12 +315,18 @@ def _members(source: Path) -> dict[str, Callable[[], bytes]]:
         return {path.name: path.read_bytes for path in source.iterdir() if path.is_file()}
     contents = {}
     try:
-        with tarfile.open(source) as archive:
-            for member in archive:
-                file = archive.extractfile(member)
-                if file is not None and "batch" in member.name:
-                    contents[Path(member.name).name] = file.read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+        with open(source, "rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            whole = gzip.GzipFile(fileobj=raw) if packed else raw
+            with tarfile.open(fileobj=whole) as archive:
+                for member in archive:
+                    file = archive.extractfile(member)
+                    if file is not None and "batch" in member.name:
+                        contents[Path(member.name).name] = file.read()
+            while whole.read(1 << 20):  # to the checksum at its end, which the archive does not need
+                pass
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{source} is no tar archive, or is damaged: {error}") from error
     return {name: functools.partial(bytes, data) for name, data in contents.items()}
 

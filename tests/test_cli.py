@@ -99,6 +99,15 @@ def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist
         [line.split("%")[0] for line in out.splitlines() if line.startswith("epoch   2")] for out in (whole, resumed)
     ]
     assert len(second[0]) == 1 and second[0] == second[1]
+    status, finished, _ = run(capsys, *common, "--epochs", 2)  # there is nothing left to do but to show it
+    assert status == 0 and [line for line in finished.splitlines() if line.startswith("epoch")] == [
+        line for line in resumed.splitlines() if line.startswith("epoch")
+    ]
+    status, _, _ = run(capsys, *common, "--epochs", 3)
+    assert status == 0
+    other = ("--device", '{"type": "SoftBounds", "dw_min": 0.01}', "--epochs", 1)
+    status, _, _ = run(capsys, *common, *other)  # of its own files
+    assert status == 0 and len(list(tmp_path.glob("mnist-shd-SoftBounds-*.checkpoint.npz"))) == 1
 
 
 def test_training_of_lenet_on_fashion(tmp_path, capsys, mnist_folder):

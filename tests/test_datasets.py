@@ -211,6 +211,19 @@ def test_cifar10_is_read_in_both_formats(tmp_path, cifar_bytes, form, packed):
     np.testing.assert_allclose(data.x_test[7].ravel(), images["test_batch"][7] / 255, rtol=1e-6)
 
 
+def test_a_damaged_archive_is_refused_wherever_it_is_damaged(tmp_path, cifar_bytes):
+    path = cifar_folder(tmp_path / "cifar", cifar_bytes, "binary")
+    with tarfile.open(tmp_path / "whole.tar.gz", "w:gz", compresslevel=0) as archive:  # so that one bit is one bit of an image
+        archive.add(path, "cifar-10")
+    whole = bytearray((tmp_path / "whole.tar.gz").read_bytes())
+    for place in (len(whole) // 3, len(whole) // 2, len(whole) - 200_000):
+        damaged = whole.copy()
+        damaged[place] ^= 1
+        (tmp_path / "a.tar.gz").write_bytes(damaged)
+        with pytest.raises(ValueError, match="a.tar.gz is no tar archive, or is damaged"):
+            datasets.cifar10(tmp_path / "a.tar.gz")
+
+
 class Harmful:
     def __reduce__(self):
         return os.mkdir, ("harmed",)

@@ -211,10 +211,7 @@ cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
 
 
 cdef class ArrayCore:
-    def __cinit__(self):
-        self.plans.data = self.trains.data = self.arena.data = self.scratch.data = self.work.data = self.passes.data = self.matrix.data = self.lines.data = NULL
-        self.plans.size = self.trains.size = self.arena.size = self.scratch.size = self.work.size = self.passes.size = self.matrix.size = self.lines.size = 0
-
+    # Buffers are empty at first: Cython zeroes the attributes of new objects.
     def __dealloc__(self):
         free(self.plans.data)
         free(self.trains.data)
@@ -637,8 +634,8 @@ cdef class ArrayCore:
         for t in range(threads):
             next_block[t] = t * blocks // threads
         if threads <= 1:
-            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, counts, reverse,
-                                                 self.key, self.updates)
+            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, counts,
+                                                 reverse, self.key, self.updates)
         else:
             for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
                 _update_blocks(self, t, threads, blocks, block_rows, next_block, trains, vectors, events + t * vectors,
@@ -651,8 +648,8 @@ cdef class ArrayCore:
         trains.pulses.up = trains.pulses.down = 0
         trains.row = &NO_ROW
         if plan.bl:
-            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory, scratch,
-                            fired, trains)
+            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory,
+                            scratch, fired, trains)
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil:

@@ -141,8 +141,8 @@ cdef extern from "kernels/pulses.h" nogil:
     rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *, double lr, double granularity, double x_max, double d_max)
     size_t rpu_trains_bytes(int64_t rows, int64_t columns, rpu_pulse_plan)
     size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
-    void rpu_draw_trains(const rpu_kernels *, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns, uint64_t key,
-                         uint64_t operation, void *memory, void *scratch, int64_t *fired, rpu_trains *out)
+    void rpu_draw_trains(const rpu_kernels *, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns,
+                         uint64_t key, uint64_t operation, void *memory, void *scratch, int64_t *fired, rpu_trains *out)
     void rpu_count_pulses(const rpu_pulse_scheme *, rpu_pulse_plan, const float *x, float d, int64_t columns, int reverse,
                           int32_t *counts)
 

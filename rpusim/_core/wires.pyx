@@ -44,10 +44,7 @@ cdef double _largest(const double *v, Py_ssize_t n) noexcept nogil:
 
 
 cdef class NetworkCore:
-    def __cinit__(self):
-        self.factors.data = self.work.data = self.doubles.data = self.starts.data = self.narrow.data = NULL
-        self.factors.size = self.work.size = self.doubles.size = self.starts.size = self.narrow.size = 0
-
+    # Buffers are empty at first: Cython zeroes the attributes of new objects.
     def __dealloc__(self):
         free(self.factors.data)
         free(self.work.data)

@@ -115,6 +115,7 @@ cdef class LowRankLoop:
         cdef Py_ssize_t j
         if core.cells.visible == NULL:
             return
-        core.kernels.normals(self.key, RPU_WRITE_ALL, event, which | <unsigned int>i, 0, (core.columns + 63) // 64, &self.noise[0])
+        core.kernels.normals(self.key, RPU_WRITE_ALL, event, which | <unsigned int>i, 0, (core.columns + 63) // 64,
+                             &self.noise[0])
         for j in range(core.columns):
             core.w[i, j] = core.state[i, j] + core.cells.write_noise * self.noise[j]

@@ -60,10 +60,10 @@ cdef class Transfer:
 
     def __init__(self, ArrayCore source, ArrayCore reference, ArrayCore target, Transfer deeper, *, bint columns,
                  Py_ssize_t every, Py_ssize_t reads, str selection, uint64_t key, dict state, double in_chop=0.0,
-                 bint random_chops=False, bint regular_chops=False, double out_chop=0.0, Py_ssize_t period=0, bint buffered=False,
-                 double momentum=0.0, bint forget=True, bint accumulate=True, double leak=0.0, double cap=0.0,
-                 int max_pulses=1, double step_lr=1.0, str baseline="none", double track=0.0, Py_ssize_t warm_up=0,
-                 bint over_fast_rate=False, double reset_prob=0.0, double reset_std=0.0):
+                 bint random_chops=False, bint regular_chops=False, double out_chop=0.0, Py_ssize_t period=0,
+                 bint buffered=False, double momentum=0.0, bint forget=True, bint accumulate=True, double leak=0.0,
+                 double cap=0.0, int max_pulses=1, double step_lr=1.0, str baseline="none", double track=0.0,
+                 Py_ssize_t warm_up=0, bint over_fast_rate=False, double reset_prob=0.0, double reset_std=0.0):
         """`state` holds the buffers: "buffer", "mean", "frozen" (lines, length), "line_chop", "element_chop", "flipped";
         those that the settings do not use may be missing."""
         self.source, self.reference, self.target, self.deeper = source, reference, target, deeper
@@ -181,7 +181,7 @@ cdef class Transfer:
                     self.y[j] = -self.y[j]
 
     cdef bint collect(self, Py_ssize_t line, double gain) noexcept nogil:
-        # H <- (1 - leak gain) H + gain y; where |H| reaches 1, y becomes minus the whole pulses that are taken out of it, else 0.
+        # H <- (1 - leak gain) H + gain y; where |H| reaches 1, y becomes minus the whole pulses that are taken out, else 0.
         cdef Py_ssize_t j
         cdef double h, n
         cdef bint found = False

@@ -17,9 +17,9 @@ from rpusim.algorithms import Algorithm
 from rpusim.nn.layers import Layer, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 
-__all__ = ["AvgPool2d", "Conv1d", "Conv2d", "MaxPool2d"]
+__all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
-CHUNK = 1 << 24  # most numbers of the patches that are held at once
+CHUNK = 1 << 24  # most numbers of the patches that are held at once, but for those of one image
 Pair = int | tuple[int, int]
 _assignment = choice("fixed", "random")
 
@@ -302,11 +302,13 @@ class Conv2d(Layer):
         """One pulsed update per image position, at rate `lr`."""
         if self._gradient is None:
             raise RuntimeError("Conv2d: update needs a forward(x, train=True) and a backward(d) before it")
-        x, flat = self._input, self._gradient
+        x, flat, rate = self._input, self._gradient, lr * self.lr_scale
         for part in self._chunks(len(x), flat.shape[1]):
             vectors = self._patches if self._patches is not None else self._vectors(x, part, self._order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
-                matrix.update(v, self._gradients_of(flat, part, index), lr * self.lr_scale)
+                matrix.update(v, self._gradients_of(flat, part, index), rate)
+        for matrix in self.kernels:
+            matrix.end_batch(rate)
 
     def state_dict(self) -> dict[str, Any]:
         if self._seeds is None:
@@ -394,6 +396,11 @@ class _Pool(Layer):
     size = property(lambda self: _short(self.windows.kernel))
     stride = property(lambda self: None if self.windows.stride == self.windows.kernel else _short(self.windows.stride))
 
+    def _view(self, x: np.ndarray) -> np.ndarray:
+        if x.ndim != 4:
+            raise ValueError(f"x must have shape (any, any, any, any): images, channels, height, width; got {x.shape}")
+        return self.windows.view(x)
+
 
 class MaxPool2d(_Pool):
     """The largest value in every window of images (batch, channels, height, width); the first one where several are.
@@ -412,8 +419,8 @@ class MaxPool2d(_Pool):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        view = self.windows.view(x)
-        flat = view.reshape(*view.shape[:4], -1)
+        view = self._view(x)
+        flat = view.reshape(*view.shape[:4], self.windows.kernel[0] * self.windows.kernel[1])
         first = flat.argmax(axis=-1)
         self._kept = (first, x.shape) if train else None
         return np.take_along_axis(flat, first[..., None], axis=-1)[..., 0]
@@ -445,7 +452,7 @@ class AvgPool2d(_Pool):
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         self._kept = x.shape if train else None
-        return self.windows.view(x).mean(axis=(4, 5), dtype=np.float32)
+        return self._view(x).mean(axis=(4, 5), dtype=np.float32)
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._kept is None:
@@ -453,3 +460,57 @@ class AvgPool2d(_Pool):
         k = self.windows.kernel
         spread = np.broadcast_to((d / np.float32(k[0] * k[1]))[..., None, None], (*d.shape, *k))
         return self.windows.scatter(spread, self._kept)
+
+
+class _Pool1d(_Pool):
+    """Pooling of signals (batch, channels, length), as of images of height 1."""
+
+    def __init__(self, size: int, stride: int | None = None) -> None:
+        k = integer_value("size", size, low=1)
+        super().__init__((1, k), None if stride is None else (1, integer_value("stride", stride, low=1)))
+
+    size = property(lambda self: self.windows.kernel[1])
+    stride = property(lambda self: None if self.windows.stride == self.windows.kernel else self.windows.stride[1])
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        if x.ndim != 3:
+            raise ValueError(f"x must have shape (any, any, any): signals, channels, length; got {x.shape}")
+        return super().forward(x[:, :, None], train)[:, :, 0]
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        z = super().backward(d[:, :, None], input_gradient)
+        return None if z is None else z[:, :, 0]
+
+
+class MaxPool1d(_Pool1d, MaxPool2d):
+    """As `MaxPool2d`, for signals (batch, channels, length).
+
+    Parameters
+    ----------
+    size : int
+        Of the window.
+    stride : int, optional
+        By default `size`.
+
+    Examples
+    --------
+    >>> MaxPool1d(2).forward(np.array([[[1, 3, 2, 0]]], np.float32)).tolist()
+    [[[3.0, 2.0]]]
+    """
+
+
+class AvgPool1d(_Pool1d, AvgPool2d):
+    """As `AvgPool2d`, for signals (batch, channels, length).
+
+    Parameters
+    ----------
+    size : int
+        Of the window.
+    stride : int, optional
+        By default `size`.
+
+    Examples
+    --------
+    >>> AvgPool1d(2).forward(np.array([[[1, 3, 2, 0]]], np.float32)).tolist()
+    [[[2.0, 1.0]]]
+    """

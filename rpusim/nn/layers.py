@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,6 +37,8 @@ class Layer:
         Whether a layer without lengths gives as many features as it takes.
     takes_indices : bool
         Whether its inputs are integers, not signals.
+    stateful : bool
+        Whether it carries a state from one batch to the next; see `reset_state`.
     in_flight : tuple of str or None
         Class attribute: names of the attributes that hold a batch's signals between its forward and its backward, None while
         there are none. A layer that says so can be part of an asynchronous `Pipeline`.
@@ -46,11 +49,15 @@ class Layer:
     out_features: int | None = None
     keeps_features: bool = True
     takes_indices: bool = False
+    stateful: bool = False
     in_flight: ClassVar[tuple[str, ...] | None] = None
     _kinds: ClassVar[dict[str, type[Layer]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        known = Layer._kinds.get(cls.__name__)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"a layer called {cls.__name__} exists already, in {known.__module__}")
         Layer._kinds[cls.__name__] = cls
 
     @property
@@ -334,7 +341,9 @@ class Linear(MatrixLayer):
         """W <- W - lr * sum over the batch of d x^T, in expectation: one pulsed update per sample at rate `lr`."""
         if self._gradient is None:
             raise RuntimeError("Linear: update needs a forward(x, train=True) and a backward(d) before it")
-        self.matrix.update(self._input, self._gradient, lr * self.lr_scale)
+        rate = lr * self.lr_scale
+        self.matrix.update(self._input, self._gradient, rate)
+        self.matrix.end_batch(rate)
 
 
 class _Activation(Layer):
@@ -432,7 +441,7 @@ class Flatten(Layer):
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         self._shape = x.shape if train else None
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), math.prod(x.shape[1:]))
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._shape is None:
@@ -529,6 +538,12 @@ class BatchNorm(Layer):
         self.momentum = real(0.0, 1.0)("momentum", momentum)
         self.epsilon = physical(0.0, open_low=True)("epsilon", epsilon)
         self.gamma, self.beta = Parameter(np.ones(self.features)), Parameter(np.zeros(self.features))
+        self.build()
+
+    def build(self, rng: RNG = None) -> None:
+        """Begin with gamma = 1, beta = 0 and averages of 0 and 1."""
+        self.gamma.reset(1.0)
+        self.beta.reset(0.0)
         self.mean, self.variance = np.zeros(self.features, np.float32), np.ones(self.features, np.float32)
         self._kept: Any = None
 

@@ -48,7 +48,8 @@ class Mapping(Specification):
         A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s. Updates of W leave it out; AIHWKit divides
         them by it.
     input_range : float or None
-        r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data.
+        r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data. dL/dx passes
+        through where inputs are clipped (a straight-through gradient).
     learn_input_range : bool, default False
         r is trained by the inputs beyond it: its gradient is the sum of min(0, dL/dx) where x >= r, minus that of
         max(0, dL/dx) where x <= -r, times r; plus `input_range_decay` r while more than 95 % of the inputs are within. It
@@ -154,6 +155,7 @@ class Matrix:
         self._scale = Parameter(np.ones(scales)) if m.learn_scale else None
         self._range = None if m.input_range is None else Parameter(np.full(1, m.input_range))
         self._sizes: _Sizes | None = None  # of inputs, during a calibration
+        self._watched = self._within = 0  # inputs since the last update, and those within the range, where it is learned
         learned = self._range if m.learn_input_range else None
         self.parameters = [p for p in (self._bias, self._scale, learned) if p is not None]
         #: whether reads and updates go to one tile as they are
@@ -180,7 +182,11 @@ class Matrix:
         weights = draw.uniform(-bound, bound, (self.outputs, self.columns)).astype(np.float32)
         self.tiles = tiles
         if self._bias is not None:
-            self._bias.value[...] = draw.uniform(-bound, bound, self.outputs)
+            self._bias.reset(draw.uniform(-bound, bound, self.outputs))
+        if self._scale is not None:
+            self._scale.reset(1.0)
+        if self._range is not None:
+            self._range.reset(self.mapping.input_range)
         self._program(weights)
 
     def _program(self, weights: NDArray[np.float32]) -> None:
@@ -204,11 +210,15 @@ class Matrix:
         scale = self.alpha if self._scale is None else self.alpha * self._scale.value
         return weights * scale[:, None]
 
-    def program(self, weights: Any) -> None:
-        """Write the matrix, shape as `weights`; a learned scale goes back to 1, and alpha is found anew."""
+    def program(self, weights: Any, keep_scale: bool = False) -> None:
+        """Write the matrix, shape as `weights`; a learned scale goes back to 1 unless it is kept, and alpha is found anew."""
+        weights = signal("weights", weights, (self.outputs, self.columns))
         if self._scale is not None:
-            self._scale.value[...] = 1.0
-        self._program(signal("weights", weights, (self.outputs, self.columns)))
+            if keep_scale:  # nothing comes through a scale of 0
+                weights = weights / np.where(self._scale.value == 0.0, np.float32(1.0), self._scale.value)[:, None]
+            else:
+                self._scale.value[...] = 1.0
+        self._program(weights)
 
     def drive(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the lines of the arrays get for inputs (n, inputs): within the range, and 1 on the bias line."""
@@ -281,24 +291,30 @@ class Matrix:
         if self._range is not None and self.mapping.learn_input_range and z is not None:
             r = float(self._range.value[0])
             gradient = np.minimum(z, 0.0)[x >= r].sum() - np.maximum(z, 0.0)[x <= -r].sum()
-            gradient *= r
-            if np.mean(np.abs(x) < r) > 0.95:
-                gradient += self.mapping.input_range_decay * r
-            self._range.gradient += np.float32(gradient)
+            self._range.gradient += np.float32(gradient * r)
+            self._watched += x.size
+            self._within += np.count_nonzero(np.abs(x) < r)
 
     def update(self, v: NDArray[np.float32], d: NDArray[np.float32], lr: float) -> None:
-        """Train on driven inputs and dL/dy, one vector after another, and the digital parameters on their gradients."""
+        """Train the tiles on driven inputs and dL/dy, one vector after another; `end_batch` is to follow."""
         if self.plain:
-            tile = self.tiles[0]
-            tile.update(v, d, lr)
-            tile.end_batch()
+            self.tiles[0].update(v, d, lr)
             return
         d = d / self.alpha
         if self._range is not None:
             d *= self._range.value
         for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
             tile.update(np.ascontiguousarray(v[:, cols]), np.ascontiguousarray(d[:, rows]), lr)
+
+    def end_batch(self, lr: float) -> None:
+        """Train the digital parameters on their gradients, and let the time of one mini-batch pass for the devices."""
+        for tile in self.tiles:
             tile.end_batch()
+        if self.plain:
+            return
+        if self._range is not None and self._within > 0.95 * self._watched:
+            self._range.gradient += np.float32(self.mapping.input_range_decay * self._range.value[0])
+        self._within = self._watched = 0
         for p in self.parameters:
             p.step(lr)
         if self._range is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,16 +13,93 @@ import numpy as np
 from rpusim import checkpoint as files
 from rpusim._random import RNG, child, seed_sequence
 from rpusim._validation import instance, integer_value, real, signal
-from rpusim.nn.layers import Layer, layer_from_dict
+from rpusim.nn.layers import Layer, _no_forward, indices, layer_from_dict
 from rpusim.nn.matrix import Matrix
 from rpusim.nn.optimizers import Optimizer, Parameter
 
-__all__ = ["Residual", "Sequential", "load"]
+__all__ = ["Concatenate", "Residual", "Sequential", "load"]
 
 _MADE_BY = "rpusim.nn.Sequential"
 
 
-class Sequential(Layer):
+def _all_of(layer: Layer) -> list[Layer]:
+    """Return a layer and all that it is made of."""
+    return [layer, *(inner for part in layer.children() for inner in _all_of(part))]
+
+
+def _each_once(name: str, layers: Sequence[Layer]) -> None:
+    """Refuse layers that are there twice, at any depth: each keeps the signals of one place."""
+    seen: set[int] = set()
+    for layer in (inner for outer in layers for inner in _all_of(outer)):
+        if id(layer) in seen:
+            raise ValueError(f"{name} must be layers of their own; got one that is there twice: {layer!r}")
+        seen.add(id(layer))
+
+
+class _Group(Layer):
+    """A layer made of others, which do all that is not said otherwise."""
+
+    @property
+    def built(self) -> bool:
+        return all(layer.built for layer in self.children())
+
+    def build(self, rng: RNG = None) -> None:
+        """Build every layer, each with a seed of its own made from `rng` and its place."""
+        seeds = seed_sequence(rng)
+        for index, layer in enumerate(self.children()):
+            layer.build(child(seeds, index))
+
+    def update(self, lr: float) -> None:
+        """Update every layer at rate `lr` on the signals of the last forward and backward."""
+        for layer in self.children():
+            layer.update(lr)
+
+    def set_aside(self) -> Any:
+        return [layer.set_aside() for layer in self.children()]
+
+    def bring_back(self, signals: Any) -> None:
+        for layer, kept in zip(self.children(), signals, strict=True):
+            layer.bring_back(kept)
+
+    def matrices(self) -> list[Matrix]:
+        return [matrix for layer in self.children() for matrix in layer.matrices()]
+
+    def parameters(self) -> list[Parameter]:
+        return [p for layer in self.children() for p in layer.parameters()]
+
+    def reset_state(self) -> None:
+        for layer in self.children():
+            layer.reset_state()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the layers with weights, under their places ("0", "2", ...)."""
+        return {str(index): layer.state_dict() for index, layer in enumerate(self.children()) if layer.trainable}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the state that `state_dict` returned; a call that fails leaves the old state.
+
+        Raises
+        ------
+        ValueError
+            If the state is that of another network.
+        """
+        places = {str(index): layer for index, layer in enumerate(self.children()) if layer.trainable}
+        if not isinstance(state, dict) or set(state) != set(places):
+            found = sorted(state) if isinstance(state, dict) else type(state).__name__
+            raise ValueError(f"state must have the layers {', '.join(places) or 'none'}; got {found}")
+        before = self.state_dict()
+        done = []
+        try:
+            for place, layer in places.items():
+                done.append(place)
+                layer.load_state_dict(state[place])
+        except BaseException:
+            for place in done:
+                places[place].load_state_dict(before[place])
+            raise
+
+
+class Sequential(_Group):
     """Layers in a row: the output of each is the input of the next.
 
     Parameters
@@ -54,8 +132,6 @@ class Sequential(Layer):
         for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise TypeError(f"layers[{index}] must be a layer; got {layer!r}")
-            if any(layer is other for other in layers[:index]):
-                raise ValueError(f"layers[{index}] must be a layer of its own; got one that is there before: {layer!r}")
             if layer.in_features is not None:
                 if features is not None and features != layer.in_features:
                     raise ValueError(
@@ -66,25 +142,19 @@ class Sequential(Layer):
             whole = whole and layer.in_features is None and layer.out_features is None and layer.keeps_features
             if layer.out_features is not None or not layer.keeps_features:
                 features = layer.out_features
+        _each_once("layers", layers)
         self.layers = layers
         self.out_features = features
+        self.keeps_features = all(layer.keeps_features for layer in layers)
+        self.stateful = any(layer.stateful for layer in layers)
         self.takes_indices = layers[0].takes_indices
+        self.n = getattr(layers[0], "n", None) if self.takes_indices else None  # indices are below it
         self._trained = [layer for layer in layers if layer.trainable]
         self.trainable = bool(self._trained)
         # No layer before the first one with weights needs a gradient, nor does that one have to pass it on.
         first = next((index for index, layer in enumerate(layers) if layer.trainable), len(layers) - 1)
         self._first = layers[first]
         self._after_first = layers[:first:-1]
-
-    @property
-    def built(self) -> bool:
-        return all(layer.built for layer in self.layers)
-
-    def build(self, rng: RNG = None) -> None:
-        """Build every layer, each with a seed of its own made from `rng` and its place."""
-        seeds = seed_sequence(rng)
-        for index, layer in enumerate(self.layers):
-            layer.build(child(seeds, index))
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         """Return the outputs (batch, out_features) float32.
@@ -114,7 +184,7 @@ class Sequential(Layer):
             array = np.asarray(x)
             if array.dtype.kind not in "iu" or array.ndim < 1:
                 raise TypeError(f"{name} must be an array of integers; got dtype {array.dtype}, shape {array.shape}")
-            return array
+            return array if self.n is None else indices(name, array, self.n)
         try:
             axes = max(2, np.ndim(x))
         except ValueError:  # ragged: the next line says so
@@ -151,13 +221,6 @@ class Sequential(Layer):
         for layer in self._trained:
             layer.update(lr)
 
-    def set_aside(self) -> Any:
-        return [layer.set_aside() for layer in self.layers]
-
-    def bring_back(self, signals: Any) -> None:
-        for layer, kept in zip(self.layers, signals, strict=True):
-            layer.bring_back(kept)
-
     def predict(self, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
         """Return the outputs for many inputs, `batch_size` at a time.
 
@@ -166,7 +229,8 @@ class Sequential(Layer):
         x : array_like, shape (n, in_features)
             Inputs, finite.
         batch_size : int
-            How many are read together. It bounds memory, and changes nothing else but rounding.
+            How many are read together. It bounds memory, and changes nothing else but rounding: recurrent layers start every
+            batch from zeros, also stateful ones (`forward` is for rows that go on).
 
         Returns
         -------
@@ -179,7 +243,11 @@ class Sequential(Layer):
         """
         size = integer_value("batch_size", batch_size, low=1)
         x = self.inputs("x", x)
-        batches = [self.forward(x[start : start + size], False) for start in range(0, max(len(x), 1), size)]
+        batches = []
+        for start in range(0, max(len(x), 1), size):
+            self.reset_state()
+            batches.append(self.forward(x[start : start + size], False))
+        self.reset_state()
         return np.concatenate(batches)
 
     def calibrate_input_ranges(self, x: np.ndarray, quantile: float = 0.9999, batch_size: int = 1000) -> list[float]:
@@ -229,23 +297,11 @@ class Sequential(Layer):
         with ExitStack() as stack:
             for matrix in matrices.values():
                 stack.enter_context(matrix.calibration(quantile))
-            self.reset_state()
             self.predict(x, size)
-            self.reset_state()
         return [matrix.input_range for matrix in matrices.values() if matrix.input_range is not None]
 
     def children(self) -> tuple[Layer, ...]:
         return self.layers
-
-    def matrices(self) -> list[Matrix]:
-        return [matrix for layer in self.layers for matrix in layer.matrices()]
-
-    def parameters(self) -> list[Parameter]:
-        return [p for layer in self.layers for p in layer.parameters()]
-
-    def reset_state(self) -> None:
-        for layer in self.layers:
-            layer.reset_state()
 
     def set_optimizer(self, optimizer: Optimizer | None) -> None:
         """Train all digital parameters by `optimizer`; None: by plain gradient descent.
@@ -276,38 +332,11 @@ class Sequential(Layer):
     def to_dict(self) -> dict[str, Any]:
         return {"type": "Sequential", "layers": [layer.to_dict() for layer in self.layers]}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the layers with weights, under their places ("0", "2", ...)."""
-        return {str(index): layer.state_dict() for index, layer in enumerate(self.layers) if layer.trainable}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the state that `state_dict` returned; a call that fails leaves the old state.
-
-        Raises
-        ------
-        ValueError
-            If the state is that of another network.
-        """
-        places = {str(index): layer for index, layer in enumerate(self.layers) if layer.trainable}
-        if not isinstance(state, dict) or set(state) != set(places):
-            found = sorted(state) if isinstance(state, dict) else type(state).__name__
-            raise ValueError(f"state must have the layers {', '.join(places) or 'none'}; got {found}")
-        before = self.state_dict()
-        done = []
-        try:
-            for place, layer in places.items():
-                layer.load_state_dict(state[place])
-                done.append(place)
-        except BaseException:
-            for place in done:
-                places[place].load_state_dict(before[place])
-            raise
-
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
 
 
-class Residual(Layer):
+class Residual(_Group):
     """y = body(x) + shortcut(x): a connection around some layers.
 
     Parameters
@@ -332,18 +361,15 @@ class Residual(Layer):
             if layer is not None or name == "body":
                 instance(Layer, "a layer")(name, layer)
         self.body, self.shortcut = body, shortcut
-        self._branches = [layer for layer in (body, shortcut) if layer is not None]
+        self._branches = tuple(layer for layer in (body, shortcut) if layer is not None)
+        _each_once("body and shortcut", self._branches)
         self.trainable = any(layer.trainable for layer in self._branches)
         self.in_features, self.out_features = body.in_features, body.out_features
+        self.keeps_features = body.keeps_features
+        self.stateful = any(layer.stateful for layer in self._branches)
 
-    @property
-    def built(self) -> bool:
-        return all(layer.built for layer in self._branches)
-
-    def build(self, rng: RNG = None) -> None:
-        seeds = seed_sequence(rng)
-        for index, layer in enumerate(self._branches):
-            layer.build(child(seeds, index))
+    def children(self) -> tuple[Layer, ...]:
+        return self._branches
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         y = self.body.forward(x, train)
@@ -357,39 +383,89 @@ class Residual(Layer):
         around = d if self.shortcut is None else self.shortcut.backward(d, input_gradient)
         return None if z is None or around is None else z + around
 
-    def update(self, lr: float) -> None:
-        for layer in self._branches:
-            layer.update(lr)
+
+class Concatenate(_Group):
+    """y = [branch_0(x), branch_1(x), ...]: the same input through several layers, their outputs side by side.
+
+    With `Residual` it makes graphs with skip connections.
+
+    Parameters
+    ----------
+    *branches : Layer or None
+        At least one layer; None: x itself.
+    axis : int, default 1
+        Of the outputs; 1 are the features of vectors and the channels of images, -1 the features of sequences.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> rule = rpu.algorithms.DigitalSGD()
+    >>> block = Concatenate(rpu.nn.Linear(8, 3, rule), None)
+    >>> block.build(rng=0)
+    >>> block.forward(np.ones((5, 8), np.float32)).shape
+    (5, 11)
+    """
+
+    keeps_features = False
+    in_flight = ("_sizes",)
+
+    def __init__(self, *branches: Layer | None, axis: int = 1) -> None:
+        for index, branch in enumerate(branches):
+            if branch is not None:
+                instance(Layer, "a layer or None")(f"branches[{index}]", branch)
+        self.branches, self.axis = branches, integer_value("axis", axis)
+        self._layers = tuple(branch for branch in branches if branch is not None)
+        if not self._layers:
+            raise ValueError(f"branches must hold at least one layer; got {branches!r}")
+        _each_once("branches", self._layers)
+        self.trainable = any(layer.trainable for layer in self._layers)
+        self.stateful = any(layer.stateful for layer in self._layers)
+        known = [layer.in_features for layer in self._layers if layer.in_features is not None]
+        if len(set(known)) > 1:
+            raise ValueError(f"branches must take equally many features; got {known}")
+        self.in_features = known[0] if known else None
+        sizes = [self.in_features if branch is None else branch.out_features for branch in branches]
+        self.out_features = None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
+        self._sizes: Any = None
 
     def children(self) -> tuple[Layer, ...]:
-        return tuple(self._branches)
+        return self._layers
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        parts = [x if branch is None else branch.forward(x, train) for branch in self.branches]
+        axis = self.axis
+        shapes = [part.shape[:axis] + part.shape[axis:][1:] for part in parts]
+        if any(part.ndim != parts[0].ndim for part in parts) or len(set(shapes)) > 1:
+            raise ValueError(f"branches must have outputs that differ in axis {axis} alone; got "
+                             f"{', '.join(str(part.shape) for part in parts)}")  # fmt: skip
+        self._sizes = [part.shape[axis] for part in parts] if train else None
+        return np.concatenate(parts, axis)
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._sizes is None:
+            raise _no_forward(self)
+        z: np.ndarray | None = None
+        for branch, part in zip(self.branches, np.split(d, np.cumsum(self._sizes)[:-1], self.axis), strict=True):
+            part = np.ascontiguousarray(part)
+            back = part if branch is None else branch.backward(part, input_gradient)
+            if input_gradient and back is not None:
+                z = back if z is None else z + back
+        return z
 
     def set_aside(self) -> Any:
-        return [layer.set_aside() for layer in self._branches]
+        return Layer.set_aside(self), super().set_aside()
 
     def bring_back(self, signals: Any) -> None:
-        for layer, kept in zip(self._branches, signals, strict=True):
-            layer.bring_back(kept)
+        Layer.bring_back(self, signals[0])
+        super().bring_back(signals[1])
 
-    def matrices(self) -> list[Matrix]:
-        return [matrix for layer in self._branches for matrix in layer.matrices()]
+    def to_dict(self) -> dict[str, Any]:
+        parts = [None if branch is None else branch.to_dict() for branch in self.branches]
+        return {"type": "Concatenate", "layers": parts, "axis": self.axis}
 
-    def parameters(self) -> list[Parameter]:
-        return [p for layer in self._branches for p in layer.parameters()]
-
-    def reset_state(self) -> None:
-        for layer in self._branches:
-            layer.reset_state()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {str(index): layer.state_dict() for index, layer in enumerate(self._branches)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        expected = {str(index) for index in range(len(self._branches))}
-        if not isinstance(state, dict) or set(state) != expected:
-            raise ValueError(f"state must be a dict with {', '.join(sorted(expected))}; got {state!r:.80}")
-        for index, layer in enumerate(self._branches):
-            layer.load_state_dict(state[str(index)])
+    def __repr__(self) -> str:
+        axis = "" if self.axis == 1 else f", axis={self.axis}"
+        return f"Concatenate({', '.join(map(repr, self.branches))}{axis})"
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:

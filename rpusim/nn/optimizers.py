@@ -78,10 +78,9 @@ class Adam(Optimizer):
 
     def step(self, p: Parameter, lr: float) -> None:
         m, v = p.slots_of(self)
-        g = p.gradient
+        g, t = p.gradient, p.steps + 1
         m += np.float32(1.0 - self.beta1) * (g - m)
         v += np.float32(1.0 - self.beta2) * (g * g - v)
-        t = p.steps + 1
         rate = lr * self.lr_scale / (1.0 - self.beta1**t)
         p.value -= np.float32(rate) * m / (np.sqrt(v / np.float32(1.0 - self.beta2**t)) + np.float32(self.epsilon))
 
@@ -99,13 +98,20 @@ class Parameter:
         self.value: NDArray[np.float32] = np.array(value, dtype=np.float32)
         self.gradient = np.zeros_like(self.value)
         self.optimizer: Optimizer | None = None
-        self.steps = 0
+        self.steps = 0  # since the arrays of the optimizer were zero
         self._slots: list[NDArray[np.float32]] = []
+
+    def reset(self, value: ArrayLike) -> None:
+        """Begin again from `value`."""
+        self.value[...] = value
+        self.gradient[...] = 0.0
+        self.steps, self._slots = 0, []
 
     def slots_of(self, optimizer: Optimizer) -> list[NDArray[np.float32]]:
         """Return the arrays kept for the optimizer, zeros at first."""
         if len(self._slots) != optimizer.slots:
             self._slots = [np.zeros_like(self.value) for _ in range(optimizer.slots)]
+            self.steps = 0
         return self._slots
 
     def step(self, lr: float) -> None:

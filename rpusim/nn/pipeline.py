@@ -132,11 +132,26 @@ class Pipeline(Specification):
         return 2 * stages * parts if self.mode == "none" else 2 * (stages + parts - 1)
 
 
+def outputs_in_a_row(outputs: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return outputs (n, features), one for each of the targets: steps of sequences one after another.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many targets.
+    """
+    flat = outputs.reshape(-1, outputs.shape[-1])
+    if len(flat) != len(wanted):
+        raise ValueError(f"y must have one target for each output, of which there are {outputs.shape[:-1]} (a layer LastStep "
+                         f"leaves one per sequence); got {len(wanted)} in all")  # fmt: skip
+    return flat
+
+
 def _loss(loss: LossStep, outputs: np.ndarray, wanted: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return loss and gradient; outputs of sequences have the targets of their steps in one row."""
-    if outputs.ndim == 2:
+    """Return loss and gradient."""
+    if outputs.ndim == 2 and len(outputs) == len(wanted):
         return loss(outputs, wanted)
-    value, gradient = loss(outputs.reshape(-1, outputs.shape[-1]), wanted)
+    value, gradient = loss(outputs_in_a_row(outputs, wanted), wanted)
     return value, gradient.reshape(outputs.shape)
 
 
@@ -183,6 +198,7 @@ class _Asynchronous(Run):
 
     def __init__(self, stages: list[Sequential], loss: LossStep, micro_batch: int) -> None:
         self._stages, self._loss, self._size = stages, loss, micro_batch
+        self._stateful = any(stage.stateful for stage in stages)
         self.cycles = 0
         self._clock = self._fed = 0  # cycles, and micro-batches, since the pipeline was empty
         self._ahead: list[Any] = [None] * (len(stages) + 1)  # what comes to each stage from before it
@@ -198,6 +214,9 @@ class _Asynchronous(Run):
 
     def step(self, inputs: np.ndarray, wanted: np.ndarray, rate: float) -> float:
         loss = 0.0
+        if self._stateful and len(inputs) > self._size:
+            raise ValueError(f"micro_batch must be at least the batch of {len(inputs)} where stateful layers carry the state "
+                             f"of each of its sequences; got {self._size}")  # fmt: skip
         targets = len(wanted) // len(inputs)  # of one sample
         for first in range(0, len(inputs), self._size):
             last = first + self._size

@@ -9,10 +9,10 @@ from scipy.special import expit
 
 from rpusim._validation import boolean, integer_value, physical
 from rpusim.algorithms import Algorithm
-from rpusim.nn.layers import MatrixLayer, _no_forward
+from rpusim.nn.layers import Layer, MatrixLayer, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
-__all__ = ["GRU", "LSTM", "RNN"]
+__all__ = ["GRU", "LSTM", "RNN", "LastStep"]
 
 
 class _Recurrent(MatrixLayer):
@@ -118,7 +118,9 @@ class _Recurrent(MatrixLayer):
         if self._deltas is None:
             raise RuntimeError(f"{type(self).__name__}: update needs a forward(x, train=True) and a backward(d) before it")
         v, d = (a.reshape(-1, a.shape[2]) for a in (self._driven, self._deltas))
-        self.matrix.update(v, d, lr * self.lr_scale)
+        rate = lr * self.lr_scale
+        self.matrix.update(v, d, rate)
+        self.matrix.end_batch(rate)
 
     def _read(self, k: int) -> np.ndarray:
         """Return the outputs for vector k."""
@@ -324,3 +326,31 @@ class GRU(_Recurrent):
         np.multiply(dh * (before - g), u * (1 - u), out=first[:, h : 2 * h])
         dx_gates, dh_gates = self._read_back(2 * t, first)
         return dx_gates + dx, [dh_gates + dr * r + dh * u]
+
+
+class LastStep(Layer):
+    """(batch, time, features) -> (batch, features), those of the last step: one output for a whole sequence.
+
+    Examples
+    --------
+    >>> LastStep().forward(np.arange(6, dtype=np.float32).reshape(1, 3, 2)).tolist()
+    [[4.0, 5.0]]
+    """
+
+    in_flight = ("_shape",)
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] | None = None
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        if x.ndim != 3 or x.shape[1] == 0:
+            raise ValueError(f"x must have shape (any, at least 1, any): sequences, steps, features; got {x.shape}")
+        self._shape = x.shape if train else None
+        return np.ascontiguousarray(x[:, -1])
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._shape is None:
+            raise _no_forward(self)
+        z = np.zeros(self._shape, np.float32)
+        z[:, -1] = d
+        return z

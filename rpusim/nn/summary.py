@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rpusim._table import table
 from rpusim._validation import instance
@@ -12,7 +13,7 @@ from rpusim.devices import PulsedDevice
 from rpusim.nn.layers import Layer
 from rpusim.nn.matrix import Matrix
 
-__all__ = ["Row", "Summary", "named_layers", "saturation", "summary"]
+__all__ = ["Row", "Summary", "named_layers", "places_in_range", "saturation", "summary"]
 
 #: part of a device's range next to a bound in which it counts as saturated; soft bounds are never reached
 NEAR = 0.01
@@ -124,16 +125,21 @@ def named_layers(layer: Layer, place: str = "") -> list[tuple[str, Layer]]:
     return [pair for k, child in enumerate(children) for pair in named_layers(child, f"{place}.{k}" if place else str(k))]
 
 
-def saturation(matrix: Matrix) -> float:
-    """Return which part of the devices that hold the weights is within 1 % of its range of a bound; nan without bounds."""
-    near = []
+def places_in_range(matrix: Matrix) -> NDArray[np.float32]:
+    """Return where the devices that hold the weights are in their own ranges, 0 (lower bound) to 1; empty without bounds."""
+    found = [np.empty(0, np.float32)]
     for array in (array for tile in matrix.tiles for array in tile.weight_arrays):
         if isinstance(array.device, PulsedDevice):
             low, high = array.device.bounds_of(array.parameters)  # type: ignore[arg-type]
-            edge = NEAR * (high - low)
-            states = array.weights
-            near.append(np.mean((states <= low + edge) | (states >= high - edge)))
-    return float(np.mean(near)) if near else float("nan")
+            span = np.broadcast_to(high - low, array.shape)
+            found.append(np.divide(array.weights - low, span, where=span > 0.0, out=np.zeros(array.shape, np.float32)).ravel())
+    return np.concatenate(found)
+
+
+def saturation(matrix: Matrix) -> float:
+    """Return which part of the devices that hold the weights is within 1 % of its range of a bound; nan without bounds."""
+    places = places_in_range(matrix)
+    return float(np.mean((places <= NEAR) | (places >= 1.0 - NEAR))) if places.size else float("nan")
 
 
 def _row(place: str, layer: Layer) -> tuple[Row, int]:

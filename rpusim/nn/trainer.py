@@ -24,7 +24,7 @@ from rpusim._validation import boolean, choice, instance, integer, integer_value
 from rpusim.nn.losses import STEPS, class_labels
 from rpusim.nn.network import Sequential
 from rpusim.nn.optimizers import Optimizer
-from rpusim.nn.pipeline import Pipeline, run_of
+from rpusim.nn.pipeline import Pipeline, outputs_in_a_row, run_of
 
 __all__ = ["History", "Sequences", "Trainer"]
 
@@ -172,8 +172,8 @@ class Trainer:
         "cross_entropy" (softmax; y are integer labels) or "squared_error" (y are targets of the outputs' shape, or
         integer labels, whose targets are one-hot).
     lr : float or callable
-        Learning rate, positive; or a function of the epoch (0 for the first) that returns it. Layers may scale it
-        (`lr_scale`).
+        Learning rate, positive; or a function of the epoch (0 for the first) that returns it, which may end at 0. Layers may
+        scale it (`lr_scale`).
     rng : int, SeedSequence, Generator or None
         Seed of the network's building and of the order of samples, which is drawn anew for each epoch from the seed and
         the epoch's number. Nothing else random happens here; None takes a seed from the operating system.
@@ -237,6 +237,7 @@ class Trainer:
             net.build(child(self._seeds, 0))
         net.set_optimizer(optimizer)
         self.optimizer = optimizer
+        self._n_out: int | None = None
         self.history = History()
         self._forget()
 
@@ -256,6 +257,7 @@ class Trainer:
         checkpoint: str | os.PathLike[str] | None = None,
         progress: bool = True,
         *,
+        steps: int | None = None,
         checkpoint_every: int | None = None,
         patience: int | None = None,
         average_last: int = 0,
@@ -271,7 +273,7 @@ class Trainer:
             x array_like (n, ...), finite, or integers for a network that takes them; y int (n,) labels or float
             (n, out_features) targets, as the loss has it; labels of sequences are (n, time). A float32 x is used without a
             copy. A pair is shuffled; an iterable is gone through once per epoch, as it is, and must give the same again
-            (`Sequences`, a list, an object with `__iter__`; not a generator).
+            (`Sequences`, a list, an object with `__iter__`). With `steps` it may also be a generator, or have no end.
         epochs : int
             Number of epochs in all, with those done before (by this trainer, or in the checkpoint).
         validation : as `train`, optional
@@ -279,16 +281,20 @@ class Trainer:
         checkpoint : path, optional
             A file written at the end of every epoch, whole or not at all. If it exists, training starts from it, and
             reaches the same bits as a run that was never interrupted. It holds the network's state, the history, and
-            what it was made with: network, loss, batch size, seed and number of samples. Not the data: give the
+            what it was made with: network, loss, batch size, seed, number of samples and `steps`. Not the data: give the
             same again, and an `lr` that is the same in the epochs done.
         progress : bool
             Whether to show a progress bar; none is shown if stderr is no terminal.
+        steps : int, optional
+            Steps of an epoch (so that `lr`, validation and the history go by steps); by default all batches of `train`. A
+            generator goes on in the next epoch; what can be gone through again starts again.
         checkpoint_every : int, optional
             Steps after which the checkpoint is written also within an epoch (an asynchronous pipeline is emptied for it).
         patience : int, optional
             Stop when the validation loss has not been lower for so many epochs.
         average_last : int, default 0
-            Keep the mean of the weights at the ends of the last so many epochs; see `program_average`.
+            Keep the weights at the ends of the last so many epochs of this and earlier calls, wherever training stops; see
+            `program_average`.
         callbacks : sequence of callable
             Called with this trainer after every epoch; training stops if one returns True.
 
@@ -305,12 +311,13 @@ class Trainer:
         FileNotFoundError
             If the checkpoint's folder does not exist.
         KeyboardInterrupt
-            On Ctrl-C or SIGTERM: with a checkpoint, after the step at hand is finished and the checkpoint written (a second
-            one stops at once, and leaves the file as it was). Without one the network is left as it is, amid an epoch,
+            On Ctrl-C or SIGTERM: with a checkpoint, after the step at hand is finished (or, within a validation, the epoch) and
+            the checkpoint written (a second one stops at once, and leaves the file as it was). Without one the network is left as it is, amid an epoch,
             which the next call goes on with. What is in flight in an asynchronous pipeline is lost, and no checkpoint is
             written then: the last one stays.
         """
-        source = self._source("train", train)
+        steps = optional(integer(1))("steps", steps)
+        source = self._source("train", train, steps)
         held_out = None if validation is None else self._source("validation", validation)
         epochs = integer_value("epochs", epochs, low=1)
         every = optional(integer(1))("checkpoint_every", checkpoint_every)
@@ -321,20 +328,26 @@ class Trainer:
             raise ValueError(f"checkpoint_every must be None without a checkpoint to write; got {every}")
         if patience is not None and held_out is None:
             raise ValueError(f"patience must be None without validation samples; got {patience}")
+        for index, callback in enumerate(callbacks):
+            if not callable(callback):
+                raise TypeError(f"callbacks[{index}] must be callable; got {callback!r}")
+        if checkpoint is not None and source.once:
+            raise ValueError("checkpoint must be None where train can be gone through only once, since a run that goes on "
+                             f"from it would not get the same batches; got {os.fspath(checkpoint)!r}")  # fmt: skip
         if checkpoint is not None:
-            self._prepare_checkpoint(checkpoint, source.samples, epochs)
+            self._prepare_checkpoint(checkpoint, source, epochs)
         if self.epoch > epochs:
             raise ValueError(f"epochs must be at least {self.epoch}, the number of epochs done already; got {epochs}")
 
         def save() -> None:
             if checkpoint is not None:
-                files.save(checkpoint, self._checkpoint(source.samples))
+                files.save(checkpoint, self._checkpoint(source))
 
         with _Stop(checkpoint is not None) as stop:
             while self.epoch < epochs and not self._is_patience_over(patience):
                 rate = self._rate(self.epoch)
                 title = f"epoch {self.epoch + 1}/{epochs}"
-                with tqdm(total=source.samples, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
+                with tqdm(total=source.samples or None, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
                     self._run_epoch(source, rate, bar, stop, every, save)
                     test_loss, test_error = (None, None) if held_out is None else self._evaluate(held_out, 1000)
                     train_loss = self._total / max(self._seen, 1)
@@ -351,15 +364,16 @@ class Trainer:
                 }
                 for name, entry in entries.items():
                     columns[name].append(entry)
-                if self.epoch >= epochs - average_last:
-                    self._add_to_average()
+                if average_last:
+                    self._iterates = [*self._iterates, self._iterate()][-average_last:]
                 self.history = History(**columns)
                 self._forget()
                 save()
-                if any([callback(self) is True for callback in callbacks]):
-                    break
-                if stop.signal is not None and self.epoch < epochs:
+                answers = [callback(self) for callback in callbacks]
+                if stop.signal is not None:
                     raise KeyboardInterrupt
+                if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
+                    break
         return self.history
 
     def evaluate(
@@ -400,21 +414,19 @@ class Trainer:
         ValueError
             If there is no average.
         """
-        if not self._average:
+        if not self._iterates:
             raise ValueError("program_average needs a fit with average_last of at least 1; got none")
-        for k, matrix in enumerate(self.net.matrices()):
-            matrix.program(self._average[f"matrix{k}"].astype(np.float32))
+        mean = {k: np.mean([one[k] for one in self._iterates], axis=0, dtype=np.float64) for k in self._iterates[0]}
         for k, p in enumerate(self.net.parameters()):
-            p.value[...] = self._average[f"parameter{k}"]
+            p.value[...] = mean[f"parameter{k}"]
+        for k, matrix in enumerate(self.net.matrices()):
+            matrix.program(mean[f"matrix{k}"].astype(np.float32), keep_scale=True)
 
-    _average: dict[str, np.ndarray] = {}
-    _averaged: int = 0
+    _iterates: list[dict[str, np.ndarray]] = []
 
-    def _add_to_average(self) -> None:
-        new = {f"matrix{k}": matrix.weights.astype(np.float64) for k, matrix in enumerate(self.net.matrices())}
-        new |= {f"parameter{k}": p.value.astype(np.float64) for k, p in enumerate(self.net.parameters())}
-        n = self._averaged = self._averaged + 1
-        self._average = {k: v if n == 1 else self._average[k] + (v - self._average[k]) / n for k, v in new.items()}
+    def _iterate(self) -> dict[str, np.ndarray]:
+        now = {f"matrix{k}": matrix.weights for k, matrix in enumerate(self.net.matrices())}
+        return now | {f"parameter{k}": p.value.copy() for k, p in enumerate(self.net.parameters())}
 
     def _is_patience_over(self, patience: int | None) -> bool:
         losses = [loss for loss in self.history.test_loss if loss is not None]
@@ -427,11 +439,14 @@ class Trainer:
         run, cycles = run_of(self.schedule, self.net, STEPS[self.loss]), self.cycles
         order = generator(child(self._seeds, 1, self.epoch)).permutation(source.samples) if source.pair else None
         due = math.inf if bar.disable else 0.0
+        apart = source.pair and self.net.stateful  # shuffled sequences do not go on from each other
         start, before = perf_counter(), self._seconds
         if self._steps == 0:
             self.net.reset_state()
         bar.update(self._seen)
         for inputs, wanted in source.batches(order, self.batch_size, self._steps):
+            if apart:
+                self.net.reset_state()
             self._total += run.step(inputs, wanted, rate)
             self._seen += len(wanted)
             self._steps += 1
@@ -462,8 +477,9 @@ class Trainer:
         labelled = True
         self.net.reset_state()
         for inputs, wanted, labels in source.evaluated(size):
-            outputs = self.net.forward(inputs, False)
-            outputs = outputs.reshape(-1, outputs.shape[-1])
+            if source.pair:
+                self.net.reset_state()
+            outputs = outputs_in_a_row(self.net.forward(inputs, False), wanted)
             total += loss_step(outputs, wanted)[0]
             seen += len(wanted)
             labelled = labelled and labels is not None
@@ -475,31 +491,34 @@ class Trainer:
     def _rate(self, epoch: int) -> float:
         if not callable(self.lr):
             return self.lr
-        return real(0, open_low=True)(f"lr({epoch})", self.lr(epoch))
+        return real(0)(f"lr({epoch})", self.lr(epoch))
 
-    def _source(self, name: str, data: Any) -> _Source:
+    def _source(self, name: str, data: Any, steps: int | None = None) -> _Source:
         kind = f"a pair (x, y), or an iterable of such batches; got {type(data).__name__}"
         if isinstance(data, (tuple, list)):
             batches = isinstance(data, list) and all(isinstance(batch, tuple) and len(batch) == 2 for batch in data)
             if not batches and len(data) != 2:
                 raise TypeError(f"{name} must be {kind} of {len(data)}")
-            return _Source(name, self, data, pair=not batches)
+            return _Source(name, self, data, not batches, steps)
         if isinstance(data, (np.ndarray, str, bytes, dict)) or not hasattr(data, "__iter__"):
             raise TypeError(f"{name} must be {kind}")
-        if iter(data) is data:
-            raise TypeError(f"{name} must be {kind}, which can be gone through only once")
-        return _Source(name, self, data, pair=False)
+        if steps is None and iter(data) is data:
+            raise TypeError(f"{name} must be {kind}, which can be gone through only once (it may be so if steps is given)")
+        return _Source(name, self, data, False, steps)
 
     def _samples(self, name: str, pair: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Check a pair (x, y) and return inputs, the loss's targets, and labels or None; targets of steps in one row."""
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"{name} must be a pair (x, y); got {type(pair).__name__}")
-        n_out: Any = self.net.out_features
         x = self.net.inputs(f"{name} x", pair[0])
         if len(x) == 0:
             raise ValueError(f"{name} x must hold at least one sample; got shape {x.shape}")
+        if self._n_out is None:  # of layers without lengths, only outputs tell
+            self._n_out = self.net.out_features or self.net.predict(x[:1]).shape[-1]
+        n_out = self._n_out
         y = np.asarray(pair[1])
-        if self.loss == "squared_error" and y.dtype.kind not in "iu":
+        vectors = x.ndim != 3 and not self.net.takes_indices  # not sequences, whose labels have two axes
+        if self.loss == "squared_error" and (y.dtype.kind not in "iu" or vectors and y.shape == (len(x), n_out)):
             targets = signal(f"{name} y", y, (len(x), *(None,) * (y.ndim - 2), n_out))
             return x, targets, None
         if y.ndim > 1 and y.dtype.kind in "iu" and len(y) == len(x):
@@ -510,7 +529,7 @@ class Trainer:
             return x, labels, labels
         return x, np.eye(n_out, dtype=np.float32)[labels], labels
 
-    def _origin(self, samples: int) -> dict[str, Any]:
+    def _origin(self, source: _Source) -> dict[str, Any]:
         """Return what a checkpoint must have in common with the training that goes on from it."""
         seeds = self._seeds
         entropy: Any = seeds.entropy
@@ -523,21 +542,23 @@ class Trainer:
             "optimizer": repr(self.optimizer),
             "schedule": repr(self.schedule),
             "seed": {"entropy": entropy, "spawn_key": [int(n) for n in seeds.spawn_key], "pool_size": seeds.pool_size},
-            "samples": samples,
+            "samples": source.samples,
+            "steps": source.most,
         }
 
-    def _checkpoint(self, samples: int) -> dict[str, Any]:
+    def _checkpoint(self, source: _Source) -> dict[str, Any]:
         return {
-            **self._origin(samples),
+            **self._origin(source),
             "state": self.net.state_dict(),
             "history": self.history.to_dict(),
             "within": {
                 "steps": self._steps, "seen": self._seen, "total": self._total, "seconds": self._seconds, "cycles": self.cycles,
+                "lr": self._rate(self.epoch) if self._steps else 0.0,
             },
-            "average": {"epochs": self._averaged, "values": dict(self._average)},
+            "iterates": {str(k): one for k, one in enumerate(self._iterates)},
         }
 
-    def _prepare_checkpoint(self, path: str | os.PathLike[str], samples: int, epochs: int) -> None:
+    def _prepare_checkpoint(self, path: str | os.PathLike[str], source: _Source, epochs: int) -> None:
         """Go on from the checkpoint if there is one; if not, make sure that one can be written."""
         name = os.fspath(path)
         if not os.path.exists(path):
@@ -545,8 +566,8 @@ class Trainer:
                 raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {name!r}")
             return
         data = files.load(path)
-        origin = self._origin(samples)
-        if data.get("made_by") != _MADE_BY or set(data) != {*origin, "state", "history", "within", "average"}:
+        origin = self._origin(source)
+        if data.get("made_by") != _MADE_BY or set(data) != {*origin, "state", "history", "within", "iterates"}:
             raise ValueError(f"checkpoint {name} was not written by rpusim.nn.Trainer")
         for key, mine in origin.items():
             if data[key] != mine:
@@ -558,7 +579,8 @@ class Trainer:
             raise ValueError(f"checkpoint {name} is of epoch {len(history)}; this trainer has done {self.epoch}")
         if len(history) > epochs:
             raise ValueError(f"epochs must be at least {len(history)}, as many as checkpoint {name} has; got {epochs}")
-        for epoch, made in enumerate(history.lr):
+        within = data["within"]
+        for epoch, made in enumerate([*history.lr, *([within["lr"]] if within["steps"] else [])]):
             if self._rate(epoch) != made:
                 raise ValueError(
                     f"checkpoint {name} had lr {made:g} in epoch {epoch}; this trainer has {self._rate(epoch):g}, so it would "
@@ -566,22 +588,24 @@ class Trainer:
                 )
         self.net.load_state_dict(data["state"])
         self.history = history
-        within = data["within"]
         self._steps, self._seen = within["steps"], within["seen"]
         self._total, self._seconds, self.cycles = within["total"], within["seconds"], within["cycles"]
-        self._averaged, self._average = data["average"]["epochs"], data["average"]["values"]
+        self._iterates = [data["iterates"][str(k)] for k in range(len(data["iterates"]))]
 
 
 class _Source:
     """Samples of one `fit` or `evaluate`: a pair of arrays, or batches as they come."""
 
-    def __init__(self, name: str, trainer: Trainer, data: Any, pair: bool) -> None:
-        self._name, self._trainer, self._data, self.pair = name, trainer, data, pair
+    def __init__(self, name: str, trainer: Trainer, data: Any, pair: bool, steps: int | None = None) -> None:
+        self._name, self._trainer, self._data, self.pair, self.most = name, trainer, data, pair, steps
+        self.once = not pair and iter(data) is data
         if pair:
             self._x, self._targets, self._labels = trainer._samples(name, data)
             self.samples = len(self._x)
             return
-        self.samples = 0
+        self.samples = 0  # not known
+        if steps is not None:
+            return
         for index, batch in enumerate(data):  # once through: everything is checked before anything is trained
             self.samples += self._flat(index, batch)[1].shape[0]
         if self.samples == 0:
@@ -602,10 +626,17 @@ class _Source:
 
     def batches(self, order: np.ndarray | None, size: int, skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield inputs and targets of one epoch, without the first `skip` batches."""
+        return itertools.islice(self._batches(order, size, skip), None if self.most is None else self.most - skip)
+
+    def _batches(self, order: np.ndarray | None, size: int, skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         if order is None:
-            for index, batch in enumerate(itertools.islice(self._data, skip, None), start=skip):
+            first = 0 if self.once else skip  # what is gone cannot be skipped again
+            index = skip - 1
+            for index, batch in enumerate(itertools.islice(self._data, first, None), start=skip):
                 x, targets, _ = self._flat(index, batch)
                 yield x, targets
+            if index < 0:
+                raise ValueError(f"{self._name} must hold at least one batch; got none")
             return
         x, y = self._x, self._targets
         flat = y.ndim == 1 or self._labels is None and y.ndim == 2

@@ -5,7 +5,7 @@ from rpusim.plotting.fitting import fit_residuals, fitted_ramps
 from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
-from rpusim.plotting.training import learning_curve, weight_histograms
+from rpusim.plotting.training import learning_curve, saturation_histograms, weight_histograms
 from rpusim.plotting.wires import device_currents, node_voltages, output_errors, wires_figure
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "pulse_response",
     "residuals",
     "response_functions",
+    "saturation_histograms",
     "save",
     "step_sizes",
     "style",

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rpusim._validation import choice, instance, integer_value
-from rpusim.nn import History, Sequential
-from rpusim.nn.summary import named_layers, saturation
+from rpusim.nn import History, Matrix, Sequential
+from rpusim.nn.summary import named_layers, places_in_range, saturation
 from rpusim.plotting.style import axes
 
-__all__ = ["learning_curve", "weight_histograms"]
+__all__ = ["learning_curve", "saturation_histograms", "weight_histograms"]
 
 
 _quantity = choice("test_error", "test_loss", "train_loss")
@@ -56,25 +56,67 @@ def weight_histograms(net: Sequential, bins: int = 61, *, ax: Axes | None = None
     --------
     >>> import rpusim as rpu
     >>> from matplotlib.figure import Figure
+    >>> from rpusim import plotting
     >>> net = rpu.nn.Sequential(rpu.nn.Linear(20, 10, rpu.algorithms.SGD()))
     >>> net.build(rng=0)
-    >>> ax = rpu.plotting.weight_histograms(net, ax=Figure().subplots())
+    >>> ax = plotting.weight_histograms(net, ax=Figure().subplots())
     >>> ax.get_legend().get_texts()[0].get_text()
     '0 Linear, 1.4 % saturated'
     """
-    instance(Sequential, "a Sequential")("net", net)
-    bins = integer_value("bins", bins, low=1)
-    if not net.built:
-        raise RuntimeError("weight_histograms: call build(rng) of the network before")
     ax = axes(ax)
-    for place, layer in named_layers(net):
-        for k, matrix in enumerate(matrices := layer.matrices()):
-            label = f"{place} {type(layer).__name__}" + (f" {k}" if len(matrices) > 1 else "")
-            part = saturation(matrix)
-            label += "" if math.isnan(part) else f", {100 * part:.1f} % saturated"
-            density, edges = np.histogram(matrix.weights, bins, density=True)
-            ax.stairs(density, edges, label=label)
+    for label, matrix in _labelled(net):
+        density, edges = np.histogram(matrix.weights, integer_value("bins", bins, low=1), density=True)
+        ax.stairs(density, edges, label=label)
     ax.set(xlabel="weight", ylabel="density")
     if net.matrices():
         ax.legend()
     return ax
+
+
+def saturation_histograms(net: Sequential, bins: int = 50, *, ax: Axes | None = None) -> Axes:
+    """Draw where the devices of a network are in their own ranges, one histogram per matrix: density against
+    (w - w_min) / (w_max - w_min), from 0 at the lower bound to 1 at the upper.
+
+    Matrices whose devices have no bounds, or whose algorithm does not say which devices hold the weight, are left out.
+
+    Parameters
+    ----------
+    net : Sequential
+        Built.
+    bins : int, default 50
+    ax : Axes, optional
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> from rpusim import plotting
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(20, 10, rpu.algorithms.SGD()))
+    >>> net.build(rng=0)
+    >>> plotting.saturation_histograms(net, ax=Figure().subplots()).get_xlabel()
+    'place in the range of the device'
+    """
+    ax = axes(ax)
+    for label, matrix in _labelled(net):
+        places = places_in_range(matrix)
+        if places.size:
+            density, edges = np.histogram(places, integer_value("bins", bins, low=1), range=(0.0, 1.0), density=True)
+            ax.stairs(density, edges, label=label)
+    ax.set(xlabel="place in the range of the device", ylabel="density", xlim=(0.0, 1.0))
+    if ax.patches:
+        ax.legend()
+    return ax
+
+
+def _labelled(net: Sequential) -> list[tuple[str, Matrix]]:
+    """Return all matrices of a network, with where they are and which part of their devices is saturated."""
+    instance(Sequential, "a Sequential")("net", net)
+    if not net.built:
+        raise RuntimeError("net must be built before it is drawn; call build(rng)")
+    found = []
+    for place, layer in named_layers(net):
+        for k, matrix in enumerate(matrices := layer.matrices()):
+            label = f"{place} {type(layer).__name__}" + (f" {k}" if len(matrices) > 1 else "")
+            part = saturation(matrix)
+            found.append((label + ("" if math.isnan(part) else f", {100 * part:.1f} % saturated"), matrix))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -67,12 +68,12 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         return 0.01 if quick else (0.01, 0.005, 0.0025)[min(epoch // 10, 2)]
 
     curves = [
-        Curve("digital", lambda: perceptron(DigitalSGD()), lr),
-        Curve("baseline", lambda: perceptron(rpu_sgd()), lr),
+        Curve("digital", partial(perceptron, DigitalSGD()), lr),
+        Curve("baseline", partial(perceptron, rpu_sgd()), lr),
     ]
     for what, values in STRESS.items():
         for value in values[1:] if quick else values:
-            curves.append(Curve(f"{what} {value:g}", lambda w=what, v=value: perceptron(stressed(w, v)), lr))  # type: ignore[misc]
+            curves.append(Curve(f"{what} {value:g}", partial(perceptron, stressed(what, value)), lr))
     found = train_curves(f"gokmen2016{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
     error = {label: curve["error_now"] for label, curve in found.items()}
     base = error["baseline"]

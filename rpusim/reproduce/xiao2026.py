@@ -128,8 +128,8 @@ def _run_tracking(quick: bool, seed: int) -> Result:
     ]  # fmt: skip
     return Result(
         TRACKING.name, TRACKING.source,
-        "with E-RIDER less than a quarter of the loss without a reference is left (quick, half as long: half of it), with RIDER "
-        "no more than without; a perfect reference is the best",
+        "with E-RIDER less than a quarter of the loss without a reference is left (quick, half as long: half of it), with "
+        "RIDER no more than without; a perfect reference is the best",
         tuple(checks),
         settings={"steps": steps, "lr": 0.01, "noise": NOISE, "tau": TAU, "dw_min": STEP, "shift": SHIFT, "seed": seed},
         data={"loss": left, "curves": curves},

@@ -40,7 +40,7 @@ def test_of_another_specification_only_what_differs_is_named():
     array = CrossbarArray((3, 4), SoftBounds(), rng=0)
     state = array.state_dict()
     for old, new, words in (
-        ('"half_select": 0.0, ', '"half_selected": 0.0, ', "device.half_select nothing, not 0.0; device.half_selected 0.0, not nothing"),
+        ('"half_select": 0.0, ', '"half": 0.0, ', "device.half_select nothing, not 0.0; device.half 0.0, not nothing"),
         ('"bits": 7', '"bits": 6', "forward.dac.bits 6, not 7; backward.dac.bits 6, not 7"),
         ('"wires": null}]', '"wires": {"type": "WriteWires"}}]', "pulses.wires 'WriteWires', not None"),
         ('"type": "SoftBounds"', '"type": "ConstantStep"', "device 'ConstantStep', not 'SoftBounds'"),
@@ -54,7 +54,8 @@ def test_of_another_specification_only_what_differs_is_named():
 def test_states_of_versions_with_fewer_fields_have_their_defaults():
     array = CrossbarArray((3, 4), SoftBounds(), rng=0)
     state = array.state_dict()
-    old = state | {"specification": state["specification"].replace('"half_select": 0.0, ', "").replace(', "wires": null}]', "}]")}
+    specification = state["specification"].replace('"half_select": 0.0, ', "").replace(', "wires": null}]', "}]")
+    old = state | {"specification": specification}
     assert '"half_select":' not in old["specification"] and '"wires": null}]' not in old["specification"]
     array.update(np.ones(4), np.ones(3), 0.1)
     array.load_state_dict(old)

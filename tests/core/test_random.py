@@ -61,7 +61,7 @@ SUBSTITUTES = [substitute(byte) for byte in range(256)]
 
 
 def encrypted(block, keys):
-    """Rounds of FIPS 197 on 16 bytes: the first key is added, the others each after a round, the last of which mixes nothing."""
+    """Rounds of FIPS 197 on 16 bytes: the first key is added, the others each after a round; the last one mixes nothing."""
     state = [a ^ k for a, k in zip(block, keys[0], strict=True)]
     for number, key in enumerate(keys[1:], start=1):
         state = [SUBSTITUTES[a] for a in state]

@@ -31,6 +31,16 @@ CASES = {
     "max pool": (lambda: nn.MaxPool2d(2), (2, 3, 6, 5)),
     "max pool, overlapping": (lambda: nn.MaxPool2d((3, 2), stride=(2, 1)), (2, 3, 7, 5)),
     "average pool": (lambda: nn.AvgPool2d(2, stride=1), (2, 3, 5, 5)),
+    "max pool, signals": (lambda: nn.MaxPool1d(3, stride=2), (2, 3, 9)),
+    "average pool, signals": (lambda: nn.AvgPool1d(2), (2, 3, 7)),
+    "last step": (lambda: nn.LastStep(), (2, 5, 3)),
+    "concatenated": (
+        lambda: nn.Concatenate(nn.Linear(6, 4, RULE), None, nn.Sequential(nn.Linear(6, 2, RULE), nn.Tanh())), (3, 6),
+    ),
+    "concatenated images": (
+        lambda: nn.Concatenate(nn.Conv2d(2, 3, 3, RULE, padding=1), nn.Conv2d(2, 1, 1, RULE), None), (2, 2, 4, 5),
+    ),
+    "concatenated sequences": (lambda: nn.Concatenate(nn.LSTM(3, 4, RULE), nn.RNN(3, 2, RULE), axis=-1), (2, 5, 3)),
     "flatten": (lambda: nn.Flatten(), (2, 3, 4, 5)),
     "batch norm": (lambda: nn.BatchNorm(4), (6, 4)),
     "batch norm, images": (lambda: nn.BatchNorm(3), (4, 3, 3, 2)),

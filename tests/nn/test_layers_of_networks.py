@@ -82,6 +82,85 @@ def test_chunks_of_images_change_nothing(monkeypatch):
     np.testing.assert_array_equal(results()[2], whole[2])  # pulses do not see the split
 
 
+def test_an_update_in_chunks_is_one_step_and_one_mini_batch(monkeypatch):
+    """Of the optimizer of what is digital, of an input range, and of the time of the devices."""
+    x, d = images(7, 2, 6, 6), images(7, 3, 5, 5)
+    mapping = nn.Mapping(digital_bias=True, learn_scale=True, input_range=1.0, learn_input_range=True, input_range_decay=0.3)
+
+    def results():
+        forgetful = rpu.devices.SoftBounds(dw_min=0.01, lifetime=10.0)
+        layers = built(nn.Conv2d(2, 3, 2, RULE, mapping=mapping)), built(nn.Conv2d(2, 3, 2, SGD(forgetful)))
+        for layer in layers:
+            for p in layer.parameters():
+                p.optimizer = nn.Adam()
+            for scale in (1.0, 0.5):
+                layer.forward(0.2 * x)  # all within the range: its decay counts, once
+                layer.backward(scale * d)
+                layer.update(0.01)
+        assert all(p.steps == 2 for p in layers[0].parameters())
+        return [layer.kernels[0].weights for layer in layers] + [p.value for p in layers[0].parameters()]
+
+    whole = results()
+    monkeypatch.setattr("rpusim.nn.convolution.CHUNK", 500)
+    for a, b in zip(results(), whole, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-6)
+
+
+def test_a_network_that_is_built_again_is_a_new_one():
+    mapping = nn.Mapping(digital_bias=True, learn_scale=True, input_range=1.0, learn_input_range=True)
+    x, labels = images(9, 4), np.arange(9) % 3
+
+    def trained(net):
+        net.build(7)
+        trainer = nn.Trainer(net, lr=0.05, batch_size=3, optimizer=nn.Adam(lr_scale=0.1))
+        trainer.fit((x, labels), epochs=3)
+        return trainer.history.train_loss, net.state_dict()
+
+    net = nn.Sequential(nn.Linear(4, 5, RULE), nn.BatchNorm(5), nn.Linear(5, 3, RULE, mapping=mapping))
+    first, again = trained(net), trained(net)
+    assert first[0] == again[0]
+    flat = [leaf for leaf in (first[1], again[1])]
+    assert str(flat[0]) == str(flat[1])
+
+
+def test_adam_after_another_optimizer_begins_with_its_own_first_step():
+    fresh, used = nn.Parameter(np.zeros(3)), nn.Parameter(np.zeros(3))
+    for _ in range(40):
+        used.gradient[...] = 1e-9
+        used.step(1.0)
+    before = used.value.copy()
+    for p in (fresh, used):
+        p.optimizer = nn.Adam()
+        p.gradient[...] = [1.0, -2.0, 0.5]
+        p.step(0.01)
+    np.testing.assert_allclose(used.value - before, fresh.value, rtol=1e-5)
+    np.testing.assert_allclose(fresh.value, [-0.01, 0.01, -0.01], rtol=1e-5)
+
+
+def test_a_state_that_does_not_fit_leaves_all_of_the_network(tmp_path):
+    net = nn.Sequential(nn.Linear(4, 4, RULE, mapping=nn.Mapping(max_outputs=2)), nn.Linear(4, 2, RULE))
+    net.build(1)
+    other = nn.Sequential(nn.Linear(4, 4, RULE, mapping=nn.Mapping(max_outputs=2)), nn.Linear(4, 2, RULE))
+    other.build(2)
+    state, before = other.state_dict(), [m.weights for m in net.matrices()]
+    state["0"]["tile1"] = {}
+    with pytest.raises((TypeError, ValueError)):
+        net.load_state_dict(state)
+    for m, w in zip(net.matrices(), before, strict=True):
+        np.testing.assert_array_equal(m.weights, w)
+
+
+def test_layers_are_there_once_at_any_depth_and_have_names_of_their_own():
+    layer = nn.Linear(3, 3, RULE)
+    for make in (lambda: nn.Sequential(layer, nn.Sequential(nn.Tanh(), layer)), lambda: nn.Residual(layer, layer),
+                 lambda: nn.Concatenate(layer, nn.Sequential(layer))):  # fmt: skip
+        with pytest.raises(ValueError, match="must be layers of their own; got one that is there twice"):
+            make()
+    with pytest.raises(TypeError, match="a layer called ReLU exists already, in rpusim.nn.layers"):
+        type("ReLU", (nn.Layer,), {})
+    assert nn.layers.layer_from_dict(nn.ReLU().to_dict()).__class__ is nn.ReLU
+
+
 def test_every_position_of_a_replicated_convolution_has_one_replica():
     layer = built(nn.Conv2d(1, 2, 2, RULE, replicas=4))
     x = images(3, 1, 6, 6)
@@ -263,7 +342,8 @@ def test_input_ranges_clip_and_learn_by_their_rule():
     layer.forward(inside)
     now = float(r.value[0])
     layer.backward(d)
-    assert r.gradient[0] == pytest.approx(0.2 * now, rel=1e-5)
+    layer.update(0.1)
+    assert r.value[0] == pytest.approx(now * (1.0 - 0.1 * 0.2), rel=1e-6)
 
 
 def test_input_ranges_are_calibrated_to_a_quantile_of_what_comes():
@@ -492,6 +572,7 @@ def test_a_network_is_loaded_to_the_same_bits(tmp_path):
             step(each, x, labels)
         np.testing.assert_array_equal(net.predict(x), other.predict(x))
     assert json.loads(json.dumps(net.to_dict())) == other.to_dict()
+    assert net.predict(x[:0]).shape == (0, 5)
     rpu.checkpoint.save(tmp_path / "other.npz", {"a": 1})
     with pytest.raises(ValueError, match="other.npz was not written by Sequential.save"):
         nn.load(tmp_path / "other.npz")
@@ -511,6 +592,13 @@ def test_a_network_is_loaded_to_the_same_bits(tmp_path):
         (lambda: nn.Mapping(input_range=1.0), ["digital_bias", "input_range"]),
         (lambda: nn.Mapping(learn_input_range=True), ["input_range", "None"]),
         (lambda: nn.Dropout(1.0), ["p", "1"]),
+        (lambda: nn.MaxPool2d(2).forward(images(2, 3, 4)), ["x", "(any, any, any, any)", "(2, 3, 4)"]),
+        (lambda: nn.AvgPool1d(2).forward(images(2, 3, 4, 4)), ["x", "(any, any, any)", "(2, 3, 4, 4)"]),
+        (lambda: nn.LastStep().forward(images(2, 3)), ["x", "steps", "(2, 3)"]),
+        (lambda: nn.Concatenate(None), ["branches", "at least one", "None"]),
+        (lambda: nn.Concatenate(nn.Linear(3, 2, RULE), nn.Linear(4, 2, RULE)), ["branches", "[3, 4]"]),
+        (lambda: built(nn.Concatenate(nn.Linear(3, 2, RULE), None, axis=0)).forward(images(2, 3)),
+         ["axis 0", "(2, 2), (2, 3)"]),
         (lambda: nn.BatchNorm(3).forward(images(1, 3)), ["x", "2 values", "(1, 3)"]),
         (lambda: nn.BatchNorm(3).forward(images(4, 2)), ["x", "3", "(4, 2)"]),
         (lambda: nn.layers.layer_from_dict({"type": "Quantum"}), ["data", "Linear", "Quantum"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
 import signal
 import subprocess
@@ -122,8 +124,10 @@ def test_a_run_that_ends_within_an_epoch_resumes_to_the_same_bits(tmp_path, kind
         history = again.fit(data, epochs=2, checkpoint=path, average_last=1)
         assert_same(whole, again)
         assert history.train_loss == whole.history.train_loss
-        for name, value in whole._average.items():
-            np.testing.assert_array_equal(again._average[name], value)
+        again.program_average()
+        expected = copy.deepcopy(whole)
+        expected.program_average()
+        assert_same(expected, again)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -195,6 +199,176 @@ def test_the_average_is_the_mean_of_the_last_epochs():
         np.testing.assert_allclose(value, np.mean([each[k] for each in kept[-3:]], axis=0), atol=1e-6)
     with pytest.raises(ValueError, match="average_last of at least 1"):
         nn.Trainer(network(), rng=3).program_average()
+
+
+def averaged(*calls, **options):
+    """Weights after fits and the average."""
+    mapping = nn.Mapping(learn_scale=True, scale_by_output=True)
+    trainer = nn.Trainer(nn.Sequential(nn.Linear(5, 6, RULE, mapping=mapping), nn.Tanh(), nn.Linear(6, 2, RULE)), lr=0.1, rng=3)
+    for epochs in calls:
+        trainer.fit((X, Y), epochs=epochs, **options)
+    before = weights(trainer)
+    trainer.program_average()
+    return before, weights(trainer)
+
+
+def test_the_average_of_one_epoch_is_the_network_as_it_is():
+    """Also with a learned scale, which matrices hold beside their weights."""
+    for before, after in zip(*averaged(3, average_last=1), strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_the_average_is_the_same_in_one_fit_and_in_several_and_where_training_stops_early():
+    (_, whole), (_, parts) = averaged(6, average_last=2), averaged(2, 4, 6, average_last=2)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
+    _, stopped = averaged(99, average_last=2, callbacks=[lambda t: np.bool_(t.epoch == 6)])
+    assert all(np.array_equal(a, b) for a, b in zip(whole, stopped, strict=True))
+
+
+@pytest.mark.parametrize("where", ["callback", "validation"])
+def test_a_signal_between_epochs_stops_the_run(tmp_path, where, monkeypatch):
+    trainer = nn.Trainer(network(), rng=3)
+    callbacks = []
+    if where == "callback":
+        callbacks.append(lambda t: os.kill(os.getpid(), signal.SIGTERM))
+    else:
+        evaluate = trainer._evaluate
+        monkeypatch.setattr(trainer, "_evaluate", lambda *a: (os.kill(os.getpid(), signal.SIGINT), evaluate(*a))[1])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit((X, Y), epochs=1, validation=(X, Y), checkpoint=tmp_path / "run.npz", callbacks=callbacks)
+    assert trainer.epoch == 1 and (tmp_path / "run.npz").exists()
+
+
+def test_epochs_of_some_steps():
+    """The first so many batches of the order; a generator goes on; one without an end is no matter."""
+    batches = [(X[k : k + 10], Y[k : k + 10]) for k in range(0, 60, 10)]
+    expected = nn.Trainer(network(), rng=3)
+    expected.fit(batches, epochs=1)
+    for data in (iter(batches), (batches[k % 6] for k in itertools.count())):
+        trainer = nn.Trainer(network(), rng=3)
+        history = trainer.fit(data, epochs=3, steps=2)
+        assert len(history) == 3
+        assert all(np.array_equal(a, b) for a, b in zip(weights(trainer), weights(expected), strict=True))
+    again = nn.Trainer(network(), rng=3)
+    again.fit(batches, epochs=3, steps=2)  # three times the first two
+    twice = nn.Trainer(network(), rng=3)
+    twice.fit(batches[:2], epochs=3)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(again), weights(twice), strict=True))
+    pair = nn.Trainer(network(), rng=3, batch_size=7)
+    assert pair.fit((X, Y), epochs=1, steps=4).samples_per_second[0] > 0 and pair._total == 0.0
+    with pytest.raises(TypeError, match="only once"):
+        nn.Trainer(network(), rng=3).fit(iter(batches))
+    with pytest.raises(ValueError, match="checkpoint must be None where train can be gone through only once"):
+        nn.Trainer(network(), rng=3).fit(iter(batches), steps=2, checkpoint="run.npz")
+    with pytest.raises(ValueError, match="train must hold at least one batch"):
+        nn.Trainer(network(), rng=3).fit(iter([]), steps=2)
+
+
+def test_a_rate_may_end_at_0():
+    trainer = nn.Trainer(network(), lr=lambda epoch: 0.1 * (1 - epoch), rng=3)
+    trainer.fit((X, Y), epochs=1)
+    before = weights(trainer)
+    trainer.fit((X, Y), epochs=2)
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(trainer), strict=True))
+
+
+@pytest.mark.parametrize("name", rpu.algorithms.named.names())
+def test_every_algorithm_takes_a_rate_of_0(name):
+    tile = rpu.algorithms.named.get(name, rpu.devices.SoftBounds(dw_min=0.01)).build((3, 4), rng=0)
+    tile.update(np.ones((2, 4)), np.ones((2, 3)), 0.0)
+    assert np.isfinite(tile.weights).all()
+
+
+def test_a_run_goes_on_within_an_epoch_at_the_rate_it_began_with(tmp_path):
+    path = tmp_path / "run.npz"
+    trainer = nn.Trainer(network(), lr=0.1, rng=3, batch_size=5)
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit(Failing(), epochs=1, checkpoint=path, checkpoint_every=2)
+    with pytest.raises(ValueError, match="had lr 0.1 in epoch 0; this trainer has 0.2"):
+        nn.Trainer(network(), lr=0.2, rng=3, batch_size=5).fit(Failing(), epochs=1, checkpoint=path)
+
+
+class Failing:
+    """Batches of which the fourth fails when they are gone through a second time."""
+
+    rounds = 0
+
+    def __iter__(self):
+        self.rounds += 1
+        for k in range(0, 50, 10):
+            if self.rounds == 2 and k == 30:
+                raise ZeroDivisionError
+            yield X[k : k + 10], Y[k : k + 10]
+
+
+def test_labels_must_be_as_many_as_outputs():
+    x, one_each = np.zeros((8, 6, 2), np.float32), np.arange(8) % 2
+    for batch_size in (1, 4):
+        trainer = nn.Trainer(nn.Sequential(nn.RNN(2, 4, RULE), nn.Linear(4, 2, RULE)), batch_size=batch_size)
+        before = weights(trainer)
+        for labels in (one_each, np.zeros((8, 7), int)):
+            with pytest.raises(ValueError, match=r"y must have one target for each output, of which there are .*LastStep"):
+                trainer.fit((x, labels))
+            with pytest.raises(ValueError, match="y must have one target for each output"):
+                trainer.evaluate((x, labels))
+        assert all(np.array_equal(a, b) for a, b in zip(before, weights(trainer), strict=True))
+    trainer = nn.Trainer(nn.Sequential(nn.RNN(2, 4, RULE), nn.LastStep(), nn.Linear(4, 2, RULE)))
+    assert trainer.evaluate((x, one_each))[1] is not None
+
+
+def test_one_output_for_a_sequence_is_learned():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(300, 5, 1)).astype(np.float32)
+    y = (x.sum(axis=(1, 2)) > 0).astype(int)
+    trainer = nn.Trainer(nn.Sequential(nn.LSTM(1, 6, RULE), nn.LastStep(), nn.Linear(6, 2, RULE)), lr=0.1, rng=1)
+    assert trainer.fit((x, y), epochs=6).train_loss[-1] < 0.25
+
+
+def test_sequences_of_a_pair_do_not_go_on_from_each_other():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(6, 3, 2)).astype(np.float32), rng.integers(0, 3, (6, 3))
+    net = nn.Sequential(nn.LSTM(2, 4, RULE, stateful=True), nn.Linear(4, 3, RULE))
+    trainer = nn.Trainer(net, lr=1e-12, rng=2)
+    whole = trainer.evaluate((x, y), 6)[0]
+    assert trainer.evaluate((x, y), 2)[0] == pytest.approx(whole, rel=1e-6)
+    assert trainer.fit((x, y), epochs=1).train_loss[0] == pytest.approx(whole, rel=1e-6)
+    np.testing.assert_allclose(net.predict(x, 2), net.predict(x, 6), rtol=1e-6)
+    piped = nn.Trainer(net, schedule=nn.Pipeline("asynchronous", (0,)))
+    with pytest.raises(ValueError, match="micro_batch must be at least the batch of 4 where stateful layers"):
+        piped.fit([(x[:4], y[:4])])
+
+
+def test_networks_without_lengths_are_trained():
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(10, 1, 8, 8)).astype(np.float32), np.arange(10)
+    for net in (
+        nn.Sequential(nn.Conv2d(1, 10, 8, RULE), nn.Flatten()),
+        nn.Sequential(nn.Conv2d(1, 10, 3, RULE), nn.AvgPool2d(6), nn.Flatten()),
+        nn.Sequential(nn.Sequential(nn.Conv2d(1, 4, 3, RULE), nn.ReLU(), nn.Flatten()), nn.Linear(144, 10, RULE)),
+        nn.Sequential(nn.Flatten(), nn.Concatenate(nn.Linear(64, 6, RULE), None), nn.Linear(70, 10, RULE)),
+    ):
+        trainer = nn.Trainer(net, lr=0.1, rng=1)
+        first = trainer.fit((x, y), epochs=1).train_loss[0]
+        assert trainer.fit((x, y), epochs=20).train_loss[-1] < 0.9 * first
+    squares = nn.Trainer(nn.Sequential(nn.Conv2d(1, 10, 8, RULE), nn.Flatten()), "squared_error", 0.01, rng=1)
+    one_hot = np.eye(10, dtype=int)
+    assert squares.fit((x, one_hot), epochs=1).test_error == [None]  # targets, not labels
+
+
+def test_indices_are_checked_before_anything_is_trained():
+    net = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 3, RULE))
+    trainer = nn.Trainer(net, rng=1)
+    before = weights(trainer)
+    tokens = np.zeros((6, 4), int)
+    tokens[3, 2] = 7
+    with pytest.raises(ValueError, match="train x must be integers from 0 to 4; got 0 to 7"):
+        trainer.fit((tokens, np.zeros((6, 4), int)))
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(trainer), strict=True))
+
+
+def test_callbacks_must_be_callable():
+    with pytest.raises(TypeError, match=r"callbacks\[0\] must be callable; got 3"):
+        nn.Trainer(network(), rng=3).fit((X, Y), callbacks=[3])
 
 
 def test_layers_may_have_rates_of_their_own():

@@ -88,6 +88,19 @@ def test_histograms_are_densities_of_the_weights():
     assert ax.get_xlabel() == "weight" and ax.get_ylabel() == "density"
 
 
+def test_histograms_of_saturation_are_over_each_devices_own_range():
+    net = built(nn.Linear(30, 20, SGD(DEVICE), bias=False), nn.Linear(20, 2, DigitalSGD()))
+    (array,) = net.layers[0].tile.weight_arrays
+    low, high = array.parameters["w_min"], array.parameters["w_max"]
+    net.layers[0].matrix.program(low + np.float32(0.25) * (high - low))
+    ax = plotting.saturation_histograms(net, bins=10, ax=Figure().subplots())
+    (histogram,) = ax.patches  # the digital layer has no bounds
+    values, edges, _ = histogram.get_data()
+    np.testing.assert_allclose(edges, np.linspace(0, 1, 11))
+    np.testing.assert_allclose(values, np.eye(10)[2] * 10)
+    assert ax.get_legend().get_texts()[0].get_text().startswith("0 Linear, 0.0 % saturated")
+
+
 def test_learning_curves_of_each_quantity():
     history = nn.History([0.9, 0.5], [0.8, None], [12.0, 9.0], [0.1, 0.1], [1.0, 1.0], [10.0, 10.0])
     for quantity, values in (("test_error", [12.0, 9.0]), ("test_loss", [0.8, np.nan]), ("train_loss", [0.9, 0.5])):

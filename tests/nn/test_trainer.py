@@ -381,7 +381,7 @@ def test_bad_fit_arguments(arguments, error, message):
 def test_bad_targets_and_rates():
     with pytest.raises(ValueError, match=r"train y must have shape \(150, 3\); got \(150, 2\)"):
         make(loss="squared_error").fit((X, X))
-    with pytest.raises(ValueError, match=r"lr\(0\) must be a finite real number in \(0, inf\); got -1"):
+    with pytest.raises(ValueError, match=r"lr\(0\) must be a finite real number in \[0, inf\); got -1"):
         make(lr=lambda epoch: -1).fit(TRAIN)
     with pytest.raises(ValueError, match="batch_size must be an integer of at least 1"):
         make().evaluate(TRAIN, batch_size=0)

@@ -5,9 +5,9 @@
  * Decided: every draw of the engine is a pure function of (key of the array, kind of draw, operation number, line,
  * position), so that threads, batch splits and instruction sets cannot change it, and the whole random state of an
  * array is its key and its operation counters. All sets draw the same words (of little-endian processors).
- * ARS-5 and not Philox4x32-7 of the same paper, which multiplies: processors have an instruction for a round (x86-64 since 2010,
- * arm64 almost always), and noise was half of a pulse (measured per word with AVX2: Philox 0.60 ns, one block per instruction
- * 0.30 ns, two blocks 0.15 ns). Without such instructions it goes by a table, at about 5 ns. */
+ * ARS-5 and not Philox4x32-7 of the same paper, which multiplies: processors have an instruction for a round (x86-64 since
+ * 2010, arm64 almost always), and noise was half of a pulse (measured per word with AVX2: Philox 0.60 ns, one block per
+ * instruction 0.30 ns, two blocks 0.15 ns). Without such instructions it goes by a table, at about 5 ns. */
 #ifndef RPU_ARS_H
 #define RPU_ARS_H
 

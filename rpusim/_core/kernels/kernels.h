@@ -76,9 +76,9 @@ typedef struct {
     uint8_t *signs;             /* bit q % RPU_LIST_LANES of q / RPU_LIST_LANES: x < 0 at entry q of `columns` */
     int32_t *row;               /* (firing rows + 1): 2 row + (d < 0), ascending, and INT32_MAX */
     uint32_t *row_bits;         /* (firing rows, words): slots in which the row fires */
-    uint64_t *noise_base;       /* (firing rows + 1): pulses of all rows before; the position of its noise in the stream. Those of
-                                 * rows whose pulses are summed do not count, so that such a row has the number of the next one */
-    uint32_t *column_bits;      /* (words, columns in whole groups): slots in which a column fires, where rows are summed; or NULL */
+    uint64_t *noise_base;       /* (firing rows + 1): pulses of all rows before; the position of its noise in the stream.
+                                 * Those of rows whose pulses are summed do not count: such a row has the number of the next */
+    uint32_t *column_bits;      /* (words, columns in whole groups): slots in which a column fires, for sums; or NULL */
     uint32_t *column_signs;     /* (columns in whole groups): top bit where x < 0; with column_bits */
 } rpu_trains;
 

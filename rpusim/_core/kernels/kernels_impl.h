@@ -31,7 +31,7 @@
 #define RPU_NOINLINE __declspec(noinline)
 #define RPU_PREFETCH(p)
 #include <intrin.h>
-static inline int rpu_lowest_bit(uint64_t m) { unsigned long k; _BitScanForward64(&k, m); return (int)k; }     /* 64-bit Windows */
+static inline int rpu_lowest_bit(uint64_t m) { unsigned long k; _BitScanForward64(&k, m); return (int)k; }  /* 64 bits only */
 #else
 #define RPU_PREFETCH(p) __builtin_prefetch(p)
 #define RPU_ONE_BY_ONE __asm__ volatile("");     /* keeps a loop from being made of gathers or scatters */
@@ -128,7 +128,8 @@ static void thresholds(const float *v, int64_t n, float scale, uint32_t *high, u
     if (whole < n) {
         float padded[RPU_GROUP] = {0};
         memcpy(padded, v + whole, sizeof *v * (size_t)(n - whole));
-        group_thresholds(padded, scale, top, high + whole, low + whole, negative + whole / RPU_GROUP, possible + whole / RPU_GROUP);
+        group_thresholds(padded, scale, top, high + whole, low + whole, negative + whole / RPU_GROUP,
+                         possible + whole / RPU_GROUP);
     }
 }
 
@@ -314,8 +315,9 @@ static inline float *at_byte(const float *base, size_t bytes)
 #if defined(RPU_USE_AVX2) || defined(RPU_USE_AVX512)
 static inline void gather(float *to, const float *from, const uint16_t *at)
 {
-    _mm256_storeu_ps(to, _mm256_setr_ps(*at_byte(from, at[0]), *at_byte(from, at[1]), *at_byte(from, at[2]), *at_byte(from, at[3]),
-                                        *at_byte(from, at[4]), *at_byte(from, at[5]), *at_byte(from, at[6]), *at_byte(from, at[7])));
+    _mm256_storeu_ps(to, _mm256_setr_ps(*at_byte(from, at[0]), *at_byte(from, at[1]), *at_byte(from, at[2]),
+                                        *at_byte(from, at[3]), *at_byte(from, at[4]), *at_byte(from, at[5]),
+                                        *at_byte(from, at[6]), *at_byte(from, at[7])));
 }
 /* Three bytes more are read. */
 static inline void directions(const uint8_t *signs, uint32_t flip, uint32_t *up)
@@ -331,7 +333,8 @@ static inline __m256 two_quads(const float *quad, const uint16_t *at, int k)
 }
 static inline void gather_quads(rpu_lanes *d, const float *quad, const uint16_t *at, const uint32_t *up)
 {
-    const __m256 r0 = two_quads(quad, at, 0), r1 = two_quads(quad, at, 1), r2 = two_quads(quad, at, 2), r3 = two_quads(quad, at, 3);
+    const __m256 r0 = two_quads(quad, at, 0), r1 = two_quads(quad, at, 1);
+    const __m256 r2 = two_quads(quad, at, 2), r3 = two_quads(quad, at, 3);
     const __m256 steps_02 = _mm256_unpacklo_ps(r0, r2), bounds_02 = _mm256_unpackhi_ps(r0, r2);
     const __m256 steps_13 = _mm256_unpacklo_ps(r1, r3), bounds_13 = _mm256_unpackhi_ps(r1, r3);
     const __m256 step_up = _mm256_unpacklo_ps(steps_02, steps_13), step_down = _mm256_unpackhi_ps(steps_02, steps_13);
@@ -427,14 +430,14 @@ static void write_list(const rpu_row *row, const uint16_t *columns, int32_t n, r
 }
 /* ---- sums of pulses ------------------------------------------------------------------------------------------------- */
 
-/* Where a device of constant steps gets c pulses and cannot get to a bound, its change is one normal of mean c step and variance c
- * (sigma step)^2: one draw instead of c. The largest draw is below 6.7, so what c steps of 1 + 6.7 sigma do not take to a bound,
- * no draws do. (Whether they do is a comparison: a rounding of w, as between sets with and without fused multiply-adds, may turn
- * it, and then other draws are used.) Rows are summed where that is less work (pulses.c). Returns whether some are left: `counts`
- * are then the pulses of those near a bound, signed. The noise of a row has a line of the stream of its own; a column's draw is at
- * the position of the column. */
-static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, int64_t row, uint32_t flip, const rpu_noise *noise,
-                   int32_t *counts)
+/* Where a device of constant steps gets c pulses and cannot get to a bound, its change is one normal of mean c step and
+ * variance c (sigma step)^2: one draw instead of c. The largest draw is below 6.7, so what c steps of 1 + 6.7 sigma do not
+ * take to a bound, no draws do. (Whether they do is a comparison: a rounding of w, as between sets with and without fused
+ * multiply-adds, may turn it, and then other draws are used.) Rows are summed where that is less work (pulses.c). Returns
+ * whether some are left: `counts` are then the pulses of those near a bound, signed. The noise of a row has a line of the
+ * stream of its own; a column's draw is at the position of the column. */
+static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, int64_t row, uint32_t flip,
+                   const rpu_noise *noise, int32_t *counts)
 {
     const int64_t n = cells->columns, all = RPU_GROUP * RPU_GROUPS(n);
     const rpu_row r = row_at(cells, row, 0);

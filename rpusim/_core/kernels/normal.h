@@ -89,9 +89,9 @@ static RPU_INLINE void rpu_normal_pair(float square, uint32_t b, float *z0, floa
     *z1 = rpu_bits_to_float(rpu_float_to_bits(radius * (c + s)) ^ (b << 1 & 0x80000000u));
 }
 
-/* Chunk `chunk` of a stream: 64 normals. Draw i comes from word i of the chunk; those of a pair are 16 apart, the square of the
- * radius from the first, the angle from the second. Logarithms first, then the rest: shorter chains, of which more are in flight
- * at once. */
+/* Chunk `chunk` of a stream: 64 normals. Draw i comes from word i of the chunk; those of a pair are 16 apart, the square of
+ * the radius from the first, the angle from the second. Logarithms first, then the rest: shorter chains, of which more are in
+ * flight at once. */
 #define RPU_PAIRS 16
 static inline void rpu_normal_chunk(const rpu_stream *s, uint32_t chunk, float *restrict z)
 {

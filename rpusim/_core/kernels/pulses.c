@@ -138,8 +138,8 @@ size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
     return lay_out_scratch(rows, columns, bl, NULL, &s);
 }
 
-/* Four groups from g on as one word of 64 lines (measured: a loop that ends every 16 lines is mispredicted at each end), without
- * those from `end` on. */
+/* Four groups from g on as one word of 64 lines (measured: a loop that ends every 16 lines is mispredicted at each end),
+ * without those from `end` on. */
 #define AT_ONCE 4
 static uint64_t lines_from(const uint16_t *mask, int64_t g, int64_t end)
 {
@@ -214,7 +214,8 @@ static void count_lines(scratch_of s, int64_t lines, int32_t words, int64_t *fir
 }
 
 /* The columns of a vector with one slot: drawn as a mask. */
-static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t key, uint64_t operation, scratch_of s, rpu_trains *t)
+static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t key, uint64_t operation, scratch_of s,
+                              rpu_trains *t)
 {
     const int64_t groups = RPU_GROUPS(columns), per_segment = RPU_SEGMENT / RPU_GROUP;
     int32_t next = 0;
@@ -245,8 +246,8 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
     }
 }
 
-/* Whether so many pulses of a row are less work as one sum per device: that costs as much as a pulse, and an eighth of one for every
- * further word of slots. */
+/* Whether so many pulses of a row are less work as one sum per device: that costs as much as a pulse, and an eighth of one for
+ * every further word of slots. */
 static int worth_summing(uint64_t pulses, int64_t columns, int32_t words)
 {
     return 8 * pulses >= (uint64_t)columns * (7 + (uint64_t)words);
