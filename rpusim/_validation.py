@@ -48,9 +48,14 @@ def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = Fal
         allowed += f" in {left}{low:g}, {high:g}{right}"
 
     def check(name: str, value: Any) -> float:
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value.item()
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             _fail(name, allowed, value, TypeError)
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond all floats
+            number = math.inf
         inside = (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
         if not math.isfinite(number) or not inside:
             _fail(name, allowed, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import weakref
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,8 +154,9 @@ class Parameters(_Parameters):
         if name in self._array._new_bounds:
             self._array._new_bounds[name] = stored
         self._array._share_parameters()
-        if name in ("w_max", "w_min"):
+        if name in ("w_max", "w_min", "reference"):
             self._array.program(self._array._state)
+        self._array._tell_watchers()
 
 
 class ReadParameters(_Parameters):
@@ -288,6 +289,7 @@ class CrossbarArray:
         if isinstance(device, PulsedDevice) and not self.pulses.fixed_bl:
             self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
         self._events = 0  # decays, diffusions and resets so far
+        self._watchers: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._core = ArrayCore(
             self._weights,
             model,
@@ -539,7 +541,9 @@ class CrossbarArray:
         if inputs is not None:
             r = limit("inputs", inputs, signals)
             dac = periphery.dac if periphery.dac.bound is None else periphery.dac.replace(bound=1.0)
-            changes = {"nm_decay": 1e-3}
+            changes: dict[str, Any] = {"nm_decay": 1e-3}
+            if periphery.bound_management == "none":  # which has no resolution but that of "abs_max_np_sum"
+                changes["bm_max_resolution"] = Periphery().bm_max_resolution
             if periphery.bound_management != "iterative_worst_case":
                 changes["nm_assumed_wmax"] = 0.6
             periphery = periphery.replace(dac=dac, noise_management="constant", nm_threshold=r, **changes)
@@ -641,6 +645,28 @@ class CrossbarArray:
             self.program(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
         self._events += 1
 
+    #: whether down pulses are pulses of these devices (else of their partners in a one-sided cell)
+    _takes_down = True
+
+    def _tell_watchers(self) -> None:
+        """Let those who keep copies of the parameters renew them."""
+        self._watchers = [watcher for watcher in self._watchers if watcher() is not None]
+        for watcher in self._watchers:
+            renew = watcher()
+            if renew is not None:
+                renew()
+
+    def _watch(self, renew: Callable[[], None]) -> None:
+        """Call a bound method after parameters were assigned."""
+        self._watchers.append(weakref.WeakMethod(renew))
+
+    def _set_peripheries(self, forward: Periphery, backward: Periphery) -> None:
+        """Take the peripheries of another array of these devices, as `calibrate` may have left them."""
+        for direction, name, periphery in ((0, "forward_periphery", forward), (1, "backward_periphery", backward)):
+            if getattr(self, name) != periphery:
+                setattr(self, name, periphery)
+                self._set_direction(direction)
+
     def _half_select(self, device: PulsedDevice, fired: NDArray[np.int64], before: NDArray[np.int64]) -> None:
         assert self._device_pulses is not None
         lines = fired[: self.shape[1]] + fired[self.shape[1] :, None]
@@ -659,7 +685,7 @@ class CrossbarArray:
     def _wear(self, device: PulsedDevice) -> None:
         assert self._device_pulses is not None
         high, low = (self._new_bounds[name].astype(np.float64) for name in ("w_max", "w_min"))
-        remaining = np.exp(-self._device_pulses.sum(axis=0) / device.endurance)
+        remaining = np.exp(-sum(self.device_pulse_count) / device.endurance)
         middle, half = (high + low) / 2, (high - low) / 2 * remaining
         for name, bound in (("w_max", middle + half), ("w_min", middle - half)):
             self._parameters[name] = bound.astype(np.float32)
@@ -880,7 +906,8 @@ class CrossbarArray:
         """Up and down pulses of each device, int64 (outputs, inputs); needs ``count_pulses=True``."""
         if self._device_pulses is None:
             raise ValueError("device_pulse_count needs an array built with count_pulses=True; got False")
-        return PulseCount(*self._device_pulses.copy())
+        up, down = self._device_pulses.copy()
+        return PulseCount(up, down if self._takes_down else np.zeros_like(down))
 
     def _needs_pulses(self, what: str) -> None:
         if not isinstance(self.device, PulsedDevice):

@@ -91,6 +91,7 @@ class CellArray:
                 array._core.granularity = mean
         if isinstance(cell, OneSidedCell):
             for array in self.arrays:  # what is not a pulse of this device must not move it
+                array._takes_down = False
                 for name in {"step_down", "slope_down"} & set(array.parameters):
                     array.parameters[name] = 0.0
             self.program(np.zeros(self.shape))
@@ -224,6 +225,21 @@ class CellArray:
             if alone:
                 core.set_parts(*parts)
             array._set_direction(0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        first = self.arrays[0]
+        options = {
+            "forward": first.forward_periphery, "backward": first.backward_periphery, "pulses": first.pulses,
+        }  # fmt: skip
+        peripheries = [(array.forward_periphery, array.backward_periphery) for array in self.arrays]
+        return {"shape": self.shape, "device": self.device, "options": options, "peripheries": peripheries,
+                "state": self.state_dict()}  # fmt: skip
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        CellArray.__init__(self, saved["shape"], saved["device"], rng=0, **saved["options"])
+        for array, peripheries in zip(self.arrays, saved["peripheries"], strict=True):
+            array._set_peripheries(*peripheries)
+        self.load_state_dict(saved["state"])
 
     def end_batch(self) -> None:
         """Let the time of one mini-batch pass for all devices."""

@@ -129,9 +129,10 @@ def asymmetry(device: _Device, w: float | None = None) -> float:
         State in weight units, within the bounds; None: the symmetry point of the device.
     """
     _check_device("device", device)
-    state = real(device.w_min, device.w_max)("w", _symmetry_point("w", "device", device) if w is None else w)
-    half = 5e-6 * (device.w_max - device.w_min)
-    states = np.clip([state - half, state, state + half], device.w_min, device.w_max)
+    low, high = bounds(device)
+    state = real(low, high)("w", _symmetry_point("w", "device", device) if w is None else w)
+    half = 5e-6 * (high - low)
+    states = np.clip([state - half, state, state + half], low, high)
     at = _response(device, states)
     if at.F[1] == 0.0:
         raise ValueError(f"w must be a state at which a pulse of the device has an effect; got {state!r}")
@@ -256,11 +257,12 @@ def sgd_fixed_point(device: _Device, regression: Regression, m: float | None = N
         size = regression._mean_abs_gradient(state) if measured_m is None else measured_m
         return float(_velocity(device, state, -curvature * (state - regression.target), size))
 
-    if force(device.w_min) <= 0.0:
-        return float(device.w_min)
-    if force(device.w_max) >= 0.0:
-        return float(device.w_max)
-    return float(brentq(force, device.w_min, device.w_max, xtol=1e-14, rtol=1e-14))
+    low, high = bounds(device)
+    if force(low) <= 0.0:
+        return low
+    if force(high) >= 0.0:
+        return high
+    return float(brentq(force, low, high, xtol=1e-14, rtol=1e-14))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -321,13 +323,14 @@ def sgd_trajectory(device: _Device, regression: Regression, lr: float, steps: in
     _check_device("device", device)
     _check_regression(regression)
     lr, steps = _positive("lr", lr), integer(1)("steps", steps)
-    start = real(device.w_min, device.w_max)("start", start)
+    low, high = bounds(device)
+    start = real(low, high)("start", start)
 
     def velocity(_: float, state: FloatArray) -> FloatArray:
         return _velocity(device, state, -lr * regression.gradient(state), lr * regression._mean_abs_gradient(state))
 
     t, (w,) = _integrate(velocity, (start,), steps)
-    return SGDTrajectory(t, np.clip(w, device.w_min, device.w_max))
+    return SGDTrajectory(t, np.clip(w, low, high))
 
 
 def shd_trajectory(
@@ -387,10 +390,8 @@ def shd_trajectory(
         a_start, c_start = start
     except (TypeError, ValueError):
         raise TypeError(f"start must be a pair (A, C); got {start!r}") from None
-    first = (
-        real(fast.w_min - a_ref, fast.w_max - a_ref)("start[0]", a_start),
-        real(slow.w_min - c_ref, slow.w_max - c_ref)("start[1]", c_start),
-    )
+    a_range, c_range = ([side - ref for side in bounds(device)] for device, ref in ((fast, a_ref), (slow, c_ref)))
+    first = real(*a_range)("start[0]", a_start), real(*c_range)("start[1]", c_start)
 
     def velocity(_: float, state: FloatArray) -> FloatArray:
         a, c = state
@@ -400,11 +401,7 @@ def shd_trajectory(
         return np.array([a_dot, c_dot])
 
     t, (a, c) = _integrate(velocity, first, steps)
-    return SHDTrajectory(
-        t,
-        np.clip(a, fast.w_min - a_ref, fast.w_max - a_ref),
-        np.clip(c, slow.w_min - c_ref, slow.w_max - c_ref),
-    )
+    return SHDTrajectory(t, np.clip(a, *a_range), np.clip(c, *c_range))
 
 
 class Oscillator(NamedTuple):
@@ -500,17 +497,18 @@ class ZeroShift(NamedTuple):
 def zero_shift_law(device: _Device, n_pulses: int, start: float = 0.0, method: str = "pulses") -> ZeroShift:
     r"""Return how far a device is from its symmetry point after zero-shifting with `n_pulses` pulses.
 
-    With s the step at the symmetry point and :math:`\kappa = G'/F` there, a pulse takes a part :math:`a = \kappa s` of the
-    distance away, on average, and the rest is noise of one step:
+    With s the step at the symmetry point, and steps s - b_up x up and s + b_down x down at the distance x from it, a pulse
+    takes a part a = (b_up + b_down) / 2 = :math:`\kappa s` of the distance away, on average, and the rest is noise of one step:
 
     .. math:: bias = (w_0 - w_\diamond) (1 - a)^n, \qquad
-        deviation^2 = s^2 (1 + \sigma^2) / (1 - (1 - a)^2)
+        deviation^2 = \frac{s^2 (1 + \sigma^2)}{2 a - (1 + \sigma^2) (b_{up}^2 + b_{down}^2) / 2}
 
-    for random pulses, with :math:`\sigma` the cycle-to-cycle noise. So the pulses that are needed go as 1 / dw_min. When
-    pulses alternate, only :math:`\sigma` is random: the bias tends to -s / (2 - a) after a down pulse, and
-    :math:`deviation^2 = s^2 \sigma^2 / (1 - (1 - a)^2)`.
+    for random pulses, with :math:`\sigma` the cycle-to-cycle noise in proportion to the step. So the pulses that are needed go
+    as 1 / dw_min. Noise that does not depend on the state adds to s^2 in the numerator alone. When pulses alternate, only
+    noise is random: the bias tends to about -s / (2 - a) after a down pulse, and the variance to that with which a pair of
+    pulses reproduces itself, about :math:`s^2 \sigma^2 / (2 a)`.
 
-    Exact for steps that are linear in the state, between the bounds.
+    Exact for steps that are linear in the state, between the bounds, after many pulses.
 
     Parameters
     ----------
@@ -536,22 +534,43 @@ def zero_shift_law(device: _Device, n_pulses: int, start: float = 0.0, method: s
     >>> device = rpu.devices.SoftBounds(dw_min=0.001, up_down=0.3, w_max=1.0, w_min=-1.0)
     >>> law = rpu.dynamics.zero_shift_law(device, 4000, method="random_pulses")
     >>> round(law.bias, 4), round(law.deviation, 4)
-    (-0.0055, 0.0212)
+    (-0.0055, 0.0213)
     """
     _check_device("device", device)
     n = integer(0)("n_pulses", n_pulses)
     choice("pulses", "random_pulses")("method", method)
     start = real()("start", start)
     point = _symmetry_point("device", "zero-shifting", device)
-    step = float(np.asarray(device.step_up(point)))
-    a = asymmetry(device) * step
-    sigma = float(getattr(device, "dw_min_std", 0.0))
-    rest = 1.0 - (1.0 - a) ** 2
+    low, high = bounds(device)
+    half = 5e-6 * (high - low)
+    ends = np.clip([point - half, point + half], low, high)
+    s = float(np.asarray(device.step_up(np.float64(point))))
+    up, down = (np.asarray(steps(ends), np.float64) for steps in (device.step_up, device.step_down))
+    b_up, b_down = (float((last - first) / (ends[1] - ends[0])) for first, last in (up[::-1], down))
+    relative, fixed = _noise(device)  # variances: in proportion to the square of the step, and of each direction
     if method == "random_pulses":
-        return ZeroShift((start - point) * (1.0 - a) ** n, step * math.sqrt((1.0 + sigma**2) / rest))
+        a = (b_up + b_down) / 2.0
+        lost = 2.0 * a - (1.0 + relative) * (b_up**2 + b_down**2) / 2.0
+        drawn = s**2 * (1.0 + relative) + sum(fixed) / 2.0
+        return ZeroShift((start - point) * (1.0 - a) ** n, math.sqrt(drawn / lost) if lost > 0.0 else math.inf)
     n += n % 2
-    settled = -step / (2.0 - a)
-    return ZeroShift(settled + (start - point - settled) * (1.0 - a) ** n, step * sigma / math.sqrt(rest))
+    kept = (1.0 - b_up) * (1.0 - b_down)
+    settled = -b_down * s / (1.0 - kept)  # m = (1 - b_down) ((1 - b_up) m + s) - s
+    middle = (1.0 - b_up) * settled + s
+    gain_up, gain_down = ((1.0 - b) ** 2 + relative * b**2 for b in (b_up, b_down))
+    drawn = gain_down * (relative * (s - b_up * settled) ** 2 + fixed[0]) + relative * (s + b_down * middle) ** 2 + fixed[1]
+    lost = 1.0 - gain_up * gain_down
+    deviation = math.sqrt(drawn / lost) if lost > 0.0 else math.inf
+    return ZeroShift(settled + (start - point - settled) * kept ** (n // 2), deviation)
+
+
+def _noise(device: _Device) -> tuple[float, tuple[float, float]]:
+    """Variance of a step relative to its square, and variances of an up and a down step that do not depend on the state."""
+    weights = getattr(device, "noise_weights", None)
+    if weights is None:
+        return float(getattr(device, "dw_min_std", 0.0)) ** 2, (0.0, 0.0)
+    p = device.mean_parameters()  # type: ignore[attr-defined]
+    return weights[0] ** 2, ((weights[1] * p["step_up"]) ** 2, (weights[1] * p["step_down"]) ** 2)
 
 
 def _response(device: _Device, w: FloatArray) -> Response:
@@ -562,9 +581,10 @@ def _response(device: _Device, w: FloatArray) -> Response:
 
 def _velocity(device: _Device, w: Any, request: Any, magnitude: Any) -> Any:
     """Rate of change of w under requests of given mean and mean modulus; nothing moves out through a bound."""
-    at = _response(device, np.clip(w, device.w_min, device.w_max))
+    low, high = bounds(device)
+    at = _response(device, np.clip(w, low, high))
     rate = request * at.F - magnitude * at.G
-    outwards = ((w >= device.w_max) & (rate > 0.0)) | ((w <= device.w_min) & (rate < 0.0))
+    outwards = ((w >= high) & (rate > 0.0)) | ((w <= low) & (rate < 0.0))
     return np.where(outwards, 0.0, rate)
 
 
@@ -600,6 +620,15 @@ def _array(name: str, value: ArrayLike) -> FloatArray:
     return array
 
 
+def bounds(device: _Device) -> tuple[float, float]:
+    """Return the lowest and the highest weight of a device; those of one with a reference are less by that."""
+    bounds_of = getattr(device, "bounds_of", None)
+    if bounds_of is None:
+        return float(device.w_min), float(device.w_max)
+    low, high = bounds_of(device.mean_parameters())  # type: ignore[attr-defined]
+    return float(low), float(high)
+
+
 def _check_device(name: str, device: Any) -> None:
     missing = [part for part in ("step_up", "step_down", "granularity", "w_min", "w_max") if not hasattr(device, part)]
     if missing:
@@ -624,4 +653,4 @@ def _symmetry_point(argument: str, kind: str, device: _Device) -> float:
 def _reference(name: str, value: float | None, device_name: str, device: _Device) -> float:
     if value is None:
         return _symmetry_point(name, device_name + " device", device)
-    return real(device.w_min, device.w_max)(name, value)
+    return real(*bounds(device))(name, value)

@@ -137,7 +137,7 @@ class RegressionRun:
         if isinstance(rule, SHD) and self.references is not None:
             slow = rule.fast if rule.slow is None else rule.slow
             if isinstance(slow, PulsedDevice):
-                return np.clip(self.target, slow.w_min - self.references[1], slow.w_max - self.references[1])
+                return np.clip(self.target, *(side - self.references[1] for side in dynamics.bounds(slow)))
         device = self.algorithm.device if isinstance(self.algorithm, SGD) else None
         if not isinstance(device, PulsedDevice):
             return self.target

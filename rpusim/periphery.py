@@ -485,7 +485,8 @@ class PulseScheme(Specification):
     update_management : bool, default True
         Balance the probabilities of rows and columns.
     update_bl_management : bool, default True
-        Shorten the trains of small updates.
+        Shorten the trains of small updates. It needs balanced probabilities, without which short trains would clip, so it
+        brings update management with it, as in AIHWKit.
     pulse_type : {"stochastic", "mean_count", "deterministic_implicit"}
         Random trains; or n = round(c_x c_d / BL) pulses with c = round(BL p); or n = round(BL p_x p_d) pulses.
     fixed_bl : bool, default True
@@ -552,7 +553,7 @@ class PulseScheme(Specification):
         return {
             "pulse_type": self.pulse_type,
             "desired_bl": self.desired_bl,
-            "update_management": self.update_management,
+            "update_management": self.update_management or self.update_bl_management,
             "update_bl_management": self.update_bl_management,
             "fixed_bl": self.fixed_bl,
             "um_grad_scale": self.um_grad_scale,

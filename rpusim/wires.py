@@ -299,6 +299,9 @@ class Network:
         rows, columns = self.shape
         return f"Network({rows} x {columns}, {self._wires!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, (self._g.copy(), self._wires, self._warm)  # for copies, which are factored anew
+
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of word lines and of bit lines."""
@@ -523,6 +526,10 @@ class WiredProduct:
         for k, g in enumerate(self._scale.conductances(weights.T)):
             self._networks[k]._take(np.ascontiguousarray(g))
         self._held = weights.copy()
+
+
+def _copied(g: Array, wires: Wires, warm_start: bool) -> Network:
+    return Network(g, wires, warm_start=warm_start)
 
 
 def solve_network(

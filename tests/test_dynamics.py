@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from rpusim import dynamics
+from rpusim import devices, dynamics
 from rpusim.dynamics import Regression
 from rpusim.specification import from_dict
 
@@ -360,3 +361,45 @@ def test_read_noise_pulls_the_slow_weight_to_its_symmetry_point():
 def test_bad_input_is_named(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+# ---- devices with a reference ---------------------------------------------------------------------------------------
+
+
+def test_bounds_of_weights_are_those_of_states_less_the_reference():
+    """The theory of the device as `response` has it, whose bounds are those of weights, is the same."""
+    shifted = devices.SoftBoundsReference(w_max=1.0, w_min=-1.0, reference_mean=0.8)
+    assert dynamics.bounds(shifted) == pytest.approx((-1.8, 0.2))
+    assert dynamics.bounds(devices.SoftBounds(w_max=0.5, w_min=-0.7)) == (-0.7, 0.5)
+    far, near = Regression(target=-1.5, noise=0.1), Regression(target=0.7, noise=0.1)
+    assert dynamics.sgd_fixed_point(shifted, near) <= 0.2
+    found = dynamics.sgd_fixed_point(shifted, far)
+    assert found == pytest.approx(dynamics.sgd_fixed_point(devices.response(shifted), far), abs=1e-9) and -1.5 < found < -1.4
+    path = dynamics.sgd_trajectory(shifted, far, 0.05, 3000, 0.0)
+    assert path.w[-1] == pytest.approx(found, abs=1e-3)
+    wide = devices.SoftBoundsReference(w_max=1.0, w_min=-1.0, reference_mean=1.2)
+    assert dynamics.asymmetry(wide) == pytest.approx(1.0, rel=1e-4)  # the symmetry point of w is -1.2
+
+
+@pytest.mark.parametrize("method", ["random_pulses", "pulses"])
+@pytest.mark.parametrize("settings", [{}, {"mult_noise": False}, {"up_down": 0.3}], ids=str)
+def test_zero_shift_law_with_large_noise(method, settings):
+    """Against pulses in float64 that nothing clips: noise in proportion to the step grows with the distance itself."""
+    device = devices.SoftBounds(dw_min=0.05, w_max=1.0, w_min=-1.0, dw_min_std=1.0, **settings)
+    law = dynamics.zero_shift_law(device, 400, method=method)
+    rng = np.random.default_rng(1)
+    w, count = np.zeros(100_000), 400
+    p = device.mean_parameters()
+    for k in range(count):
+        up = np.full(w.size, k % 2 == 0) if method == "pulses" else rng.random(w.size) < 0.5
+        step_up, step_down = device.steps_of(p, w)
+        xi = rng.standard_normal(w.size)
+        relative, nominal = device.noise_weights
+        step = np.where(up, step_up, step_down)
+        noise = (relative * step + nominal * np.where(up, p["step_up"], p["step_down"])) * xi
+        w += np.where(up, 1.0, -1.0) * (step + noise)
+    w -= device.symmetry_point
+    spread = w.std()
+    error = spread * math.sqrt((stats.kurtosis(w) + 2.0) / 4.0 / w.size)
+    assert abs(w.mean() - law.bias) < 5.0 * spread / math.sqrt(w.size)
+    assert abs(spread - law.deviation) < 5.0 * error

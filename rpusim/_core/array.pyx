@@ -725,9 +725,9 @@ cdef class ArrayCore:
             for q in range(active):
                 v = index[q]
                 p.inputs_clipped += self.kernels.dac(
-                    &p.converters, x + v * n_in, n_in, 1.0 / (scale[v] * reduction) if scale[v] > 0.0 else 1.0, self.key,
+                    &p.converters, x + v * n_in, n_in, 1.0 / ((scale[v] if scale[v] > 0.0 else 1.0) * reduction), self.key,
                     offset, p.operation + v, retry, signal + q * n_in)
-                factor[q] = <float>min(scale[v] * reduction, FLT_MAX) if scale[v] > 0.0 else 1.0
+                factor[q] = <float>min((scale[v] if scale[v] > 0.0 else 1.0) * reduction, FLT_MAX)
                 factor[q] *= p.out_scale
             if p.plain:
                 self._products(signal, product, active, transposed, reference)

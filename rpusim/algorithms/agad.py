@@ -25,7 +25,7 @@ class AGAD(ChoppedTikiTaka):
         M_i <- (1 - beta) M_i + beta v,  beta = min(tail_weightening / N, 1)
 
     (omega, p and p_ref of the paper are v, M and P.) So A needs no reference array, and none that is right: whatever is
-    constant in v cancels. C is written only after the first N sweeps.
+    constant in v cancels. C is written only after the first N + 1 sweeps.
 
     Parameters
     ----------

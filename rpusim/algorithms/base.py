@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._random import RNG
 from rpusim.array import CrossbarArray, PulseCount
+from rpusim.cells import CellArray
+from rpusim.periphery import Periphery
 from rpusim.specification import Specification
 
 __all__ = ["Algorithm", "Cost", "Tile"]
@@ -63,7 +65,9 @@ class Tile(ABC):
         return f"{self.algorithm!r}.build({self.shape})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (self.algorithm, self.shape, self.state_dict())  # for copies: compiled loops point into their arrays
+        # for copies: compiled loops point into their arrays
+        peripheries = [(array.forward_periphery, array.backward_periphery) for array in _arrays_of(self)]
+        return _rebuilt, (self.algorithm, self.shape, self.state_dict(), peripheries)
 
     @abstractmethod
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -113,8 +117,23 @@ class Tile(ABC):
         """Restore what `state_dict` returned; the tile then continues to the same bits."""
 
 
-def _rebuilt(algorithm: Algorithm, shape: tuple[int, int], state: dict[str, Any]) -> Tile:
-    """The tile that was copied."""
+def _arrays_of(tile: Tile) -> list[CrossbarArray]:
+    """All arrays that a tile holds, in the order of its attributes."""
+    found: dict[int, CrossbarArray] = {}
+    for value in vars(tile).values():
+        for each in value if isinstance(value, (list, tuple)) else (value,):
+            for array in each.arrays if isinstance(each, CellArray) else (each,):
+                if isinstance(array, CrossbarArray):
+                    found[id(array)] = array
+    return list(found.values())
+
+
+def _rebuilt(
+    algorithm: Algorithm, shape: tuple[int, int], state: dict[str, Any], peripheries: list[tuple[Periphery, Periphery]]
+) -> Tile:
+    """The tile that was copied, with the peripheries that its arrays have by now."""
     tile = algorithm.build(shape, rng=0)
+    for array, (forward, backward) in zip(_arrays_of(tile), peripheries, strict=True):
+        array._set_peripheries(forward, backward)
     tile.load_state_dict(state)
     return tile

@@ -14,7 +14,7 @@ from rpusim._random import RNG
 from rpusim._validation import integer, integer_value, physical, real, signal
 from rpusim.algorithms._low_rank import LowRankLoop
 from rpusim.algorithms.base import Algorithm, Cost, Tile
-from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
+from rpusim.algorithms.sgd import is_periphery, is_scheme, is_single_device
 from rpusim.algorithms.transfer import is_optional_device, is_period, is_rate
 from rpusim.array import CrossbarArray, PulseCount, check_entries, check_shape, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
@@ -73,7 +73,7 @@ class LowRankTikiTaka(Algorithm):
     ((5, 2), (2, 6), (5, 6))
     """
 
-    fast: Device = parameter(SoftBounds, is_device)
+    fast: Device = parameter(SoftBounds, is_single_device)
     slow: Device | None = parameter(None, is_optional_device)
     rank: int = parameter(4, integer(1, 2**20))
     alpha: float = parameter(1.0, physical(0.0, open_low=True))
@@ -123,6 +123,8 @@ class LowRankTile(Tile):
         w, a, b = (array._core for array in self.arrays)
         self._loop = LowRankLoop(w, a, b, self.algorithm.transfer_every, spread, key)
         self._set_bounds()
+        for array in self.arrays[1:]:
+            array._watch(self._set_bounds)
 
     def _set_bounds(self) -> None:
         bounds = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from rpusim._random import RNG
 from rpusim._validation import boolean, integer, integer_value, physical, real
-from rpusim.algorithms.sgd import is_device
+from rpusim.algorithms.sgd import is_single_device
 from rpusim.algorithms.transfer import TransferTile, _TransferAlgorithm, is_period
 from rpusim.devices import Device, SoftBounds
 from rpusim.specification import parameter
@@ -70,7 +70,7 @@ class MultiTileResidual(_TransferAlgorithm):
     (3, 5)
     """
 
-    fast: Device = parameter(SoftBounds, is_device)
+    fast: Device = parameter(SoftBounds, is_single_device)
     transfer_every: int = parameter(2, is_period)
     transfer_lr: float = parameter(0.1, real(0.0))
     scale_transfer_lr: bool = parameter(False, boolean)

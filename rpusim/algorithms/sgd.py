@@ -24,6 +24,13 @@ is_periphery = optional(instance(Periphery, "a Periphery"))
 is_scheme = instance(PulseScheme, "a PulseScheme")
 
 
+def is_single_device(name: str, value: Device) -> Device:
+    """Check a device that is no cell of several, which only `SGD` takes."""
+    if isinstance(is_device(name, value), UnitCell):
+        raise TypeError(f"{name} must be a single device, not a cell, which SGD takes; got {value!r}")
+    return value
+
+
 @dataclass(frozen=True, repr=False)
 class DigitalSGD(Algorithm):
     """W <- W - lr d x^T in float32, with exact reads: the baseline without physics.

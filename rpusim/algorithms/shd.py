@@ -13,7 +13,7 @@ from rpusim._random import RNG
 from rpusim._validation import choice, integer, integer_value, real
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import Algorithm, Cost, Tile
-from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
+from rpusim.algorithms.sgd import is_periphery, is_scheme, is_single_device
 from rpusim.algorithms.transfer import column_periphery
 from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
@@ -80,8 +80,8 @@ class SHD(Algorithm):
     ((1, 1), (1, 1))
     """
 
-    fast: Device = parameter(SoftBounds, is_device)
-    slow: Device | None = parameter(None, lambda name, value: value if value is None else is_device(name, value))
+    fast: Device = parameter(SoftBounds, is_single_device)
+    slow: Device | None = parameter(None, lambda name, value: value if value is None else is_single_device(name, value))
     transfer_every: int = parameter(1, integer(1, 2**31 - 1))
     fast_lr: float = parameter(1.0, _rate)
     slow_lr: float = parameter(1.0, _rate)

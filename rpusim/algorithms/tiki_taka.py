@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpusim._validation import choice, numbers_of, physical, real
-from rpusim.algorithms.sgd import is_device
+from rpusim.algorithms.sgd import is_single_device
 from rpusim.algorithms.transfer import _TransferAlgorithm, is_period, is_rate
 from rpusim.devices import Device, PulsedDevice
 from rpusim.specification import parameter
@@ -17,7 +17,7 @@ __all__ = ["TikiTaka"]
 def _devices(name: str, value: Any) -> tuple[Device, ...]:
     if not isinstance(value, (tuple, list)) or len(value) > 14:
         raise TypeError(f"{name} must be a tuple of at most 14 devices; got {value!r}")
-    return tuple(is_device(f"{name}[{k}]", device) for k, device in enumerate(value))
+    return tuple(is_single_device(f"{name}[{k}]", device) for k, device in enumerate(value))
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,7 +14,7 @@ from rpusim._random import RNG
 from rpusim._validation import boolean, choice, integer, integer_value, optional, physical, real, signal
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import Algorithm, Cost, Tile
-from rpusim.algorithms.sgd import is_device, is_periphery, is_scheme
+from rpusim.algorithms.sgd import is_periphery, is_scheme, is_single_device
 from rpusim.array import MAX_LR, CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
 from rpusim.devices import Device, Ideal, PulsedDevice, SoftBounds
 from rpusim.periphery import ADC, Periphery, PulseScheme
@@ -24,7 +24,7 @@ __all__: list[str] = []
 
 _lr = real()
 is_rate = real(0.0)
-is_optional_device = optional(is_device)
+is_optional_device = optional(is_single_device)
 is_period = integer(1, 2**31 - 1)
 
 ZERO_SHIFTS = ("exact", "pulses", "random_pulses", "none")
@@ -55,7 +55,7 @@ def granularity_of(device: Device) -> float:
 class _TransferAlgorithm(Algorithm):
     """Base of the family: the settings of the two arrays, and of reading one to write the other."""
 
-    fast: Device = parameter(SoftBounds, is_device)
+    fast: Device = parameter(SoftBounds, is_single_device)
     slow: Device | None = parameter(None, is_optional_device)
     transfer_every: int = parameter(1, is_period)
     transfer_columns: bool = parameter(True, boolean)
@@ -225,6 +225,8 @@ class TransferTile(Tile):
         assert transfer is not None
         self._loop = TransferLoop(transfer, **rule._loop())
         self._set_resets()
+        for _, k in self._resets:
+            self.arrays[k]._watch(self._set_resets)
 
     def _set_resets(self) -> None:
         """Tell the loop where resets lead: to the reference, or where there is none to 0, plus the devices' reset level."""

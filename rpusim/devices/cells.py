@@ -149,6 +149,9 @@ class OneSidedCell(UnitCell):
         if self.refresh_forward.has_spreads:
             raise ValueError("OneSidedCell: refresh_forward must have no spreads, which are drawn for an array's own reads; "
                              f"got {self.refresh_forward!r}")  # fmt: skip
+        if self.refresh_forward.wires is not None:
+            raise ValueError("OneSidedCell: refresh_forward must have no wires, since single devices are read; got "
+                             f"{self.refresh_forward.wires!r}")  # fmt: skip
         if self.refresh_pulses.wires is not None:
             raise ValueError("OneSidedCell: refresh_pulses must have no wires, as a refresh writes through those of the array; "
                              f"got {self.refresh_pulses.wires!r}")  # fmt: skip

@@ -340,7 +340,8 @@ class SoftBoundsReference(PulsedDevice):
     reference_mean, reference_std : float, default 0
         Mean and device-to-device spread of the reference, in weight units.
     subtract_symmetry_point : bool, default False
-        Add the device's own symmetry point to its reference, so that the symmetry point of w is minus the draw.
+        Add the device's own symmetry point to its reference, so that the symmetry point of w is minus the draw. Resets and
+        decay go to w = 0 all the same; in AIHWKit they go to the symmetry point of v.
     slope_up_dtod, slope_down_dtod : float, default 0
         Device-to-device spread of the slope of the step: w_max <- w_max / |1 + slope_up_dtod xi|, w_min likewise.
     mult_noise : bool, default False

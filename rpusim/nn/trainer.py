@@ -312,9 +312,9 @@ class Trainer:
             If the checkpoint's folder does not exist.
         KeyboardInterrupt
             On Ctrl-C or SIGTERM: with a checkpoint, after the step at hand is finished (or, within a validation, the epoch) and
-            the checkpoint written (a second one stops at once, and leaves the file as it was). Without one the network is left as it is, amid an epoch,
-            which the next call goes on with. What is in flight in an asynchronous pipeline is lost, and no checkpoint is
-            written then: the last one stays.
+            the checkpoint written (a second one stops at once, and leaves the file as it was). Without one the network is left
+            as it is, amid an epoch, which the next call goes on with. What is in flight in an asynchronous pipeline is lost,
+            and no checkpoint is written then: the last one stays.
         """
         steps = optional(integer(1))("steps", steps)
         source = self._source("train", train, steps)

@@ -426,6 +426,36 @@ def test_copies_go_on_alone(name, how, reference):
     assert same(originals[0].state_dict(), reference(name))
 
 
+def test_a_tile_whose_array_was_calibrated_is_copied():
+    tile = SGD(SoftBounds()).build((3, 4), rng=0)
+    x, d = vectors(20, (3, 4), seed=4)
+    tile.program(np.full((3, 4), 0.2))
+    tile.array.calibrate(x)
+    twin = copy.deepcopy(tile)
+    assert twin.array.forward_periphery == tile.array.forward_periphery != Periphery()
+    for one in (tile, twin):
+        one.update(x, d, 0.1)
+    np.testing.assert_array_equal(twin.forward(x), tile.forward(x))
+
+
+def test_parameters_that_are_assigned_count_at_once():
+    """As in a copy, which is made anew with them."""
+    level = SoftBounds(reset_std=0.0, w_max=1.0, w_min=-1.0, w_max_dtod=0.0, w_min_dtod=0.0)
+    tile = TikiTaka(level, Ideal(), with_reset_prob=1.0, zero_shift="none").build((2, 2), rng=2)
+    tile.arrays[0].parameters["reset_level"] = 0.4
+    tile.arrays[0].program(np.full((2, 2), 0.9))
+    twin = copy.deepcopy(tile)
+    for one in (tile, twin):
+        one.update(np.zeros(2), np.zeros(2), 0.1)
+        np.testing.assert_allclose(one.arrays[0].weights[:, 0], 0.4, atol=1e-6)
+    narrow = LowRankTikiTaka(fast=level, slow=Ideal(), rank=2, transfer_every=1, b_gain=0.5).build((3, 4), rng=2)
+    for name, value in (("w_max", 0.01), ("w_min", -0.01)):
+        narrow.arrays[2].parameters[name] = value
+    narrow.update(np.ones(4), np.ones(3), 0.1)
+    assert np.abs(narrow.b).max() <= np.float32(0.01)
+    np.testing.assert_array_equal(copy.deepcopy(narrow).b, narrow.b)
+
+
 @pytest.mark.usefixtures("restore_kernels")
 @pytest.mark.parametrize("kernels", kernel_sets()[1:])
 @pytest.mark.parametrize("name", RULES)
@@ -435,6 +465,13 @@ def test_all_kernel_sets_give_the_same_bits(name, kernels, reference):
     expected = reference(name)
     use_kernel_set(kernels)
     assert same(trained(RULES[name]).state_dict(), expected)
+
+
+@pytest.mark.parametrize("rule", [SHD, TikiTaka, LowRankTikiTaka])
+@pytest.mark.parametrize("argument", ["fast", "slow"])
+def test_cells_are_refused_where_they_are_named(rule, argument):
+    with pytest.raises(TypeError, match=f"{rule.__name__}: {argument} must be (None or )?a single device, not a cell"):
+        rule(**{argument: rpu.devices.VectorCell()})
 
 
 # ---- errors -------------------------------------------------------------------------------------------------------

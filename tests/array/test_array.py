@@ -583,6 +583,15 @@ def test_ideal_devices_have_no_zero_shift(method):
 # ---- sharing and copying ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [rpu.devices.SoftBoundsReference, rpu.devices.PowStepReference])
+def test_weights_are_within_what_a_new_reference_leaves(kind):
+    array = CrossbarArray((1, 2), kind(w_max=1.0, w_min=-1.0, w_max_dtod=0.0, w_min_dtod=0.0), rng=0)
+    array.program([[0.9, -0.2]])
+    array.parameters["reference"] = 0.5
+    np.testing.assert_allclose(array.weights, [[0.5, -0.2]], atol=1e-6)
+    assert same(copy.deepcopy(array).state_dict(), array.state_dict())
+
+
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
 def test_copies_are_independent_and_go_on_to_the_same_bits(how):
     array = CrossbarArray((3, 5), SoftBounds(dw_min=0.02), rng=3, count_pulses=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,24 @@ def test_cells_match_recorded_compounds(name):
             for k, one in enumerate(array.arrays):
                 np.testing.assert_allclose(one.weights, recorded[f"hidden_weights_{k}"], atol=1.5e-6)
             np.testing.assert_allclose(array.weights, recorded["W"], atol=1.5e-6)
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda array: pickle.loads(pickle.dumps(array))])
+@pytest.mark.parametrize("cell", [*CELLS.values(), RECORDED["vector_seq"]], ids=[*CELLS, "mean granularity"])
+def test_copies_go_on_to_the_same_bits(cell, how):
+    array = CellArray((3, 4), cell, rng=5)
+    rng = np.random.default_rng(6)
+    x, d = rng.normal(size=(30, 4)), rng.normal(size=(30, 3))
+    array.update(x[:10], d[:10], 0.05)
+    array.arrays[0].calibrate(x)
+    twin = how(array)
+    for one in (array, twin):
+        one.update(x[10:], d[10:], 0.05)
+    np.testing.assert_array_equal(twin.weights, array.weights)
+    np.testing.assert_array_equal(twin.forward(x), array.forward(x))
+    assert twin.pulse_count == array.pulse_count and twin.arrays[0].forward_periphery == array.arrays[0].forward_periphery
+    array.program(np.zeros((3, 4)))
+    assert not np.array_equal(twin.weights, array.weights)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -256,6 +276,7 @@ LINES = rpu.WriteWires(rpu.Wires(), rpu.ConductanceScale(g_min=1e-6, g_max=1e-4,
         (lambda: OneSidedCell(refresh_lower=0.8), "refresh_lower must be at most refresh_upper=0.75; got 0.8"),
         (lambda: OneSidedCell(SoftBounds(write_noise_std=1.0)), "no write noise"),
         (lambda: OneSidedCell(refresh_pulses=PulseScheme(wires=LINES)), "refresh_pulses must have no wires"),
+        (lambda: OneSidedCell(refresh_forward=Periphery(wires=rpu.Wires(r_word=1.0))), "refresh_forward must have no wires"),
         (lambda: CellArray((2, 2), SoftBounds()), "cell must be a unit cell"),
         (lambda: CrossbarArray((2, 2), VectorCell()), "device must be a single device; CellArray, and so SGD"),
     ],

@@ -1085,3 +1085,15 @@ def test_hostile_pulses_are_refused(counts, error, words):
 def test_ideal_devices_take_no_pulses():
     with pytest.raises(ValueError, match=r"pulse needs a device that takes pulses; got Ideal\(\)"):
         CrossbarArray((2, 3), Ideal(), rng=0).pulse(1)
+
+
+def test_management_of_lengths_brings_update_management():
+    """Short trains clip where the two are not balanced: a third of the change, here."""
+    device = ConstantStep(dw_min=0.001, dw_min_dtod=0.0, up_down_dtod=0.0, dw_min_std=0.0, w_max=1e3, w_min=-1e3,
+                          w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+    moved = []
+    for managed in (False, True):
+        array = CrossbarArray((1, 1), device, pulses=PulseScheme(update_management=managed), rng=0)
+        array.update(np.ones((20000, 1)), np.full((20000, 1), 0.1), 0.1)
+        moved.append(array.weights[0, 0])
+    assert moved[0] == moved[1] == pytest.approx(-20000 * 0.01, rel=0.01)

@@ -596,3 +596,21 @@ def test_backward_reads_name_their_own_argument():
 
 def test_a_pair_reads_through_rpusims_own_names():
     assert rpu.DifferentialPair is DifferentialPair and rpu.CrossbarArray is CrossbarArray
+
+
+def test_bound_management_reduces_also_where_noise_management_finds_no_size():
+    """An input that is all negative has the largest element 0 or below; with a noisy DAC it is read, at a scale of 1."""
+    dac, adc = DAC(bits=None, bound=1.0, noise=1e-6), ADC(bits=None, bound=1.0, noise=0.0)
+    array = CrossbarArray((1, 3), Ideal(), forward=Periphery(dac=dac, adc=adc, noise_management="max"), rng=0)
+    array.program([[0.6] * 3])
+    np.testing.assert_allclose(array.forward([-0.9] * 3), [-1.62], atol=1e-4)
+    assert array.forward_count.retries == 1
+    np.testing.assert_allclose(array.forward([-3.0] * 3), [-5.4], atol=1e-4)  # inputs clip at first
+    np.testing.assert_array_equal(array.backward([-1.0]), np.zeros(3))
+
+
+def test_calibration_of_inputs_resets_what_other_managements_used():
+    forward = Periphery(noise_management="abs_max_np_sum", bound_management="none", bm_max_resolution=0.5, dac=DAC(bits=5))
+    array = CrossbarArray((3, 4), SoftBounds(), forward=forward, rng=0)
+    array.program(np.full((3, 4), 0.2))
+    assert array.calibrate(np.ones((5, 4))).noise_management == "constant"

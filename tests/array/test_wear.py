@@ -130,3 +130,19 @@ def test_specifications_with_drift_go_through_json():
     for device in (LinearStep(drift=Drift(nu=0.05)), AbruptReset(reset_fraction=0.2), SoftBounds(endurance=1e6)):
         assert rpu.from_json(device.to_json()) == device
         assert eval(repr(device), vars(rpu.devices)) == device
+
+
+def test_a_device_of_a_one_sided_cell_wears_by_its_own_pulses_alone():
+    """Down pulses are none there: they are its partner's."""
+    device = ConstantStep(dw_min=0.01, dw_min_dtod=0.0, dw_min_std=0.0, up_down_dtod=0.0, endurance=100.0,
+                          w_max=1.0, w_min=0.0, w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+    array = rpu.CellArray((1, 1), rpu.devices.OneSidedCell(device), rng=0)
+    for _ in range(10):
+        array.update([1.0], [-1.0], 0.05)
+    array.end_batch()
+    minus, plus = array.arrays
+    assert [int(n.sum()) for n in minus.device_pulse_count] == [0, 0]
+    fired = int(plus.device_pulse_count.up.sum())
+    assert fired == plus.pulse_count.up == 50 and plus.device_pulse_count.down.sum() == 0
+    assert minus.parameters["w_max"] == 1.0 and minus.parameters["w_min"] == 0.0
+    assert plus.parameters["w_max"] == pytest.approx(0.5 + 0.5 * np.exp(-0.5), rel=1e-6)

@@ -45,6 +45,7 @@ def trains(
     """
     x, d = np.abs(np.asarray(x, dtype=np.float64)), np.abs(np.asarray(d, dtype=np.float64))
     lr = abs(lr)
+    update_management = update_management or update_bl_management  # as in the peer
     x_m, d_m = x.max(), um_grad_scale * d.max()
     if lr == 0.0 or x_m == 0.0 or d_m == 0.0:
         return Trains(0, 0.0, 0.0, np.zeros_like(x), np.zeros_like(d))

@@ -1,5 +1,7 @@
 """Wire networks against node-by-node equations, closed forms, and the laws that every resistor network keeps."""
 
+import copy
+import pickle
 import signal
 
 import numpy as np
@@ -329,6 +331,18 @@ def test_an_interrupt_is_heard_between_vectors(restore_threads):
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
     np.testing.assert_array_equal(net.currents(v[0]), Network(net.conductances, net.wires).currents(v[0]))
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_copies_of_networks_are_independent(how):
+    g = np.random.default_rng(3).uniform(1e-6, 1e-4, (5, 4))
+    network = Network(g, rpu.Wires(r_word=2.0, r_bit=3.0), warm_start=True)
+    before = network.currents(np.ones(5))
+    twin = how(network)
+    np.testing.assert_allclose(twin.currents(np.ones(5)), before, rtol=1e-9)
+    twin.update(g / 10)
+    np.testing.assert_allclose(network.currents(np.ones(5)), before, rtol=1e-9)
+    np.testing.assert_array_equal(network.conductances, g)
 
 
 def test_networks_copy_what_they_are_given():
