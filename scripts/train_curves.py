@@ -19,17 +19,17 @@ from typing import Any, NamedTuple
 from rpusim import datasets
 from rpusim.nn import Sequential
 from rpusim.reproduce import ladder, onen2022_fig4
-from rpusim.reproduce.networks import Curve, characters, lenet, lstm, subset, train_curves
+from rpusim.reproduce.networks import Curve, characters, lenet, lstm, subset, text_rate, train_curves
 
 RESULTS = Path(__file__).with_name("reproduce-results")
 
 
 class Kind(NamedTuple):
-    """Makers of networks by label, data for so many samples, and the rate."""
+    """Makers of networks by label, data for so many samples, and the rate of an epoch."""
 
     makers: dict[str, Callable[[], Sequential]]
     data: Callable[[int | None], tuple[Any, Any]]
-    lr: float
+    lr: Callable[[int], float]
 
 
 KINDS = {
@@ -37,15 +37,24 @@ KINDS = {
     "lenet": Kind(
         {label: partial(lenet, *(rules if isinstance(rules, tuple) else (rules,))) for label, rules in ladder().items()},
         lambda samples: subset(datasets.mnist(flatten=False), samples, None),
-        0.01,
+        lambda epoch: 0.01,
     ),
     # curves of Onen et al. (2022), Fig. 4
     "lstm": Kind(
         {label: partial(lstm, rule, onen2022_fig4.FULL.hidden) for label, rule in onen2022_fig4.rules(False).items()},
         lambda samples: characters(onen2022_fig4.FULL._replace(train=samples)),
-        onen2022_fig4.LR,
+        text_rate,
     ),
 }
+
+
+def rates_of(texts: list[str]) -> Callable[[int], float]:
+    """Return the rate of an epoch from texts RATE*EPOCHS; the last one holds on."""
+    rates: list[float] = []
+    for text in texts:
+        rate, _, count = text.partition("*")
+        rates += [float(rate)] * int(count or 1)
+    return lambda epoch: rates[min(epoch, len(rates) - 1)]
 
 
 def main() -> int:
@@ -54,7 +63,8 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  scripts/train_curves.py lenet --list\n"
         "  scripts/train_curves.py lenet --curve digital --epochs 5\n"
-        "  scripts/train_curves.py lstm --curve digital --curve 'SGD, symmetric' --samples 1000000 --epochs 1\n",
+        "  scripts/train_curves.py lstm --curve digital --curve 'SGD, symmetric' --samples 1000000 --epochs 1\n"
+        "  scripts/train_curves.py lstm --curve digital --epochs 15 --rates 0.03*10 0.01*3 0.003\n",
     )
     parser.add_argument("kind", choices=list(KINDS), help="LeNet on MNIST, or two LSTMs on War and Peace")
     parser.add_argument("--list", action="store_true", help="list the curves")
@@ -62,11 +72,14 @@ def main() -> int:
     parser.add_argument("--samples", type=int, metavar="N", help="use the first so many images or characters (all)")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per step (1)")
     parser.add_argument("--epochs", type=int, default=1, help="epochs in all (1)")
+    parser.add_argument("--rates", nargs="+", metavar="RATE*EPOCHS", help="learning rates (those of the reproduction)")
     parser.add_argument("--seed", type=int, default=0, help="seed (0)")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="folder (checkpoints)")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"folder of results ({RESULTS.name})")
     args = parser.parse_args()
     makers, data, lr = KINDS[args.kind]
+    if args.rates:
+        lr = rates_of(args.rates)
     if args.list:
         print("\n".join(makers))
         return 0
@@ -81,14 +94,14 @@ def main() -> int:
     size = "" if args.samples is None else f", {args.samples} samples"
     size += "" if args.batch_size == 1 else f", batches of {args.batch_size}"
     for label in args.curve or makers:
-        curve = Curve(label, makers[label], lambda epoch: lr, args.batch_size)
+        curve = Curve(label, makers[label], lr, args.batch_size)
         name = re.sub("[^a-z0-9]+", "-", args.kind + size)
         found = train_curves(name, [curve], train, test, args.epochs, args.seed, args.checkpoints)[label]
         whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         key = label + size
         whole[key] = {
             "commit": commit or None,
-            "settings": {"lr": lr, **{k: getattr(args, k) for k in ("batch_size", "epochs", "samples", "seed")}},
+            "settings": {"lr": [lr(epoch) for epoch in range(args.epochs)], **{k: getattr(args, k) for k in ("batch_size", "epochs", "samples", "seed")}},
             "duration_s": round(sum(found["seconds"])),
             **{k: [None if v is None else round(v, 4) for v in found[k]] for k in ("train_loss", "test_loss", "test_error")},
         }

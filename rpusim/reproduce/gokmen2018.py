@@ -10,13 +10,12 @@ from matplotlib.figure import Figure
 
 from rpusim.algorithms import SGD, Algorithm, DigitalSGD
 from rpusim.reproduce.base import Check, Reproduction, Result, register
-from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, rpu_sgd, train_curves
+from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, rpu_sgd, text_rate, train_curves
 
 __all__ = ["REPRODUCTION", "rules"]
 
 QUICK = TextRun(train=40_000, test=10_000, hidden=32, length=50, epochs=3)
 FULL = TextRun(train=None, test=None, hidden=64, length=100, epochs=30)
-LR = 0.03
 #: down steps are larger than up steps by this
 ASYMMETRIES = (0.01, 0.02, 0.05, 0.1)
 BITS = (4, 5, 6)
@@ -59,7 +58,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     epochs = epochs or size.epochs
     train, test = characters(size)
     chosen = rules(quick)
-    curves = [Curve(label, partial(lstm, rule, size.hidden), lambda epoch: LR) for label, rule in chosen.items()]
+    curves = [Curve(label, partial(lstm, rule, size.hidden), text_rate) for label, rule in chosen.items()]
     found = train_curves(f"gokmen2018{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
     loss = {label: curve["loss_now"] for label, curve in found.items()}
     base, digital = loss["7 bits, symmetric"], loss["digital"]
@@ -76,7 +75,8 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             checks.append(Check(f"{label}: loss more", more[label], math.nan, (more[label] > 0.05) is high))
     return Result(
         "gokmen2018", REPRODUCTION.source, CRITERION, tuple(checks),
-        settings={**size._asdict(), "epochs": epochs, "seed": seed, "lr": LR,
+        settings={**size._asdict(), "epochs": epochs, "seed": seed,
+                  "lr": [text_rate(epoch) for epoch in range(epochs)],
                   "algorithms": {label: rule.to_dict() for label, rule in chosen.items()}},
         data={"curves": found},
         notes=(

@@ -23,7 +23,8 @@ from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.reproduce.base import Result
 
 __all__ = [
-    "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "train_curves",
+    "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "text_rate",
+    "train_curves",
 ]  # fmt: skip
 
 
@@ -103,6 +104,14 @@ def train_curves(
 def subset(data: Dataset, train: int | None, test: int | None) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Return the first samples of a data set, as `train_curves` takes them; None: all."""
     return (data.x_train[:train], data.y_train[:train]), (data.x_test[:test], data.y_test[:test])
+
+
+def text_rate(epoch: int) -> float:
+    """Return the rate of a run on text: 0.03 for ten epochs, 0.01 for ten more, then 0.003.
+
+    The papers do not say theirs. At 0.03 alone the digital loss stays above 1.43 (10 epochs); at 0.01 it reaches 1.33 at once.
+    """
+    return (0.03, 0.01, 0.003)[min(epoch // 10, 2)]
 
 
 def characters(run: TextRun) -> tuple[Sequences, Sequences]:

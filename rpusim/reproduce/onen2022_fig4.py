@@ -13,13 +13,12 @@ from rpusim.devices import Device, LinearStep
 from rpusim.devices.presets import onen_saturating, onen_symmetric
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.reproduce.base import Check, Reproduction, Result, register
-from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, train_curves
+from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, text_rate, train_curves
 
 __all__ = ["REPRODUCTION", "rules"]
 
 QUICK = TextRun(train=60_000, test=10_000, hidden=32, length=50, epochs=3)
 FULL = TextRun(train=None, test=None, hidden=64, length=100, epochs=30)
-LR = 0.03
 #: relative change of a step from weight 0 to the bound; 1 is the saturating preset
 ASYMMETRIES = (0.1, 0.3, 1.0)
 TRANSFER_EVERY, FAST_LR, SLOW_LR = 1, 1.0, 1.0
@@ -64,7 +63,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     epochs = epochs or size.epochs
     train, test = characters(size)
     chosen = rules(quick)
-    curves = [Curve(label, partial(lstm, rule, size.hidden), lambda epoch: LR) for label, rule in chosen.items()]
+    curves = [Curve(label, partial(lstm, rule, size.hidden), text_rate) for label, rule in chosen.items()]
     found = train_curves(f"onen2022-fig4{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
     loss = {label: curve["loss_now"] for label, curve in found.items()}
     levels = [f"asymmetry {a:g}" for a in (ASYMMETRIES[-1:] if quick else ASYMMETRIES)]
@@ -84,7 +83,8 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         checks.append(Check("SHD, symmetric - worst of the others", gap, math.nan, gap > 0.0))
     return Result(
         "onen2022-fig4", REPRODUCTION.source, CRITERION, tuple(checks),
-        settings={**size._asdict(), "epochs": epochs, "seed": seed, "lr": LR,
+        settings={**size._asdict(), "epochs": epochs, "seed": seed,
+                  "lr": [text_rate(epoch) for epoch in range(epochs)],
                   "algorithms": {label: rule.to_dict() for label, rule in chosen.items()}},
         data={"curves": found},
         notes=(
