@@ -289,6 +289,10 @@ class CrossbarArray:
         if isinstance(device, PulsedDevice) and not self.pulses.fixed_bl:
             self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
         self._events = 0  # decays, diffusions and resets so far
+        #: whether the end of a mini-batch does nothing; asked once per training step
+        self._is_timeless = not isinstance(device, PulsedDevice) or not any(
+            (device.half_select, device.endurance, device.diffusion, device.lifetime)
+        )
         self._watchers: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._core = ArrayCore(
             self._weights,
@@ -629,9 +633,10 @@ class CrossbarArray:
         """Let the time of one mini-batch pass: half-selected pulses disturb (`half_select`), bounds close by wear
         (`endurance`), then diffusion w <- w + diffusion_rate xi, then decay w <- reset_level + (w - reset_level) decay_scale,
         each clipped to the bounds. Nothing happens to devices without `half_select`, `endurance`, `diffusion`, `lifetime`."""
-        device = self.device
-        if not isinstance(device, PulsedDevice):
+        if self._is_timeless:
             return
+        device = self.device
+        assert isinstance(device, PulsedDevice)
         if self._disturb is not None and self._disturb["fired"].any():
             self._half_select(device, **self._disturb)
         if device.endurance > 0.0:

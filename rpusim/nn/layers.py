@@ -346,6 +346,9 @@ class Linear(MatrixLayer):
         self.matrix.end_batch(rate)
 
 
+_ONE = np.ones((), np.float32)  # an array, since numbers are converted at every use (measured: 0.3 of 1 microsecond)
+
+
 class _Activation(Layer):
     """An elementwise function; it keeps its output, from which its derivative follows."""
 
@@ -373,7 +376,7 @@ class Sigmoid(_Activation):
         y = self._output
         if y is None:
             raise _no_forward(self)
-        slope = 1 - y
+        slope = _ONE - y
         slope *= y
         slope *= d
         return slope
@@ -398,7 +401,7 @@ class Tanh(_Activation):
         if y is None:
             raise _no_forward(self)
         slope = y * y
-        np.subtract(1, slope, out=slope)
+        np.subtract(_ONE, slope, out=slope)
         slope *= d
         return slope
 
