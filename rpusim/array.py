@@ -755,7 +755,7 @@ class CrossbarArray:
         if columns is None:
             chosen[:] = True
         else:
-            index = np.asarray(columns)
+            index = np.asarray(columns, dtype=np.intp if np.size(columns) == 0 else None)
             if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= self.shape[1]):
                 raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {columns!r}")
             chosen[:, index] = True

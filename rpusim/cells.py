@@ -11,7 +11,7 @@ from rpusim import _random
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim._random import RNG
 from rpusim._validation import instance, integer_value, real, signal
-from rpusim.array import CrossbarArray, PulseCount, check_entries, update_vectors
+from rpusim.array import CrossbarArray, PulseCount, ReadCount, check_entries, update_vectors
 from rpusim.devices.cells import OneSidedCell, ReferenceCell, UnitCell, VectorCell
 from rpusim.periphery import Periphery, PulseScheme
 
@@ -240,6 +240,35 @@ class CellArray:
         for array, peripheries in zip(self.arrays, saved["peripheries"], strict=True):
             array._set_peripheries(*peripheries)
         self.load_state_dict(saved["state"])
+
+    def drift(self, delta_t: float) -> None:
+        """Let the time `delta_t` pass for the devices that have a `Drift`; see `CrossbarArray.drift`.
+
+        Raises
+        ------
+        ValueError
+            If none has, or time would run backwards.
+        """
+        drifting = [array for array in self.arrays if array._drift is not None]
+        if not drifting:
+            raise ValueError(f"drift needs a cell with a device that has a Drift; got {self.device!r}")
+        for array in drifting:
+            array.drift(delta_t)
+
+    def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
+        """Bring devices to their reset levels, each device of a cell on its own; see `CrossbarArray.reset`."""
+        for array in self.arrays:
+            array.reset(columns, probability)
+
+    @property
+    def forward_count(self) -> ReadCount:
+        """What forward reads did so far; see `CrossbarArray.forward_count`."""
+        return self.arrays[0].forward_count
+
+    @property
+    def backward_count(self) -> ReadCount:
+        """What backward reads did so far."""
+        return self.arrays[0].backward_count
 
     def end_batch(self) -> None:
         """Let the time of one mini-batch pass for all devices."""

@@ -83,6 +83,29 @@ def test_copies_go_on_to_the_same_bits(cell, how):
     assert not np.array_equal(twin.weights, array.weights)
 
 
+def test_time_passes_for_all_devices_of_a_cell():
+    drifting = SoftBounds(drift=rpu.devices.Drift(nu=0.1), reset_std=0.0)
+    array = CellArray((2, 3), VectorCell(devices=(drifting, C), gammas=(1.0, 1.0)), rng=0)
+    array.program(np.full((2, 3), 0.2))
+    alone = copy.deepcopy(array.arrays[0])
+    other = array.arrays[1].weights
+    for delta_t in (1.0, 50.0):
+        array.drift(delta_t)
+        alone.drift(delta_t)
+    np.testing.assert_array_equal(array.arrays[0].weights, alone.weights)
+    np.testing.assert_array_equal(array.arrays[1].weights, other)
+    assert np.all(alone.weights < 0.15)
+    array.reset([])
+    np.testing.assert_array_equal(array.arrays[1].weights, other)
+    array.reset([1])
+    for one in array.arrays:
+        np.testing.assert_allclose(one.weights[:, 1], one.parameters["reset_level"][:, 1], atol=0.05)
+    array.forward(np.ones((4, 3)))
+    assert array.forward_count.vectors == 4 and array.backward_count.vectors == 0
+    with pytest.raises(ValueError, match="drift needs a cell with a device that has a Drift"):
+        CellArray((2, 3), VectorCell(), rng=0).drift(1.0)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_reads_and_weights_combine_the_devices(name):
     array = CellArray((5, 7), CELLS[name], forward=Periphery.ideal(), rng=1)
