@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
 from rpusim._random import RNG
-from rpusim._validation import integer_value, signal
+from rpusim._validation import integer_value, physical, signal
 from rpusim.array import CrossbarArray, check_entries, check_shape
 from rpusim.devices import Device, PulsedDevice
 from rpusim.periphery import Periphery
@@ -79,10 +80,11 @@ class SlicedArray:
         self.shape = check_shape(shape)
         b = self.slice_bits = integer_value("slice_bits", slice_bits, 1, 16)
         n = integer_value("slices", slices, 1, 24 // b)
+        low, high = device.bounds_of(device.mean_parameters()) if isinstance(device, PulsedDevice) else (-math.inf, math.inf)
         if w_max is None:
-            w_max = device.w_max if isinstance(device, PulsedDevice) else 1.0
-        self.w_max = float(w_max)
-        if not 0.0 < self.w_max <= 1e30 or isinstance(device, PulsedDevice) and self.w_max > min(device.w_max, -device.w_min):
+            w_max = float(high) if isinstance(device, PulsedDevice) else 1.0
+        self.w_max = physical(0.0, open_low=True)("w_max", w_max)
+        if self.w_max > min(high, -low):
             raise ValueError(f"w_max must be positive and within the bounds of the device, {device!r}; got {w_max!r}")
         seeds = _random.seed_sequence(rng)
         self.arrays = tuple(
@@ -109,16 +111,25 @@ class SlicedArray:
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read y = W x, every array through its own converters; see `CrossbarArray.forward`."""
-        return self._sum([array.forward(x) for array in self.arrays], out)
+        return self._read(0, x, out)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read z = W^T d, every array through its own converters; see `CrossbarArray.backward`."""
-        return self._sum([array.backward(d) for array in self.arrays], out)
+        return self._read(1, d, out)
 
-    def _sum(self, parts: list[NDArray[np.float32]], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        total = np.zeros_like(parts[0]) if out is None else out
-        if not isinstance(total, np.ndarray) or total.shape != parts[0].shape or total.dtype != np.float32:
-            raise ValueError(f"out must be a float32 array of shape {parts[0].shape}; got {out!r}")
+    def _read(self, direction: int, x: ArrayLike, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        if out is not None:
+            shape = (*np.shape(x)[:-1], self.shape[direction])
+            if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != np.float32 or not out.flags.writeable:
+                raise ValueError(f"out must be a writeable float32 array of shape {shape}; got {out!r}")
+        total = self._sum([(array.backward if direction else array.forward)(x) for array in self.arrays])
+        if out is None:
+            return total
+        out[...] = total
+        return out
+
+    def _sum(self, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        total = np.zeros_like(parts[0])
         total[...] = sum(np.float32(c) * part for c, part in zip(self.factors, parts, strict=True))
         return total
 

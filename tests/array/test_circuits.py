@@ -105,10 +105,15 @@ def test_every_slice_has_its_own_converters_devices_and_state():
         (lambda: SlicedArray((2, 3), Ideal(), w_max=-1.0), ["w_max", "-1"]),
         (lambda: SlicedArray((2, 3), device, w_max=2.0), ["w_max", "2"]),
         (lambda: array.forward(np.ones(3), out=np.empty(3, np.float32)), ["out", "(200,)"]),
+        (lambda: array.forward(np.ones(3), out=np.broadcast_to(np.float32(0), 200)), ["out", "writeable"]),
     ):
+        read = array.arrays[0].forward_count
         with pytest.raises(ValueError) as caught:
             build()
         assert all(word in str(caught.value) for word in words), str(caught.value)
+        assert array.arrays[0].forward_count == read  # nothing was
+    with pytest.raises(TypeError, match="w_max must be a finite real number in .*; got 'a'"):
+        SlicedArray((2, 3), Ideal(), w_max="a")
 
 
 # ---- calibration ---------------------------------------------------------------------------------------------------
