@@ -460,7 +460,7 @@ cdef class ArrayCore:
                 raise TypeError(f"out must be a float32 array; got {type(out).__name__}")
             y = out
             if not _is_output(y, batch, n_out):
-                wanted = (*(<object>batch).shape[:-1], n_out)
+                wanted = (*(<object>batch).shape[:ndim - 1], n_out)
                 raise ValueError(
                     f"out must be a writeable C-contiguous float32 array of shape {wanted}; got dtype {out.dtype}, "
                     f"shape {out.shape}"
@@ -773,6 +773,7 @@ cdef class ArrayCore:
         cdef float *negative = part + vectors * n_in
         cdef float *work = negative + vectors * n_out
         cdef float *sums
+        cdef const float *whole
         cdef const float *source
         cdef double weight = 1.0
         cdef uint32_t line
@@ -787,14 +788,15 @@ cdef class ArrayCore:
                     self.kernels.plane(c, signal + q * n_in, n_in, <int>k, self.key, offset, p.operation + index[q],
                                        retry | <uint32_t>k << 16, digits + q * n_in)
                 weight = <double>(<int64_t>1 << c.slice_bits * k) * ((1 << c.slice_bits) - 1) * c.dac_step / c.dac_bound
+            whole = source
             for sign in range(signs):
                 line = retry | <uint32_t>k << 16 | <uint32_t>sign << 31
                 sums = negative if sign else product
                 if signs == 2:
                     for j in range(vectors * n_in):
-                        part[j] = min(source[j], <float>0.0) if sign else max(source[j], <float>0.0)
-                self._analog_products(p, part if signs == 2 else source, sums, work, index, vectors, transposed, reference,
-                                      sign, line)
+                        part[j] = min(whole[j], <float>0.0) if sign else max(whole[j], <float>0.0)
+                    source = part
+                self._analog_products(p, source, sums, work, index, vectors, transposed, reference, sign, line)
                 p.products += vectors
                 if p.sign_handling == 1:
                     if sign == 0:

@@ -339,6 +339,10 @@ class Trainer:
         if self.epoch > epochs:
             raise ValueError(f"epochs must be at least {self.epoch}, the number of epochs done already; got {epochs}")
 
+        total = source.samples or None
+        if source.pair and steps is not None:
+            total = min(source.samples, steps * self.batch_size)
+
         def save() -> None:
             if checkpoint is not None:
                 files.save(checkpoint, self._checkpoint(source))
@@ -347,7 +351,7 @@ class Trainer:
             while self.epoch < epochs and not self._is_patience_over(patience):
                 rate = self._rate(self.epoch)
                 title = f"epoch {self.epoch + 1}/{epochs}"
-                with tqdm(total=source.samples or None, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
+                with tqdm(total=total, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
                     self._run_epoch(source, rate, bar, stop, every, save)
                     test_loss, test_error = (None, None) if held_out is None else self._evaluate(held_out, 1000)
                     train_loss = self._total / max(self._seen, 1)
