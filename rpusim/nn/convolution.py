@@ -1,13 +1,13 @@
 """Convolutions on arrays, and pooling: the positions of an image are one batch of vectors.
 
 Decided: a patch of an image becomes one vector (im2col, a strided view copied once), so that a convolution is the same three
-operations of a matrix as a linear layer. Patches of large batches are made in chunks of images, and made again for the update,
-so that memory stays bounded.
+operations of a matrix as a linear layer. Patches of large batches are made in chunks of images, those of large images in chunks
+of rows, and made again for the update, so that memory stays bounded.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
-CHUNK = 1 << 24  # most numbers of the patches that are held at once, but for those of one image
+CHUNK = 1 << 24  # most numbers of the patches that are held at once, but for those of one row (of one image, with replicas)
 Pair = int | tuple[int, int]
 _assignment = choice("fixed", "random")
 
@@ -74,16 +74,34 @@ class _Windows:
             writeable=False,
         )
 
-    def scatter(self, windows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Add windows (batch, channels, rows, columns, *kernel) up to images of `shape`: the adjoint of `view`."""
+    def scatter(self, windows: np.ndarray, shape: tuple[int, ...], first: int = 0) -> np.ndarray:
+        """Add windows (batch, channels, rows, columns, *kernel), whose rows begin with number `first`, up to images of `shape`:
+        the adjoint of `view`."""
         rows, columns = windows.shape[2:4]
         (top, left), (sv, sh), (dv, dh) = self.padding, self.stride, self.dilation
         out = np.zeros((*shape[:2], shape[2] + 2 * top, shape[3] + 2 * left), np.float32)
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
-                y, x = i * dv, j * dh
+                y, x = i * dv + first * sv, j * dh
                 out[:, :, y : y + sv * rows : sv, x : x + sh * columns : sh] += windows[..., i, j]
         return out[:, :, top : top + shape[2], left : left + shape[3]]
+
+
+class _Part(NamedTuple):
+    """Some images of a batch and some rows of their outputs."""
+
+    images: slice
+    rows: slice
+    columns: int
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return self.images.stop - self.images.start
+
+    def places(self, order: Any) -> Any:
+        """Return which positions of the outputs these are, where `order` has them all (with replicas, rows are never cut)."""
+        return slice(self.rows.start * self.columns, self.rows.stop * self.columns) if isinstance(order, slice) else order
 
 
 class Conv2d(Layer):
@@ -209,13 +227,19 @@ class Conv2d(Layer):
         shuffled = generator(child(self._seeds, len(self.kernels), number)).permutation(positions)
         return [np.sort(shuffled[replica :: self.replicas]) for replica in range(self.replicas)]
 
-    def _chunks(self, images: int, positions: int) -> list[slice]:
-        size = max(1, CHUNK // (positions * self.kernels[0].columns * self.groups))
-        return [slice(a, min(a + size, images)) for a in range(0, images, size)]
+    def _chunks(self, images: int, rows: int, columns: int) -> list[_Part]:
+        a_row = columns * self.kernels[0].columns * self.groups
+        size = max(1, CHUNK // (rows * a_row))
+        step = rows if self.replicas > 1 else min(rows, max(1, CHUNK // a_row))
+        return [
+            _Part(slice(a, min(a + size, images)), slice(r, min(r + step, rows)), columns)
+            for a in range(0, images, size)
+            for r in range(0, rows, step)
+        ]
 
-    def _vectors(self, x: np.ndarray, part: slice, order: list[Any]) -> list[np.ndarray]:
-        """Return the driven patches of some images for every matrix."""
-        view = self.windows.view(x[part])
+    def _vectors(self, x: np.ndarray, part: _Part, order: list[Any]) -> list[np.ndarray]:
+        """Return the driven patches of a part for every matrix."""
+        view = self.windows.view(x[part.images])[:, :, part.rows]
         n, _, rows, columns = view.shape[:4]
         channels = self.in_channels // self.groups
         out = []
@@ -239,29 +263,28 @@ class Conv2d(Layer):
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"x must have shape (any, {self.in_channels}, any, any); got {x.shape}")
         rows, columns = self.windows.outputs(x.shape)
-        positions = rows * columns
-        order = self._assign(positions, train)
-        chunks = self._chunks(len(x), positions)
-        y = np.empty((len(x), positions, self.out_channels), np.float32)
+        order = self._assign(rows * columns, train)
+        chunks = self._chunks(len(x), rows, columns)
+        y = np.empty((len(x), rows * columns, self.out_channels), np.float32)
         outputs = self.out_channels // self.groups
         self._reset()
         for part in chunks:
             vectors = self._vectors(x, part, order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
                 replica, group = divmod(index, self.groups)
-                result = matrix.forward(v).reshape(part.stop - part.start, -1, outputs)
-                y[part, order[replica], group * outputs : (group + 1) * outputs] = result
+                result = matrix.forward(v).reshape(part.count, -1, outputs)
+                y[part.images, part.places(order[replica]), group * outputs : (group + 1) * outputs] = result
             if train and len(chunks) == 1:
                 self._patches = vectors
         if train:
             self._input, self._order, self._output = x, order, y if self.kernels[0].parameters else None
         return np.ascontiguousarray(y.reshape(len(x), rows, columns, self.out_channels).transpose(0, 3, 1, 2))
 
-    def _gradients_of(self, d: np.ndarray, part: slice, index: int) -> np.ndarray:
-        """Return dL/dy of one matrix for some images, from (batch, positions, channels)."""
+    def _gradients_of(self, d: np.ndarray, part: _Part, index: int) -> np.ndarray:
+        """Return dL/dy of one matrix for a part, from (batch, positions, channels)."""
         replica, group = divmod(index, self.groups)
         outputs = self.out_channels // self.groups
-        chosen = d[part, self._order[replica], group * outputs : (group + 1) * outputs]
+        chosen = d[part.images, part.places(self._order[replica]), group * outputs : (group + 1) * outputs]
         return np.ascontiguousarray(chosen.reshape(-1, outputs))
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
@@ -270,12 +293,12 @@ class Conv2d(Layer):
         x, channels = self._input, self.in_channels // self.groups
         rows, columns = d.shape[2:]
         flat = self._gradient = np.ascontiguousarray(d.transpose(0, 2, 3, 1)).reshape(len(x), rows * columns, self.out_channels)
-        z = np.empty(x.shape, np.float32) if input_gradient else None
+        z = np.zeros(x.shape, np.float32) if input_gradient else None
         if z is None and not self.parameters():
             return None
-        for part in self._chunks(len(x), rows * columns):
-            n = part.stop - part.start
-            windows = np.zeros((n, rows * columns, self.in_channels, *self.windows.kernel), np.float32)
+        for part in self._chunks(len(x), rows, columns):
+            n, positions = part.count, (part.rows.stop - part.rows.start) * columns
+            windows = np.zeros((n, positions, self.in_channels, *self.windows.kernel), np.float32)
             for index, matrix in enumerate(self.kernels):
                 replica, group = divmod(index, self.groups)
                 delta = self._gradients_of(flat, part, index)
@@ -285,8 +308,8 @@ class Conv2d(Layer):
                         n, -1, channels, *self.windows.kernel
                     )
                 if matrix.parameters:
-                    patches = self.windows.view(x[part])[:, group * channels : (group + 1) * channels]
-                    inputs = patches.transpose(0, 2, 3, 1, 4, 5).reshape(n, rows * columns, matrix.inputs)
+                    patches = self.windows.view(x[part.images])[:, group * channels : (group + 1) * channels, part.rows]
+                    inputs = patches.transpose(0, 2, 3, 1, 4, 5).reshape(n, positions, matrix.inputs)
                     matrix.gradients(
                         inputs[:, self._order[replica]].reshape(-1, matrix.inputs),
                         delta,
@@ -294,8 +317,8 @@ class Conv2d(Layer):
                         back,
                     )
             if z is not None:
-                spread = windows.reshape(n, rows, columns, self.in_channels, *self.windows.kernel)
-                z[part] = self.windows.scatter(spread.transpose(0, 3, 1, 2, 4, 5), x[part].shape)
+                spread = windows.reshape(n, -1, columns, self.in_channels, *self.windows.kernel).transpose(0, 3, 1, 2, 4, 5)
+                z[part.images] += self.windows.scatter(spread, x[part.images].shape, part.rows.start)
         return z
 
     def update(self, lr: float) -> None:
@@ -303,7 +326,7 @@ class Conv2d(Layer):
         if self._gradient is None:
             raise RuntimeError("Conv2d: update needs a forward(x, train=True) and a backward(d) before it")
         x, flat, rate = self._input, self._gradient, lr * self.lr_scale
-        for part in self._chunks(len(x), flat.shape[1]):
+        for part in self._chunks(len(x), *self.windows.outputs(x.shape)):
             vectors = self._patches if self._patches is not None else self._vectors(x, part, self._order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
                 matrix.update(v, self._gradients_of(flat, part, index), rate)

@@ -64,25 +64,29 @@ def test_conv1d_is_scipys_correlation():
             np.testing.assert_allclose(y[b, o], total[::2], atol=2e-6)
 
 
-def test_chunks_of_images_change_nothing(monkeypatch):
+@pytest.mark.parametrize("chunk", [500, 200, 1])  # images, rows, a row
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}, {"replicas": 2}], ids=str)
+def test_chunks_of_images_and_rows_change_nothing(monkeypatch, chunk, options):
     rule = SGD(rpu.devices.SoftBounds(dw_min=0.01))
-    x, d = images(7, 2, 6, 6), images(7, 3, 5, 5)
+    x = images(7, 2, 6, 6)
+    d = images(*built(nn.Conv2d(2, 4, 2, rule, **options)).forward(x).shape)
 
     def results():
-        layer = built(nn.Conv2d(2, 3, 2, rule), seed=5)
+        layer = built(nn.Conv2d(2, 4, 2, rule, **options), seed=5)
         y = layer.forward(x)
         z = layer.backward(d)
         layer.update(0.01)
         return y, z, layer.kernels[0].weights
 
     whole = results()
-    monkeypatch.setattr("rpusim.nn.convolution.CHUNK", 500)
+    monkeypatch.setattr("rpusim.nn.convolution.CHUNK", chunk)
     for a, b in zip(results(), whole, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     np.testing.assert_array_equal(results()[2], whole[2])  # pulses do not see the split
 
 
-def test_an_update_in_chunks_is_one_step_and_one_mini_batch(monkeypatch):
+@pytest.mark.parametrize("chunk", [500, 1])
+def test_an_update_in_chunks_is_one_step_and_one_mini_batch(monkeypatch, chunk):
     """Of the optimizer of what is digital, of an input range, and of the time of the devices."""
     x, d = images(7, 2, 6, 6), images(7, 3, 5, 5)
     mapping = nn.Mapping(digital_bias=True, learn_scale=True, input_range=1.0, learn_input_range=True, input_range_decay=0.3)
@@ -101,7 +105,7 @@ def test_an_update_in_chunks_is_one_step_and_one_mini_batch(monkeypatch):
         return [layer.kernels[0].weights for layer in layers] + [p.value for p in layers[0].parameters()]
 
     whole = results()
-    monkeypatch.setattr("rpusim.nn.convolution.CHUNK", 500)
+    monkeypatch.setattr("rpusim.nn.convolution.CHUNK", chunk)
     for a, b in zip(results(), whole, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
