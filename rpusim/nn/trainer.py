@@ -578,12 +578,18 @@ class Trainer:
                 hint = "; give the same rng again to go on from it" if key == "seed" else ""
                 made = data[key]
                 raise ValueError(f"checkpoint {name} was made with {key} {made!r}; this trainer has {mine!r}{hint}")
-        history = History(**data["history"])
+        try:
+            history = History(**data["history"])
+            within = {key: data["within"][key] for key in ("steps", "seen", "total", "seconds", "cycles", "lr")}
+            iterates = [data["iterates"][str(k)] for k in range(len(data["iterates"]))]
+            if len({len(column) for column in history.to_dict().values()}) > 1:
+                raise ValueError("columns of the history are of different lengths")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"checkpoint {name} is damaged: {error!r}") from error
         if self.epoch > len(history):
             raise ValueError(f"checkpoint {name} is of epoch {len(history)}; this trainer has done {self.epoch}")
         if len(history) > epochs:
             raise ValueError(f"epochs must be at least {len(history)}, as many as checkpoint {name} has; got {epochs}")
-        within = data["within"]
         for epoch, made in enumerate([*history.lr, *([within["lr"]] if within["steps"] else [])]):
             if self._rate(epoch) != made:
                 raise ValueError(
@@ -594,7 +600,7 @@ class Trainer:
         self.history = history
         self._steps, self._seen = within["steps"], within["seen"]
         self._total, self._seconds, self.cycles = within["total"], within["seconds"], within["cycles"]
-        self._iterates = [data["iterates"][str(k)] for k in range(len(data["iterates"]))]
+        self._iterates = iterates
 
 
 class _Source:

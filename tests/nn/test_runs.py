@@ -384,3 +384,26 @@ def test_layers_may_have_rates_of_their_own():
     (a, b), (c, d) = moved(1.0), moved(0.25)
     np.testing.assert_allclose(c, 0.25 * a, atol=1e-6)
     np.testing.assert_array_equal(d, b)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data["within"].pop("steps"),
+        lambda data: data["history"].pop("lr"),
+        lambda data: data["history"].update(extra=[]),
+        lambda data: data["history"]["lr"].append(0.1),
+        lambda data: data["iterates"].update(x=data["iterates"].pop("0")),
+    ],
+)
+def test_a_checkpoint_that_was_edited_is_refused(tmp_path, change):
+    path = tmp_path / "run.npz"
+    nn.Trainer(network(), rng=3).fit((X, Y), epochs=2, checkpoint=path, average_last=1)
+    data = rpu.checkpoint.load(path)
+    change(data)
+    rpu.checkpoint.save(path, data)
+    trainer = nn.Trainer(network(), rng=3)
+    before = weights(trainer)
+    with pytest.raises(ValueError, match="checkpoint .*run.npz is damaged"):
+        trainer.fit((X, Y), epochs=3, checkpoint=path)
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(trainer), strict=True)) and trainer.epoch == 0
