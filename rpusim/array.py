@@ -394,6 +394,7 @@ class CrossbarArray:
         if self._state is not self._weights:
             self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
             self._events += 1
+        self._tell_watchers()
 
     def program_verify(
         self, weights: ArrayLike, *, tolerance: float | None = None, max_pulses: int = 1000, gain: float = 0.5
@@ -654,7 +655,9 @@ class CrossbarArray:
     _takes_down = True
 
     def _tell_watchers(self) -> None:
-        """Let those who keep copies of the parameters renew them."""
+        """Let those who keep copies of parameters or weights renew them."""
+        if not self._watchers:
+            return
         self._watchers = [watcher for watcher in self._watchers if watcher() is not None]
         for watcher in self._watchers:
             renew = watcher()
@@ -662,8 +665,10 @@ class CrossbarArray:
                 renew()
 
     def _watch(self, renew: Callable[[], None]) -> None:
-        """Call a bound method after parameters were assigned."""
-        self._watchers.append(weakref.WeakMethod(renew))
+        """Call a bound method after parameters were assigned, or weights written."""
+        watcher = weakref.WeakMethod(renew)
+        if watcher not in self._watchers:
+            self._watchers.append(watcher)
 
     def _set_peripheries(self, forward: Periphery, backward: Periphery) -> None:
         """Take the peripheries of another array of these devices, as `calibrate` may have left them."""
@@ -797,6 +802,7 @@ class CrossbarArray:
         self._core.pulse(np.ascontiguousarray(counts, dtype=np.int32))
         if self._disturb is not None:
             self._disturb["before"] += np.stack([np.maximum(counts, 0), np.maximum(-counts.astype(np.int64), 0)])
+        self._tell_watchers()
 
     def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:
         """Return the state of each device at which an up and a down pulse cancel.
@@ -927,10 +933,12 @@ class CrossbarArray:
             "pulses": self.pulses,
             "count_pulses": self._device_pulses is not None,
         }
-        return {"shape": self.shape, "device": self.device, "options": options, "state": self.state_dict()}
+        return {"shape": self.shape, "device": self.device, "options": options, "takes_down": self._takes_down,
+                "state": self.state_dict()}  # fmt: skip
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         CrossbarArray.__init__(self, saved["shape"], saved["device"], rng=0, **saved["options"])
+        self._takes_down = saved["takes_down"]
         self.load_state_dict(saved["state"])
 
     def _specification(self) -> str:
@@ -1076,6 +1084,7 @@ class CrossbarArray:
         if self._disturb is not None:
             for entry, value in checked["disturb"].items():
                 self._disturb[entry][...] = value
+        self._tell_watchers()
 
 
 def _completed(saved: Any) -> Any:

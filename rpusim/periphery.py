@@ -537,7 +537,8 @@ class PulseScheme(Specification):
                 f"PulseScheme: um_grad_scale must be 1 without update_management and update_bl_management; got "
                 f"{self.um_grad_scale}"
             )
-        if self.power_of_two_scales and not (self.update_management and self.fixed_bl):
+        managed = self.update_management or self.update_bl_management
+        if self.power_of_two_scales and not (managed and self.fixed_bl):
             raise ValueError(
                 f"PulseScheme: power_of_two_scales must be False without update_management, which it is a way of, and where "
                 f"fixed_bl=False; got True with update_management={self.update_management}, fixed_bl={self.fixed_bl}"

@@ -101,7 +101,10 @@ def main() -> int:
         key = label + size
         whole[key] = {
             "commit": commit or None,
-            "settings": {"lr": [lr(epoch) for epoch in range(args.epochs)], **{k: getattr(args, k) for k in ("batch_size", "epochs", "samples", "seed")}},
+            "settings": {
+                "lr": [lr(epoch) for epoch in range(args.epochs)],
+                **{k: getattr(args, k) for k in ("batch_size", "epochs", "samples", "seed")},
+            },
             "duration_s": round(sum(found["seconds"])),
             **{k: [None if v is None else round(v, 4) for v in found[k]] for k in ("train_loss", "test_loss", "test_error")},
         }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._random import RNG
-from rpusim.array import CrossbarArray, PulseCount
+from rpusim.array import CrossbarArray, DifferentialPair, PulseCount
 from rpusim.cells import CellArray
 from rpusim.periphery import Periphery
 from rpusim.specification import Specification
@@ -120,11 +120,20 @@ class Tile(ABC):
 def _arrays_of(tile: Tile) -> list[CrossbarArray]:
     """All arrays that a tile holds, in the order of its attributes."""
     found: dict[int, CrossbarArray] = {}
+
+    def look(value: Any) -> None:
+        if isinstance(value, CrossbarArray):
+            found[id(value)] = value
+        elif isinstance(value, DifferentialPair):
+            look((value.main, value.reference))
+        elif isinstance(value, CellArray):
+            look(value.arrays)
+        elif isinstance(value, (list, tuple)):
+            for part in value:
+                look(part)
+
     for value in vars(tile).values():
-        for each in value if isinstance(value, (list, tuple)) else (value,):
-            for array in each.arrays if isinstance(each, CellArray) else (each,):
-                if isinstance(array, CrossbarArray):
-                    found[id(array)] = array
+        look(value)
     return list(found.values())
 
 

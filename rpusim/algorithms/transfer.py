@@ -226,7 +226,9 @@ class TransferTile(Tile):
         self._loop = TransferLoop(transfer, **rule._loop())
         self._set_resets()
         for _, k in self._resets:
-            self.arrays[k]._watch(self._set_resets)
+            for array in (self.arrays[k], self.references[k]):
+                if array is not None:
+                    array._watch(self._set_resets)
 
     def _set_resets(self) -> None:
         """Tell the loop where resets lead: to the reference, or where there is none to 0, plus the devices' reset level."""

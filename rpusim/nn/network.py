@@ -36,6 +36,13 @@ def _each_once(name: str, layers: Sequence[Layer]) -> None:
         seen.add(id(layer))
 
 
+def _indices_of(layers: Sequence[Layer]) -> tuple[bool, int | None]:
+    """Return whether layers that get one input take integers, and what these are below."""
+    takers = [layer for layer in layers if layer.takes_indices]
+    limits = [n for n in (getattr(layer, "n", None) for layer in takers) if n is not None]
+    return bool(takers), min(limits, default=None)
+
+
 class _Group(Layer):
     """A layer made of others, which do all that is not said otherwise."""
 
@@ -84,6 +91,8 @@ class _Group(Layer):
             If the state is that of another network.
         """
         places = {str(index): layer for index, layer in enumerate(self.children()) if layer.trainable}
+        if isinstance(state, dict):  # layers without weights had empty states once
+            state = {place: value for place, value in state.items() if place in places or value != {}}
         if not isinstance(state, dict) or set(state) != set(places):
             found = sorted(state) if isinstance(state, dict) else type(state).__name__
             raise ValueError(f"state must have the layers {', '.join(places) or 'none'}; got {found}")
@@ -147,8 +156,7 @@ class Sequential(_Group):
         self.out_features = features
         self.keeps_features = all(layer.keeps_features for layer in layers)
         self.stateful = any(layer.stateful for layer in layers)
-        self.takes_indices = layers[0].takes_indices
-        self.n = getattr(layers[0], "n", None) if self.takes_indices else None  # indices are below it
+        self.takes_indices, self.n = _indices_of(layers[:1])
         self._trained = [layer for layer in layers if layer.trainable]
         self.trainable = bool(self._trained)
         # No layer before the first one with weights needs a gradient, nor does that one have to pass it on.
@@ -367,6 +375,7 @@ class Residual(_Group):
         self.in_features, self.out_features = body.in_features, body.out_features
         self.keeps_features = body.keeps_features
         self.stateful = any(layer.stateful for layer in self._branches)
+        self.takes_indices, self.n = _indices_of(self._branches)
 
     def children(self) -> tuple[Layer, ...]:
         return self._branches
@@ -393,8 +402,8 @@ class Concatenate(_Group):
     ----------
     *branches : Layer or None
         At least one layer; None: x itself.
-    axis : int, default 1
-        Of the outputs; 1 are the features of vectors and the channels of images, -1 the features of sequences.
+    axis : int, default -1
+        Of the outputs, not 0: -1 are the features of vectors and sequences, 1 the channels of images.
 
     Examples
     --------
@@ -409,11 +418,13 @@ class Concatenate(_Group):
     keeps_features = False
     in_flight = ("_sizes",)
 
-    def __init__(self, *branches: Layer | None, axis: int = 1) -> None:
+    def __init__(self, *branches: Layer | None, axis: int = -1) -> None:
         for index, branch in enumerate(branches):
             if branch is not None:
                 instance(Layer, "a layer or None")(f"branches[{index}]", branch)
         self.branches, self.axis = branches, integer_value("axis", axis)
+        if self.axis == 0:
+            raise ValueError("axis must not be 0, along which samples are; got 0")
         self._layers = tuple(branch for branch in branches if branch is not None)
         if not self._layers:
             raise ValueError(f"branches must hold at least one layer; got {branches!r}")
@@ -425,7 +436,9 @@ class Concatenate(_Group):
             raise ValueError(f"branches must take equally many features; got {known}")
         self.in_features = known[0] if known else None
         sizes = [self.in_features if branch is None else branch.out_features for branch in branches]
-        self.out_features = None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
+        known_all = self.axis == -1 and all(size is not None for size in sizes)
+        self.out_features = sum(size or 0 for size in sizes) if known_all else None
+        self.takes_indices, self.n = _indices_of(self._layers)
         self._sizes: Any = None
 
     def children(self) -> tuple[Layer, ...]:
@@ -434,9 +447,12 @@ class Concatenate(_Group):
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         parts = [x if branch is None else branch.forward(x, train) for branch in self.branches]
         axis = self.axis
+        if not -parts[0].ndim <= axis < parts[0].ndim:
+            raise ValueError(f"axis must be one of the outputs of the branches, of shape {parts[0].shape}; got {axis}")
+        axis %= parts[0].ndim
         shapes = [part.shape[:axis] + part.shape[axis:][1:] for part in parts]
         if any(part.ndim != parts[0].ndim for part in parts) or len(set(shapes)) > 1:
-            raise ValueError(f"branches must have outputs that differ in axis {axis} alone; got "
+            raise ValueError(f"branches must have outputs that differ in axis {self.axis} alone; got "
                              f"{', '.join(str(part.shape) for part in parts)}")  # fmt: skip
         self._sizes = [part.shape[axis] for part in parts] if train else None
         return np.concatenate(parts, axis)
@@ -464,7 +480,7 @@ class Concatenate(_Group):
         return {"type": "Concatenate", "layers": parts, "axis": self.axis}
 
     def __repr__(self) -> str:
-        axis = "" if self.axis == 1 else f", axis={self.axis}"
+        axis = "" if self.axis == -1 else f", axis={self.axis}"
         return f"Concatenate({', '.join(map(repr, self.branches))}{axis})"
 
 

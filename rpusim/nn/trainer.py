@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import itertools
 import json
@@ -237,7 +238,7 @@ class Trainer:
             net.build(child(self._seeds, 0))
         net.set_optimizer(optimizer)
         self.optimizer = optimizer
-        self._n_out: int | None = None
+        self._shape: tuple[int, ...] | None = None
         self.history = History()
         self._forget()
 
@@ -286,15 +287,15 @@ class Trainer:
         progress : bool
             Whether to show a progress bar; none is shown if stderr is no terminal.
         steps : int, optional
-            Steps of an epoch (so that `lr`, validation and the history go by steps); by default all batches of `train`. A
-            generator goes on in the next epoch; what can be gone through again starts again.
+            Steps of an epoch (so that `lr`, validation and the history go by steps); by default, and at most, all batches of
+            `train`. A generator goes on in the next epoch; what can be gone through again starts again.
         checkpoint_every : int, optional
             Steps after which the checkpoint is written also within an epoch (an asynchronous pipeline is emptied for it).
         patience : int, optional
             Stop when the validation loss has not been lower for so many epochs.
         average_last : int, default 0
-            Keep the weights at the ends of the last so many epochs of this and earlier calls, wherever training stops; see
-            `program_average`.
+            Keep the weights at the ends of the last so many epochs, wherever training stops; see `program_average`. Epochs of
+            earlier calls count, too, if all since had it.
         callbacks : sequence of callable
             Called with this trainer after every epoch; training stops if one returns True.
 
@@ -338,10 +339,12 @@ class Trainer:
             self._prepare_checkpoint(checkpoint, source, epochs)
         if self.epoch > epochs:
             raise ValueError(f"epochs must be at least {self.epoch}, the number of epochs done already; got {epochs}")
+        if steps is not None and steps < self._steps:
+            raise ValueError(f"steps must be at least {self._steps}, the number done in this epoch already; got {steps}")
 
-        total = source.samples or None
+        total = source.targets or None
         if source.pair and steps is not None:
-            total = min(source.samples, steps * self.batch_size)
+            total = min(source.samples, steps * self.batch_size) * source.targets // source.samples
 
         def save() -> None:
             if checkpoint is not None:
@@ -368,8 +371,7 @@ class Trainer:
                 }
                 for name, entry in entries.items():
                     columns[name].append(entry)
-                if average_last:
-                    self._iterates = [*self._iterates, self._iterate()][-average_last:]
+                self._iterates = [*self._iterates, self._iterate()][-average_last:] if average_last else []
                 self.history = History(**columns)
                 self._forget()
                 save()
@@ -517,12 +519,12 @@ class Trainer:
         x = self.net.inputs(f"{name} x", pair[0])
         if len(x) == 0:
             raise ValueError(f"{name} x must hold at least one sample; got shape {x.shape}")
-        if self._n_out is None:  # of layers without lengths, only outputs tell
-            self._n_out = self.net.out_features or self.net.predict(x[:1]).shape[-1]
-        n_out = self._n_out
+        n_out: Any = self.net.out_features or self._output_shape(x)[-1]
         y = np.asarray(pair[1])
-        vectors = x.ndim != 3 and not self.net.takes_indices  # not sequences, whose labels have two axes
-        if self.loss == "squared_error" and (y.dtype.kind not in "iu" or vectors and y.shape == (len(x), n_out)):
+        whole = y.dtype.kind not in "iu"
+        if self.loss == "squared_error" and not whole and y.shape == (len(x), n_out):
+            whole = len(self._output_shape(x)) == 2  # targets, and not the labels of n_out steps
+        if self.loss == "squared_error" and whole:
             targets = signal(f"{name} y", y, (len(x), *(None,) * (y.ndim - 2), n_out))
             return x, targets, None
         if y.ndim > 1 and y.dtype.kind in "iu" and len(y) == len(x):
@@ -532,6 +534,12 @@ class Trainer:
         if self.loss == "cross_entropy":
             return x, labels, labels
         return x, np.eye(n_out, dtype=np.float32)[labels], labels
+
+    def _output_shape(self, x: np.ndarray) -> tuple[int, ...]:
+        """Return the shape of the outputs for one sample, which a copy of the network finds: reads of its own would count."""
+        if self._shape is None:
+            self._shape = copy.deepcopy(self.net).predict(x[:1]).shape
+        return self._shape
 
     def _origin(self, source: _Source) -> dict[str, Any]:
         """Return what a checkpoint must have in common with the training that goes on from it."""
@@ -571,6 +579,10 @@ class Trainer:
             return
         data = files.load(path)
         origin = self._origin(source)
+        if set(data) == {*origin, "state", "history", "within", "average"} - {"steps"}:  # as written before there were steps
+            if data.pop("average")["epochs"]:
+                raise ValueError(f"checkpoint {name} holds an average of an earlier version, which cannot go on")
+            data |= {"steps": None, "iterates": {}, "within": {"lr": self._rate(len(data["history"]["lr"])), **data["within"]}}
         if data.get("made_by") != _MADE_BY or set(data) != {*origin, "state", "history", "within", "iterates"}:
             raise ValueError(f"checkpoint {name} was not written by rpusim.nn.Trainer")
         for key, mine in origin.items():
@@ -612,14 +624,16 @@ class _Source:
         if pair:
             self._x, self._targets, self._labels = trainer._samples(name, data)
             self.samples = len(self._x)
+            self.targets = len(self._in_a_row(self._targets, self._labels)[0])
             return
-        self.samples = 0  # not known
+        self.samples = self.targets = 0  # not known
         if steps is not None:
             return
         for index, batch in enumerate(data):  # once through: everything is checked before anything is trained
             self.samples += self._flat(index, batch)[1].shape[0]
         if self.samples == 0:
             raise ValueError(f"{name} must hold at least one batch; got none")
+        self.targets = self.samples
 
     def _flat(self, index: int, batch: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         x, targets, labels = self._trainer._samples(f"{self._name}[{index}]", batch)
@@ -646,7 +660,8 @@ class _Source:
                 x, targets, _ = self._flat(index, batch)
                 yield x, targets
             if index < 0:
-                raise ValueError(f"{self._name} must hold at least one batch; got none")
+                wanted = "as many batches as epochs have steps" if self.once else "at least one batch"
+                raise ValueError(f"{self._name} must hold {wanted}; got no more")
             return
         x, y = self._x, self._targets
         flat = y.ndim == 1 or self._labels is None and y.ndim == 2

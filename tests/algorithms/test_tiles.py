@@ -36,7 +36,7 @@ from rpusim.algorithms import (
     TikiTaka,
     TikiTakaV2,
 )
-from rpusim.algorithms.base import Algorithm
+from rpusim.algorithms.base import Algorithm, _arrays_of
 from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())["compounds"]["ttv1_gamma0"]
@@ -426,13 +426,19 @@ def test_copies_go_on_alone(name, how, reference):
     assert same(originals[0].state_dict(), reference(name))
 
 
-def test_a_tile_whose_array_was_calibrated_is_copied():
-    tile = SGD(SoftBounds()).build((3, 4), rng=0)
+@pytest.mark.parametrize("name", RULES)
+def test_a_tile_whose_arrays_were_calibrated_is_copied(name):
+    tile = RULES[name].build((3, 4), rng=0)
     x, d = vectors(20, (3, 4), seed=4)
-    tile.program(np.full((3, 4), 0.2))
-    tile.array.calibrate(x)
+    changed = []
+    for array in _arrays_of(tile):
+        array.program(np.full(array.shape, 0.05))
+        if np.any(array.weights):
+            array.calibrate(np.ones((2, array.shape[1])))
+            changed.append(array.forward_periphery)
+    assert changed
     twin = copy.deepcopy(tile)
-    assert twin.array.forward_periphery == tile.array.forward_periphery != Periphery()
+    assert [array.forward_periphery for array in _arrays_of(twin)] == [array.forward_periphery for array in _arrays_of(tile)]
     for one in (tile, twin):
         one.update(x, d, 0.1)
     np.testing.assert_array_equal(twin.forward(x), tile.forward(x))
@@ -451,6 +457,10 @@ def test_parameters_that_are_assigned_count_at_once():
     narrow = LowRankTikiTaka(fast=level, slow=Ideal(), rank=2, transfer_every=1, b_gain=0.5).build((3, 4), rng=2)
     for name, value in (("w_max", 0.01), ("w_min", -0.01)):
         narrow.arrays[2].parameters[name] = value
+    state = narrow.state_dict()
+    for _ in range(3):
+        narrow.load_state_dict(state)
+    assert len(narrow.arrays[1]._watchers) == 1
     narrow.update(np.ones(4), np.ones(3), 0.1)
     assert np.abs(narrow.b).max() <= np.float32(0.01)
     np.testing.assert_array_equal(copy.deepcopy(narrow).b, narrow.b)

@@ -609,7 +609,8 @@ def test_the_mean_of_an_update_by_essop_is_that_of_the_rate(lr, options):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (dict(power_of_two_scales=True, update_management=False), ["power_of_two_scales", "update_management=False"]),
+        (dict(power_of_two_scales=True, update_management=False, update_bl_management=False),
+         ["power_of_two_scales", "update_management=False"]),
         (dict(power_of_two_scales=True, update_bl_management=False, fixed_bl=False), ["power_of_two_scales", "fixed_bl=False"]),
         (dict(shared_random_numbers=True, pulse_type="mean_count"), ["shared_random_numbers", "'mean_count'"]),
         (dict(shared_random_numbers=1), ["shared_random_numbers", "1"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -141,6 +143,7 @@ def test_a_device_of_a_one_sided_cell_wears_by_its_own_pulses_alone():
         array.update([1.0], [-1.0], 0.05)
     array.end_batch()
     minus, plus = array.arrays
+    assert copy.deepcopy(minus).device_pulse_count.down.sum() == 0
     assert [int(n.sum()) for n in minus.device_pulse_count] == [0, 0]
     fired = int(plus.device_pulse_count.up.sum())
     assert fired == plus.pulse_count.up == 50 and plus.device_pulse_count.down.sum() == 0

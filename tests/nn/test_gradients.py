@@ -38,9 +38,9 @@ CASES = {
         lambda: nn.Concatenate(nn.Linear(6, 4, RULE), None, nn.Sequential(nn.Linear(6, 2, RULE), nn.Tanh())), (3, 6),
     ),
     "concatenated images": (
-        lambda: nn.Concatenate(nn.Conv2d(2, 3, 3, RULE, padding=1), nn.Conv2d(2, 1, 1, RULE), None), (2, 2, 4, 5),
+        lambda: nn.Concatenate(nn.Conv2d(2, 3, 3, RULE, padding=1), nn.Conv2d(2, 1, 1, RULE), None, axis=1), (2, 2, 4, 5),
     ),
-    "concatenated sequences": (lambda: nn.Concatenate(nn.LSTM(3, 4, RULE), nn.RNN(3, 2, RULE), axis=-1), (2, 5, 3)),
+    "concatenated sequences": (lambda: nn.Concatenate(nn.LSTM(3, 4, RULE), nn.RNN(3, 2, RULE)), (2, 5, 3)),
     "flatten": (lambda: nn.Flatten(), (2, 3, 4, 5)),
     "batch norm": (lambda: nn.BatchNorm(4), (6, 4)),
     "batch norm, images": (lambda: nn.BatchNorm(3), (4, 3, 3, 2)),

@@ -154,6 +154,21 @@ def test_a_state_that_does_not_fit_leaves_all_of_the_network(tmp_path):
         np.testing.assert_array_equal(m.weights, w)
 
 
+def test_lengths_of_what_is_side_by_side():
+    """Of vectors and sequences they are known; along other axes nothing is."""
+    side_by_side = nn.Concatenate(nn.LSTM(4, 3, RULE), nn.LSTM(4, 2, RULE))
+    net = nn.Sequential(side_by_side, nn.Linear(5, 3, RULE))
+    net.build(1)
+    assert (side_by_side.out_features, net.forward(images(2, 6, 4)).shape) == (5, (2, 6, 3))
+    assert nn.Concatenate(nn.LSTM(4, 3, RULE), nn.LSTM(4, 3, RULE), axis=1).out_features is None
+    for block in (nn.Residual(nn.Embedding(10, 4), nn.Embedding(8, 4)), nn.Concatenate(nn.OneHot(10), nn.Embedding(8, 4))):
+        trainer = nn.Trainer(nn.Sequential(block, nn.Linear(block.out_features, 3, RULE)), rng=1)
+        tokens = np.arange(24).reshape(6, 4) % 8
+        assert len(trainer.fit((tokens, tokens % 3), epochs=1)) == 1
+        with pytest.raises(ValueError, match="train x must be integers from 0 to 7; got 0 to 9"):
+            trainer.fit((np.arange(10)[None], np.zeros((1, 10), int)), epochs=2)
+
+
 def test_layers_are_there_once_at_any_depth_and_have_names_of_their_own():
     layer = nn.Linear(3, 3, RULE)
     for make in (lambda: nn.Sequential(layer, nn.Sequential(nn.Tanh(), layer)), lambda: nn.Residual(layer, layer),
@@ -163,6 +178,9 @@ def test_layers_are_there_once_at_any_depth_and_have_names_of_their_own():
     with pytest.raises(TypeError, match="a layer called ReLU exists already, in rpusim.nn.layers"):
         type("ReLU", (nn.Layer,), {})
     assert nn.layers.layer_from_dict(nn.ReLU().to_dict()).__class__ is nn.ReLU
+    for _ in range(2):  # a name of one's own may be used again: the last one counts
+        mine = type("MineAlone", (nn.Layer,), {"__module__": f"module{_}"})
+    assert nn.layers.layer_from_dict({"type": "MineAlone"}).__class__ is mine
 
 
 def test_every_position_of_a_replicated_convolution_has_one_replica():
@@ -601,8 +619,10 @@ def test_a_network_is_loaded_to_the_same_bits(tmp_path):
         (lambda: nn.LastStep().forward(images(2, 3)), ["x", "steps", "(2, 3)"]),
         (lambda: nn.Concatenate(None), ["branches", "at least one", "None"]),
         (lambda: nn.Concatenate(nn.Linear(3, 2, RULE), nn.Linear(4, 2, RULE)), ["branches", "[3, 4]"]),
-        (lambda: built(nn.Concatenate(nn.Linear(3, 2, RULE), None, axis=0)).forward(images(2, 3)),
-         ["axis 0", "(2, 2), (2, 3)"]),
+        (lambda: nn.Concatenate(nn.Linear(3, 2, RULE), axis=0), ["axis", "0", "samples"]),
+        (lambda: built(nn.Concatenate(nn.Linear(3, 2, RULE), None, axis=2)).forward(images(2, 3)), ["axis", "(2, 2)", "2"]),
+        (lambda: built(nn.Concatenate(nn.Linear(3, 2, RULE), None, axis=1)).forward(images(2, 4, 3)),
+         ["axis 1", "(2, 4, 2), (2, 4, 3)"]),
         (lambda: nn.BatchNorm(3).forward(images(1, 3)), ["x", "2 values", "(1, 3)"]),
         (lambda: nn.BatchNorm(3).forward(images(4, 2)), ["x", "3", "(4, 2)"]),
         (lambda: nn.layers.layer_from_dict({"type": "Quantum"}), ["data", "Linear", "Quantum"]),

@@ -254,14 +254,92 @@ def test_epochs_of_some_steps():
     twice = nn.Trainer(network(), rng=3)
     twice.fit(batches[:2], epochs=3)
     assert all(np.array_equal(a, b) for a, b in zip(weights(again), weights(twice), strict=True))
-    pair = nn.Trainer(network(), rng=3, batch_size=7)
-    assert pair.fit((X, Y), epochs=1, steps=4).samples_per_second[0] > 0 and pair._total == 0.0
+    pair, by_hand = (nn.Trainer(network(), rng=3, batch_size=7) for _ in range(2))
+    pair.fit((X, Y), epochs=2, steps=4)
+    order = [rpu._random.generator(rpu._random.child(np.random.SeedSequence(3), 1, k)).permutation(60) for k in (0, 1)]
+    by_hand.fit([(X[rows[k : k + 7]], Y[rows[k : k + 7]]) for rows in order for k in range(0, 28, 7)], epochs=1)
+    assert_same(pair, by_hand)
     with pytest.raises(TypeError, match="only once"):
         nn.Trainer(network(), rng=3).fit(iter(batches))
     with pytest.raises(ValueError, match="checkpoint must be None where train can be gone through only once"):
         nn.Trainer(network(), rng=3).fit(iter(batches), steps=2, checkpoint="run.npz")
-    with pytest.raises(ValueError, match="train must hold at least one batch"):
-        nn.Trainer(network(), rng=3).fit(iter([]), steps=2)
+    dry = nn.Trainer(network(), rng=3)
+    with pytest.raises(ValueError, match="train must hold as many batches as epochs have steps; got no more"):
+        dry.fit(iter(batches[:3]), epochs=3, steps=2)
+    assert dry.epoch == 2  # the second of one step
+    stopped = nn.Trainer(network(), rng=3)
+    with pytest.raises(ZeroDivisionError):
+        stopped.fit(Failing(1), steps=5)
+    with pytest.raises(ValueError, match="steps must be at least 3, the number done in this epoch already; got 2"):
+        stopped.fit(batches, steps=2)
+
+
+@pytest.mark.parametrize("rule", [RULE, SGD(rpu.devices.SoftBounds(dw_min=0.01))])
+def test_finding_the_shape_of_outputs_changes_nothing(tmp_path, rule):
+    """Of networks without known lengths, in a run that goes on within an epoch: reads and carried states are left."""
+    rng = np.random.default_rng(8)
+    text = [(rng.normal(size=(2, 3, 2)).astype(np.float32), rng.integers(0, 8, (2, 3))) for _ in range(6)]
+    layers = lambda: (nn.LSTM(2, 4, rule, stateful=True), nn.Concatenate(nn.ReLU(), nn.Tanh()))  # noqa: E731
+
+    def trainer():
+        return nn.Trainer(nn.Sequential(*layers()), lr=0.1, rng=2)
+
+    whole, broken, again = trainer(), trainer(), trainer()
+    losses = whole.fit(text, epochs=2, steps=6).train_loss
+    path, update = tmp_path / "run.npz", broken.net.update
+
+    def failing(lr):
+        update(lr)
+        failing.left -= 1
+        if failing.left == 0:
+            raise ZeroDivisionError
+
+    failing.left = 9
+    broken.net.update = failing
+    with pytest.raises(ZeroDivisionError):
+        broken.fit(text, epochs=2, steps=6, checkpoint=path, checkpoint_every=2)
+    assert again.fit(text, epochs=2, steps=6, checkpoint=path).train_loss == losses
+
+
+def test_integer_targets_of_the_outputs_shape_are_targets():
+    rng = np.random.default_rng(9)
+    x, one_hot = rng.normal(size=(12, 3, 4)).astype(np.float32), np.eye(3, dtype=int)[np.arange(12) % 3]
+    for net in (
+        lambda: nn.Sequential(nn.LSTM(4, 5, RULE), nn.LastStep(), nn.Linear(5, 3, RULE)),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 3, RULE)),
+    ):
+        whole, real = (nn.Trainer(net(), "squared_error", 0.05, rng=1, batch_size=4) for _ in range(2))
+        assert whole.fit((x, one_hot), epochs=2).train_loss == real.fit((x, one_hot.astype(float)), epochs=2).train_loss
+    steps = nn.Trainer(nn.Sequential(nn.LSTM(4, 3, RULE)), "squared_error", 0.05, rng=1)
+    assert steps.fit((x, one_hot), epochs=1, validation=(x, one_hot)).test_error[0] is not None  # labels of three steps
+
+
+def test_the_average_is_of_epochs_without_a_gap():
+    trainer = nn.Trainer(network(), lr=0.1, rng=3)
+    trainer.fit((X, Y), epochs=2, average_last=2)
+    trainer.fit((X, Y), epochs=4)
+    with pytest.raises(ValueError, match="average_last of at least 1"):
+        trainer.program_average()
+    trainer.fit((X, Y), epochs=5, average_last=3)
+    before = weights(trainer)
+    trainer.program_average()
+    for a, b in zip(weights(trainer), before, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)  # the one epoch since
+
+
+def test_checkpoints_of_before_there_were_steps_go_on(tmp_path):
+    path = tmp_path / "run.npz"
+    nn.Trainer(network(), rng=3).fit((X, Y), epochs=1, checkpoint=path)
+    data = rpu.checkpoint.load(path)
+    del data["steps"], data["iterates"], data["within"]["lr"]
+    rpu.checkpoint.save(path, data | {"average": {"epochs": 0, "values": {}}})
+    again, whole = nn.Trainer(network(), rng=3), nn.Trainer(network(), rng=3)
+    again.fit((X, Y), epochs=2, checkpoint=path)
+    whole.fit((X, Y), epochs=2)
+    assert_same(again, whole)
+    rpu.checkpoint.save(path, data | {"average": {"epochs": 1, "values": {}}})
+    with pytest.raises(ValueError, match="holds an average of an earlier version"):
+        nn.Trainer(network(), rng=3).fit((X, Y), epochs=2, checkpoint=path)
 
 
 def test_a_rate_may_end_at_0():
@@ -283,20 +361,21 @@ def test_a_run_goes_on_within_an_epoch_at_the_rate_it_began_with(tmp_path):
     path = tmp_path / "run.npz"
     trainer = nn.Trainer(network(), lr=0.1, rng=3, batch_size=5)
     with pytest.raises(ZeroDivisionError):
-        trainer.fit(Failing(), epochs=1, checkpoint=path, checkpoint_every=2)
+        trainer.fit(Failing(2), epochs=1, checkpoint=path, checkpoint_every=2)
     with pytest.raises(ValueError, match="had lr 0.1 in epoch 0; this trainer has 0.2"):
-        nn.Trainer(network(), lr=0.2, rng=3, batch_size=5).fit(Failing(), epochs=1, checkpoint=path)
+        nn.Trainer(network(), lr=0.2, rng=3, batch_size=5).fit(Failing(2), epochs=1, checkpoint=path)
 
 
 class Failing:
-    """Batches of which the fourth fails when they are gone through a second time."""
+    """Batches of which the fourth fails when they are gone through for the n-th time."""
 
-    rounds = 0
+    def __init__(self, n):
+        self.left = n
 
     def __iter__(self):
-        self.rounds += 1
+        self.left -= 1
         for k in range(0, 50, 10):
-            if self.rounds == 2 and k == 30:
+            if self.left == 0 and k == 30:
                 raise ZeroDivisionError
             yield X[k : k + 10], Y[k : k + 10]
 
