@@ -175,13 +175,19 @@ def lstm(rule: Algorithm, hidden: int, vocabulary: int = 87) -> Sequential:
 
 
 def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:
-    """Draw all curves of a result against epochs."""
+    """Draw all curves of a result against epochs; after one epoch, a point for each."""
     figure = Figure(figsize=(5.6, 3.6))
     ax = figure.subplots()
+    curves = {name: curve[what] for name, curve in result.data["curves"].items()}
+    if all(len(values) == 1 for values in curves.values()):
+        ax.plot([values[0] for values in curves.values()], list(curves), "o")
+        ax.invert_yaxis()
+        ax.set(xlabel=f"{label}, after one epoch")
+        return figure
     colours = len(rcParams["axes.prop_cycle"])
-    for k, (name, curve) in enumerate(result.data["curves"].items()):
+    for k, (name, values) in enumerate(curves.items()):
         style = ("-", "--", ":")[k // colours % 3]  # beyond the colours there are
-        ax.plot(np.arange(1, len(curve[what]) + 1), curve[what], style, marker=".", label=name)
+        ax.plot(np.arange(1, len(values) + 1), values, style, marker=".", label=name)
     ax.set(xlabel="epoch", ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import rpusim as rpu
 from rpusim import cli, datasets, reproduce
 from rpusim.reproduce import gokmen2018, onen2022_fig4, rasch2018, wu2024_fig5
-from rpusim.reproduce.networks import Curve, TextRun, characters, perceptron, train_curves
+from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, perceptron, train_curves
 
 TINY = TextRun(train=400, test=300, hidden=4, length=20, epochs=7)  # of which the tests ask for 1
 RNG = np.random.default_rng(5)
@@ -129,3 +130,13 @@ def test_rates_of_tiki_taka_are_those_of_means_over_batches():
     rule = wu2024_fig5.rules(0.5, 10, 0.01)["Tiki-Taka"]
     fast, (slow,) = rule._rates(0.05 / 10, 100)
     assert fast == pytest.approx(0.01 / 10) and slow == pytest.approx(0.05)
+
+
+def test_after_one_epoch_curves_are_points_beside_their_names():
+    result = SimpleNamespace(data={"curves": {"a": {"test_error": [3.0]}, "b": {"test_error": [5.0]}}})
+    (ax,) = curves_figure(result).axes
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [3.0, 5.0])
+    result.data["curves"]["b"]["test_error"].append(4.0)
+    (ax,) = curves_figure(result).axes
+    assert ax.get_xlabel() == "epoch" and [len(line.get_xdata()) for line in ax.lines] == [1, 2]
