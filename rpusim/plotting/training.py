@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -63,13 +63,8 @@ def weight_histograms(net: Sequential, bins: int = 61, *, ax: Axes | None = None
     >>> ax.get_legend().get_texts()[0].get_text()
     '0 Linear, 1.4 % saturated'
     """
-    ax = axes(ax)
-    for label, matrix in _labelled(net):
-        density, edges = np.histogram(matrix.weights, integer_value("bins", bins, low=1), density=True)
-        ax.stairs(density, edges, label=label)
-    ax.set(xlabel="weight", ylabel="density")
-    if net.matrices():
-        ax.legend()
+    ax = _histograms(net, lambda matrix: matrix.weights, bins, None, ax)
+    ax.set(xlabel="weight")
     return ax
 
 
@@ -96,13 +91,26 @@ def saturation_histograms(net: Sequential, bins: int = 50, *, ax: Axes | None = 
     >>> plotting.saturation_histograms(net, ax=Figure().subplots()).get_xlabel()
     'place in the range of the device'
     """
+    ax = _histograms(net, places_in_range, bins, (0.0, 1.0), ax)
+    ax.set(xlabel="place in the range of the device", xlim=(0.0, 1.0))
+    return ax
+
+
+def _histograms(
+    net: Sequential,
+    values_of: Callable[[Matrix], np.ndarray],
+    bins: int,
+    limits: tuple[float, float] | None,
+    ax: Axes | None,
+) -> Axes:
+    """Draw densities of the values of each matrix that has some."""
+    bins, found = integer_value("bins", bins, low=1), _labelled(net)
     ax = axes(ax)
-    for label, matrix in _labelled(net):
-        places = places_in_range(matrix)
-        if places.size:
-            density, edges = np.histogram(places, integer_value("bins", bins, low=1), range=(0.0, 1.0), density=True)
-            ax.stairs(density, edges, label=label)
-    ax.set(xlabel="place in the range of the device", ylabel="density", xlim=(0.0, 1.0))
+    for label, matrix in found:
+        values = values_of(matrix)
+        if values.size:
+            ax.stairs(*np.histogram(values, bins, range=limits, density=True), label=label)
+    ax.set(ylabel="density")
     if ax.patches:
         ax.legend()
     return ax
