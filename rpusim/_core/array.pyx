@@ -30,9 +30,9 @@ from rpusim._validation import signal
 from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
-    RPU_BACKWARD, RPU_DUE_WORDS, RPU_LIST_LANES, RPU_MODEL_constant_step, RPU_ROW_SCRATCH, RPU_STOCHASTIC, RPU_SUM_SCRATCH,
-    active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes,
-    rpu_trains_bytes,
+    RPU_BACKWARD, RPU_DUE_WORDS, RPU_LIST_LANES, RPU_MODEL_constant_step, RPU_PANEL, RPU_ROW_SCRATCH, RPU_SEGMENT,
+    RPU_STOCHASTIC, RPU_SUM_SCRATCH, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses,
+    rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes,
 )
 
 cnp.import_array()
@@ -61,6 +61,7 @@ cdef extern from *:
 
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch
+    PANEL_VECTORS = 4           # with fewer, no row is worth a panel (kernels/panel.h)
     PART_VECTORS = 128          # vectors of one part: their noise stays in a second-level cache
     BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
@@ -532,6 +533,7 @@ cdef class ArrayCore:
         cdef rpu_pulse_plan *plans
         cdef Py_ssize_t v, first, last
         cdef size_t bytes
+        cdef bint strips
         if vectors == 0 or lr == 0.0:
             self.updates += vectors
             return 0
@@ -539,12 +541,15 @@ cdef class ArrayCore:
             self._update_ideal(x, d, vectors, lr)
             self.updates += vectors
             return 0
+        strips = (self.kernels.panels[self.model] and vectors >= PANEL_VECTORS and self.columns <= RPU_SEGMENT
+                  and self.cells.visible == NULL)
         plans = <rpu_pulse_plan *>grow(&self.plans, vectors * sizeof(rpu_pulse_plan))
         for v in range(vectors):
             plans[v] = rpu_plan_pulses(&self.scheme, -lr if lr < 0 else lr, self.granularity,
                                        self.kernels.abs_max(x + v * self.columns, self.columns),
                                        self.kernels.abs_max(d + v * self.rows, self.rows))
             plans[v].sum = self.model == RPU_MODEL_constant_step and self.cells.visible == NULL and plans[v].bl > 1
+            plans[v].strips = strips
             if self.scheme.type == RPU_STOCHASTIC and <double>plans[v].bl * max(self.columns, RPU_LIST_LANES) > MOST_ENTRIES:
                 with gil:
                     raise ValueError(
@@ -576,13 +581,14 @@ cdef class ArrayCore:
         cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
-        cdef Py_ssize_t v, t, blocks, block_rows, due_words, sums
+        cdef Py_ssize_t v, t, blocks, block_rows, due_words, sums, panel
         cdef int64_t *next_block
         cdef char *scratch
         cdef rpu_noise *noises
         cdef uint64_t *due
         cdef int32_t *events
         cdef int32_t *counts
+        cdef float *panels
         cdef int threads, kinds
         cdef Py_ssize_t lines = 0 if self.fired is None else self.rows + self.columns
         cdef int64_t *fired = NULL      # each thread counts for itself
@@ -625,21 +631,25 @@ cdef class ArrayCore:
         kinds = 1 if self.cells.visible == NULL else 2
         due_words = block_rows * RPU_DUE_WORDS(vectors)
         sums = RPU_SUM_SCRATCH(self.columns) if self.model == RPU_MODEL_constant_step else 0
+        panel = RPU_PANEL(self.columns) if plans[0].strips else 0
         noises = <rpu_noise *>grow(&self.work, threads * (vectors * (kinds * sizeof(rpu_noise) + sizeof(int32_t))
-                                                          + (due_words + 1) * sizeof(uint64_t) + sums * sizeof(int32_t)))
+                                                          + (due_words + 1) * sizeof(uint64_t)
+                                                          + sums * sizeof(int32_t) + panel * sizeof(float)))
         due = <uint64_t *>(noises + threads * vectors * kinds)
         next_block = <int64_t *>(due + threads * due_words)
         counts = <int32_t *>(next_block + threads)
-        events = counts + threads * sums
+        panels = <float *>(counts + threads * sums)
+        events = <int32_t *>(panels + threads * panel)
         for t in range(threads):
             next_block[t] = t * blocks // threads
         if threads <= 1:
             self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, counts,
-                                                 reverse, self.key, self.updates)
+                                                 panels, reverse, self.key, self.updates)
         else:
             for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
                 _update_blocks(self, t, threads, blocks, block_rows, next_block, trains, vectors, events + t * vectors,
-                               due + t * due_words, noises + t * vectors * kinds, counts + t * sums, reverse)
+                               due + t * due_words, noises + t * vectors * kinds, counts + t * sums, panels + t * panel,
+                               reverse)
         return 0
 
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
@@ -972,7 +982,7 @@ cdef class ArrayCore:
 
 cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t blocks, Py_ssize_t block_rows,
                          int64_t *next_block, const rpu_trains *trains, Py_ssize_t vectors, int32_t *events, uint64_t *due,
-                         rpu_noise *noises, int32_t *counts, int reverse) noexcept nogil:
+                         rpu_noise *noises, int32_t *counts, float *panel, int reverse) noexcept nogil:
     # A thread's own blocks of rows, the same ones in updates alike, so that its caches have them already; then what others have
     # left (measured: two threads 1.81 times as fast as one, where each took whichever block came next 1.73).
     cdef Py_ssize_t k, owner
@@ -985,4 +995,4 @@ cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads,
                 break
             array.kernels.update_rows[array.model](&array.cells, trains, vectors, block * block_rows,
                                                    min(array.rows, (block + 1) * block_rows), events, due, noises, counts,
-                                                   reverse, array.key, array.updates)
+                                                   panel, reverse, array.key, array.updates)

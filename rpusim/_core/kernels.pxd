@@ -47,6 +47,8 @@ cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_ROW_SCRATCH(int64_t columns)
     int64_t RPU_DUE_WORDS(int64_t vectors)
     int64_t RPU_SUM_SCRATCH(int64_t columns)
+    int64_t RPU_PANEL(int64_t columns)
+    enum: RPU_SEGMENT
     int RPU_MODEL_constant_step
     enum: RPU_N_MODELS
     enum: RPU_LIST_LANES
@@ -103,7 +105,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
                            int32_t, uint32_t *) noexcept nogil
         void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int32_t *,
-                                          uint64_t *, rpu_noise *, int32_t *, int, uint64_t, uint64_t) noexcept nogil
+                                          uint64_t *, rpu_noise *, int32_t *, float *, int, uint64_t, uint64_t) noexcept nogil
+        int32_t panels[RPU_N_MODELS]
         rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
                                         uint64_t) noexcept nogil
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
@@ -135,7 +138,7 @@ cdef extern from "kernels/pulses.h" nogil:
         double um_grad_scale
 
     ctypedef struct rpu_pulse_plan:
-        int32_t bl, sum
+        int32_t bl, sum, strips
         double scale_x, scale_d
 
     rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *, double lr, double granularity, double x_max, double d_max)

@@ -855,6 +855,29 @@ def test_splits_of_a_batch_do_not_show(name, splits, reference):
     assert_same_bits(updated(name, splits), reference(name))
 
 
+DENSE = ["constant", "linear", "linear additive", "soft", "soft additive", "linear reversed", "reference",
+         "reference multiplicative"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("shape", [(5, 31), (4, 512), (3, 7001)], ids=str)
+@pytest.mark.parametrize("k", [0.8, 2.5, -0.8])
+def test_rows_where_most_columns_fire_get_the_bits_of_single_vectors(name, shape, k):
+    """Batches step such rows column by column, single vectors by lists of columns (kernels/panel.h)."""
+    rng = np.random.default_rng(26)
+    x, d = (rng.choice([-1, 1], (40, n)) * rng.uniform(0.4, 1, (40, n)) for n in shape[::-1])
+    x[:, :: shape[1] // 7], x[7], d[9] = 0.0, 0.0, 0.0
+    for device in (MODELS[name], MODELS[name].replace(dw_min_std=0.0), MODELS[name].replace(**NO_SPREAD)):
+        lr = k * device.granularity
+        batch, single = (CrossbarArray(shape, device, rng=27, count_pulses=True) for _ in range(2))
+        for _ in range(2):      # draws are left over from the first
+            batch.update(x, d, lr)
+            for a, b in zip(x, d, strict=True):
+                single.update(a, b, lr)
+        assert sum(batch.pulse_count) > 0.3 * batch.weights.size * len(x)
+        assert_same_bits(batch, single)
+
+
 @pytest.mark.parametrize("name", DETERMINISM)
 def test_saving_and_loading_in_the_middle_does_not_show(name, reference, tmp_path):
     def interrupt(array, fresh):

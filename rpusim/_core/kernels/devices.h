@@ -1,7 +1,9 @@
 /* Device models: what one pulse does to one cross-point, one scalar function per model.
  *
- * Each takes what a pulse meets at lane l (step, bound and pair of its direction, both bounds, and a model's own), the state w,
- * the direction (the top bit of `up`; the others may be anything) and one standard normal xi, and returns the new state.
+ * Each takes what a pulse meets at lane l (step and pair of its direction, both bounds, and a model's own), the state w, the
+ * direction (the top bit of `up`; the others may be anything) and one standard normal xi, and returns the new state. Steps come
+ * with the sign of the direction. In models that are affine in the state (RPU_AFFINE_<model>) the pair of a direction is its
+ * slope, signed too, which rpu_slope_<model> works out before.
  * Directions differ between lanes, so values of both are loaded and selected by bits: with `?:` the compiler computes both
  * branches in full (measured: 1.4 times the time). Cycle-to-cycle noise is one law with two weights, of which the Python side
  * sets one: noise_mult scales the actual step, noise_add the nominal one (step_up or step_down).
@@ -15,9 +17,10 @@
 
 /* Some devices and what one pulse each meets there. */
 typedef struct {
-    float step[RPU_LIST_LANES], bound[RPU_LIST_LANES], pair[RPU_LIST_LANES];    /* ahead: of the direction of the pulse */
+    float step[RPU_LIST_LANES], pair[RPU_LIST_LANES];   /* of the direction of the pulse; the step with its sign */
     float high[RPU_LIST_LANES], low[RPU_LIST_LANES], single[RPU_LIST_LANES];
     float noise_mult, noise_add;
+    int additive;                       /* 0: noise_add is, too; a constant to the compiler */
     const float *constant;              /* numbers that all devices share */
 } rpu_lanes;
 
@@ -40,57 +43,58 @@ static RPU_INLINE float rpu_clip(const rpu_lanes *d, int l, float w)
     return w > low ? w : low;
 }
 
-/* w after a pulse of mean size `step` and nominal size `nominal`, with cycle-to-cycle noise:
- * w +- (step (1 + noise_mult xi) + nominal noise_add xi), clipped. The step, which is known last, enters last. */
-static RPU_INLINE float rpu_pulse(const rpu_lanes *d, int l, float w, uint32_t up, float step, float nominal, float xi)
+/* w after a pulse of mean change `step` and nominal change `nominal`, with cycle-to-cycle noise:
+ * w + step (1 + noise_mult xi) + nominal noise_add xi, clipped. The step, which is known last, enters last. */
+static RPU_INLINE float rpu_pulse(const rpu_lanes *d, int l, float w, float step, float nominal, float xi)
 {
-    const float gain = rpu_signed(up, RPU_FMA(d->noise_mult, xi, 1.0f));
-    const float from = RPU_FMA(rpu_signed(up, nominal * d->noise_add), xi, w);
-    return rpu_clip(d, l, RPU_FMA(step, gain, from));
+    const float from = d->additive ? RPU_FMA(nominal * d->noise_add, xi, w) : w;
+    return rpu_clip(d, l, RPU_FMA(step, RPU_FMA(d->noise_mult, xi, 1.0f), from));
+}
+
+/* The step of all affine models: step + slope v, v = w or w + reference (the single). */
+static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int sloped, int referenced, float xi)
+{
+    const float step = d->step[l], v = referenced ? w + d->single[l] : w;
+    const float next = rpu_pulse(d, l, v, sloped ? RPU_FMA(d->pair[l], v, step) : step, step, xi);
+    return referenced ? next - d->single[l] : next;
 }
 
 /* ConstantStep: w +- step. */
+#define RPU_AFFINE_constant_step 1
 #define RPU_PAIR_constant_step 0
 #define RPU_SINGLE_constant_step 0
 #define RPU_SUMS_constant_step 1
-static RPU_INLINE float rpu_step_constant_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
-{
-    return rpu_pulse(d, l, w, up, d->step[l], d->step[l], xi);
-}
+#define rpu_slope_constant_step(up, step, bound, pair) pair
+#define rpu_step_constant_step(d, l, w, up, xi) rpu_affine(d, l, w, 0, 0, xi)
 
 /* LinearStep: step + slope w; the pair are the slopes. */
+#define RPU_AFFINE_linear_step 1
 #define RPU_PAIR_linear_step 1
 #define RPU_SINGLE_linear_step 0
 #define RPU_SUMS_linear_step 0
-static RPU_INLINE float rpu_step_linear_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
-{
-    const float step = d->step[l];
-    return rpu_pulse(d, l, w, up, RPU_FMA(d->pair[l], w, step), step, xi);
-}
+#define rpu_slope_linear_step(up, step, bound, pair) rpu_signed(up, pair)
+#define rpu_step_linear_step(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
 /* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. */
+#define RPU_AFFINE_soft_bounds 1
 #define RPU_PAIR_soft_bounds 0
 #define RPU_SINGLE_soft_bounds 0
 #define RPU_SUMS_soft_bounds 0
-static RPU_INLINE float rpu_step_soft_bounds(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
-{
-    const float step = d->step[l], bound = d->bound[l], fraction = rpu_where(bound != 0.0f, w / bound);
-    return rpu_pulse(d, l, w, up, RPU_FMA(-step, fraction, step), step, xi);
-}
+#define rpu_slope_soft_bounds(up, step, bound, pair) rpu_where((bound) != 0.0f, -(step) / (bound))
+#define rpu_step_soft_bounds(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
-/* SoftBoundsReference: SoftBounds for v = w + reference (the single), whose bounds must have the right sign to count. */
+/* SoftBoundsReference: SoftBounds for v = w + reference, whose bounds must have the right sign to count. */
+#define RPU_AFFINE_soft_bounds_reference 1
 #define RPU_PAIR_soft_bounds_reference 0
 #define RPU_SINGLE_soft_bounds_reference 1
 #define RPU_SUMS_soft_bounds_reference 0
-static RPU_INLINE float rpu_step_soft_bounds_reference(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
-{
-    const float step = d->step[l], bound = d->bound[l], v = w + d->single[l];
-    const float fraction = rpu_where(rpu_signed(up, bound) > 0.0f, v / bound);
-    return rpu_pulse(d, l, v, up, RPU_FMA(-step, fraction, step), step, xi) - d->single[l];
-}
+#define rpu_slope_soft_bounds_reference(up, step, bound, pair) rpu_where(rpu_signed(up, bound) > 0.0f, -(step) / (bound))
+#define rpu_step_soft_bounds_reference(d, l, w, up, xi) rpu_affine(d, l, w, 1, 1, xi)
 
 /* ExpStep: step max(1 - A exp(+-gamma z), 0), z = 2 a w / (w_max - w_min) + b. Constants: A_up, A_down, gamma_up / ln 2,
  * -gamma_down / ln 2, 2 a, b, and the parts of the noise that do not depend on the step and that are in proportion to |w|. */
+#define RPU_AFFINE_exp_step 0
+#define rpu_slope_exp_step(up, step, bound, pair) pair
 #define RPU_PAIR_exp_step 0
 #define RPU_SINGLE_exp_step 0
 #define RPU_SUMS_exp_step 0
@@ -100,11 +104,13 @@ static RPU_INLINE float rpu_step_exp_step(const rpu_lanes *d, int l, float w, ui
     const float exponent = rpu_pick(up, c[2], c[3]) * RPU_FMA(c[4], w / span, c[5]);
     const float y = RPU_FMA(-rpu_pick(up, c[0], c[1]), rpu_exp2(exponent < 126.0f ? exponent : 126.0f), 1.0f);
     const float nominal = d->step[l], step = nominal * rpu_where(y > 0.0f, y);
-    const float noise = RPU_FMA(step, d->noise_mult, RPU_FMA(fabsf(w), c[7], c[6]));
-    return rpu_clip(d, l, w + rpu_signed(up, rpu_where(span > 0.0f && nominal != 0.0f, RPU_FMA(noise, xi, step))));
+    const float noise = RPU_FMA(step, d->noise_mult, rpu_signed(up, RPU_FMA(fabsf(w), c[7], c[6])));
+    return rpu_clip(d, l, w + rpu_where(span > 0.0f && nominal != 0.0f, RPU_FMA(noise, xi, step)));
 }
 
 /* PowStep: step x^gamma, x the distance to the bound ahead as a fraction of the span; the pair are the gammas. */
+#define RPU_AFFINE_pow_step 0
+#define rpu_slope_pow_step(up, step, bound, pair) pair
 #define RPU_PAIR_pow_step 1
 #define RPU_SINGLE_pow_step 0
 #define RPU_SUMS_pow_step 0
@@ -112,10 +118,12 @@ static RPU_INLINE float rpu_step_pow_step(const rpu_lanes *d, int l, float w, ui
 {
     const float high = d->high[l], low = d->low[l];
     const float x = rpu_pick(up, high - w, w - low) / (high - low);
-    return rpu_pulse(d, l, w, up, d->step[l] * rpu_pow(x, d->pair[l]), 0.0f, xi);    /* without a span, x is not above 0 */
+    return rpu_pulse(d, l, w, d->step[l] * rpu_pow(x, d->pair[l]), 0.0f, xi);    /* without a span, x is not above 0 */
 }
 
 /* PowStepReference: PowStep for v = w + reference (the single). */
+#define RPU_AFFINE_pow_step_reference 0
+#define rpu_slope_pow_step_reference(up, step, bound, pair) pair
 #define RPU_PAIR_pow_step_reference 1
 #define RPU_SINGLE_pow_step_reference 1
 #define RPU_SUMS_pow_step_reference 0
@@ -126,6 +134,8 @@ static RPU_INLINE float rpu_step_pow_step_reference(const rpu_lanes *d, int l, f
 
 /* PiecewiseStep: step times a table over the device's own range. Constants: n - 1, then n values for up pulses and the last
  * one again, then as many for down pulses. */
+#define RPU_AFFINE_piecewise_step 0
+#define rpu_slope_piecewise_step(up, step, bound, pair) pair
 #define RPU_PAIR_piecewise_step 0
 #define RPU_SINGLE_piecewise_step 0
 #define RPU_SUMS_piecewise_step 0
@@ -140,7 +150,7 @@ static RPU_INLINE float rpu_step_piecewise_step(const rpu_lanes *d, int l, float
     memcpy(&pair, d->constant + at, sizeof pair);
     const float left = rpu_bits_to_float((uint32_t)pair), right = rpu_bits_to_float((uint32_t)(pair >> 32));
     const float step = d->step[l] * RPU_FMA(t - (float)i, right - left, left);
-    return rpu_pulse(d, l, w, up, step, 0.0f, xi);
+    return rpu_pulse(d, l, w, step, 0.0f, xi);
 }
 
 #endif

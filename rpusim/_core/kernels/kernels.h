@@ -63,7 +63,18 @@ typedef struct { int64_t up, down; } rpu_pulse_count;
 #define RPU_ROW_SCRATCH(columns) (2 * (columns) + 2 * RPU_LIST_LANES)
 #define RPU_SUM_SCRATCH(columns) (RPU_GROUP * RPU_GROUPS(columns) + (RPU_ROW_SCRATCH(columns) + 1) / 2)
 #define RPU_BLOCK 64                              /* devices of a list that are handled at once; multiple of RPU_LIST_LANES */
-#define RPU_LIST_LANES 8                          /* lists are read in steps of this, and padded to it with column 0 */
+#define RPU_LIST_LANES 8                          /* lists go in steps of this, and are filled up to it by their last column */
+#define RPU_WIDE 32                               /* columns of a strip (panel.h) */
+#define RPU_STRIPS(columns) (((columns) + RPU_WIDE - 1) / RPU_WIDE)
+#define RPU_PANEL_ARRAYS 8                        /* numbers per column of a panel, before the noise */
+#define RPU_PANEL_NOISE(columns) (4096 + (columns))
+#define RPU_PANEL(columns) (RPU_PANEL_ARRAYS * RPU_WIDE * RPU_STRIPS(columns) + RPU_PANEL_NOISE(columns))
+
+/* Which columns of a strip fire in a slot, a bit each, and how many of all columns do before each eighth. */
+typedef struct {
+    uint32_t fire;
+    uint16_t before[RPU_WIDE / RPU_LIST_LANES];
+} rpu_strip;
 
 /* The pulse trains of one vector pair, drawn once and shared by all rows. The columns that fire in a slot are one list per
  * segment, in ascending order. Rows that never fire do not appear. */
@@ -78,6 +89,8 @@ typedef struct {
     uint32_t *row_bits;         /* (firing rows, words): slots in which the row fires */
     uint64_t *noise_base;       /* (firing rows + 1): pulses of all rows before; the position of its noise in the stream.
                                  * Those of rows whose pulses are summed do not count: such a row has the number of the next */
+    rpu_strip *strips;          /* (bl, strips): the same as lists, or NULL */
+    uint32_t *up;               /* (2, strips): a bit per column where x < 0: it goes up where d > 0; and where it does not */
     uint32_t *column_bits;      /* (words, columns in whole groups): slots in which a column fires, for sums; or NULL */
     uint32_t *column_signs;     /* (columns in whole groups): top bit where x < 0; with column_bits */
 } rpu_trains;
@@ -88,7 +101,7 @@ typedef struct {
     uint32_t chunk;             /* the next one to draw */
     int32_t position;           /* of the next draw in the buffer; RPU_NOISE_END: none is left */
     int32_t advance;            /* -1; 0: no noise, the buffer holds zeros for ever */
-    float buffer[RPU_BLOCK + RPU_CHUNK + RPU_GROUP];    /* what is left when it is refilled; a chunk; room to read on */
+    float buffer[RPU_BLOCK + 2 * RPU_CHUNK];    /* what is left when it is refilled; a chunk; room to read and write on */
 } rpu_noise;
 
 #define RPU_DUE_WORDS(vectors) (((vectors) + 63) / 64)
@@ -133,10 +146,11 @@ typedef struct {
 
     /* Stochastic updates: rows [row0, row1) through all vectors, in order. Work space: `event`, one number per vector; `due`,
      * RPU_DUE_WORDS(vectors) per row; `noises`, one per vector, or two where cells->visible is not NULL; `counts`,
-     * RPU_SUM_SCRATCH(columns), where rows may be summed. */
+     * RPU_SUM_SCRATCH(columns), where rows may be summed; `panel`, RPU_PANEL(columns), where trains have strips. */
     void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
                                       int64_t row0, int64_t row1, int32_t *event, uint64_t *due, rpu_noise *noises,
-                                      int32_t *counts, int reverse, uint64_t key, uint64_t operation);
+                                      int32_t *counts, float *panel, int reverse, uint64_t key, uint64_t operation);
+    int32_t panels[RPU_N_MODELS];       /* whether it makes use of strips */
     /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
      * RPU_ROW_SCRATCH(columns). */
     rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *cells, int64_t row, const int32_t *counts,

@@ -6,9 +6,8 @@
  *   fire there.
  * - Within one slot every column occurs at most once, so its devices are independent and are stepped as vectors: gather,
  *   step, put back. Slots and vectors follow in order: a device sees its own changes.
- * - The four parameters of a device are side by side, and lists are the only form of a slot: masks over all columns with one
- *   array per parameter, as once here, were no faster where half of the columns fire (measured with AVX2: 0.95 against 0.98
- *   ns per pulse), and such lists took 1.4 ns, and five cache lines per pulse instead of two.
+ * - The four parameters of a device are side by side: one array per parameter took 1.4 times the time, and five cache lines per
+ *   pulse instead of two. Rows on which many columns fire go another way, with the same results: panel.h.
  * - All vectors go through a row before the next row is touched, so a row's state and parameters come to the first-level cache
  *   once per batch. A bit per row and vector says who fires where, so a vector that does not fire in a row costs nothing
  *   (measured at 0.01 pulses per device: asking each vector was a tenth of a pulse).
@@ -258,8 +257,9 @@ static void noise_begin(rpu_noise *g, int silent, rpu_stream stream, uint64_t fi
     g->chunk = (uint32_t)(first / RPU_CHUNK);
     g->advance = silent ? 0 : -1;
     g->position = silent ? 0 : RPU_NOISE_END;
-    memset(g->buffer, 0, sizeof g->buffer);
-    if (!silent && skipped) {
+    if (silent)
+        memset(g->buffer, 0, sizeof g->buffer);
+    else if (skipped) {
         noise_refill(g);
         g->position += skipped;
     }
@@ -286,15 +286,14 @@ typedef struct {
     const float *constant;
 } rpu_row;
 
-/* Those from column `first` on. */
-static inline rpu_row row_at(const rpu_cells *cells, int64_t row, int64_t first)
+static inline rpu_row row_at(const rpu_cells *cells, int64_t row)
 {
     rpu_row r;
-    r.w = cells->w + row * cells->columns + first;
-    r.visible = cells->visible ? cells->visible + row * cells->columns + first : NULL;
-    r.quad = cells->quad + row * cells->quad_stride + 4 * first;
-    r.pair = cells->pair + row * cells->pair_stride + 2 * first;
-    r.single = cells->single + row * cells->single_stride + first;
+    r.w = cells->w + row * cells->columns;
+    r.visible = cells->visible ? cells->visible + row * cells->columns : NULL;
+    r.quad = cells->quad + row * cells->quad_stride;
+    r.pair = cells->pair + row * cells->pair_stride;
+    r.single = cells->single + row * cells->single_stride;
     r.noise_mult = cells->noise_mult;
     r.noise_add = cells->noise_add;
     r.write_noise = cells->write_noise;
@@ -331,7 +330,7 @@ static inline __m256 two_quads(const float *quad, const uint16_t *at, int k)
 {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(quad + at[k])), _mm_loadu_ps(quad + at[k + 4]), 1);
 }
-static inline void gather_quads(rpu_lanes *d, const float *quad, const uint16_t *at, const uint32_t *up)
+static inline void gather_quads(rpu_lanes *d, float *bound, const float *quad, const uint16_t *at, const uint32_t *up)
 {
     const __m256 r0 = two_quads(quad, at, 0), r1 = two_quads(quad, at, 1);
     const __m256 r2 = two_quads(quad, at, 2), r3 = two_quads(quad, at, 3);
@@ -341,7 +340,7 @@ static inline void gather_quads(rpu_lanes *d, const float *quad, const uint16_t 
     const __m256 high = _mm256_unpacklo_ps(bounds_02, bounds_13), low = _mm256_unpackhi_ps(bounds_02, bounds_13);
     const __m256 direction = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)up));
     _mm256_storeu_ps(d->step, _mm256_blendv_ps(step_down, step_up, direction));
-    _mm256_storeu_ps(d->bound, _mm256_blendv_ps(low, high, direction));
+    _mm256_storeu_ps(bound, _mm256_blendv_ps(low, high, direction));
     _mm256_storeu_ps(d->high, high);
     _mm256_storeu_ps(d->low, low);
 }
@@ -368,12 +367,12 @@ static inline void directions(const uint8_t *signs, uint32_t flip, uint32_t *up)
     for (int l = 0; l < RPU_LIST_LANES; l++)
         up[l] = (uint32_t)*signs << (31 - l) ^ flip;
 }
-static inline void gather_quads(rpu_lanes *d, const float *quad, const uint16_t *at, const uint32_t *up)
+static inline void gather_quads(rpu_lanes *d, float *bound, const float *quad, const uint16_t *at, const uint32_t *up)
 {
     for (int l = 0; l < RPU_LIST_LANES; l++) {
         const float *q = quad + at[l];
         d->step[l] = rpu_pick(up[l], q[0], q[1]);
-        d->bound[l] = rpu_pick(up[l], q[2], q[3]);
+        bound[l] = rpu_pick(up[l], q[2], q[3]);
         d->high[l] = q[2];
         d->low[l] = q[3];
     }
@@ -417,17 +416,20 @@ static RPU_INLINE void fetch(const rpu_cells *cells, int64_t first, int64_t last
 }
 
 /* What is read of the devices of a list after a pulse: their state and new write noise. */
-static void write_list(const rpu_row *row, const uint16_t *columns, int32_t n, rpu_noise *noise)
+static void write_list(const rpu_row *row, int64_t segment, const uint16_t *columns, int32_t n, rpu_noise *noise)
 {
     for (int32_t first = 0; first < n; first += RPU_BLOCK) {
         const int32_t m = n - first < RPU_BLOCK ? n - first : RPU_BLOCK;
         const float *xi = noise_take(noise, m);
         for (int32_t q = 0; q < m; q++) {
-            const int64_t j = columns[first + q] / 4;
+            const int64_t j = segment + columns[first + q] / 4;
             row->visible[j] = RPU_FMA(row->write_noise, xi[q], row->w[j]);
         }
     }
 }
+
+#include "panel.h"
+
 /* ---- sums of pulses ------------------------------------------------------------------------------------------------- */
 
 /* Where a device of constant steps gets c pulses and cannot get to a bound, its change is one normal of mean c step and
@@ -440,7 +442,7 @@ static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, i
                    const rpu_noise *noise, int32_t *counts)
 {
     const int64_t n = cells->columns, all = RPU_GROUP * RPU_GROUPS(n);
-    const rpu_row r = row_at(cells, row, 0);
+    const rpu_row r = row_at(cells, row);
     const float sigma = r.noise_mult + r.noise_add, most = 1.0f + 6.7f * sigma;
     rpu_stream s = noise->stream;
     int32_t left = 0;
@@ -486,42 +488,45 @@ static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, i
 
 /* `flip` is 0 or all bits: a device goes up where the sign of its column differs from it (x d > 0 lowers w). */
 #define RPU_DEFINE_MODEL(model)                                                                                        \
-static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *columns, const uint8_t *signs,         \
-                                            int32_t n, uint32_t flip, rpu_noise *noise)                                \
+static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, int64_t segment, const uint16_t *columns,              \
+                                            const uint8_t *signs, int32_t n, uint32_t flip, rpu_noise *noise)          \
 {                                                                                                                      \
-    const rpu_row r = *row;                                                                                            \
+    float *const w = row->w + segment;                                                                                 \
+    const float *const quad = row->quad + 4 * segment, *const pair = row->pair + 2 * segment;                          \
+    const float *const single = row->single + segment, *const constant = row->constant;                                \
+    const float noise_mult = row->noise_mult, noise_add = row->noise_add;                                              \
     const uint16_t *at = columns;                                                                                      \
     for (; n > 0; n -= RPU_BLOCK) {                                                                                    \
         int32_t left = n < RPU_BLOCK ? n : RPU_BLOCK;                                                                  \
         const float *xi = noise_take(noise, left);                                                                     \
         for (; left > 0; left -= RPU_LIST_LANES, xi += RPU_LIST_LANES, at += RPU_LIST_LANES, signs++) {                \
-            float state[RPU_LIST_LANES];                                                                               \
+            float state[RPU_LIST_LANES], bound[RPU_LIST_LANES];                                                        \
             uint32_t up[RPU_LIST_LANES];                                                                               \
             rpu_lanes d;                                                                                               \
-            d.noise_mult = r.noise_mult;                                                                               \
-            d.noise_add = r.noise_add;                                                                                 \
-            d.constant = r.constant;                                                                                   \
+            d.noise_mult = noise_mult;                                                                                 \
+            d.noise_add = noise_add;                                                                                   \
+            d.additive = 1;                                                                                            \
+            d.constant = constant;                                                                                     \
             directions(signs, flip, up);                                                                               \
-            gather(state, r.w, at);                                                                                    \
-            gather_quads(&d, r.quad, at, up);                                                                          \
+            gather(state, w, at);                                                                                      \
+            gather_quads(&d, bound, quad, at, up);                                                                     \
             if (RPU_PAIR_##model)                                                                                      \
-                gather_pairs(&d, r.pair, at, up);                                                                      \
+                gather_pairs(&d, pair, at, up);                                                                        \
             if (RPU_SINGLE_##model)                                                                                    \
-                gather(d.single, r.single, at);                                                                        \
+                gather(d.single, single, at);                                                                          \
+            RPU_SIMD                                                                                                   \
+            for (int l = 0; l < RPU_LIST_LANES; l++) {                                                                 \
+                d.step[l] = rpu_signed(up[l], d.step[l]);                                                              \
+                d.pair[l] = rpu_slope_##model(up[l], d.step[l], bound[l], d.pair[l]);                                  \
+            }                                                                                                          \
             RPU_SIMD                                                                                                   \
             for (int l = 0; l < RPU_LIST_LANES; l++)                                                                   \
                 state[l] = rpu_step_##model(&d, l, state[l], up[l], xi[l]);                                            \
             RPU_FORGET(at)                                                                                             \
-            if (left >= RPU_LIST_LANES)                                                                                \
-                for (int l = 0; l < RPU_LIST_LANES; l++) {                                                             \
-                    RPU_ONE_BY_ONE                                                                                     \
-                    *at_byte(r.w, at[l]) = state[l];                                                                   \
-                }                                                                                                      \
-            else                                                                                                       \
-                for (int32_t l = 0; l < left; l++) {                                                                   \
-                    RPU_ONE_BY_ONE                                                                                     \
-                    *at_byte(r.w, at[l]) = state[l];                                                                   \
-                }                                                                                                      \
+            for (int l = RPU_LIST_LANES - 1; l >= 0; l--) {     /* the last device after those that only fill up */    \
+                RPU_ONE_BY_ONE                                                                                         \
+                *at_byte(w, at[l]) = state[l];                                                                         \
+            }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
 }                                                                                                                      \
@@ -530,9 +535,9 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, const uint16_t *
 static rpu_pulse_count model##_pulse_counts(const rpu_cells *cells, int64_t row_index, const int32_t *counts,          \
                                             uint16_t *scratch, rpu_noise *noise, rpu_noise *written)                   \
 {                                                                                                                      \
+    const rpu_row row = row_at(cells, row_index);                                                                      \
     rpu_pulse_count total = {0, 0};                                                                                    \
     for (int64_t first = 0; first < cells->columns; first += RPU_SEGMENT) {                                            \
-        const rpu_row row = row_at(cells, row_index, first);                                                           \
         const int32_t *count = counts + first;                                                                         \
         const int32_t m = (int32_t)(cells->columns - first < RPU_SEGMENT ? cells->columns - first : RPU_SEGMENT);      \
         uint16_t *columns = scratch;                                                                                   \
@@ -543,19 +548,20 @@ static rpu_pulse_count model##_pulse_counts(const rpu_cells *cells, int64_t row_
             if (count[j] > 0) total.up += count[j];                                                                    \
             else total.down -= count[j];                                                                               \
         }                                                                                                              \
-        memset(columns + n, 0, sizeof *columns * RPU_LIST_LANES);                                                      \
         /* round p gives the p-th pulse to every device that has that many */                                          \
         for (int32_t p = 1, fewer = 1; n > 0; p++) {                                                                   \
             int32_t kept = 0;                                                                                          \
+            for (int32_t q = n; q % RPU_LIST_LANES; q++)                                                               \
+                columns[q] = columns[n - 1];                                                                           \
             for (int32_t q = 0; fewer && q < n; q += RPU_LIST_LANES) {                                                 \
                 uint32_t bits = 0;                                                                                     \
                 for (int l = 0; l < RPU_LIST_LANES; l++)                                                               \
                     bits |= (uint32_t)(count[columns[q + l] / 4] > 0) << l;                                            \
                 signs[q / RPU_LIST_LANES] = (uint8_t)bits;                                                             \
             }                                                                                                          \
-            model##_pulse_list(&row, columns, signs, n, 0, noise);                                                     \
+            model##_pulse_list(&row, first, columns, signs, n, 0, noise);                                              \
             if (row.visible)                                                                                           \
-                write_list(&row, columns, n, written);                                                                 \
+                write_list(&row, first, columns, n, written);                                                          \
             for (int32_t q = 0; q < n; q++) {                                                                          \
                 const int32_t c = count[columns[q] / 4];                                                               \
                 if (c > p || -c > p)                                                                                   \
@@ -582,8 +588,8 @@ static rpu_pulse_count model##_pulse_row(const rpu_cells *cells, int64_t row_ind
     return model##_pulse_counts(cells, row_index, counts, scratch, &noise, &written);                                  \
 }                                                                                                                      \
 /* All pulses of one vector on one row. */                                                                             \
-static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int32_t event, int reverse,               \
-                                rpu_noise *noise, rpu_noise *written, int32_t *counts)                                 \
+static void model##_pulse_event(const rpu_cells *cells, const rpu_row *row, const rpu_trains *t, int32_t event,        \
+                                int reverse, rpu_noise *noise, rpu_noise *written, int32_t *counts)                    \
 {                                                                                                                      \
     const int64_t i = t->row[event] >> 1;                                                                              \
     const int32_t segments = (int32_t)RPU_SEGMENTS(cells->columns);                                                    \
@@ -599,12 +605,13 @@ static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int
     for (int32_t word = 0; word < t->words; word++)                                                                    \
         for (uint32_t m = t->row_bits[(int64_t)event * t->words + word]; m; m &= m - 1) {                              \
             const int32_t slot = 32 * word + rpu_lowest_bit(m);                                                        \
-            for (int32_t s = slot * segments; !summed && s < (slot + 1) * segments; s++) {                             \
-                const rpu_row row = row_at(cells, i, (int64_t)(s - slot * segments) * RPU_SEGMENT);                    \
-                const uint16_t *columns = t->columns + t->start[s];                                                    \
-                model##_pulse_list(&row, columns, t->signs + t->start[s] / RPU_LIST_LANES, t->fired[s], flip, noise);  \
-                if (row.visible)                                                                                       \
-                    write_list(&row, columns, t->fired[s], written);                                                   \
+            int32_t part = slot * segments;                                                                            \
+            for (int64_t first = 0; !summed && first < cells->columns; first += RPU_SEGMENT, part++) {                 \
+                const uint16_t *columns = t->columns + t->start[part];                                                 \
+                const uint8_t *signs = t->signs + t->start[part] / RPU_LIST_LANES;                                     \
+                model##_pulse_list(row, first, columns, signs, t->fired[part], flip, noise);                           \
+                if (row->visible)                                                                                      \
+                    write_list(row, first, columns, t->fired[part], written);                                          \
             }                                                                                                          \
             if (cells->count_up)                                                                                       \
                 count_pulses(cells, t, slot, i, flip);                                                                 \
@@ -613,7 +620,7 @@ static void model##_pulse_event(const rpu_cells *cells, const rpu_trains *t, int
                                                                                                                        \
 static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0,       \
                                 int64_t row1, int32_t *event, uint64_t *due, rpu_noise *noises, int32_t *counts,       \
-                                int reverse, uint64_t key, uint64_t operation)                                         \
+                                float *panel, int reverse, uint64_t key, uint64_t operation)                           \
 {                                                                                                                      \
     const int64_t words = RPU_DUE_WORDS(vectors);                                                                      \
     const int silent = cells->silent;                                                                                  \
@@ -637,8 +644,10 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
             due[((t->row[e] >> 1) - row0) * words + v / 64] |= (uint64_t)1 << v % 64;                                  \
     }                                                                                                                  \
     if (vectors == 1) {     /* its own order will do */                                                                \
-        for (; trains->row[*event] < 2 * row1; ++*event)                                                               \
-            model##_pulse_event(cells, trains, *event, reverse, noises, cells->visible ? noises + 1 : NULL, counts);   \
+        for (; trains->row[*event] < 2 * row1; ++*event) {                                                             \
+            const rpu_row at = row_at(cells, trains->row[*event] >> 1);                                                \
+            model##_pulse_event(cells, &at, trains, *event, reverse, noises, noises + 1, counts);                      \
+        }                                                                                                              \
         return;                                                                                                        \
     }                                                                                                                  \
     const int dense = 10 * pulses > cells->rows * cells->columns;    /* most cache lines are wanted, not few */        \
@@ -646,8 +655,13 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
         const uint64_t *now = due + (row - row0) * words;                                                              \
         const int64_t first = (row + 1) * cells->columns, lines = (cells->columns + 15) / 16;                          \
         int64_t events = 0, share = 0, fetched = 0;                                                                    \
+        if (RPU_AFFINE_##model && panel_pays(cells, trains, now, words, event)) {                                      \
+            panel_row(cells, RPU_MODEL_##model, trains, now, words, row, event, noises, panel, reverse);               \
+            continue;                                                                                                  \
+        }                                                                                                              \
         for (int64_t word = 0; dense && row + 1 < row1 && word < words; word++)                                        \
             events += rpu_population(now[word]);                                                                       \
+        const rpu_row at = row_at(cells, row);                                                                         \
         if (events * RPU_FETCH >= lines)                                                                               \
             share = (lines + events - 1) / events;                                                                     \
         for (int64_t word = 0; word < words; word++)                                                                   \
@@ -667,8 +681,7 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
                 if (fetched < until)                                                                                   \
                     fetch(cells, first + 16 * fetched, first + 16 * until);                                            \
                 fetched = until;                                                                                       \
-                model##_pulse_event(cells, trains + v, event[v]++, reverse, noises + v,                                \
-                                    cells->visible ? noises + vectors + v : NULL, counts);                             \
+                model##_pulse_event(cells, &at, trains + v, event[v]++, reverse, noises + v, noises + vectors + v, counts);\
             }                                                                                                          \
     }                                                                                                                  \
 }
@@ -746,6 +759,7 @@ static double sum_squares(const float *x, int64_t n)
 #define RPU_JOIN2(a, b) a##b
 #define RPU_JOIN(a, b) RPU_JOIN2(a, b)
 #define RPU_UPDATE_ENTRY(model) model##_update_rows,
+#define RPU_PANEL_ENTRY(model) RPU_HAS_PANELS && RPU_AFFINE_##model,
 #define RPU_PULSE_ENTRY(model) model##_pulse_row,
 
 const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
@@ -757,6 +771,7 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .train_slot = train_slot,
     .train_bits = train_bits,
     .update_rows = {RPU_MODELS(RPU_UPDATE_ENTRY)},
+    .panels = {RPU_MODELS(RPU_PANEL_ENTRY)},
     .pulse_row = {RPU_MODELS(RPU_PULSE_ENTRY)},
     .rank_one_rows = rank_one_rows,
     .dac = dac,

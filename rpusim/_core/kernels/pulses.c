@@ -29,7 +29,7 @@ static double power_of_two(double v)
  * the place of the maxima, and of the balance of the two: columns divide by theirs, and rows take what is left of the rate. */
 rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *s, double lr, double granularity, double x_max, double d_max)
 {
-    rpu_pulse_plan plan = {0, s->shared_random_numbers, 0, 0.0, 0.0};
+    rpu_pulse_plan plan = {0, s->shared_random_numbers, 0, 0, 0.0, 0.0};
     double bl = s->desired_bl, both;
     if (x_max == 0.0 || d_max == 0.0 || lr == 0.0)
         return plan;
@@ -91,6 +91,12 @@ static size_t lay_out(int64_t rows, int64_t columns, rpu_pulse_plan plan, void *
     t->row = take(&m, sizeof *t->row * (r + 1));
     t->row_bits = take(&m, sizeof *t->row_bits * r * words);
     t->noise_base = take(&m, sizeof *t->noise_base * (r + 1));
+    t->strips = NULL;
+    t->up = NULL;
+    if (plan.strips) {
+        t->strips = take(&m, sizeof *t->strips * n * (size_t)RPU_STRIPS(columns));
+        t->up = take(&m, sizeof *t->up * 2 * (size_t)RPU_STRIPS(columns));
+    }
     t->column_bits = t->column_signs = NULL;
     if (plan.sum) {
         const size_t all = RPU_GROUP * (size_t)RPU_GROUPS(columns);
@@ -242,7 +248,7 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
         s.fired[0] += q - next;
         s.negative_fired[0] += minus;
         for (next = padded(q); q < next; q++)
-            t->columns[q] = 0;
+            t->columns[q] = t->columns[q - 1];
     }
 }
 
@@ -315,10 +321,40 @@ static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, 
         const int32_t end = t->start[part];
         t->start[part] -= t->fired[part];
         for (int32_t q = end; q < t->start[part] + padded(t->fired[part]); q++)
-            append(t, q, 0, 0);
+            t->columns[q] = t->columns[q - 1];
     }
     if (t->column_bits)
         keep_bits(x, columns, s, lines, t);
+}
+
+/* The lists once more, as strips: only where so many columns fire that these can be of use (panel.h). */
+static void keep_strips(int64_t columns, scratch_of s, rpu_trains *t)
+{
+    const int64_t groups = RPU_GROUPS(columns), strips = RPU_STRIPS(columns);
+    int64_t fired = 0;
+    for (int32_t slot = 0; slot < t->bl; slot++)
+        fired += s.fired[slot];
+    if (4 * fired <= columns * t->bl) {
+        t->strips = NULL;
+        return;
+    }
+    memset(t->strips, 0, sizeof *t->strips * (size_t)(t->bl * strips));
+    memset(t->up, 0, sizeof *t->up * (size_t)strips);
+    for (int64_t g = 0; g < groups; g++)
+        t->up[g / 2] |= (uint32_t)s.negative[g] << RPU_GROUP * (g % 2);
+    for (int64_t k = 0; k < strips; k++)
+        t->up[strips + k] = ~t->up[k];
+    for (int32_t slot = 0; slot < t->bl; slot++) {
+        rpu_strip *strip = t->strips + slot * strips;
+        int32_t n = 0;
+        for (int32_t q = t->start[slot]; q < t->start[slot] + t->fired[slot]; q++)
+            strip[t->columns[q] / (4 * RPU_WIDE)].fire |= 1u << t->columns[q] / 4 % RPU_WIDE;
+        for (int64_t k = 0; k < strips; k++)
+            for (int eighth = 0; eighth < RPU_WIDE / RPU_LIST_LANES; eighth++) {
+                strip[k].before[eighth] = (uint16_t)n;
+                n += population(strip[k].fire >> RPU_LIST_LANES * eighth & 0xFF);
+            }
+    }
 }
 
 void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, const float *d, int64_t rows,
@@ -338,6 +374,8 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         draw_columns_once(k, columns, key, operation, s, t);
     else
         draw_columns(k, x, columns, plan.shared, key, operation, s, t);
+    if (t->strips)
+        keep_strips(columns, s, t);
     if (fired && once) {
         for (int64_t g = 0; g < RPU_GROUPS(columns); g++)
             for (uint32_t m = s.mask[g]; m; m &= m - 1)
@@ -358,16 +396,19 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
     else if (fired)
         count_lines(s, lines, words, fired + columns);
     uint64_t base = 0, drawn = 0;       /* pulses; those that draw their own noise */
-    int64_t firing = 0, up = 0;
+    int64_t firing = 0, up = 0, below = 0;
     for (int64_t l = 0; once && s.fired[0] > 0 && l < lines; l++) {
         const int32_t i = s.line[l];
         const int negative = d[i] < 0.0f;
         t->row[l] = 2 * i + negative;
         t->row_bits[l] = 1u;
         t->noise_base[l] = (uint64_t)l * (uint64_t)s.fired[0];
-        up += negative ? s.fired[0] - s.negative_fired[0] : s.negative_fired[0];
+        below += negative;
         firing = l + 1;
+    }
+    if (once) {     /* after the loop: which rows are below 0 cannot be foreseen */
         base = drawn = (uint64_t)firing * (uint64_t)s.fired[0];
+        up = below * (s.fired[0] - s.negative_fired[0]) + (firing - below) * s.negative_fired[0];
     }
     for (int64_t l = 0; !once && l < lines; l++) {
         const int32_t i = s.line[l];

@@ -19,6 +19,7 @@ typedef struct {
     int32_t bl;                 /* slots; 0: nothing to do */
     int32_t shared;             /* one random number per slot for all columns, one for all rows */
     int32_t sum;                /* whether the pulses of a device may be summed where there are many; set by the caller */
+    int32_t strips;             /* whether strips are of use where many columns fire; set by the caller */
     double scale_x, scale_d;    /* probability of a line per unit of |x|, |d|, before clipping at 1 */
 } rpu_pulse_plan;
 
