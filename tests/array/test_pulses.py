@@ -182,6 +182,13 @@ def test_slopes_beyond_their_zero_and_bounds_at_zero_follow_the_laws():
     np.testing.assert_allclose(array.weights, [[0.48]], atol=1e-7)
     array.pulse(-100)
     assert array.weights == 0.0
+    for kind, bound in itertools.product((SoftBounds, SoftBoundsReference), (1e-42, 1e-30)):  # dw_min / bound is not finite
+        tiny = kind(dw_min=0.01, dw_min_std=0.0, w_min=-bound, w_max=1.0, **NO_SPREAD)
+        array = CrossbarArray((1, 1), tiny, rng=0)
+        array.pulse(-3)
+        assert array.weights == -np.float32(bound)
+        array.pulse(1)
+        np.testing.assert_allclose(array.weights, [[0.01]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("by_update", [False, True])
