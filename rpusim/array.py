@@ -389,7 +389,8 @@ class CrossbarArray:
         default none)."""
         new = signal("weights", weights, self.shape)
         if isinstance(self.device, PulsedDevice):
-            new = np.clip(new, *self.device.bounds_of(self._parameters))
+            # no -0: pulses of size 0 would leave its sign or not, by how a batch was split
+            new = np.clip(new, *self.device.bounds_of(self._parameters)) + np.float32(0.0)
         self._state[...] = new
         if self._state is not self._weights:
             self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])

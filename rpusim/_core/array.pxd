@@ -41,6 +41,14 @@ cdef struct Direction:
     uint64_t products, retries, inputs_clipped, outputs_clipped
 
 
+cdef struct Keeping:
+    # Lines of the array as the vectors of an update leave them, for who wants to read them later.
+    bint columns                # else rows
+    const int64_t *line         # of each vector; -1: none
+    float *kept                 # where to, `stride` numbers for each vector; NULL: nothing is kept
+    Py_ssize_t stride
+
+
 cdef class ArrayCore:
     cdef const rpu_kernels *kernels
     cdef readonly Py_ssize_t rows, columns
@@ -65,6 +73,9 @@ cdef class ArrayCore:
     cdef uint64_t updates
     cdef int64_t pulses_up, pulses_down
     cdef int64_t[::1] fired             # how often columns, then rows, have fired; None: not counted
+    cdef Keeping keeping                # of the next update, by who calls it and ends it
+    cdef const float *earlier           # of the next read, of one vector: its only line that is not 0, as it was; or NULL
+    cdef Py_ssize_t earlier_line
     cdef Buffer plans, trains, arena, scratch, work, passes, matrix, lines
     # x (vectors, columns), d (vectors, rows), C-contiguous: w -= lr d^T x by pulses, vector after vector.
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
@@ -73,8 +84,11 @@ cdef class ArrayCore:
     cdef int read(self, const float *x, float *y, Py_ssize_t vectors, int transposed, ArrayCore reference) except -1 nogil
 
     cdef int _update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
-    cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
-                          size_t bytes, int reverse) except -1 nogil
+    # Whether a read of one line depends on that line only, so that `earlier` can take its place.
+    cdef bint reads_lines(self, int transposed) noexcept nogil
+
+    cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t first,
+                          Py_ssize_t vectors, size_t bytes, int reverse) except -1 nogil
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
                     int64_t *fired, rpu_trains *trains) noexcept nogil
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,

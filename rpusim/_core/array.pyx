@@ -30,9 +30,9 @@ from rpusim._validation import signal
 from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
-    RPU_BACKWARD, RPU_DUE_WORDS, RPU_LIST_LANES, RPU_MODEL_constant_step, RPU_PANEL, RPU_ROW_SCRATCH, RPU_SEGMENT,
-    RPU_STOCHASTIC, RPU_SUM_SCRATCH, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses,
-    rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes,
+    RPU_BACKWARD, RPU_DUE_WORDS, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES,
+    RPU_MODEL_constant_step, RPU_PANEL, RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, RPU_SUM_SCRATCH, active_kernels,
+    rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes,
 )
 
 cnp.import_array()
@@ -61,7 +61,6 @@ cdef extern from *:
 
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch
-    PANEL_VECTORS = 4           # with fewer, no row is worth a panel (kernels/panel.h)
     PART_VECTORS = 128          # vectors of one part: their noise stays in a second-level cache
     BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
@@ -541,7 +540,7 @@ cdef class ArrayCore:
             self._update_ideal(x, d, vectors, lr)
             self.updates += vectors
             return 0
-        strips = (self.kernels.panels[self.model] and vectors >= PANEL_VECTORS and self.columns <= RPU_SEGMENT
+        strips = (self.kernels.panels[self.model] and vectors > 1 and self.columns <= RPU_SEGMENT
                   and self.cells.visible == NULL)
         plans = <rpu_pulse_plan *>grow(&self.plans, vectors * sizeof(rpu_pulse_plan))
         for v in range(vectors):
@@ -567,7 +566,10 @@ cdef class ArrayCore:
             while last < vectors and (last == first or (bytes < ARENA_BYTES and last - first < PART_VECTORS)):
                 bytes += rpu_trains_bytes(self.rows, self.columns, plans[last]) if plans[last].bl else 0
                 last += 1
-            self._update_part(plans + first, x + first * self.columns, d + first * self.rows, last - first, bytes, lr < 0)
+            if last - first == 1:
+                plans[first].strips = 0     # one vector goes by lists
+            self._update_part(plans + first, x + first * self.columns, d + first * self.rows, first, last - first, bytes,
+                              lr < 0)
             self.updates += last - first
             first = last
             if first < vectors:
@@ -575,8 +577,8 @@ cdef class ArrayCore:
                     PyErr_CheckSignals()    # Ctrl-C stops long calls
         return 0
 
-    cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
-                          size_t bytes, int reverse) except -1 nogil:
+    cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t first,
+                          Py_ssize_t vectors, size_t bytes, int reverse) except -1 nogil:
         cdef char *arena = <char *>grow(&self.arena, bytes)
         cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
@@ -622,7 +624,13 @@ cdef class ArrayCore:
             pulses += trains[v].pulses.up + trains[v].pulses.down
             self.pulses_up += trains[v].pulses.down if reverse else trains[v].pulses.up
             self.pulses_down += trains[v].pulses.up if reverse else trains[v].pulses.down
-        if pulses == 0:
+        self.cells.keeps = RPU_KEEPS_NOTHING
+        if self.keeping.kept != NULL:
+            self.cells.keeps = RPU_KEEPS_COLUMNS if self.keeping.columns else RPU_KEEPS_ROWS
+            for v in range(vectors):
+                trains[v].keep = self.keeping.line[first + v]
+                trains[v].kept = self.keeping.kept + (first + v) * self.keeping.stride
+        elif pulses == 0:
             return 0
         threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
         blocks = 1 if threads <= 1 else max(threads, min(4 * threads, pulses // (BLOCK_PULSES * vectors)))
@@ -939,9 +947,20 @@ cdef class ArrayCore:
                 matrix[i] *= 1 + asymmetry[i]
         return matrix
 
+    cdef bint reads_lines(self, int transposed) noexcept nogil:
+        cdef Direction *p = &self.directions[transposed]
+        return (p.ideal or (p.plain and p.converters.dac_noise == 0.0)) and not p.wired and self.parts == 0
+
     cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
                         ArrayCore reference) noexcept nogil:
         cdef int k
+        cdef Py_ssize_t i
+        if self.earlier != NULL:
+            for i in range(self.columns if transposed else self.rows):
+                y[i] = self.factor * (self.earlier[i] * x[self.earlier_line]) + <float>0.0      # as _product: no -0
+            if reference is not None:
+                _product(&reference.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
+            return
         _product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 0.0, self.factor)
         for k in range(self.parts):
             _product(self.part[k], self.rows, self.columns, x, y, vectors, transposed, 1.0, self.part_factor[k])

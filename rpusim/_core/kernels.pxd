@@ -48,6 +48,7 @@ cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_DUE_WORDS(int64_t vectors)
     int64_t RPU_SUM_SCRATCH(int64_t columns)
     int64_t RPU_PANEL(int64_t columns)
+    int RPU_KEEPS_NOTHING, RPU_KEEPS_COLUMNS, RPU_KEEPS_ROWS
     enum: RPU_SEGMENT
     int RPU_MODEL_constant_step
     enum: RPU_N_MODELS
@@ -68,6 +69,7 @@ cdef extern from "kernels/kernels.h" nogil:
         float noise_mult, noise_add
         int64_t *count_up
         int64_t *count_down
+        int keeps
 
     ctypedef struct rpu_pulse_count:
         int64_t up, down
@@ -76,6 +78,8 @@ cdef extern from "kernels/kernels.h" nogil:
         int32_t bl
         rpu_pulse_count pulses
         int32_t *row
+        int64_t keep
+        float *kept
 
     ctypedef struct rpu_noise:
         pass

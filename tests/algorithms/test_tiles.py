@@ -400,6 +400,27 @@ def test_splits_of_a_batch_do_not_show(name, splits, reference):
     assert same(trained(RULES[name], splits).state_dict(), reference(name))
 
 
+@pytest.mark.parametrize("k", [0.9, 9.0], ids=["one slot", "slots"])
+@pytest.mark.parametrize("at_random", [False, True])
+@pytest.mark.parametrize("columns", [True, False], ids=["columns", "rows"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_transfers_that_wait_for_their_batch_read_what_they_would_have_read(every, columns, at_random, k):
+    """Batches go to the fast array first (algorithms/_transfer.pyx); single vectors are followed by their transfers."""
+    device = SoftBounds(dw_min=0.003)
+    rule = TikiTaka(device, transfer_every=every, transfer_columns=columns, random_selection=at_random, transfer_lr=2.0)
+    rng = np.random.default_rng(88)
+    x, d = (rng.choice([-1, 1], (129, n)) * rng.uniform(0.4, 1, (129, n)) for n in (75, 41))
+    x[20:30] *= rng.random((10, 75)) < 0.2  # rows by lists and by panels, one after another
+    d[50:55] = 0.0
+    batch, single = (rule.build((41, 75), rng=89) for _ in range(2))
+    for _ in range(2):
+        batch.update(x, d, k * device.dw_min)
+        for a, b in zip(x, d, strict=True):
+            single.update(a[None], b[None], k * device.dw_min)
+    assert same(batch.state_dict(), single.state_dict())
+    assert np.count_nonzero(batch.weights) > 30
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_saving_and_loading_midway_does_not_show(name, reference, tmp_path):
     def interrupt(tile):

@@ -189,6 +189,8 @@ def test_slopes_beyond_their_zero_and_bounds_at_zero_follow_the_laws():
         assert array.weights == -np.float32(bound)
         array.pulse(1)
         np.testing.assert_allclose(array.weights, [[0.01]], rtol=1e-6)
+        array.pulse(-1)     # a step of 0.01 times 1 + 0.01 / bound
+        assert array.weights == -np.float32(bound)
 
 
 @pytest.mark.parametrize("by_update", [False, True])
@@ -941,6 +943,18 @@ def test_a_negative_zero_of_an_ideal_device_does_not_show_how_a_batch_was_split(
     for a, b in zip(x, d, strict=True):
         single.update(a, b, 1.0)
     np.testing.assert_array_equal(whole.weights.view(np.uint32), single.weights.view(np.uint32))
+
+
+def test_a_negative_zero_does_not_show_how_a_batch_was_split():
+    device = ConstantStep(dw_min=0.01, up_down=1.0, **NO_SPREAD)  # down steps are 0
+    x, d = np.ones((8, 64)), np.ones((8, 1))
+    batch, single = (CrossbarArray((1, 64), device, rng=1) for _ in range(2))
+    for array in (batch, single):
+        array.program(np.full((1, 64), -0.0))
+    batch.update(x, d, 0.009)
+    for a, b in zip(x, d, strict=True):
+        single.update(a, b, 0.009)
+    assert_same_bits(batch, single)
 
 
 def test_updates_stay_as_they_were():

@@ -75,13 +75,18 @@ static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int slope
 #define rpu_slope_linear_step(up, step, bound, pair) rpu_signed(up, pair)
 #define rpu_step_linear_step(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
-/* SoftBounds: step (1 - w / bound); a bound at 0 (or so near it that there is no such slope) leaves the step constant. */
-static RPU_INLINE float rpu_finite(float slope) { return rpu_where(fabsf(slope) <= 3.4e38f, slope); }
+/* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. Bounds so near 0 that the slope
+ * would not be finite get the steepest there is, since infinity times 0 is no number. */
+static RPU_INLINE float rpu_finite(float slope)
+{
+    slope = slope < 3.4e38f ? slope : 3.4e38f;
+    return slope > -3.4e38f ? slope : -3.4e38f;
+}
 #define RPU_AFFINE_soft_bounds 1
 #define RPU_PAIR_soft_bounds 0
 #define RPU_SINGLE_soft_bounds 0
 #define RPU_SUMS_soft_bounds 0
-#define rpu_slope_soft_bounds(up, step, bound, pair) rpu_finite(-(step) / (bound))
+#define rpu_slope_soft_bounds(up, step, bound, pair) rpu_where((bound) != 0.0f, rpu_finite(-(step) / (bound)))
 #define rpu_step_soft_bounds(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
 /* SoftBoundsReference: SoftBounds for v = w + reference, whose bounds must have the right sign to count. */

@@ -52,6 +52,7 @@ typedef struct {
     float write_noise;                            /* standard deviation of visible - w */
     float noise_mult, noise_add;                  /* cycle-to-cycle noise relative to the step itself / to step_up|down */
     int64_t *count_up, *count_down;               /* pulses per device, or NULL */
+    enum { RPU_KEEPS_NOTHING, RPU_KEEPS_COLUMNS, RPU_KEEPS_ROWS } keeps;  /* what vectors may ask for, see rpu_trains.keep */
 } rpu_cells;
 
 typedef struct { int64_t up, down; } rpu_pulse_count;
@@ -93,6 +94,8 @@ typedef struct {
     uint32_t *up;               /* (2, strips): a bit per column where x < 0: it goes up where d > 0; and where it does not */
     uint32_t *column_bits;      /* (words, columns in whole groups): slots in which a column fires, for sums; or NULL */
     uint32_t *column_signs;     /* (columns in whole groups): top bit where x < 0; with column_bits */
+    int64_t keep;               /* a column or row that is wanted as it is after this vector; or -1 */
+    float *kept;                /* where to: (rows) or (columns) */
 } rpu_trains;
 
 /* Noise of the pulses of one vector, drawn as it is used; see kernels_impl.h. */

@@ -428,6 +428,16 @@ static void write_list(const rpu_row *row, int64_t segment, const uint16_t *colu
     }
 }
 
+/* What is wanted of a row as it is after a vector. */
+static void keep_row(const rpu_cells *cells, const rpu_trains *t, int64_t row)
+{
+    const float *w = (cells->visible ? cells->visible : cells->w) + row * cells->columns;
+    if (cells->keeps == RPU_KEEPS_COLUMNS && t->keep >= 0)
+        t->kept[row] = w[t->keep];
+    else if (t->keep == row)
+        memcpy(t->kept, w, sizeof *w * (size_t)cells->columns);
+}
+
 #include "panel.h"
 
 /* ---- sums of pulses ------------------------------------------------------------------------------------------------- */
@@ -648,15 +658,17 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
             const rpu_row at = row_at(cells, trains->row[*event] >> 1);                                                \
             model##_pulse_event(cells, &at, trains, *event, reverse, noises, noises + 1, counts);                      \
         }                                                                                                              \
+        for (int64_t row = row0; cells->keeps && row < row1; row++)                                                    \
+            keep_row(cells, trains, row);                                                                              \
         return;                                                                                                        \
     }                                                                                                                  \
     const int dense = 10 * pulses > cells->rows * cells->columns;    /* most cache lines are wanted, not few */        \
     for (int64_t row = row0; row < row1; row++) {                                                                      \
         const uint64_t *now = due + (row - row0) * words;                                                              \
         const int64_t first = (row + 1) * cells->columns, lines = (cells->columns + 15) / 16;                          \
-        int64_t events = 0, share = 0, fetched = 0;                                                                    \
-        if (RPU_AFFINE_##model && panel_pays(cells, trains, now, words, event)) {                                      \
-            panel_row(cells, RPU_MODEL_##model, trains, now, words, row, event, noises, panel, reverse);               \
+        int64_t events = 0, share = 0, fetched = 0, kept = 0;                                                             \
+        if (RPU_AFFINE_##model && panel_pays(cells, trains, vectors, now, row, event)) {                               \
+            panel_row(cells, RPU_MODEL_##model, trains, vectors, now, row, event, noises, panel, reverse);             \
             continue;                                                                                                  \
         }                                                                                                              \
         for (int64_t word = 0; dense && row + 1 < row1 && word < words; word++)                                        \
@@ -681,8 +693,12 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
                 if (fetched < until)                                                                                   \
                     fetch(cells, first + 16 * fetched, first + 16 * until);                                            \
                 fetched = until;                                                                                       \
+                for (; cells->keeps && kept < v; kept++)                                                               \
+                    keep_row(cells, trains + kept, row);                                                               \
                 model##_pulse_event(cells, &at, trains + v, event[v]++, reverse, noises + v, noises + vectors + v, counts);\
             }                                                                                                          \
+        for (; cells->keeps && kept < vectors; kept++)                                                                 \
+            keep_row(cells, trains + kept, row);                                                                       \
     }                                                                                                                  \
 }
 

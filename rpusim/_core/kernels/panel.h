@@ -22,6 +22,7 @@ typedef struct {
     const rpu_strip *strips;
     const uint32_t *up;         /* of each strip: which columns go up */
     const float *noise;
+    int64_t vector;
 } rpu_item;
 
 #define RPU_ITEMS 64
@@ -53,22 +54,25 @@ static inline __m256 of_direction(__m256i direction, const float *strip, int up,
     return _mm256_blendv_ps(RPU_LOAD(strip, up + 1, k), RPU_LOAD(strip, up, k), _mm256_castsi256_ps(direction));
 }
 
-/* Some slots on all strips, in order. What a model has and whether noise_add counts are constants to the compiler. */
-static RPU_INLINE void panel_run(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items, int sloped,
-                                 int referenced, int additive)
+/* Some slots, in order, on the strips [first_strip, last_strip). `trace`, or NULL, takes the states before and after each of
+ * them, for one strip. What a model has and whether noise_add counts are constants to the compiler. */
+static RPU_INLINE void panel_run(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items,
+                                 int64_t first_strip, int64_t last_strip, float *trace, int sloped, int referenced,
+                                 int additive)
 {
-    const int64_t strips = RPU_STRIPS(cells->columns);
     const __m256i first = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
     rpu_lanes d;
     d.noise_mult = cells->noise_mult;
     d.noise_add = cells->noise_add;
     d.additive = additive;
-    for (int64_t s = 0; s < strips; s++) {
+    for (int64_t s = first_strip; s < last_strip; s++) {
         float *strip = panel + RPU_PANEL_ARRAYS * RPU_WIDE * s;
         __m256 state[RPU_WIDE / 8];
         for (int k = 0; k < RPU_WIDE / 8; k++)
             state[k] = RPU_LOAD(strip, RPU_STATE, k);
         for (int32_t i = 0; i < items; i++) {
+            for (int k = 0; trace && k < RPU_WIDE / 8; k++)
+                RPU_STORE(trace, i, k, state[k]);
             const rpu_strip *const fires = item[i].strips + s;
             const __m256i up = _mm256_set1_epi32((int)item[i].up[s]);
             RPU_FORGET(strip)   /* or parameters are copied to the stack */
@@ -93,16 +97,20 @@ static RPU_INLINE void panel_run(const rpu_cells *cells, float *panel, const rpu
                 state[k] = _mm256_blendv_ps(_mm256_loadu_ps(next), state[k], _mm256_castsi256_ps(place));
             }
         }
+        for (int k = 0; trace && k < RPU_WIDE / 8; k++)
+            RPU_STORE(trace, items, k, state[k]);
         for (int k = 0; k < RPU_WIDE / 8; k++)
             RPU_STORE(strip, RPU_STATE, k, state[k]);
     }
 }
 
-typedef void panel_run_of(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items);
+typedef void panel_run_of(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items, int64_t first_strip,
+                          int64_t last_strip, float *trace);
 #define RPU_PANEL_RUN(name, sloped, referenced, additive)                                                              \
-static RPU_NOINLINE void name(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items)               \
+static RPU_NOINLINE void name(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items,               \
+                              int64_t first_strip, int64_t last_strip, float *trace)                                   \
 {                                                                                                                      \
-    panel_run(cells, panel, item, items, sloped, referenced, additive);                                                \
+    panel_run(cells, panel, item, items, first_strip, last_strip, trace, sloped, referenced, additive);                \
 }
 RPU_PANEL_RUN(panel_constant, 0, 0, 0)
 RPU_PANEL_RUN(panel_constant_added, 0, 0, 1)
@@ -213,14 +221,17 @@ static RPU_NOINLINE void noise_draw(rpu_noise *g, int32_t n, float *out)
 }
 
 /* Whether the vectors that are due on a row are less work by way of a panel: where so many columns fire that idle lanes and the
- * making of the strips are paid for. */
-static int panel_pays(const rpu_cells *cells, const rpu_trains *trains, const uint64_t *due, int64_t words,
+ * making of the strips are paid for. A row that is wanted as a whole goes by lists. */
+static int panel_pays(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, const uint64_t *due, int64_t row,
                       const int32_t *event)
 {
     int64_t pulses = 0, slots = 0;
     if (cells->visible)
         return 0;
-    for (int64_t word = 0; word < words; word++)
+    for (int64_t v = 0; cells->keeps == RPU_KEEPS_ROWS && v < vectors; v++)
+        if (trains[v].keep == row)
+            return 0;
+    for (int64_t word = 0; word < RPU_DUE_WORDS(vectors); word++)
         for (uint64_t m = due[word]; m; m &= m - 1) {
             const int64_t v = 64 * word + rpu_lowest_bit(m);
             const rpu_trains *t = trains + v;
@@ -234,8 +245,41 @@ static int panel_pays(const rpu_cells *cells, const rpu_trains *trains, const ui
     return 4 * pulses > cells->columns * (slots + 5);
 }
 
+/* Some slots on all strips, and what the vectors from `kept` up to `until`, none of which is to come, want kept of the row. */
+static void panel_flush(const rpu_cells *cells, const rpu_trains *trains, panel_run_of *run, float *panel,
+                        const rpu_item *item, int32_t items, int64_t kept, int64_t until, int64_t row)
+{
+    const int64_t strips = RPU_STRIPS(cells->columns);
+    uint8_t wanted[RPU_STRIPS(RPU_SEGMENT) + 1];
+    float trace[RPU_WIDE * (RPU_ITEMS + 1)];
+    if (cells->keeps != RPU_KEEPS_COLUMNS) {
+        run(cells, panel, item, items, 0, strips, NULL);
+        return;
+    }
+    memset(wanted, 0, (size_t)strips);
+    wanted[strips] = 1;
+    for (int64_t v = kept; v < until; v++)
+        if (trains[v].keep >= 0)
+            wanted[trains[v].keep / RPU_WIDE] = 1;
+    for (int64_t first = 0, s; first < strips; first = s + 1) {
+        for (s = first; !wanted[s]; s++)
+            ;
+        run(cells, panel, item, items, first, s, NULL);
+        if (s == strips)
+            return;
+        run(cells, panel, item, items, s, s + 1, trace);
+        int32_t done = 0;       /* items of the vectors so far */
+        for (int64_t v = kept; v < until; v++) {
+            for (; done < items && item[done].vector <= v; done++)
+                ;
+            if (trains[v].keep >= 0 && trains[v].keep / RPU_WIDE == s)
+                trains[v].kept[row] = trace[RPU_WIDE * done + trains[v].keep % RPU_WIDE];
+        }
+    }
+}
+
 /* All pulses of the vectors that are due on a row. */
-static void panel_row(const rpu_cells *cells, int model, const rpu_trains *trains, const uint64_t *due, int64_t words,
+static void panel_row(const rpu_cells *cells, int model, const rpu_trains *trains, int64_t vectors, const uint64_t *due,
                       int64_t row, int32_t *event, rpu_noise *noises, float *panel, int reverse)
 {
     const int64_t strips = RPU_STRIPS(cells->columns);
@@ -243,9 +287,9 @@ static void panel_row(const rpu_cells *cells, int model, const rpu_trains *train
     panel_run_of *const run = panel_run_for(cells, model);
     rpu_item item[RPU_ITEMS];
     int32_t items = 0;
-    int64_t used = 0;
+    int64_t used = 0, kept = 0;
     panel_fill(cells, model, row, panel);
-    for (int64_t word = 0; word < words; word++)
+    for (int64_t word = 0; word < RPU_DUE_WORDS(vectors); word++)
         for (uint64_t m = due[word]; m; m &= m - 1) {
             const int64_t v = 64 * word + rpu_lowest_bit(m);
             const rpu_trains *t = trains + v;
@@ -257,18 +301,19 @@ static void panel_row(const rpu_cells *cells, int model, const rpu_trains *train
                     if (n == 0)
                         continue;
                     if (items == RPU_ITEMS || used + n + RPU_NOISE_END > RPU_PANEL_NOISE(cells->columns)) {
-                        run(cells, panel, item, items);
+                        panel_flush(cells, trains, run, panel, item, items, kept, v, row);
+                        kept = v;
                         items = 0;
                         used = 0;
                     }
                     noise_draw(noises + v, n, noise + used);
-                    item[items++] = (rpu_item){t->strips + slot * strips, flip ? t->up + strips : t->up, noise + used};
+                    item[items++] = (rpu_item){t->strips + slot * strips, flip ? t->up + strips : t->up, noise + used, v};
                     used += n;
                     if (cells->count_up)
                         count_pulses(cells, t, slot, row, flip);
                 }
         }
-    run(cells, panel, item, items);
+    panel_flush(cells, trains, run, panel, item, items, kept, vectors, row);
     for (int64_t first = 0; first < cells->columns; first += RPU_WIDE) {
         const int64_t n = cells->columns - first < RPU_WIDE ? cells->columns - first : RPU_WIDE;
         memcpy(cells->w + row * cells->columns + first, panel + RPU_PANEL_ARRAYS * first, sizeof *panel * (size_t)n);
