@@ -421,6 +421,31 @@ def test_transfers_that_wait_for_their_batch_read_what_they_would_have_read(ever
     assert np.count_nonzero(batch.weights) > 30
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(transfer_forward=Periphery(dac=DAC(noise=0.1))),
+        dict(transfer_forward=Periphery(read_noise=0.05)),
+        dict(transfer_forward=Periphery(adc=ADC(noise=0.01), ir_drop=1.0)),
+        dict(n_reads_per_transfer=3),
+        dict(pulses=PulseScheme(pulse_type="mean_count")),
+    ],
+    ids=["DAC noise", "read noise", "IR drop", "reads", "counts"],
+)
+def test_transfers_that_cannot_wait_do_not(options):
+    """Their reads see other lines, too, or the fast array has no trains."""
+    device = SoftBounds(dw_min=0.003)
+    rule = TikiTaka(device, transfer_lr=2.0, **options)
+    rng = np.random.default_rng(90)
+    x, d = (rng.choice([-1, 1], (30, n)) * rng.uniform(0.4, 1, (30, n)) for n in (35, 21))
+    batch, single = (rule.build((21, 35), rng=91) for _ in range(2))
+    batch.update(x, d, 5 * device.dw_min)
+    for a, b in zip(x, d, strict=True):
+        single.update(a[None], b[None], 5 * device.dw_min)
+    assert same(batch.state_dict(), single.state_dict())
+    assert np.count_nonzero(batch.weights) > 30
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_saving_and_loading_midway_does_not_show(name, reference, tmp_path):
     def interrupt(tile):
