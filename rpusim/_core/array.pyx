@@ -1003,7 +1003,7 @@ cdef Py_ssize_t _block_start(Py_ssize_t rows, Py_ssize_t owner, Py_ssize_t threa
                              Py_ssize_t blocks) noexcept nogil:
     # Of the rows of `owner` the first block is half, the next a quarter, ...; the last is as large as the one before.
     cdef Py_ssize_t first = owner * rows // threads, last = (owner + 1) * rows // threads
-    return last if block == blocks else last - (last - first >> block)
+    return last if block == blocks else last - ((last - first) >> block)
 
 
 cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t blocks, int64_t *next_block,

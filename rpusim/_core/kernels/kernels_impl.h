@@ -666,7 +666,7 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
     for (int64_t row = row0; row < row1; row++) {                                                                      \
         const uint64_t *now = due + (row - row0) * words;                                                              \
         const int64_t first = (row + 1) * cells->columns, lines = (cells->columns + 15) / 16;                          \
-        int64_t events = 0, share = 0, fetched = 0, kept = 0;                                                             \
+        int64_t events = 0, share = 0, fetched = 0, kept = 0;                                                          \
         if (RPU_AFFINE_##model && panel_pays(cells, trains, vectors, now, row, event)) {                               \
             panel_row(cells, RPU_MODEL_##model, trains, vectors, now, row, event, noises, panel, reverse);             \
             continue;                                                                                                  \
