@@ -62,8 +62,7 @@ cdef extern from *:
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch
     PART_VECTORS = 128          # vectors of one part: their noise stays in a second-level cache
-    MOST_BLOCKS = 5             # of a thread
-    BLOCK_PULSES = 1000         # pulses per vector that a thread should find in a block of rows
+    LAST_BLOCK = 4000           # pulses in the smallest block of rows: a few of them cost as much as to begin it
     WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
     MOST_ENTRIES = 1 << 30      # columns times slots of one vector: 32 bits count the entries of its lists, which are padded
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
@@ -634,10 +633,12 @@ cdef class ArrayCore:
         elif pulses == 0:
             return 0
         threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
-        blocks = 1 if threads <= 1 else max(1, min(MOST_BLOCKS, pulses // (threads * BLOCK_PULSES * vectors)))
         share = (self.rows + threads - 1) // threads
+        blocks = 1
+        while threads > 1 and share >> blocks > 0 and pulses // threads >> blocks >= LAST_BLOCK:
+            blocks += 1
         kinds = 1 if self.cells.visible == NULL else 2
-        due_words = (share if blocks == 1 else share - share // 2 + 1) * RPU_DUE_WORDS(vectors)
+        due_words = (share if blocks == 1 else share - share // 2 + 1) * 2 * RPU_DUE_WORDS(vectors)
         sums = RPU_SUM_SCRATCH(self.columns) if self.model == RPU_MODEL_constant_step else 0
         panel = RPU_PANEL(self.columns) if plans[0].strips else 0
         noises = <rpu_noise *>grow(&self.work, threads * (vectors * (kinds * sizeof(rpu_noise) + sizeof(int32_t))
@@ -651,7 +652,7 @@ cdef class ArrayCore:
         for t in range(threads):
             next_block[t] = 0
         if threads <= 1:
-            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, events, due, noises, counts,
+            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, 0, events, due, noises, counts,
                                                  panels, reverse, self.key, self.updates)
         else:
             for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
@@ -1013,9 +1014,10 @@ cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads,
     # 1.81 times as fast as one, where each took whichever block came next 1.73); then what others have left. Blocks get smaller
     # towards the end, so that a processor that is slower for a while keeps the other waiting for little.
     cdef Py_ssize_t k, owner, first, last
-    cdef int64_t block
+    cdef int64_t block, before
     for k in range(threads):
         owner = (thread + k) % threads
+        before = -2
         while True:
             block = rpu_take_block(next_block + owner)
             if block >= blocks:
@@ -1023,5 +1025,6 @@ cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads,
             first = _block_start(array.rows, owner, threads, block, blocks)
             last = _block_start(array.rows, owner, threads, block + 1, blocks)
             if first < last:
-                array.kernels.update_rows[array.model](&array.cells, trains, vectors, first, last, events, due, noises, counts,
-                                                       panel, reverse, array.key, array.updates)
+                array.kernels.update_rows[array.model](&array.cells, trains, vectors, first, last, block == before + 1, events,
+                                                       due, noises, counts, panel, reverse, array.key, array.updates)
+                before = block

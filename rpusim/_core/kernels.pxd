@@ -108,7 +108,7 @@ cdef extern from "kernels/kernels.h" nogil:
                            uint16_t *) noexcept nogil
         void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
                            int32_t, uint32_t *) noexcept nogil
-        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int32_t *,
+        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, int32_t *,
                                           uint64_t *, rpu_noise *, int32_t *, float *, int, uint64_t, uint64_t) noexcept nogil
         int32_t panels[RPU_N_MODELS]
         rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,

@@ -23,9 +23,10 @@
 #endif
 
 /* rpu_aes holds RPU_AES_BLOCKS blocks of 16 bytes; rpu_aes_round(v, k) is a round and the addition of the next key, and
- * rpu_aes_last the same without mixing of columns. rpu_aes_at(c, p): counters c with positions p[0], p[1], ...; and
- * rpu_aes_with(c, t) with those of a train t, which goes on by rpu_aes_on from rpu_aes_from(p): p, p + 1, ... (measured:
- * positions by way of memory cost a fifth of a word, and made one by one a fourteenth of a normal). */
+ * rpu_aes_last the same without mixing of columns; rpu_aes_add adds 64 bits by 64 bits, as keys grow. rpu_aes_at(c, p):
+ * counters c with positions p[0], p[1], ...; and rpu_aes_with(c, t) with those of a train t, which goes on by rpu_aes_on from
+ * rpu_aes_from(p): p, p + 1, ... (measured: positions by way of memory cost a fifth of a word, and made one by one a
+ * fourteenth of a normal). */
 #if defined(RPU_USE_AVX512)
 #define RPU_AES_BLOCKS 4
 typedef __m512i rpu_aes;
@@ -40,6 +41,7 @@ static inline rpu_aes_train rpu_aes_from(uint32_t p)
 static inline rpu_aes_train rpu_aes_on(rpu_aes_train t) { return _mm512_add_epi32(t, _mm512_set1_epi32(4)); }
 static inline rpu_aes rpu_aes_with(rpu_aes c, rpu_aes_train t) { return _mm512_mask_mov_epi32(c, 0x1111, t); }
 static inline rpu_aes rpu_aes_xor(rpu_aes a, rpu_aes b) { return _mm512_xor_si512(a, b); }
+static inline rpu_aes rpu_aes_add(rpu_aes a, rpu_aes b) { return _mm512_add_epi64(a, b); }
 static inline rpu_aes rpu_aes_round(rpu_aes v, rpu_aes k) { return _mm512_aesenc_epi128(v, k); }
 static inline rpu_aes rpu_aes_last(rpu_aes v, rpu_aes k) { return _mm512_aesenclast_epi128(v, k); }
 static inline void rpu_aes_store(uint32_t *out, rpu_aes v) { _mm512_storeu_si512(out, v); }
@@ -60,6 +62,7 @@ static inline rpu_aes_train rpu_aes_from(uint32_t p)
 static inline rpu_aes_train rpu_aes_on(rpu_aes_train t) { return _mm256_add_epi32(t, _mm256_set1_epi32(2)); }
 static inline rpu_aes rpu_aes_with(rpu_aes c, rpu_aes_train t) { return _mm256_blend_epi32(c, t, 0x11); }
 static inline rpu_aes rpu_aes_xor(rpu_aes a, rpu_aes b) { return _mm256_xor_si256(a, b); }
+static inline rpu_aes rpu_aes_add(rpu_aes a, rpu_aes b) { return _mm256_add_epi64(a, b); }
 static inline rpu_aes rpu_aes_round(rpu_aes v, rpu_aes k) { return _mm256_aesenc_epi128(v, k); }
 static inline rpu_aes rpu_aes_last(rpu_aes v, rpu_aes k) { return _mm256_aesenclast_epi128(v, k); }
 static inline void rpu_aes_store(uint32_t *out, rpu_aes v) { _mm256_storeu_si256((__m256i *)out, v); }
@@ -69,6 +72,7 @@ typedef __m128i rpu_aes;
 static inline rpu_aes rpu_aes_spread(const void *block) { return _mm_loadu_si128(block); }
 static inline rpu_aes rpu_aes_at(rpu_aes c, const uint32_t *p) { return _mm_insert_epi32(c, (int)*p, 0); }
 static inline rpu_aes rpu_aes_xor(rpu_aes a, rpu_aes b) { return _mm_xor_si128(a, b); }
+static inline rpu_aes rpu_aes_add(rpu_aes a, rpu_aes b) { return _mm_add_epi64(a, b); }
 static inline rpu_aes rpu_aes_round(rpu_aes v, rpu_aes k) { return _mm_aesenc_si128(v, k); }
 static inline rpu_aes rpu_aes_last(rpu_aes v, rpu_aes k) { return _mm_aesenclast_si128(v, k); }
 static inline void rpu_aes_store(uint32_t *out, rpu_aes v) { _mm_storeu_si128((__m128i *)out, v); }
@@ -81,6 +85,10 @@ static inline rpu_aes rpu_aes_at(rpu_aes c, const uint32_t *p)
     return vreinterpretq_u8_u32(vsetq_lane_u32(*p, vreinterpretq_u32_u8(c), 0));
 }
 static inline rpu_aes rpu_aes_xor(rpu_aes a, rpu_aes b) { return veorq_u8(a, b); }
+static inline rpu_aes rpu_aes_add(rpu_aes a, rpu_aes b)
+{
+    return vreinterpretq_u8_u64(vaddq_u64(vreinterpretq_u64_u8(a), vreinterpretq_u64_u8(b)));
+}
 static inline rpu_aes rpu_aes_round(rpu_aes v, rpu_aes k) { return veorq_u8(vaesmcq_u8(vaeseq_u8(v, vdupq_n_u8(0))), k); }
 static inline rpu_aes rpu_aes_last(rpu_aes v, rpu_aes k) { return veorq_u8(vaeseq_u8(v, vdupq_n_u8(0)), k); }
 static inline void rpu_aes_store(uint32_t *out, rpu_aes v) { vst1q_u8((uint8_t *)out, v); }
@@ -95,6 +103,15 @@ static inline rpu_aes rpu_aes_xor(rpu_aes a, rpu_aes b)
 {
     for (int j = 0; j < 4; j++)
         a.column[j] ^= b.column[j];
+    return a;
+}
+static inline rpu_aes rpu_aes_add(rpu_aes a, rpu_aes b)
+{
+    for (int j = 0; j < 4; j += 2) {
+        uint64_t sum = ((uint64_t)a.column[j + 1] << 32 | a.column[j]) + ((uint64_t)b.column[j + 1] << 32 | b.column[j]);
+        a.column[j] = (uint32_t)sum;
+        a.column[j + 1] = (uint32_t)(sum >> 32);
+    }
     return a;
 }
 static inline rpu_aes rpu_aes_round(rpu_aes v, rpu_aes k)
@@ -124,19 +141,20 @@ static inline rpu_aes rpu_aes_with(rpu_aes c, rpu_aes_train t) { return rpu_aes_
 /* The words of `registers` times RPU_AES_BLOCKS positions: given ones, or (NULL) those from `first` on. */
 static inline void rpu_ars_group(const rpu_stream *s, const uint32_t *position, uint32_t first, uint32_t *out, int registers)
 {
-    rpu_aes v[RPU_COUNTERS / RPU_AES_BLOCKS], key = rpu_aes_spread(s->key[0]);
-    const rpu_aes counter = rpu_aes_spread(s->counter);
+    static const uint64_t grows[2] = {0x9E3779B97F4A7C15u, 0xBB67AE8584CAA73Bu};
+    rpu_aes v[RPU_COUNTERS / RPU_AES_BLOCKS], key = rpu_aes_spread(s->key);
+    const rpu_aes counter = rpu_aes_spread(s->counter), growth = rpu_aes_spread(grows);
     rpu_aes_train train = rpu_aes_from(first);
     for (int b = 0; b < registers; b++, train = rpu_aes_on(train)) {
         v[b] = position ? rpu_aes_at(counter, position + RPU_AES_BLOCKS * b) : rpu_aes_with(counter, train);
         v[b] = rpu_aes_xor(v[b], key);
     }
     for (int round = 1; round < RPU_ROUNDS; round++) {
-        key = rpu_aes_spread(s->key[round]);
+        key = rpu_aes_add(key, growth);
         for (int b = 0; b < registers; b++)
             v[b] = rpu_aes_round(v[b], key);
     }
-    key = rpu_aes_spread(s->key[RPU_ROUNDS]);
+    key = rpu_aes_add(key, growth);
     for (int b = 0; b < registers; b++)
         rpu_aes_store(out + 4 * RPU_AES_BLOCKS * b, rpu_aes_last(v[b], key));
 }

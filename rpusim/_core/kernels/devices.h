@@ -64,7 +64,7 @@ static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int slope
 #define RPU_PAIR_constant_step 0
 #define RPU_SINGLE_constant_step 0
 #define RPU_SUMS_constant_step 1
-#define rpu_slope_constant_step(up, step, bound, pair) pair
+#define rpu_slope_constant_step(up, step, bound, pair, most) pair
 #define rpu_step_constant_step(d, l, w, up, xi) rpu_affine(d, l, w, 0, 0, xi)
 
 /* LinearStep: step + slope w; the pair are the slopes. */
@@ -72,21 +72,22 @@ static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int slope
 #define RPU_PAIR_linear_step 1
 #define RPU_SINGLE_linear_step 0
 #define RPU_SUMS_linear_step 0
-#define rpu_slope_linear_step(up, step, bound, pair) rpu_signed(up, pair)
+#define rpu_slope_linear_step(up, step, bound, pair, most) rpu_signed(up, pair)
 #define rpu_step_linear_step(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
-/* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. Bounds so near 0 that the slope
- * would not be finite get the steepest there is, since infinity times 0 is no number. */
-static RPU_INLINE float rpu_finite(float slope)
+/* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. Bounds so near 0 that the
+ * slope would not be finite get `most`, the steepest there is, since infinity times 0 is no number. */
+static RPU_INLINE float rpu_finite(float slope, float most)
 {
-    slope = slope < 3.4e38f ? slope : 3.4e38f;
-    return slope > -3.4e38f ? slope : -3.4e38f;
+    slope = slope < most ? slope : most;
+    return slope > -most ? slope : -most;
 }
+#define RPU_STEEPEST 3.4e38f
 #define RPU_AFFINE_soft_bounds 1
 #define RPU_PAIR_soft_bounds 0
 #define RPU_SINGLE_soft_bounds 0
 #define RPU_SUMS_soft_bounds 0
-#define rpu_slope_soft_bounds(up, step, bound, pair) rpu_where((bound) != 0.0f, rpu_finite(-(step) / (bound)))
+#define rpu_slope_soft_bounds(up, step, bound, pair, most) rpu_where((bound) != 0.0f, rpu_finite(-(step) / (bound), most))
 #define rpu_step_soft_bounds(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
 /* SoftBoundsReference: SoftBounds for v = w + reference, whose bounds must have the right sign to count. */
@@ -94,14 +95,14 @@ static RPU_INLINE float rpu_finite(float slope)
 #define RPU_PAIR_soft_bounds_reference 0
 #define RPU_SINGLE_soft_bounds_reference 1
 #define RPU_SUMS_soft_bounds_reference 0
-#define rpu_slope_soft_bounds_reference(up, step, bound, pair) \
-    rpu_where(rpu_signed(up, bound) > 0.0f, rpu_finite(-(step) / (bound)))
+#define rpu_slope_soft_bounds_reference(up, step, bound, pair, most) \
+    rpu_where(rpu_signed(up, bound) > 0.0f, rpu_finite(-(step) / (bound), most))
 #define rpu_step_soft_bounds_reference(d, l, w, up, xi) rpu_affine(d, l, w, 1, 1, xi)
 
 /* ExpStep: step max(1 - A exp(+-gamma z), 0), z = 2 a w / (w_max - w_min) + b. Constants: A_up, A_down, gamma_up / ln 2,
  * -gamma_down / ln 2, 2 a, b, and the parts of the noise that do not depend on the step and that are in proportion to |w|. */
 #define RPU_AFFINE_exp_step 0
-#define rpu_slope_exp_step(up, step, bound, pair) pair
+#define rpu_slope_exp_step(up, step, bound, pair, most) pair
 #define RPU_PAIR_exp_step 0
 #define RPU_SINGLE_exp_step 0
 #define RPU_SUMS_exp_step 0
@@ -117,7 +118,7 @@ static RPU_INLINE float rpu_step_exp_step(const rpu_lanes *d, int l, float w, ui
 
 /* PowStep: step x^gamma, x the distance to the bound ahead as a fraction of the span; the pair are the gammas. */
 #define RPU_AFFINE_pow_step 0
-#define rpu_slope_pow_step(up, step, bound, pair) pair
+#define rpu_slope_pow_step(up, step, bound, pair, most) pair
 #define RPU_PAIR_pow_step 1
 #define RPU_SINGLE_pow_step 0
 #define RPU_SUMS_pow_step 0
@@ -130,7 +131,7 @@ static RPU_INLINE float rpu_step_pow_step(const rpu_lanes *d, int l, float w, ui
 
 /* PowStepReference: PowStep for v = w + reference (the single). */
 #define RPU_AFFINE_pow_step_reference 0
-#define rpu_slope_pow_step_reference(up, step, bound, pair) pair
+#define rpu_slope_pow_step_reference(up, step, bound, pair, most) pair
 #define RPU_PAIR_pow_step_reference 1
 #define RPU_SINGLE_pow_step_reference 1
 #define RPU_SUMS_pow_step_reference 0
@@ -142,7 +143,7 @@ static RPU_INLINE float rpu_step_pow_step_reference(const rpu_lanes *d, int l, f
 /* PiecewiseStep: step times a table over the device's own range. Constants: n - 1, then n values for up pulses and the last
  * one again, then as many for down pulses. */
 #define RPU_AFFINE_piecewise_step 0
-#define rpu_slope_piecewise_step(up, step, bound, pair) pair
+#define rpu_slope_piecewise_step(up, step, bound, pair, most) pair
 #define RPU_PAIR_piecewise_step 0
 #define RPU_SINGLE_piecewise_step 0
 #define RPU_SUMS_piecewise_step 0

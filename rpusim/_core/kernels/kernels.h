@@ -81,6 +81,7 @@ typedef struct {
  * segment, in ascending order. Rows that never fire do not appear. */
 typedef struct {
     int32_t bl, words;          /* train length in slots; 32-bit words per row of row_bits */
+    int32_t only;               /* columns that fire, where all lists are one, whose pulses are not summed; or 0 */
     rpu_pulse_count pulses;     /* that will fire on all rows, for a positive learning rate */
     int32_t *fired;             /* (bl, segments): how many columns fire */
     int32_t *start;             /* (bl, segments): first entry of the list, a multiple of RPU_LIST_LANES */
@@ -104,6 +105,7 @@ typedef struct {
     uint32_t chunk;             /* the next one to draw */
     int32_t position;           /* of the next draw in the buffer; RPU_NOISE_END: none is left */
     int32_t advance;            /* -1; 0: no noise, the buffer holds zeros for ever */
+    int32_t rest[5];            /* of a cache line: the buffer starts on the next */
     float buffer[RPU_BLOCK + 2 * RPU_CHUNK];    /* what is left when it is refilled; a chunk; room to read and write on */
 } rpu_noise;
 
@@ -147,12 +149,14 @@ typedef struct {
     void (*train_bits)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low,
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
-    /* Stochastic updates: rows [row0, row1) through all vectors, in order. Work space: `event`, one number per vector; `due`,
-     * RPU_DUE_WORDS(vectors) per row; `noises`, one per vector, or two where cells->visible is not NULL; `counts`,
-     * RPU_SUM_SCRATCH(columns), where rows may be summed; `panel`, RPU_PANEL(columns), where trains have strips. */
+    /* Stochastic updates: rows [row0, row1) through all vectors, in order; `goes_on` where the work space is as the call for
+     * the rows right before has left it. Work space: `event`, one number per vector; `due`, 2 RPU_DUE_WORDS(vectors) per row;
+     * `noises`, one per vector, or two where cells->visible is not NULL; `counts`, RPU_SUM_SCRATCH(columns), where rows may be
+     * summed; `panel`, RPU_PANEL(columns), where trains have strips. */
     void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
-                                      int64_t row0, int64_t row1, int32_t *event, uint64_t *due, rpu_noise *noises,
-                                      int32_t *counts, float *panel, int reverse, uint64_t key, uint64_t operation);
+                                      int64_t row0, int64_t row1, int goes_on, int32_t *event, uint64_t *due,
+                                      rpu_noise *noises, int32_t *counts, float *panel, int reverse, uint64_t key,
+                                      uint64_t operation);
     int32_t panels[RPU_N_MODELS];       /* whether it makes use of strips */
     /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
      * RPU_ROW_SCRATCH(columns). */

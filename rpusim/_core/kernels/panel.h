@@ -133,8 +133,8 @@ static panel_run_of *panel_run_for(const rpu_cells *cells, int model)
     case RPU_MODEL_##model:                                                                                            \
         RPU_SIMD                                                                                                       \
         for (int l = 0; l < RPU_WIDE; l++) {                                                                           \
-            up[l] = rpu_slope_##model(~0u, step_up[l], high[l], up[l]);                                                \
-            down[l] = rpu_slope_##model(0u, step_down[l], low[l], down[l]);                                            \
+            up[l] = rpu_slope_##model(~0u, step_up[l], high[l], up[l], RPU_STEEPEST);                                  \
+            down[l] = rpu_slope_##model(0u, step_down[l], low[l], down[l], RPU_STEEPEST);                              \
         }                                                                                                              \
         break;
 static void panel_slopes(float *strip, int model)
@@ -280,7 +280,7 @@ static void panel_flush(const rpu_cells *cells, const rpu_trains *trains, panel_
 
 /* All pulses of the vectors that are due on a row. */
 static void panel_row(const rpu_cells *cells, int model, const rpu_trains *trains, int64_t vectors, const uint64_t *due,
-                      int64_t row, int32_t *event, rpu_noise *noises, float *panel, int reverse)
+                      int64_t row, int32_t *event, rpu_noise *noises, float *panel)
 {
     const int64_t strips = RPU_STRIPS(cells->columns);
     float *const noise = panel + RPU_PANEL_ARRAYS * RPU_WIDE * strips;
@@ -294,7 +294,7 @@ static void panel_row(const rpu_cells *cells, int model, const rpu_trains *train
             const int64_t v = 64 * word + rpu_lowest_bit(m);
             const rpu_trains *t = trains + v;
             const int32_t e = event[v]++;
-            const uint32_t flip = (t->row[e] & 1) != (reverse != 0) ? ~0u : 0;
+            const uint32_t flip = 0u - (uint32_t)(due[RPU_DUE_WORDS(vectors) + word] >> v % 64 & 1u);
             for (int32_t part = 0; part < t->words; part++)
                 for (uint32_t bits = t->row_bits[(int64_t)e * t->words + part]; bits; bits &= bits - 1) {
                     const int32_t slot = 32 * part + rpu_lowest_bit(bits), n = t->fired[slot];

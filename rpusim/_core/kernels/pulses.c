@@ -369,6 +369,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
     lay_out_scratch(rows, columns, bl, scratch, &s);
     t->bl = bl;
     t->words = words;
+    t->only = 0;
     k->thresholds(x, columns, (float)plan.scale_x, s.high, s.low, s.negative, s.possible);
     if (once)
         draw_columns_once(k, columns, key, operation, s, t);
@@ -406,6 +407,8 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         below += negative;
         firing = l + 1;
     }
+    if (once && RPU_SEGMENTS(columns) == 1)
+        t->only = s.fired[0];
     if (once) {     /* after the loop: which rows are below 0 cannot be foreseen */
         base = drawn = (uint64_t)firing * (uint64_t)s.fired[0];
         up = below * (s.fired[0] - s.negative_fired[0]) + (firing - below) * s.negative_fired[0];

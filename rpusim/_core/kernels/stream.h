@@ -17,7 +17,7 @@ enum rpu_kind {                  /* what a stream is for: the top byte of its co
 };
 
 typedef struct {
-    uint64_t key[RPU_ROUNDS + 1][2];    /* of the rounds */
+    uint64_t key[2];                    /* of the first round; from round to round it grows by a constant */
     /* position (here 0, the draws' own); line: row, block of slots or number of the pass, by kind; operation number, with the
      * kind in its top byte */
     uint32_t counter[4];
@@ -31,15 +31,9 @@ static inline void rpu_stream_line(rpu_stream *s, uint32_t line)
 
 static inline rpu_stream rpu_stream_at(uint64_t key, int kind, uint64_t operation, uint32_t line)
 {
-    rpu_stream s;
-    for (uint64_t round = 0; round <= RPU_ROUNDS; round++) {
-        s.key[round][0] = key + round * 0x9E3779B97F4A7C15u;
-        s.key[round][1] = round * 0xBB67AE8584CAA73Bu;
-    }
-    s.counter[0] = 0;
-    s.counter[1] = line;
-    s.counter[2] = (uint32_t)operation;
-    s.counter[3] = (uint32_t)(operation >> 32) | ((uint32_t)kind << 24);
+    const rpu_stream s = {
+        {key, 0}, {0, line, (uint32_t)operation, (uint32_t)(operation >> 32) | ((uint32_t)kind << 24)}
+    };
     return s;
 }
 
