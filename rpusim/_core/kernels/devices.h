@@ -2,8 +2,8 @@
  *
  * Each takes what a pulse meets at lane l (step and pair of its direction, both bounds, and a model's own), the state w, the
  * direction (the top bit of `up`; the others may be anything) and one standard normal xi, and returns the new state. Steps come
- * with the sign of the direction. In models that are affine in the state (RPU_AFFINE_<model>) the pair of a direction is its
- * slope, signed too, which rpu_slope_<model> works out before.
+ * with the sign of the direction. In models that are affine in the state (RPU_AFFINE_<model>) the pair of a direction is what
+ * its step loses per unit of the state, which rpu_slope_<model> works out before.
  * Directions differ between lanes, so values of both are loaded and selected by bits: with `?:` the compiler computes both
  * branches in full (measured: 1.4 times the time). Cycle-to-cycle noise is one law with two weights, of which the Python side
  * sets one: noise_mult scales the actual step, noise_add the nominal one (step_up or step_down).
@@ -51,11 +51,11 @@ static RPU_INLINE float rpu_pulse(const rpu_lanes *d, int l, float w, float step
     return rpu_clip(d, l, RPU_FMA(step, RPU_FMA(d->noise_mult, xi, 1.0f), from));
 }
 
-/* The step of all affine models: step + slope v, v = w or w + reference (the single). */
+/* The step of all affine models: step - slope v, v = w or w + reference (the single). */
 static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int sloped, int referenced, float xi)
 {
     const float step = d->step[l], v = referenced ? w + d->single[l] : w;
-    const float next = rpu_pulse(d, l, v, sloped ? RPU_FMA(d->pair[l], v, step) : step, step, xi);
+    const float next = rpu_pulse(d, l, v, sloped ? RPU_FMA(-d->pair[l], v, step) : step, step, xi);
     return referenced ? next - d->single[l] : next;
 }
 
@@ -72,7 +72,7 @@ static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int slope
 #define RPU_PAIR_linear_step 1
 #define RPU_SINGLE_linear_step 0
 #define RPU_SUMS_linear_step 0
-#define rpu_slope_linear_step(up, step, bound, pair, most) rpu_signed(up, pair)
+#define rpu_slope_linear_step(up, step, bound, pair, most) rpu_signed(~(up), pair)
 #define rpu_step_linear_step(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
 /* SoftBounds: step (1 - w / bound); a bound at 0 leaves the step constant, as a slope of 0 does. Bounds so near 0 that the
@@ -87,7 +87,7 @@ static RPU_INLINE float rpu_finite(float slope, float most)
 #define RPU_PAIR_soft_bounds 0
 #define RPU_SINGLE_soft_bounds 0
 #define RPU_SUMS_soft_bounds 0
-#define rpu_slope_soft_bounds(up, step, bound, pair, most) rpu_where((bound) != 0.0f, rpu_finite(-(step) / (bound), most))
+#define rpu_slope_soft_bounds(up, step, bound, pair, most) rpu_where((bound) != 0.0f, rpu_finite((step) / (bound), most))
 #define rpu_step_soft_bounds(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
 /* SoftBoundsReference: SoftBounds for v = w + reference, whose bounds must have the right sign to count. */
@@ -96,7 +96,7 @@ static RPU_INLINE float rpu_finite(float slope, float most)
 #define RPU_SINGLE_soft_bounds_reference 1
 #define RPU_SUMS_soft_bounds_reference 0
 #define rpu_slope_soft_bounds_reference(up, step, bound, pair, most) \
-    rpu_where(rpu_signed(up, bound) > 0.0f, rpu_finite(-(step) / (bound), most))
+    rpu_where(rpu_signed(up, bound) > 0.0f, rpu_finite((step) / (bound), most))
 #define rpu_step_soft_bounds_reference(d, l, w, up, xi) rpu_affine(d, l, w, 1, 1, xi)
 
 /* ExpStep: step max(1 - A exp(+-gamma z), 0), z = 2 a w / (w_max - w_min) + b. Constants: A_up, A_down, gamma_up / ln 2,

@@ -38,7 +38,7 @@ static inline int rpu_lowest_bit(uint64_t m) { unsigned long k; _BitScanForward6
 #else
 #define RPU_PREFETCH(p) __builtin_prefetch(p)
 #define RPU_ONE_BY_ONE __asm__ volatile("");     /* keeps a loop from being made of gathers or scatters */
-#define RPU_FORGET(p) __asm__("" : "+r"(p));    /* what was computed from p is computed again, not kept on the stack */
+#define RPU_FORGET(p) __asm__("" : "+r"(p));    /* what was computed from p is computed again, not kept */
 #define RPU_OPAQUE(x) __asm__("" : "+m"(x));    /* the compiler knows its value no longer */
 #define RPU_NOINLINE __attribute__((noinline))
 #define RPU_PRAGMA(text) _Pragma(#text)
@@ -507,7 +507,7 @@ static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, i
 static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, int64_t segment, const uint16_t *columns,              \
                                             const uint8_t *signs, int32_t n, uint32_t flip, rpu_noise *noise)          \
 {                                                                                                                      \
-    float *const w = row->w + segment;                                                                                 \
+    float *w = row->w + segment;                                                                                       \
     const float *const quad = row->quad + 4 * segment, *const pair = row->pair + 2 * segment;                          \
     const float *const single = row->single + segment, *const constant = row->constant;                                \
     const float noise_mult = row->noise_mult, noise_add = row->noise_add;                                              \
@@ -540,7 +540,7 @@ static RPU_NOINLINE void model##_pulse_list(const rpu_row *row, int64_t segment,
             RPU_SIMD                                                                                                   \
             for (int l = 0; l < RPU_LIST_LANES; l++)                                                                   \
                 state[l] = rpu_step_##model(&d, l, state[l], up[l], xi[l]);                                            \
-            RPU_FORGET(at)                                                                                             \
+            RPU_FORGET(w)       /* or its addresses fill the registers: columns are on the stack, or loaded twice */   \
             for (int l = RPU_LIST_LANES - 1; l >= 0; l--) {     /* the last device after those that only fill up */    \
                 RPU_ONE_BY_ONE                                                                                         \
                 *at_byte(w, at[l]) = state[l];                                                                         \
