@@ -30,9 +30,9 @@ from rpusim._validation import signal
 from scipy.linalg.cython_blas cimport sgemm, sgemv
 
 from rpusim._core.kernels cimport (
-    RPU_BACKWARD, RPU_DUE_WORDS, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES,
-    RPU_MODEL_constant_step, RPU_PANEL, RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, RPU_SUM_SCRATCH, active_kernels,
-    rpu_count_pulses, rpu_draw_trains, rpu_noise, rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes,
+    RPU_BACKWARD, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES, RPU_MODEL_constant_step,
+    RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_lay_out_work,
+    rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes, rpu_work,
 )
 
 cnp.import_array()
@@ -583,28 +583,26 @@ cdef class ArrayCore:
         cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
-        cdef Py_ssize_t v, t, blocks, share, due_words, sums, panel
+        cdef Py_ssize_t v, t, blocks, share
         cdef int64_t *next_block
         cdef char *scratch
-        cdef rpu_noise *noises
-        cdef uint64_t *due
-        cdef int32_t *events
-        cdef int32_t *counts
-        cdef float *panels
-        cdef int threads, kinds
+        cdef char *space
+        cdef rpu_work *works
+        cdef rpu_work measured
+        cdef int threads, kinds = 1 if self.cells.visible == NULL else 2, sums = self.model == RPU_MODEL_constant_step
         cdef Py_ssize_t lines = 0 if self.fired is None else self.rows + self.columns
         cdef int64_t *fired = NULL      # each thread counts for itself
         cdef int32_t longest = 0
         cdef size_t scratch_bytes
-        cdef double slots = 0.0
+        cdef double drawing = 0.0   # work of drawing, in pulses: about one for a line, and one for eight slots of it
         cdef int64_t pulses = 0
         for v in range(vectors):
             memory[v] = arena
             longest = max(longest, plans[v].bl)
             if plans[v].bl:
                 arena += rpu_trains_bytes(self.rows, self.columns, plans[v])
-            slots += <double>plans[v].bl * (self.rows + self.columns)
-        threads = min(_threads, vectors, 1 + <int>min(slots / (8 * WORK_PER_THREAD), 1e6))
+                drawing += (1.0 + plans[v].bl / 8.0) * (self.rows + self.columns)
+        threads = min(_threads, vectors, 1 + <int>min(drawing / WORK_PER_THREAD, 1e6))
         scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
         scratch = <char *>grow(&self.scratch, threads * scratch_bytes)
         if lines:
@@ -637,28 +635,20 @@ cdef class ArrayCore:
         blocks = 1
         while threads > 1 and share >> blocks > 0 and pulses // threads >> blocks >= LAST_BLOCK:
             blocks += 1
-        kinds = 1 if self.cells.visible == NULL else 2
-        due_words = (share if blocks == 1 else share - share // 2 + 1) * 2 * RPU_DUE_WORDS(vectors)
-        sums = RPU_SUM_SCRATCH(self.columns) if self.model == RPU_MODEL_constant_step else 0
-        panel = RPU_PANEL(self.columns) if plans[0].strips else 0
-        noises = <rpu_noise *>grow(&self.work, threads * (vectors * (kinds * sizeof(rpu_noise) + sizeof(int32_t))
-                                                          + (due_words + 1) * sizeof(uint64_t)
-                                                          + sums * sizeof(int32_t) + panel * sizeof(float)))
-        due = <uint64_t *>(noises + threads * vectors * kinds)
-        next_block = <int64_t *>(due + threads * due_words)
-        counts = <int32_t *>(next_block + threads)
-        panels = <float *>(counts + threads * sums)
-        events = <int32_t *>(panels + threads * panel)
+        share = share if blocks == 1 else share - share // 2 + 1        # now: rows of the largest block
+        bytes = rpu_lay_out_work(vectors, share, self.columns, kinds, sums, plans[0].strips, NULL, &measured)
+        space = <char *>grow(&self.work, threads * (bytes + sizeof(rpu_work) + sizeof(int64_t)))
+        works = <rpu_work *>(space + threads * bytes)
+        next_block = <int64_t *>(works + threads)
         for t in range(threads):
+            rpu_lay_out_work(vectors, share, self.columns, kinds, sums, plans[0].strips, space + t * bytes, works + t)
             next_block[t] = 0
         if threads <= 1:
-            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, 0, events, due, noises, counts,
-                                                 panels, reverse, self.key, self.updates)
+            self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, 0, works, reverse, self.key,
+                                                 self.updates)
         else:
             for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-                _update_blocks(self, t, threads, blocks, next_block, trains, vectors, events + t * vectors,
-                               due + t * due_words, noises + t * vectors * kinds, counts + t * sums, panels + t * panel,
-                               reverse)
+                _update_blocks(self, t, threads, blocks, next_block, trains, vectors, works + t, reverse)
         return 0
 
     cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
@@ -1008,11 +998,11 @@ cdef Py_ssize_t _block_start(Py_ssize_t rows, Py_ssize_t owner, Py_ssize_t threa
 
 
 cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t blocks, int64_t *next_block,
-                         const rpu_trains *trains, Py_ssize_t vectors, int32_t *events, uint64_t *due, rpu_noise *noises,
-                         int32_t *counts, float *panel, int reverse) noexcept nogil:
+                         const rpu_trains *trains, Py_ssize_t vectors, const rpu_work *work, int reverse) noexcept nogil:
     # A thread's own blocks of rows, the same ones in updates alike, so that its caches have them already (measured: two threads
     # 1.81 times as fast as one, where each took whichever block came next 1.73); then what others have left. Blocks get smaller
-    # towards the end, so that a processor that is slower for a while keeps the other waiting for little.
+    # towards the end, so that a processor that is slower for a while keeps the other waiting for little. A block right after
+    # the one before goes on with its noise; others search for theirs.
     cdef Py_ssize_t k, owner, first, last
     cdef int64_t block, before
     for k in range(threads):
@@ -1025,6 +1015,6 @@ cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads,
             first = _block_start(array.rows, owner, threads, block, blocks)
             last = _block_start(array.rows, owner, threads, block + 1, blocks)
             if first < last:
-                array.kernels.update_rows[array.model](&array.cells, trains, vectors, first, last, block == before + 1, events,
-                                                       due, noises, counts, panel, reverse, array.key, array.updates)
+                array.kernels.update_rows[array.model](&array.cells, trains, vectors, first, last, block == before + 1, work,
+                                                       reverse, array.key, array.updates)
                 before = block

@@ -45,9 +45,6 @@ cdef extern from "kernels/wires.h" nogil:
 
 cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_ROW_SCRATCH(int64_t columns)
-    int64_t RPU_DUE_WORDS(int64_t vectors)
-    int64_t RPU_SUM_SCRATCH(int64_t columns)
-    int64_t RPU_PANEL(int64_t columns)
     int RPU_KEEPS_NOTHING, RPU_KEEPS_COLUMNS, RPU_KEEPS_ROWS
     enum: RPU_SEGMENT
     int RPU_MODEL_constant_step
@@ -81,7 +78,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int64_t keep
         float *kept
 
-    ctypedef struct rpu_noise:
+    ctypedef struct rpu_work:
         pass
 
     ctypedef struct rpu_converters:
@@ -108,8 +105,8 @@ cdef extern from "kernels/kernels.h" nogil:
                            uint16_t *) noexcept nogil
         void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
                            int32_t, uint32_t *) noexcept nogil
-        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, int32_t *,
-                                          uint64_t *, rpu_noise *, int32_t *, float *, int, uint64_t, uint64_t) noexcept nogil
+        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int,
+                                          const rpu_work *, int, uint64_t, uint64_t) noexcept nogil
         int32_t panels[RPU_N_MODELS]
         rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
                                         uint64_t) noexcept nogil
@@ -148,6 +145,8 @@ cdef extern from "kernels/pulses.h" nogil:
     rpu_pulse_plan rpu_plan_pulses(const rpu_pulse_scheme *, double lr, double granularity, double x_max, double d_max)
     size_t rpu_trains_bytes(int64_t rows, int64_t columns, rpu_pulse_plan)
     size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
+    size_t rpu_lay_out_work(int64_t vectors, int64_t rows, int64_t columns, int kinds, int sum, int strips, void *memory,
+                            rpu_work *work)
     void rpu_draw_trains(const rpu_kernels *, rpu_pulse_plan, const float *x, const float *d, int64_t rows, int64_t columns,
                          uint64_t key, uint64_t operation, void *memory, void *scratch, int64_t *fired, rpu_trains *out)
     void rpu_count_pulses(const rpu_pulse_scheme *, rpu_pulse_plan, const float *x, float d, int64_t columns, int reverse,

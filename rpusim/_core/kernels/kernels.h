@@ -68,7 +68,7 @@ typedef struct { int64_t up, down; } rpu_pulse_count;
 #define RPU_WIDE 32                               /* columns of a strip (panel.h) */
 #define RPU_STRIPS(columns) (((columns) + RPU_WIDE - 1) / RPU_WIDE)
 #define RPU_PANEL_ARRAYS 8                        /* numbers per column of a panel, before the noise */
-#define RPU_PANEL_NOISE(columns) (4096 + (columns))
+#define RPU_PANEL_NOISE(columns) (4096 + RPU_GROUP * RPU_GROUPS(columns))
 #define RPU_PANEL(columns) (RPU_PANEL_ARRAYS * RPU_WIDE * RPU_STRIPS(columns) + RPU_PANEL_NOISE(columns))
 
 /* Which columns of a strip fire in a slot, a bit each, and how many of all columns do before each eighth. */
@@ -111,6 +111,15 @@ typedef struct {
 
 #define RPU_DUE_WORDS(vectors) (((vectors) + 63) / 64)
 
+/* What one thread needs to take vectors through rows, each part in cache lines of its own (pulses.h lays it out). */
+typedef struct {
+    rpu_noise *noises;          /* one per vector, or two where cells->visible is not NULL */
+    int32_t *event;             /* (vectors): the next row of each that fires */
+    uint64_t *due;              /* (rows, 2, RPU_DUE_WORDS(vectors)): who fires there, and in which direction */
+    int32_t *counts;            /* (RPU_SUM_SCRATCH(columns)), where rows may be summed */
+    float *panel;               /* (RPU_PANEL(columns)), where trains have strips */
+} rpu_work;
+
 /* Converters and analog path of one direction of reading. Pointers are to one number per output, or NULL. */
 typedef struct {
     float dac_scale, dac_step, dac_levels;   /* 1/step, step and largest level; scale 0: no quantisation */
@@ -150,12 +159,9 @@ typedef struct {
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
     /* Stochastic updates: rows [row0, row1) through all vectors, in order; `goes_on` where the work space is as the call for
-     * the rows right before has left it. Work space: `event`, one number per vector; `due`, 2 RPU_DUE_WORDS(vectors) per row;
-     * `noises`, one per vector, or two where cells->visible is not NULL; `counts`, RPU_SUM_SCRATCH(columns), where rows may be
-     * summed; `panel`, RPU_PANEL(columns), where trains have strips. */
-    void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
-                                      int64_t row0, int64_t row1, int goes_on, int32_t *event, uint64_t *due,
-                                      rpu_noise *noises, int32_t *counts, float *panel, int reverse, uint64_t key,
+     * the rows right before has left it. */
+    void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0,
+                                      int64_t row1, int goes_on, const rpu_work *work, int reverse, uint64_t key,
                                       uint64_t operation);
     int32_t panels[RPU_N_MODELS];       /* whether it makes use of strips */
     /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds

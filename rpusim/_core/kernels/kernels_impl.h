@@ -635,9 +635,13 @@ static void model##_pulse_event(const rpu_cells *cells, const rpu_row *row, cons
 }                                                                                                                      \
                                                                                                                        \
 static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0,       \
-                                int64_t row1, int goes_on, int32_t *event, uint64_t *due, rpu_noise *noises,           \
-                                int32_t *counts, float *panel, int reverse, uint64_t key, uint64_t operation)          \
+                                int64_t row1, int goes_on, const rpu_work *work, int reverse, uint64_t key,            \
+                                uint64_t operation)                                                                    \
 {                                                                                                                      \
+    int32_t *const event = work->event, *const counts = work->counts;                                                  \
+    uint64_t *const due = work->due;                                                                                   \
+    rpu_noise *const noises = work->noises;                                                                            \
+    float *const panel = work->panel;                                                                                  \
     const int64_t words = RPU_DUE_WORDS(vectors);                                                                      \
     const int silent = cells->silent;                                                                                  \
     int64_t pulses = 0;                                                                                                \

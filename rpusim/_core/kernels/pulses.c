@@ -144,6 +144,18 @@ size_t rpu_scratch_bytes(int64_t rows, int64_t columns, int32_t bl)
     return lay_out_scratch(rows, columns, bl, NULL, &s);
 }
 
+size_t rpu_lay_out_work(int64_t vectors, int64_t rows, int64_t columns, int kinds, int sum, int strips, void *memory,
+                        rpu_work *work)
+{
+    memory_of m = {memory, 0};
+    work->noises = take(&m, sizeof *work->noises * (size_t)(vectors * kinds));
+    work->event = take(&m, sizeof *work->event * (size_t)vectors);
+    work->due = take(&m, sizeof *work->due * (size_t)(rows * 2 * RPU_DUE_WORDS(vectors)));
+    work->counts = take(&m, sum ? sizeof *work->counts * (size_t)RPU_SUM_SCRATCH(columns) : 0);
+    work->panel = take(&m, strips ? sizeof *work->panel * (size_t)RPU_PANEL(columns) : 0);
+    return m.bytes;
+}
+
 /* Four groups from g on as one word of 64 lines (measured: a loop that ends every 16 lines is mispredicted at each end),
  * without those from `end` on. */
 #define AT_ONCE 4
