@@ -15,7 +15,7 @@
  *   it is little and in few lines. Keys of rounds are made anew, directions come with the bits above, and a vector whose lists
  *   are one (rpu_trains.only) is not asked for slots (measured together at 0.01 pulses: 0.91 of the time).
  * - Noise of a vector is one stream over its pulses in order of (row, slot, column). Each vector keeps the draws it has
- *   left from row to row, so nothing is drawn that is not used but in the first and last chunk of a block of rows.
+ *   left from row to row, so nothing is drawn that is not used but in the first and last chunk of a run of rows.
  * No validation here: the Python side has checked everything. */
 
 #include <math.h>
@@ -30,7 +30,7 @@
 #define RPU_SIMD_SUM(count)
 #define RPU_ONE_BY_ONE
 #define RPU_FORGET(p)
-#define RPU_OPAQUE(x)
+#define RPU_OPAQUE(x) (void)(x);
 #define RPU_NOINLINE __declspec(noinline)
 #define RPU_PREFETCH(p)
 #include <intrin.h>

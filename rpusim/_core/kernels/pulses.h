@@ -33,7 +33,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
                      int64_t columns, uint64_t key, uint64_t operation, void *memory, void *scratch, int64_t *fired,
                      rpu_trains *out);
 /* Bytes of work space for taking `vectors` through up to `rows` rows at a time, whose parts are put into `work` from `memory`
- * on (NULL: they are only measured). `kinds` of noise; `sum` and `strips` as in the plans. */
+ * on (NULL: they are only measured). `kinds` of noise; `sum`: rows may be summed; `strips` as in the plans. */
 size_t rpu_lay_out_work(int64_t vectors, int64_t rows, int64_t columns, int kinds, int sum, int strips, void *memory,
                         rpu_work *work);
 /* Pulse counts of one row (up positive) for the two types without trains. */
