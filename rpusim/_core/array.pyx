@@ -583,7 +583,7 @@ cdef class ArrayCore:
         cdef rpu_trains *trains = <rpu_trains *>grow(
             &self.trains, vectors * (sizeof(rpu_trains) + sizeof(void *)))
         cdef char **memory = <char **>(trains + vectors)
-        cdef Py_ssize_t v, t, blocks, share
+        cdef Py_ssize_t v, t, blocks, share, largest    # rows of a thread, and of its largest block
         cdef int64_t *next_block
         cdef char *scratch
         cdef char *space
@@ -593,7 +593,7 @@ cdef class ArrayCore:
         cdef Py_ssize_t lines = 0 if self.fired is None else self.rows + self.columns
         cdef int64_t *fired = NULL      # each thread counts for itself
         cdef int32_t longest = 0
-        cdef size_t scratch_bytes
+        cdef size_t scratch_bytes, work_bytes
         cdef double drawing = 0.0   # work of drawing, in pulses: about one for a line, and one for eight slots of it
         cdef int64_t pulses = 0
         for v in range(vectors):
@@ -635,13 +635,13 @@ cdef class ArrayCore:
         blocks = 1
         while threads > 1 and share >> blocks > 0 and pulses // threads >> blocks >= LAST_BLOCK:
             blocks += 1
-        share = share if blocks == 1 else share - share // 2 + 1        # now: rows of the largest block
-        bytes = rpu_lay_out_work(vectors, share, self.columns, kinds, sums, plans[0].strips, NULL, &measured)
-        space = <char *>grow(&self.work, threads * (bytes + sizeof(rpu_work) + sizeof(int64_t)))
-        works = <rpu_work *>(space + threads * bytes)
+        largest = share if blocks == 1 else share - share // 2
+        work_bytes = rpu_lay_out_work(vectors, largest, self.columns, kinds, sums, plans[0].strips, NULL, &measured)
+        space = <char *>grow(&self.work, threads * (work_bytes + sizeof(rpu_work) + sizeof(int64_t)))
+        works = <rpu_work *>(space + threads * work_bytes)
         next_block = <int64_t *>(works + threads)
         for t in range(threads):
-            rpu_lay_out_work(vectors, share, self.columns, kinds, sums, plans[0].strips, space + t * bytes, works + t)
+            rpu_lay_out_work(vectors, largest, self.columns, kinds, sums, plans[0].strips, space + t * work_bytes, works + t)
             next_block[t] = 0
         if threads <= 1:
             self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, 0, works, reverse, self.key,

@@ -67,7 +67,7 @@ static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int slope
 #define rpu_slope_constant_step(up, step, bound, pair, most) pair
 #define rpu_step_constant_step(d, l, w, up, xi) rpu_affine(d, l, w, 0, 0, xi)
 
-/* LinearStep: step + slope w; the pair are the slopes. */
+/* LinearStep: step + slope w; the pair are the slopes, of which a step loses the negative. */
 #define RPU_AFFINE_linear_step 1
 #define RPU_PAIR_linear_step 1
 #define RPU_SINGLE_linear_step 0

@@ -115,7 +115,7 @@ typedef struct {
 typedef struct {
     rpu_noise *noises;          /* one per vector, or two where cells->visible is not NULL */
     int32_t *event;             /* (vectors): the next row of each that fires */
-    uint64_t *due;              /* (rows, 2, RPU_DUE_WORDS(vectors)): who fires there, and in which direction */
+    uint64_t *due;              /* (rows, 2, RPU_DUE_WORDS(vectors)): who fires there, and who of them flips; for several */
     int32_t *counts;            /* (RPU_SUM_SCRATCH(columns)), where rows may be summed */
     float *panel;               /* (RPU_PANEL(columns)), where trains have strips */
 } rpu_work;

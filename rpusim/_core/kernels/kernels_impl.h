@@ -645,7 +645,8 @@ static void model##_update_rows(const rpu_cells *cells, const rpu_trains *trains
     const int64_t words = RPU_DUE_WORDS(vectors);                                                                      \
     const int silent = cells->silent;                                                                                  \
     int64_t pulses = 0;                                                                                                \
-    memset(due, 0, sizeof *due * (size_t)((row1 - row0) * 2 * words));                                                 \
+    if (vectors > 1)                                                                                                   \
+        memset(due, 0, sizeof *due * (size_t)((row1 - row0) * 2 * words));                                             \
     for (int64_t v = 0; v < vectors; v++) {                                                                            \
         const rpu_trains *t = trains + v;                                                                              \
         pulses += t->pulses.up + t->pulses.down;                                                                       \
