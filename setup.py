@@ -25,6 +25,7 @@ EXTENSIONS = [
     ("rpusim.algorithms._low_rank", []),
     ("rpusim._core.wires", []),
     ("rpusim.algorithms._transfer", []),
+    ("rpusim.nn._elementwise", []),
 ]
 DIRECTIVES = {
     "language_level": 3,

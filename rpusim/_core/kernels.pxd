@@ -123,6 +123,9 @@ cdef extern from "kernels/kernels.h" nogil:
         float (*abs_max)(const float *, int64_t) noexcept nogil
         int (*all_finite)(const float *, int64_t) noexcept nogil
         double (*sum_squares)(const float *, int64_t) noexcept nogil
+        void (*sigmoid)(const float *, int64_t, float *) noexcept nogil
+        void (*sigmoid_gradient)(const float *, const float *, int64_t, float *) noexcept nogil
+        double (*cross_entropy)(const float *, int64_t, int64_t, float *) noexcept nogil
         void (*wires_factor)(const rpu_wires *, const double *, double *) noexcept nogil
         int (*wires_solve)(const rpu_wires *, rpu_wires_task *) noexcept nogil
 

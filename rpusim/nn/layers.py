@@ -7,12 +7,12 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit
 
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim._random import RNG, generator, key, seed_sequence
 from rpusim._validation import integer_value, physical, real, signal
 from rpusim.algorithms import Algorithm
+from rpusim.nn._elementwise import sigmoid, sigmoid_gradient
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 from rpusim.nn.optimizers import Parameter
 from rpusim.specification import Specification, from_dict
@@ -368,7 +368,7 @@ class Sigmoid(_Activation):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        y = expit(x)
+        y = sigmoid(x)
         self._output = y if train else None
         return y
 
@@ -376,10 +376,7 @@ class Sigmoid(_Activation):
         y = self._output
         if y is None:
             raise _no_forward(self)
-        slope = _ONE - y
-        slope *= y
-        slope *= d
-        return slope
+        return sigmoid_gradient(y, d)
 
 
 class Tanh(_Activation):

@@ -8,11 +8,10 @@ same step is lr = lr_mean / batch_size.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from rpusim._validation import signal
+from rpusim.nn import _elementwise
 
 __all__ = ["cross_entropy", "squared_error"]
 
@@ -60,7 +59,7 @@ def cross_entropy(outputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.nd
     (0.6931, [[0.5, -0.5]])
     """
     outputs = signal("outputs", outputs, (None, None))
-    return _cross_entropy(outputs, class_labels("labels", labels, outputs.shape[0], outputs.shape[1]))
+    return _elementwise.cross_entropy(outputs, class_labels("labels", labels, outputs.shape[0], outputs.shape[1]))
 
 
 def squared_error(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
@@ -98,31 +97,10 @@ def squared_error(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.n
 # Without checks: once per training step.
 
 
-def _cross_entropy(outputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    if len(labels) == 1:  # the same as below, by the calls that cost least: half the time at ten classes
-        row, label = outputs[0], labels[0]
-        gradient = outputs - row[row.argmax()]
-        row = gradient[0]
-        picked = row.item(label)
-        np.exp(row, row)
-        total = np.add.reduce(row)
-        row /= total
-        row[label] -= 1
-        return math.log(total) - picked, gradient
-    gradient = outputs - np.maximum.reduce(outputs, axis=1, keepdims=True)
-    samples = np.arange(len(labels))
-    picked = gradient[samples, labels]
-    np.exp(gradient, out=gradient)
-    total = np.add.reduce(gradient, axis=1, keepdims=True)
-    gradient /= total
-    gradient[samples, labels] -= 1
-    return float(np.log(total).sum(dtype=np.float64) - picked.sum(dtype=np.float64)), gradient
-
-
 def _squared_error(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
     gradient = outputs - targets
     flat = gradient.ravel()
     return 0.5 * float(np.dot(flat, flat)), gradient
 
 
-STEPS = {"cross_entropy": _cross_entropy, "squared_error": _squared_error}
+STEPS = {"cross_entropy": _elementwise.cross_entropy, "squared_error": _squared_error}

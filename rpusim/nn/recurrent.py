@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from rpusim._validation import boolean, integer_value, physical
 from rpusim.algorithms import Algorithm
+from rpusim.nn._elementwise import sigmoid
 from rpusim.nn.layers import Layer, MatrixLayer, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
@@ -241,7 +241,7 @@ class LSTM(_Recurrent):
     def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
         h = self.out_features or 0
         a = self._read(t)
-        expit(a[:, : 3 * h], out=a[:, : 3 * h])
+        a[:, : 3 * h] = sigmoid(a[:, : 3 * h])
         g = a[:, 3 * h :]
         np.tanh(g, out=g)
         before = states[1]
@@ -306,7 +306,7 @@ class GRU(_Recurrent):
     def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
         n, h = self.in_features or 0, self.out_features or 0
         before = states[0]
-        gates = expit(self._read(2 * t)[:, : 2 * h])
+        gates = sigmoid(self._read(2 * t)[:, : 2 * h])
         r, u = gates[:, :h], gates[:, h:]
         candidate = self._vectors[2 * t + 1]
         candidate[...] = self._vectors[2 * t]

@@ -189,6 +189,12 @@ typedef struct {
     int (*all_finite)(const float *x, int64_t n);
     double (*sum_squares)(const float *x, int64_t n);
 
+    /* y = 1 / (1 + e^-x), and z = y (1 - y) d. */
+    void (*sigmoid)(const float *x, int64_t n, float *y);
+    void (*sigmoid_gradient)(const float *y, const float *d, int64_t n, float *z);
+    /* gradient = softmax(y) - onehot(label) of one sample; returns log(sum of e^y) - y[label]. */
+    double (*cross_entropy)(const float *y, int64_t n, int64_t label, float *gradient);
+
     /* Takes over the conductances g (rows, columns), siemens, and factors all lines; `work`: RPU_WIRES_WORK. */
     void (*wires_factor)(const rpu_wires *net, const double *g, double *work);
     /* Solves for one vector; returns whether it has converged. */

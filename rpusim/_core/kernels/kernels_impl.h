@@ -788,6 +788,7 @@ static double sum_squares(const float *x, int64_t n)
 }
 
 #include "converters.h"
+#include "elementwise.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */
 
@@ -818,6 +819,9 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .abs_max = abs_max,
     .all_finite = all_finite,
     .sum_squares = sum_squares,
+    .sigmoid = sigmoid,
+    .sigmoid_gradient = sigmoid_gradient,
+    .cross_entropy = cross_entropy,
     .wires_factor = wires_factor,
     .wires_solve = wires_solve,
 };

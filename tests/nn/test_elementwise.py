@@ -1,0 +1,88 @@
+"""The trainer's element-wise kernels against float64, on every kernel set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, log_softmax
+
+from rpusim._core.kernels import kernel_sets, use_kernel_set
+from rpusim.nn import _elementwise
+
+
+@pytest.fixture(params=kernel_sets(), autouse=True)
+def kernels(request):
+    use_kernel_set(request.param)
+    yield request.param
+    use_kernel_set(None)
+
+
+def test_sigmoid_to_three_units_in_the_last_place():
+    x = np.concatenate([np.linspace(-86, 86, 400_001), np.linspace(-1, 1, 100_001)]).astype(np.float32)
+    exact = expit(x.astype(np.float64))
+    y = _elementwise.sigmoid(x)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, exact, rtol=3e-7, atol=0)
+    d = np.random.default_rng(0).standard_normal(x.size).astype(np.float32)
+    slope = (1 - y.astype(np.float64)) * y
+    np.testing.assert_allclose(_elementwise.sigmoid_gradient(y, d), slope * d, rtol=3e-7, atol=1e-37)
+
+
+def test_sigmoid_at_the_ends():
+    x = np.array([0, -0.0, -200, 200, -np.inf, np.inf, np.nan], np.float32)
+    y = _elementwise.sigmoid(x)
+    np.testing.assert_array_equal(y[[0, 1, 3, 5]], [0.5, 0.5, 1, 1])
+    assert 0 <= y[2] == y[4] < 2e-38
+    assert np.isnan(y[6])
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 7, 8, 9, 10, 31, 87, 1000])
+@pytest.mark.parametrize("scale", [0.1, 3, 100])
+def test_cross_entropy(classes, scale):
+    rng = np.random.default_rng(classes)
+    y = (scale * rng.standard_normal((5, classes))).astype(np.float32)
+    labels = rng.integers(0, classes, 5)
+    loss, gradient = _elementwise.cross_entropy(y, labels)
+    logs = log_softmax(y.astype(np.float64), axis=1)
+    assert loss == pytest.approx(-logs[np.arange(5), labels].sum(), rel=1e-6, abs=1e-6)
+    np.testing.assert_allclose(gradient, np.exp(logs) - np.eye(classes)[labels], atol=2e-7)
+    alone = [_elementwise.cross_entropy(y[k : k + 1], labels[k : k + 1]) for k in range(5)]
+    np.testing.assert_array_equal(np.concatenate([g for _, g in alone]), gradient)
+    assert loss == sum(value for value, _ in alone)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_is_no_number_comes_out(wrong):
+    y = np.zeros((2, 20), np.float32)
+    y[1, 13] = wrong
+    loss, gradient = _elementwise.cross_entropy(y, np.array([1, 1]))
+    assert np.isnan(loss)
+    assert np.isfinite(gradient[0]).all() and np.isnan(gradient[1]).all()
+
+
+def test_arrays_of_any_order_and_type():
+    x = np.random.default_rng(0).standard_normal((6, 9)).astype(np.float32)
+    y = _elementwise.sigmoid(x)
+    for same in (np.asfortranarray(x), x.astype(np.float64), np.repeat(x, 2, axis=1)[:, ::2]):
+        np.testing.assert_array_equal(_elementwise.sigmoid(same), y)
+        np.testing.assert_array_equal(_elementwise.sigmoid_gradient(y, same), _elementwise.sigmoid_gradient(y, x))
+    labels = np.arange(6)
+    expected = _elementwise.cross_entropy(x, labels)
+    for same in (labels.astype(np.uint8), np.repeat(labels, 2)[::2]):
+        loss, gradient = _elementwise.cross_entropy(np.asfortranarray(x), same)
+        assert loss == expected[0]
+        np.testing.assert_array_equal(gradient, expected[1])
+    assert _elementwise.sigmoid(np.zeros((0, 3), np.float32)).shape == (0, 3)
+
+
+def test_nothing_is_read_or_written_outside():
+    y = np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"outputs must have a row for each of 3 labels; got shape \(2, 3\)"):
+        _elementwise.cross_entropy(y, np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"outputs must have a row for each of 3 labels; got shape \(3,\)"):
+        _elementwise.cross_entropy(y[0], np.array([0, 1, 2]))
+    for label in (-1, 3):
+        with pytest.raises(ValueError, match=f"labels must be from 0 to 2; got {label} at index 1"):
+            _elementwise.cross_entropy(y, np.array([0, label]))
+    with pytest.raises(ValueError, match=r"d must have shape \(2, 3\); got \(2, 2\)"):
+        _elementwise.sigmoid_gradient(y, y[:, :2])
