@@ -20,6 +20,7 @@ KERNEL_SOURCES = ["dispatch.c", *(f"kernels_{name}.c" for name in KERNEL_SETS)]
 # name, further C sources
 EXTENSIONS = [
     ("rpusim._core.kernels", [f"{KERNELS}/{name}" for name in KERNEL_SOURCES]),
+    ("rpusim._core.lock", []),
     ("rpusim._core.array", [f"{KERNELS}/pulses.c"]),
     ("rpusim.algorithms._digital", []),
     ("rpusim.algorithms._low_rank", []),

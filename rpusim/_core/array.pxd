@@ -3,6 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from rpusim._core.kernels cimport rpu_cells, rpu_converters, rpu_kernels, rpu_pulse_plan, rpu_pulse_scheme, rpu_trains
+from rpusim._core.lock cimport Lock
 
 
 cdef enum:
@@ -55,7 +56,7 @@ cdef class ArrayCore:
     cdef int model
     cdef rpu_cells cells
     cdef object owners
-    cdef readonly object lock
+    cdef readonly Lock lock
     cdef float[:, ::1] w                # what is read
     cdef float[:, ::1] state            # what pulses change: w, but for write noise
     cdef float[::1] constants

@@ -1,8 +1,9 @@
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rpusim._core.lock import Lock
 
 NOISE_MANAGEMENT: tuple[str, ...]
 BOUND_MANAGEMENT: tuple[str, ...]
@@ -21,7 +22,7 @@ class ArrayCore:
     key: int
     train_key: int
     granularity: float
-    lock: AbstractContextManager[bool]
+    lock: Lock
     counters: tuple[int, int, int, int, int]
     averages: tuple[float, float]
     read_counts: Sequence[Sequence[int]]

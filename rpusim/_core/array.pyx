@@ -13,7 +13,6 @@ Decided, and why:
 """
 
 import os
-from threading import RLock
 
 import numpy as np
 
@@ -228,7 +227,7 @@ cdef class ArrayCore:
         without pulses; the others need all their parameters set before they are used. Where there is write noise, pulses
         change `state`, and `w` is what is read. `constants` are the numbers that all devices of the model share."""
         cdef int64_t[:, :, ::1] per_device
-        self.lock = RLock()
+        self.lock = Lock()
         self.kernels = active_kernels()
         self.rows, self.columns = w.shape[0], w.shape[1]
         self.w = w
@@ -437,9 +436,12 @@ cdef class ArrayCore:
         x_batch, d_batch = as_batches(x, d, self.rows, self.columns)
         x_data, d_data = <const float *>cnp.PyArray_DATA(x_batch), <const float *>cnp.PyArray_DATA(d_batch)
         vectors = cnp.PyArray_SIZE(x_batch) // self.columns
-        with self.lock:
+        self.lock.acquire()
+        try:
             with nogil:
                 self.update(x_data, d_data, vectors, lr)
+        finally:
+            self.lock.release()
 
     def py_read(self, str name, x, out, int transposed, ArrayCore reference):
         """Return y = x w^T (or x w where transposed), minus the same product with `reference` where given, in `out` unless that
@@ -470,9 +472,12 @@ cdef class ArrayCore:
         x_data = <const float *>cnp.PyArray_DATA(batch)
         y_data = <float *>cnp.PyArray_DATA(y)
         vectors = cnp.PyArray_SIZE(batch) // n_in
-        with self.lock:
+        self.lock.acquire()
+        try:
             with nogil:
                 self.read(x_data, y_data, vectors, transposed, reference)
+        finally:
+            self.lock.release()
         return y
 
     def pulse(self, const int32_t[:, ::1] counts):

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 
 from rpusim._core.array cimport Buffer
 from rpusim._core.kernels cimport rpu_kernels, rpu_wires, rpu_wires_task
+from rpusim._core.lock cimport Lock
 
 
 cdef class NetworkCore:
@@ -12,7 +13,7 @@ cdef class NetworkCore:
     cdef int words_resist, bits_resist  # at all their terminals
     cdef object owners
     cdef readonly Py_ssize_t rows, columns
-    cdef readonly object lock
+    cdef readonly Lock lock
     cdef readonly double tolerance
     cdef readonly int64_t max_iterations
     cdef readonly int64_t iterations    # of the last call: of the vector that took longest

@@ -1,12 +1,12 @@
-from contextlib import AbstractContextManager
-
 import numpy as np
 from numpy.typing import NDArray
+
+from rpusim._core.lock import Lock
 
 class NetworkCore:
     rows: int
     columns: int
-    lock: AbstractContextManager[bool]
+    lock: Lock
     tolerance: float
     max_iterations: int
     iterations: int

@@ -10,7 +10,6 @@ Decided, and why:
 - Interrupts are looked for after as many vectors as there are threads.
 """
 
-from threading import RLock
 
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
@@ -57,7 +56,7 @@ cdef class NetworkCore:
         the far one."""
         cdef const double[:, ::1] w = words, b = bits
         self.kernels = active_kernels()
-        self.lock = RLock()
+        self.lock = Lock()
         self.owners = (words, bits)
         self.rows, self.columns = w.shape[1], b.shape[1]
         self.net.words.inner, self.net.words.near, self.net.words.far = &w[0, 0], &w[1, 0], &w[2, 0]

@@ -73,9 +73,12 @@ cdef class DigitalLoop:
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.target.columns
-        with self.target.lock:
+        self.target.lock.acquire()
+        try:
             with nogil:
                 self.learn(x_data, d_data, vectors, lr)
+        finally:
+            self.target.lock.release()
 
     cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
         cdef Py_ssize_t v, rows = self.target.rows, columns = self.target.columns

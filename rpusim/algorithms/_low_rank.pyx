@@ -12,6 +12,7 @@ import numpy as np
 
 from rpusim._core.array cimport ArrayCore
 from rpusim._core.kernels cimport RPU_RESET, RPU_WRITE_ALL
+from rpusim._core.lock cimport acquire_all, release_all
 
 cnp.import_array()
 
@@ -28,7 +29,7 @@ cdef class LowRankLoop:
     cdef double spread
     cdef const float[:, ::1] low_a, high_a, low_b, high_b
     cdef float[::1] of_b, of_a, unit, column, row, draws, noise
-    cdef object locks
+    cdef list locks
 
     def __reduce__(self):
         raise TypeError("loops point into their arrays; copy the tile instead")
@@ -64,14 +65,12 @@ cdef class LowRankLoop:
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.w.columns
-        for lock in self.locks:
-            lock.acquire()
+        acquire_all(self.locks)
         try:
             with nogil:
                 self.learn(x_data, d_data, vectors, fast_rate, transfer_rate)
         finally:
-            for lock in self.locks:
-                lock.release()
+            release_all(self.locks)
 
     cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double fast_rate,
                    double transfer_rate) except -1 nogil:

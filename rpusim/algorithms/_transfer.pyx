@@ -24,6 +24,7 @@ import numpy as np
 
 from rpusim._core.array cimport ArrayCore
 from rpusim._core.kernels cimport RPU_RESET, RPU_RESET_CHOICE, RPU_STOCHASTIC, uniform
+from rpusim._core.lock cimport acquire_all, release_all
 
 cnp.import_array()
 
@@ -260,7 +261,7 @@ cdef class TransferLoop:
     cdef bint auto_scale
     cdef double decay
     cdef public double x_mean, d_mean       # negative before the first vector
-    cdef object locks
+    cdef list locks
     cdef float[:, ::1] x_turned, d_turned, kept
     cdef int64_t[::1] kept_lines
 
@@ -289,8 +290,7 @@ cdef class TransferLoop:
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.fast.columns
         cdef bint waits
-        for lock in self.locks:
-            lock.acquire()
+        acquire_all(self.locks)
         try:
             waits = vectors > self.first.every and not self.auto_scale and self.first.can_wait()
             if waits and self.kept is None:
@@ -303,8 +303,7 @@ cdef class TransferLoop:
                 with nogil:
                     self.learn(x_data, d_data, vectors, fast_rate, &rates[0])
         finally:
-            for lock in self.locks:
-                lock.release()
+            release_all(self.locks)
 
     cdef int learn_at_once(self, const float *x, const float *d, Py_ssize_t vectors, double rate,
                            double *rates) except -1 nogil:

@@ -30,3 +30,30 @@ def test_a_long_update_is_interrupted(rule):
     assert 0 < done < n
     tile.update(x[:10], d[:10], 0.01)
     assert tile.state_dict()["vectors"] == done + 10
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX does")
+def test_waiting_for_one_array_leaves_the_others_free():
+    tile = TikiTakaV2(SoftBounds(), fast_lr=0.01).build((2, 3), rng=171)
+    cores = sorted((array._core for array in tile.arrays), key=id)  # as updates take them
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with cores[1].lock:
+            held.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        tile.update(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32), 0.01)
+    free = threading.Thread(target=lambda: cores[0].lock.acquire())
+    free.start()
+    free.join(10)
+    assert not free.is_alive()
+    done.set()
+    holder.join()
+    timer.join()

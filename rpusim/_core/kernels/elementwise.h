@@ -6,14 +6,15 @@
  *   that a sample of MNIST takes; now 0.4).
  * - Not a number comes out where not a number comes in. */
 
-/* e^x for x <= 0, relative to 2e-7; below -87 it is e^-87. x = k ln 2 + r: 0.693359375 k is exact, and 2.1e-4 is what ln 2 lacks
- * of it; e^r = 1 + r + r^2 P(r) (own minimax fit, 3e-9), which is 1 at 0. */
+/* e^x for x <= 0, relative to 2e-7; below -87 it is e^-87. x = k ln 2 + r: 0.693359375 k is exact, and 2.1e-4 is what ln 2
+ * lacks of it; e^r = 1 + r + r^2 P(r) (own minimax fit, 3e-9), which is 1 at 0. */
 static RPU_INLINE float exp_of_negative(float x)
 {
     x = x < -87.0f ? -87.0f : x;
     const float shifted = x * 1.44269504f + 12582912.0f, k = shifted - 12582912.0f;     /* 1.5 2^23: rounds to an integer */
     const float r = (x - k * 0.693359375f) + k * 2.12194440e-4f, rr = r * r;
-    const float p01 = RPU_FMA(r, 0.16666521f, 0.49999994f), p234 = RPU_FMA(rr, 0.001381454f, RPU_FMA(r, 0.008368745f, 0.04166839f));
+    const float p01 = RPU_FMA(r, 0.16666521f, 0.49999994f);
+    const float p234 = RPU_FMA(rr, 0.001381454f, RPU_FMA(r, 0.008368745f, 0.04166839f));
     return RPU_FMA(rr, RPU_FMA(rr, p234, p01), 1.0f + r) * rpu_bits_to_float((rpu_float_to_bits(shifted) + 127u) << 23);
 }
 
