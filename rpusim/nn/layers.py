@@ -295,7 +295,7 @@ class Linear(MatrixLayer):
     def _reset(self) -> None:
         self._shape: tuple[int, ...] | None = None  # of the inputs that the buffer below was made for
         self._input: Any = None  # inputs with the constant 1 beside them
-        self._part: Any = None  # of it, without the constant
+        self._part: Any = None  # of it, without the constant; None where there is none
         self._gradient: Any = None
         self._output: Any = None
         self._signals: Any = None  # inputs as they came, for digital parameters
@@ -312,29 +312,29 @@ class Linear(MatrixLayer):
         self._shape = x.shape
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        if x.shape != self._shape:
+        matrix, shape = self.matrix, x.shape
+        if shape != self._shape:
             self._new_shape(x)
-        vectors = x if x.ndim == 2 else x.reshape(-1, self.in_features)
-        if self.matrix.columns > self.in_features:
-            self._part[...] = vectors
+        vectors = x if len(shape) == 2 else x.reshape(-1, self.in_features)
+        if self._part is None:
+            self._input = matrix.drive(vectors)
         else:
-            self._input = self.matrix.drive(vectors)
-        self._training = train
-        self._gradient = None
-        y = self.matrix.forward(self._input)
-        if self.matrix.parameters:
+            self._part[...] = vectors
+        self._training, self._gradient = train, None
+        y = matrix.forward(self._input)
+        if matrix.parameters:
             self._signals, self._output = vectors, y
-        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
+        return y if len(shape) == 2 else y.reshape(*shape[:-1], self.out_features)
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if not self._training or self._shape is None:
             raise _no_forward(self)
         if d.ndim > 2:
             d = d.reshape(-1, self.out_features)
-        self._gradient = d
-        z = self.matrix.backward(d) if input_gradient else None
-        if self.matrix.parameters:
-            self.matrix.gradients(self._signals, d, self._output, z)
+        self._gradient, matrix = d, self.matrix
+        z = matrix.backward(d) if input_gradient else None
+        if matrix.parameters:
+            matrix.gradients(self._signals, d, self._output, z)
         return z if z is None or len(self._shape) == 2 else z.reshape(self._shape)
 
     def update(self, lr: float) -> None:

@@ -269,9 +269,11 @@ class Matrix:
 
     def backward(self, d: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return dL/dx (n, inputs) for dL/dy (n, outputs)."""
-        if not self.plain:
-            scale = self.alpha if self._scale is None else self.alpha * self._scale.value
-            d = d * scale
+        if self.plain:
+            z = self.tiles[0].backward(d)
+            return z[:, : self.inputs] if self.columns > self.inputs else z
+        scale = self.alpha if self._scale is None else self.alpha * self._scale.value
+        d = d * scale
         if len(self.tiles) == 1:
             z = self.tiles[0].backward(np.ascontiguousarray(d))
         else:
@@ -308,10 +310,11 @@ class Matrix:
 
     def end_batch(self, lr: float) -> None:
         """Train the digital parameters on their gradients, and let the time of one mini-batch pass for the devices."""
+        if self.plain:
+            self.tiles[0].end_batch()
+            return
         for tile in self.tiles:
             tile.end_batch()
-        if self.plain:
-            return
         if self._range is not None and self._within > 0.95 * self._watched:
             self._range.gradient += np.float32(self.mapping.input_range_decay * self._range.value[0])
         self._within = self._watched = 0
