@@ -126,6 +126,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*sigmoid)(const float *, int64_t, float *) noexcept nogil
         void (*sigmoid_gradient)(const float *, const float *, int64_t, float *) noexcept nogil
         double (*cross_entropy)(const float *, int64_t, int64_t, float *) noexcept nogil
+        void (*lstm)(const float *, int64_t, float *, float *, float *, float *) noexcept nogil
+        void (*lstm_gradient)(const float *, const float *, const float *, int64_t, const float *, const float *, float *,
+                              float *) noexcept nogil
         void (*wires_factor)(const rpu_wires *, const double *, double *) noexcept nogil
         int (*wires_solve)(const rpu_wires *, rpu_wires_task *) noexcept nogil
 

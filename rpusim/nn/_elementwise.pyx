@@ -63,3 +63,51 @@ def cross_entropy(outputs, labels):
             raise ValueError(f"labels must be from 0 to {classes - 1}; got {wanted[k]} at index {k}")
         loss += active_kernels().cross_entropy(rows + k * classes, classes, wanted[k], out + k * classes)
     return loss, gradient
+
+
+cdef inline cnp.ndarray _of_shape(str name, value, cnp.ndarray like, int parts):
+    # A plain array of as many rows as `like`, `parts` times as long.
+    cdef cnp.ndarray a = _floats(value)
+    cdef Py_ssize_t batch = cnp.PyArray_DIM(like, 0), n = parts * cnp.PyArray_DIM(like, 1)
+    if cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_DIM(a, 0) != batch or cnp.PyArray_DIM(a, 1) != n:
+        raise ValueError(f"{name} must have shape {(batch, n)}; got {(<object>a).shape}")
+    return a
+
+
+def lstm(a, before):
+    """Return h, c, the gates (i, f, o, g) and tanh(c) after one step of cells, all (batch, n), the gates (batch, 4 n).
+
+    `a` (batch, 4 n) are the gates before their functions, `before` (batch, n) is c before. Where it can be, the memory of `a`
+    is that of the gates."""
+    cdef cnp.ndarray c0 = _floats(before)
+    if cnp.PyArray_NDIM(c0) != 2:
+        raise ValueError(f"before must have shape (any, any); got {(<object>c0).shape}")
+    cdef cnp.ndarray gates = _of_shape("a", a, c0, 4)
+    cdef cnp.ndarray c = _like(c0), squashed = _like(c0), h = _like(c0)
+    cdef Py_ssize_t k, n = cnp.PyArray_DIM(c0, 1)
+    for k in range(cnp.PyArray_DIM(c0, 0)):
+        active_kernels().lstm(<const float *>cnp.PyArray_DATA(c0) + k * n, n, <float *>cnp.PyArray_DATA(gates) + 4 * k * n,
+                              <float *>cnp.PyArray_DATA(c) + k * n, <float *>cnp.PyArray_DATA(squashed) + k * n,
+                              <float *>cnp.PyArray_DATA(h) + k * n)
+    return h, c, gates, squashed
+
+
+def lstm_gradient(gates, before, squashed, dh, dc, cnp.ndarray delta):
+    """Write the gradient of a to `delta` (batch, 4 n) and return that of c before, from what `lstm` returned and the gradients
+    of h and c."""
+    cdef cnp.ndarray c0 = _floats(before)
+    if cnp.PyArray_NDIM(c0) != 2:
+        raise ValueError(f"before must have shape (any, any); got {(<object>c0).shape}")
+    cdef cnp.ndarray all_gates = _of_shape("gates", gates, c0, 4), tanh = _of_shape("squashed", squashed, c0, 1)
+    cdef cnp.ndarray d_h = _of_shape("dh", dh, c0, 1), d_c = _of_shape("dc", dc, c0, 1)
+    cdef cnp.ndarray dc_before = _like(c0)
+    cdef Py_ssize_t k, n = cnp.PyArray_DIM(c0, 1)
+    if _of_shape("delta", delta, c0, 4) is not delta:
+        raise ValueError("delta must be a C-contiguous float32 array")
+    for k in range(cnp.PyArray_DIM(c0, 0)):
+        active_kernels().lstm_gradient(
+            <const float *>cnp.PyArray_DATA(all_gates) + 4 * k * n, <const float *>cnp.PyArray_DATA(c0) + k * n,
+            <const float *>cnp.PyArray_DATA(tanh) + k * n, n, <const float *>cnp.PyArray_DATA(d_h) + k * n,
+            <const float *>cnp.PyArray_DATA(d_c) + k * n, <float *>cnp.PyArray_DATA(delta) + 4 * k * n,
+            <float *>cnp.PyArray_DATA(dc_before) + k * n)
+    return dc_before

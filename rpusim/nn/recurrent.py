@@ -8,7 +8,7 @@ import numpy as np
 
 from rpusim._validation import boolean, integer_value, physical
 from rpusim.algorithms import Algorithm
-from rpusim.nn._elementwise import sigmoid
+from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid
 from rpusim.nn.layers import Layer, MatrixLayer, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
@@ -239,32 +239,15 @@ class LSTM(_Recurrent):
     states = 2
 
     def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
-        h = self.out_features or 0
-        a = self._read(t)
-        a[:, : 3 * h] = sigmoid(a[:, : 3 * h])
-        g = a[:, 3 * h :]
-        np.tanh(g, out=g)
         before = states[1]
-        c = a[:, h : 2 * h] * before
-        c += a[:, :h] * g
-        squashed = np.tanh(c)
-        return [a[:, 2 * h : 3 * h] * squashed, c], (a, before, squashed)
+        h, c, gates, squashed = lstm(self._read(t), before)
+        return [h, c], (gates, before, squashed)
 
     def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        h = self.out_features or 0
-        a, before, squashed = self._steps[t]
-        i, o, g = a[:, :h], a[:, 2 * h : 3 * h], a[:, 3 * h :]
-        dh, dc = coming
-        dc = dc + dh * o * (1 - squashed * squashed)
         delta = self._deltas[t]
-        np.multiply(dc, g, out=delta[:, :h])
-        np.multiply(dc, before, out=delta[:, h : 2 * h])
-        np.multiply(dh, squashed, out=delta[:, 2 * h : 3 * h])
-        gates = a[:, : 3 * h]
-        delta[:, : 3 * h] *= gates * (1 - gates)
-        np.multiply(dc * i, 1 - g * g, out=delta[:, 3 * h :])
+        dc = lstm_gradient(*self._steps[t], *coming, delta)
         dx, dh = self._read_back(t, delta)
-        return dx, [dh, dc * a[:, h : 2 * h]]
+        return dx, [dh, dc]
 
 
 class GRU(_Recurrent):

@@ -60,6 +60,68 @@ def test_what_is_no_number_comes_out(wrong):
     assert np.isfinite(gradient[0]).all() and np.isnan(gradient[1]).all()
 
 
+def test_tanh_of_cells():
+    x = np.concatenate([np.linspace(-20, 20, 100_001), np.linspace(-1, 1, 100_001), 2.0 ** -np.arange(1, 60)])
+    x = np.append(x, [0.0, -0.0, 1e30, -np.inf, np.nan]).astype(np.float32)
+    a = np.zeros((1, 4 * x.size), np.float32)
+    a[0, 3 * x.size :] = x
+    y = _elementwise.lstm(a, np.zeros((1, x.size), np.float32))[2][0, 3 * x.size :]
+    np.testing.assert_allclose(y, np.tanh(x.astype(np.float64)), rtol=3e-7, atol=0)
+    assert list(np.signbit(y[-5:-3])) == [False, True]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("n", [1, 5, 8, 64, 67])
+def test_lstm(n, batch):
+    rng = np.random.default_rng(n)
+    a, before, dh, dc = (rng.standard_normal((batch, m * n)).astype(np.float32) for m in (4, 1, 1, 1))
+    a *= 3
+
+    def step(a, before):
+        i, f, o = (expit(part) for part in np.split(a, 4, axis=1)[:3])
+        g = np.tanh(a[:, 3 * n :])
+        c = f * before + i * g
+        return o * np.tanh(c), c, np.concatenate([i, f, o, g], axis=1), np.tanh(c)
+
+    exact = step(a.astype(np.float64), before.astype(np.float64))
+    h, c, gates, squashed = found = _elementwise.lstm(a.copy(), before)
+    for got, wanted in zip(found, exact, strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, wanted, rtol=2e-6, atol=3e-7)
+
+    # The gradient of sum(dh h + dc c), against complex steps, which are exact.
+    delta = np.full_like(a, np.nan)
+    back = _elementwise.lstm_gradient(gates, before, squashed, dh, dc, delta)
+
+    def complex_step(z, c0):
+        i, f, o = (1 / (1 + np.exp(-part)) for part in np.split(z, 4, axis=1)[:3])
+        c = f * c0 + i * np.tanh(z[:, 3 * n :])
+        return (dh * o * np.tanh(c) + dc * c).imag / 1e-30
+
+    for gate in range(4):  # each element acts on the cell of its column alone
+        nudge = np.zeros(a.shape, complex)
+        nudge[:, gate * n : (gate + 1) * n] = 1e-30j
+        wanted = complex_step(a + nudge, before.astype(complex))
+        np.testing.assert_allclose(delta[:, gate * n : (gate + 1) * n], wanted, rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(back, complex_step(a.astype(complex), before + 1e-30j), rtol=1e-5, atol=2e-6)
+
+
+def test_lstm_checks_its_shapes():
+    a, c = np.zeros((2, 12), np.float32), np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"a must have shape \(2, 12\); got \(2, 11\)"):
+        _elementwise.lstm(a[:, :11], c)
+    with pytest.raises(ValueError, match=r"before must have shape \(any, any\); got \(3,\)"):
+        _elementwise.lstm(a, c[0])
+    h, c1, gates, squashed = _elementwise.lstm(a, c)
+    good = {"gates": gates, "before": c, "squashed": squashed, "dh": c, "dc": c, "delta": np.zeros_like(a)}
+    for name, wrong in good.items():
+        if name != "before":
+            with pytest.raises(ValueError, match=name):
+                _elementwise.lstm_gradient(**{**good, name: wrong[:, 1:]})
+    with pytest.raises(ValueError, match="delta must be a C-contiguous float32 array"):
+        _elementwise.lstm_gradient(**{**good, "delta": np.zeros((2, 12), np.float32, order="F")})
+
+
 def test_arrays_of_any_order_and_type():
     x = np.random.default_rng(0).standard_normal((6, 9)).astype(np.float32)
     y = _elementwise.sigmoid(x)

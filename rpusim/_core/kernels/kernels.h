@@ -194,6 +194,11 @@ typedef struct {
     void (*sigmoid_gradient)(const float *y, const float *d, int64_t n, float *z);
     /* gradient = softmax(y) - onehot(label) of one sample; returns log(sum of e^y) - y[label]. */
     double (*cross_entropy)(const float *y, int64_t n, int64_t label, float *gradient);
+    /* One step of n cells: a (4, n) becomes the gates i, f, o, g; c = f before + i g, squashed = tanh(c), h = o squashed. */
+    void (*lstm)(const float *before, int64_t n, float *a, float *c, float *squashed, float *h);
+    /* Back through it: the gradients of a (4, n) and of `before` from those of h and c. */
+    void (*lstm_gradient)(const float *gates, const float *before, const float *squashed, int64_t n, const float *dh,
+                          const float *dc, float *delta, float *dc_before);
 
     /* Takes over the conductances g (rows, columns), siemens, and factors all lines; `work`: RPU_WIRES_WORK. */
     void (*wires_factor)(const rpu_wires *net, const double *g, double *work);

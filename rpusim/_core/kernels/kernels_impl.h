@@ -822,6 +822,8 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .sigmoid = sigmoid,
     .sigmoid_gradient = sigmoid_gradient,
     .cross_entropy = cross_entropy,
+    .lstm = lstm,
+    .lstm_gradient = lstm_gradient,
     .wires_factor = wires_factor,
     .wires_solve = wires_solve,
 };
