@@ -27,6 +27,7 @@ EXTENSIONS = [
     ("rpusim._core.wires", []),
     ("rpusim.algorithms._transfer", []),
     ("rpusim.nn._elementwise", []),
+    ("rpusim.nn._windows", []),
 ]
 DIRECTIVES = {
     "language_level": 3,

@@ -1,12 +1,13 @@
 """Convolutions on arrays, and pooling: the positions of an image are one batch of vectors.
 
-Decided: a patch of an image becomes one vector (im2col, a strided view copied once), so that a convolution is the same three
+Decided: a patch of an image becomes one vector (im2col, compiled in _windows.pyx), so that a convolution is the same three
 operations of a matrix as a linear layer. Patches of large batches are made in chunks of images, those of large images in chunks
 of rows, and made again for the update, so that memory stays bounded.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from rpusim._random import RNG, child, generator, seed_sequence
 from rpusim._validation import choice, integer_value, physical
 from rpusim.algorithms import Algorithm
+from rpusim.nn import _windows
 from rpusim.nn.layers import Layer, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 
@@ -43,48 +45,33 @@ class _Windows:
     def __init__(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
         self.kernel, self.stride = _pair("kernel", kernel, 1), _pair("stride", stride, 1)
         self.padding, self.dilation = _pair("padding", padding, 0), _pair("dilation", dilation, 1)
+        self._numbers = (*self.kernel, *self.stride, *self.padding, *self.dilation)
 
     def outputs(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Return how many windows fit into images of `shape` (..., height, width)."""
-        sizes = []
-        for size, kernel, stride, padding, dilation in zip(
-            shape[-2:], self.kernel, self.stride, self.padding, self.dilation, strict=True
-        ):
-            n = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-            if n < 1:
-                raise ValueError(f"x must be at least as large as the kernel {self.kernel}; got shape {shape}")
-            sizes.append(n)
-        return sizes[0], sizes[1]
+        height, width, down, across, above, before, apart_down, apart_across = self._numbers
+        rows = (shape[-2] + 2 * above - apart_down * (height - 1) - 1) // down + 1
+        columns = (shape[-1] + 2 * before - apart_across * (width - 1) - 1) // across + 1
+        if rows < 1 or columns < 1:
+            raise ValueError(f"x must be at least as large as the kernel {self.kernel}; got shape {shape}")
+        return rows, columns
 
-    def padded(self, x: np.ndarray, fill: float = 0.0) -> np.ndarray:
-        (top, left) = self.padding
-        if not top and not left:
-            return x
-        return np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
+    def gather(self, x: np.ndarray, rows: slice, columns: int, out: np.ndarray) -> None:
+        """Write the windows of images (batch, channels, height, width) in these rows to `out` (batch rows columns, at least
+        channels places): as vectors, in order of image, row and column."""
+        _windows.gather(np.asarray(x, np.float32), self._numbers, rows.start, rows.stop - rows.start, columns, out)
 
-    def view(self, x: np.ndarray, fill: float = 0.0) -> np.ndarray:
-        """Return the windows of images (batch, channels, height, width), (batch, channels, rows, columns, *kernel)."""
-        rows, columns = self.outputs(x.shape)
-        x = self.padded(x, fill)
-        b, c, h, w = x.strides
-        return np.lib.stride_tricks.as_strided(
-            x,
-            (*x.shape[:2], rows, columns, *self.kernel),
-            (b, c, h * self.stride[0], w * self.stride[1], h * self.dilation[0], w * self.dilation[1]),
-            writeable=False,
-        )
+    def scatter(self, vectors: np.ndarray, rows: slice, columns: int, out: np.ndarray) -> None:
+        """Add vectors in the order of `gather` up to images `out`: its adjoint."""
+        _windows.scatter(vectors, self._numbers, rows.start, rows.stop - rows.start, columns, out)
 
-    def scatter(self, windows: np.ndarray, shape: tuple[int, ...], first: int = 0) -> np.ndarray:
-        """Add windows (batch, channels, rows, columns, *kernel), whose rows begin with number `first`, up to images of `shape`:
-        the adjoint of `view`."""
-        rows, columns = windows.shape[2:4]
-        (top, left), (sv, sh), (dv, dh) = self.padding, self.stride, self.dilation
-        out = np.zeros((*shape[:2], shape[2] + 2 * top, shape[3] + 2 * left), np.float32)
-        for i in range(self.kernel[0]):
-            for j in range(self.kernel[1]):
-                y, x = i * dv + first * sv, j * dh
-                out[:, :, y : y + sv * rows : sv, x : x + sh * columns : sh] += windows[..., i, j]
-        return out[:, :, top : top + shape[2], left : left + shape[3]]
+    def largest(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the largest value of each window, (batch, channels, rows, columns), and where in its window it is."""
+        return _windows.largest(np.asarray(x, np.float32), self._numbers, *self.outputs(x.shape))
+
+    def to_places(self, d: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
+        """Add d up to images `out`, each at the place in its window that `largest` found."""
+        _windows.to_places(np.asarray(d, np.float32), places, self._numbers, out)
 
 
 class _Part(NamedTuple):
@@ -98,6 +85,11 @@ class _Part(NamedTuple):
     def count(self) -> int:
         """How many images."""
         return self.images.stop - self.images.start
+
+    @property
+    def positions(self) -> int:
+        """How many positions of an image."""
+        return (self.rows.stop - self.rows.start) * self.columns
 
     def places(self, order: Any) -> Any:
         """Return which positions of the outputs these are, where `order` has them all (with replicas, rows are never cut)."""
@@ -146,7 +138,7 @@ class Conv2d(Layer):
 
     trainable = True
     keeps_features = False
-    in_flight = ("_input", "_order", "_patches", "_output")
+    in_flight = ("_input", "_parts", "_order", "_patches", "_output")
 
     def __init__(
         self,
@@ -192,6 +184,7 @@ class Conv2d(Layer):
 
     def _reset(self) -> None:
         self._input: Any = None
+        self._parts: Any = None
         self._gradient: Any = None
         self._order: Any = None
         self._patches: Any = None
@@ -237,24 +230,26 @@ class Conv2d(Layer):
             for r in range(0, rows, step)
         ]
 
+    def _patches_of(self, x: np.ndarray, part: _Part, group: int, width: int) -> np.ndarray:
+        """Return the windows of a group of channels as vectors (images positions, width); what is wider than they are is 1."""
+        channels, inputs = self.in_channels // self.groups, self.kernels[0].inputs
+        out = np.empty((part.count * part.positions, width), np.float32)
+        out[:, inputs:] = 1.0
+        self.windows.gather(x[part.images, group * channels : (group + 1) * channels], part.rows, part.columns, out)
+        return out
+
     def _vectors(self, x: np.ndarray, part: _Part, order: list[Any]) -> list[np.ndarray]:
         """Return the driven patches of a part for every matrix."""
-        view = self.windows.view(x[part.images])[:, :, part.rows]
-        n, _, rows, columns = view.shape[:4]
-        channels = self.in_channels // self.groups
+        first = self.kernels[0]
+        ready = first.columns > first.inputs  # with the 1 of the bias they are what is driven
+        by_group = [self._patches_of(x, part, group, first.columns) for group in range(self.groups)]
         out = []
         for index, matrix in enumerate(self.kernels):
             replica, group = divmod(index, self.groups)
-            patches = view[:, group * channels : (group + 1) * channels].transpose(0, 2, 3, 1, 4, 5)
+            patches = by_group[group]
             if self.replicas > 1:
-                patches = patches.reshape(n, rows * columns, matrix.inputs)[:, order[replica]]
-                out.append(matrix.drive(patches.reshape(-1, matrix.inputs)))
-            elif matrix.columns > matrix.inputs:  # written where the array reads it, without a copy between
-                driven = np.ones((n * rows * columns, matrix.columns), np.float32)
-                driven.reshape(n, rows, columns, -1)[..., :-1] = patches.reshape(n, rows, columns, matrix.inputs)
-                out.append(driven)
-            else:
-                out.append(matrix.drive(patches.reshape(-1, matrix.inputs)))
+                patches = patches.reshape(part.count, part.positions, -1)[:, order[replica]].reshape(-1, first.columns)
+            out.append(patches if ready else matrix.drive(patches))
         return out
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
@@ -264,20 +259,21 @@ class Conv2d(Layer):
             raise ValueError(f"x must have shape (any, {self.in_channels}, any, any); got {x.shape}")
         rows, columns = self.windows.outputs(x.shape)
         order = self._assign(rows * columns, train)
-        chunks = self._chunks(len(x), rows, columns)
+        parts = self._chunks(len(x), rows, columns)
         y = np.empty((len(x), rows * columns, self.out_channels), np.float32)
         outputs = self.out_channels // self.groups
         self._reset()
-        for part in chunks:
+        for part in parts:
             vectors = self._vectors(x, part, order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
                 replica, group = divmod(index, self.groups)
                 result = matrix.forward(v).reshape(part.count, -1, outputs)
                 y[part.images, part.places(order[replica]), group * outputs : (group + 1) * outputs] = result
-            if train and len(chunks) == 1:
+            if train and len(parts) == 1:
                 self._patches = vectors
         if train:
-            self._input, self._order, self._output = x, order, y if self.kernels[0].parameters else None
+            self._input, self._parts, self._order = x, parts, order
+            self._output = y if self.kernels[0].parameters else None
         return np.ascontiguousarray(y.reshape(len(x), rows, columns, self.out_channels).transpose(0, 3, 1, 2))
 
     def _gradients_of(self, d: np.ndarray, part: _Part, index: int) -> np.ndarray:
@@ -296,29 +292,27 @@ class Conv2d(Layer):
         z = np.zeros(x.shape, np.float32) if input_gradient else None
         if z is None and not self.parameters():
             return None
-        for part in self._chunks(len(x), rows, columns):
-            n, positions = part.count, (part.rows.stop - part.rows.start) * columns
-            windows = np.zeros((n, positions, self.in_channels, *self.windows.kernel), np.float32)
-            for index, matrix in enumerate(self.kernels):
-                replica, group = divmod(index, self.groups)
-                delta = self._gradients_of(flat, part, index)
-                back = matrix.backward(delta) if input_gradient else None
-                if back is not None:
-                    windows[:, self._order[replica], group * channels : (group + 1) * channels] = back.reshape(
-                        n, -1, channels, *self.windows.kernel
-                    )
-                if matrix.parameters:
-                    patches = self.windows.view(x[part.images])[:, group * channels : (group + 1) * channels, part.rows]
-                    inputs = patches.transpose(0, 2, 3, 1, 4, 5).reshape(n, positions, matrix.inputs)
-                    matrix.gradients(
-                        inputs[:, self._order[replica]].reshape(-1, matrix.inputs),
-                        delta,
-                        self._gradients_of(self._output, part, index),
-                        back,
-                    )
-            if z is not None:
-                spread = windows.reshape(n, -1, columns, self.in_channels, *self.windows.kernel).transpose(0, 3, 1, 2, 4, 5)
-                z[part.images] += self.windows.scatter(spread, x[part.images].shape, part.rows.start)
+        for part in self._parts:
+            for group in range(self.groups):
+                windows = None  # dL/dpatches
+                if input_gradient and self.replicas > 1:
+                    windows = np.empty((part.count, part.positions, self.kernels[0].inputs), np.float32)
+                for replica, order in enumerate(self._order):
+                    index = replica * self.groups + group
+                    matrix = self.kernels[index]
+                    delta = self._gradients_of(flat, part, index)
+                    back = matrix.backward(delta) if input_gradient else None
+                    if windows is not None and back is not None:
+                        windows[:, order] = back.reshape(part.count, -1, matrix.inputs)
+                    if matrix.parameters:
+                        inputs = self._patches_of(x, part, group, matrix.inputs)
+                        if self.replicas > 1:
+                            inputs = inputs.reshape(part.count, part.positions, -1)[:, order].reshape(-1, matrix.inputs)
+                        matrix.gradients(inputs, delta, self._gradients_of(self._output, part, index), back)
+                if z is not None:
+                    vectors = back if windows is None else windows.reshape(-1, self.kernels[0].inputs)
+                    images = z[part.images, group * channels : (group + 1) * channels]
+                    self.windows.scatter(vectors, part.rows, columns, images)
         return z
 
     def update(self, lr: float) -> None:
@@ -326,7 +320,7 @@ class Conv2d(Layer):
         if self._gradient is None:
             raise RuntimeError("Conv2d: update needs a forward(x, train=True) and a backward(d) before it")
         x, flat, rate = self._input, self._gradient, lr * self.lr_scale
-        for part in self._chunks(len(x), *self.windows.outputs(x.shape)):
+        for part in self._parts:
             vectors = self._patches if self._patches is not None else self._vectors(x, part, self._order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
                 matrix.update(v, self._gradients_of(flat, part, index), rate)
@@ -419,10 +413,10 @@ class _Pool(Layer):
     size = property(lambda self: _short(self.windows.kernel))
     stride = property(lambda self: None if self.windows.stride == self.windows.kernel else _short(self.windows.stride))
 
-    def _view(self, x: np.ndarray) -> np.ndarray:
+    def _outputs(self, x: np.ndarray) -> tuple[int, int]:
         if x.ndim != 4:
             raise ValueError(f"x must have shape (any, any, any, any): images, channels, height, width; got {x.shape}")
-        return self.windows.view(x)
+        return self.windows.outputs(x.shape)
 
 
 class MaxPool2d(_Pool):
@@ -442,19 +436,18 @@ class MaxPool2d(_Pool):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        view = self._view(x)
-        flat = view.reshape(*view.shape[:4], self.windows.kernel[0] * self.windows.kernel[1])
-        first = flat.argmax(axis=-1)
-        self._kept = (first, x.shape) if train else None
-        return np.take_along_axis(flat, first[..., None], axis=-1)[..., 0]
+        self._outputs(x)
+        y, places = self.windows.largest(x)
+        self._kept = (places, x.shape) if train else None
+        return y
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._kept is None:
             raise _no_forward(self)
-        first, shape = self._kept
-        n = self.windows.kernel[0] * self.windows.kernel[1]
-        spread = (first[..., None] == np.arange(n)) * d[..., None]
-        return self.windows.scatter(spread.reshape(*d.shape, *self.windows.kernel), shape)
+        places, shape = self._kept
+        z = np.zeros(shape, np.float32)
+        self.windows.to_places(d, places, z)
+        return z
 
 
 class AvgPool2d(_Pool):
@@ -474,15 +467,20 @@ class AvgPool2d(_Pool):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        rows, columns = self._outputs(x)
         self._kept = x.shape if train else None
-        return self._view(x).mean(axis=(4, 5), dtype=np.float32)
+        windows = np.empty((x.shape[0] * x.shape[1] * rows * columns, math.prod(self.windows.kernel)), np.float32)
+        self.windows.gather(x.reshape(-1, 1, *x.shape[2:]), slice(0, rows), columns, windows)
+        return windows.mean(axis=1, dtype=np.float32).reshape(*x.shape[:2], rows, columns)
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._kept is None:
             raise _no_forward(self)
-        k = self.windows.kernel
-        spread = np.broadcast_to((d / np.float32(k[0] * k[1]))[..., None, None], (*d.shape, *k))
-        return self.windows.scatter(spread, self._kept)
+        n, (rows, columns) = math.prod(self.windows.kernel), d.shape[2:]
+        spread = np.repeat((d / np.float32(n)).reshape(-1, 1), n, axis=1)
+        z = np.zeros(self._kept, np.float32)
+        self.windows.scatter(spread, slice(0, rows), columns, z.reshape(-1, 1, *z.shape[2:]))
+        return z
 
 
 class _Pool1d(_Pool):
