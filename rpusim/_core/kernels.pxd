@@ -125,6 +125,8 @@ cdef extern from "kernels/kernels.h" nogil:
         double (*sum_squares)(const float *, int64_t) noexcept nogil
         void (*sigmoid)(const float *, int64_t, float *) noexcept nogil
         void (*sigmoid_gradient)(const float *, const float *, int64_t, float *) noexcept nogil
+        void (*tanh)(const float *, int64_t, float *) noexcept nogil
+        void (*tanh_gradient)(const float *, const float *, int64_t, float *) noexcept nogil
         double (*cross_entropy)(const float *, int64_t, int64_t, float *) noexcept nogil
         void (*lstm)(const float *, int64_t, float *, float *, float *, float *) noexcept nogil
         void (*lstm_gradient)(const float *, const float *, const float *, int64_t, const float *, const float *, float *,

@@ -1,6 +1,7 @@
 """The trainer's element-wise kernels for NumPy arrays, in one call each; see rpusim/_core/kernels/elementwise.h."""
 
 cimport numpy as cnp
+from libc.stdint cimport int64_t
 
 from rpusim._core.kernels cimport active_kernels
 
@@ -23,23 +24,45 @@ cdef inline cnp.ndarray _like(cnp.ndarray x):
     return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.NPY_FLOAT32, 0)
 
 
-def sigmoid(x):
-    """Return 1 / (1 + e^-x)."""
+ctypedef void (*Function)(const float *, int64_t, float *) noexcept nogil
+ctypedef void (*Gradient)(const float *, const float *, int64_t, float *) noexcept nogil
+
+
+cdef cnp.ndarray _of(Function function, x):
     cdef cnp.ndarray a = _floats(x)
     cdef cnp.ndarray y = _like(a)
-    active_kernels().sigmoid(<const float *>cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a), <float *>cnp.PyArray_DATA(y))
+    function(<const float *>cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a), <float *>cnp.PyArray_DATA(y))
     return y
 
 
-def sigmoid_gradient(y, d):
-    """Return y (1 - y) d, of arrays of the same shape."""
+cdef cnp.ndarray _back(Gradient gradient, y, d):
     cdef cnp.ndarray a = _floats(y), b = _floats(d)
     cdef cnp.ndarray z = _like(a)
     if cnp.PyArray_SIZE(a) != cnp.PyArray_SIZE(b):
         raise ValueError(f"d must have shape {(<object>a).shape}; got {(<object>b).shape}")
-    active_kernels().sigmoid_gradient(<const float *>cnp.PyArray_DATA(a), <const float *>cnp.PyArray_DATA(b),
-                                      cnp.PyArray_SIZE(a), <float *>cnp.PyArray_DATA(z))
+    gradient(<const float *>cnp.PyArray_DATA(a), <const float *>cnp.PyArray_DATA(b), cnp.PyArray_SIZE(a),
+             <float *>cnp.PyArray_DATA(z))
     return z
+
+
+def sigmoid(x):
+    """Return 1 / (1 + e^-x)."""
+    return _of(active_kernels().sigmoid, x)
+
+
+def sigmoid_gradient(y, d):
+    """Return y (1 - y) d, of arrays of the same shape."""
+    return _back(active_kernels().sigmoid_gradient, y, d)
+
+
+def tanh(x):
+    """Return tanh(x)."""
+    return _of(active_kernels().tanh, x)
+
+
+def tanh_gradient(y, d):
+    """Return (1 - y^2) d, of arrays of the same shape."""
+    return _back(active_kernels().tanh_gradient, y, d)
 
 
 def cross_entropy(outputs, labels):

@@ -8,7 +8,7 @@ import numpy as np
 
 from rpusim._validation import boolean, integer_value, physical
 from rpusim.algorithms import Algorithm
-from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid
+from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
 from rpusim.nn.layers import Layer, MatrixLayer, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
@@ -194,13 +194,12 @@ class RNN(_Recurrent):
     gates = 1
 
     def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
-        h = np.tanh(self._read(t))
+        h = tanh(self._read(t))
         return [h], (h,)
 
     def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         (h,) = self._steps[t]
-        delta = self._deltas[t]
-        np.multiply(coming[0], 1 - h * h, out=delta)
+        delta = self._deltas[t] = tanh_gradient(h, coming[0])
         dx, dh = self._read_back(t, delta)
         return dx, [dh]
 
@@ -294,7 +293,7 @@ class GRU(_Recurrent):
         candidate = self._vectors[2 * t + 1]
         candidate[...] = self._vectors[2 * t]
         candidate[:, n : n + h] *= r
-        g = np.tanh(self._read(2 * t + 1)[:, 2 * h :])
+        g = tanh(self._read(2 * t + 1)[:, 2 * h :])
         return [u * before + (1 - u) * g], (gates, g, before)
 
     def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -303,10 +302,10 @@ class GRU(_Recurrent):
         r, u = gates[:, :h], gates[:, h:]
         dh = coming[0]
         first, second = self._deltas[2 * t], self._deltas[2 * t + 1]
-        np.multiply(dh * (1 - u), 1 - g * g, out=second[:, 2 * h :])
+        second[:, 2 * h :] = tanh_gradient(g, dh * (1 - u))
         dx, dr = self._read_back(2 * t + 1, second)
-        np.multiply(dr * before, r * (1 - r), out=first[:, :h])
-        np.multiply(dh * (before - g), u * (1 - u), out=first[:, h : 2 * h])
+        first[:, :h] = sigmoid_gradient(r, dr * before)
+        first[:, h : 2 * h] = sigmoid_gradient(u, dh * (before - g))
         dx_gates, dh_gates = self._read_back(2 * t, first)
         return dx_gates + dx, [dh_gates + dr * r + dh * u]
 

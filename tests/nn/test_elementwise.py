@@ -60,14 +60,18 @@ def test_what_is_no_number_comes_out(wrong):
     assert np.isfinite(gradient[0]).all() and np.isnan(gradient[1]).all()
 
 
-def test_tanh_of_cells():
+def test_tanh():
     x = np.concatenate([np.linspace(-20, 20, 100_001), np.linspace(-1, 1, 100_001), 2.0 ** -np.arange(1, 60)])
     x = np.append(x, [0.0, -0.0, 1e30, -np.inf, np.nan]).astype(np.float32)
     a = np.zeros((1, 4 * x.size), np.float32)
     a[0, 3 * x.size :] = x
-    y = _elementwise.lstm(a, np.zeros((1, x.size), np.float32))[2][0, 3 * x.size :]
+    y = _elementwise.tanh(x)
     np.testing.assert_allclose(y, np.tanh(x.astype(np.float64)), rtol=3e-7, atol=0)
     assert list(np.signbit(y[-5:-3])) == [False, True]
+    np.testing.assert_array_equal(_elementwise.lstm(a, np.zeros((1, x.size), np.float32))[2][0, 3 * x.size :], y)
+    d = np.random.default_rng(0).standard_normal(x.size).astype(np.float32)
+    slope = 1 - y.astype(np.float64) ** 2
+    np.testing.assert_allclose(_elementwise.tanh_gradient(y, d), slope * d, rtol=4e-7, atol=0)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -146,5 +150,6 @@ def test_nothing_is_read_or_written_outside():
     for label in (-1, 3):
         with pytest.raises(ValueError, match=f"labels must be from 0 to 2; got {label} at index 1"):
             _elementwise.cross_entropy(y, np.array([0, label]))
-    with pytest.raises(ValueError, match=r"d must have shape \(2, 3\); got \(2, 2\)"):
-        _elementwise.sigmoid_gradient(y, y[:, :2])
+    for gradient in (_elementwise.sigmoid_gradient, _elementwise.tanh_gradient):
+        with pytest.raises(ValueError, match=r"d must have shape \(2, 3\); got \(2, 2\)"):
+            gradient(y, y[:, :2])

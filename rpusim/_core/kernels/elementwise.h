@@ -41,6 +41,9 @@ static RPU_INLINE float tanh_of(float x)
     return rpu_bits_to_float(rpu_float_to_bits(y) | (rpu_float_to_bits(x) & 0x80000000u));
 }
 
+/* 1 - y^2, without cancellation where y is near 1. */
+static RPU_INLINE float tanh_slope(float y) { return (1.0f - y) * (1.0f + y); }
+
 static void sigmoid(const float *restrict x, int64_t n, float *restrict y)
 {
     RPU_SIMD
@@ -53,6 +56,20 @@ static void sigmoid_gradient(const float *restrict y, const float *restrict d, i
     RPU_SIMD
     for (int64_t j = 0; j < n; j++)
         z[j] = (1.0f - y[j]) * y[j] * d[j];
+}
+
+static void hyperbolic_tangent(const float *restrict x, int64_t n, float *restrict y)
+{
+    RPU_SIMD
+    for (int64_t j = 0; j < n; j++)
+        y[j] = tanh_of(x[j]);
+}
+
+static void tanh_gradient(const float *restrict y, const float *restrict d, int64_t n, float *restrict z)
+{
+    RPU_SIMD
+    for (int64_t j = 0; j < n; j++)
+        z[j] = tanh_slope(y[j]) * d[j];
 }
 
 static double cross_entropy(const float *restrict y, int64_t n, int64_t label, float *restrict gradient)
@@ -97,11 +114,11 @@ static void lstm_gradient(const float *restrict a, const float *restrict before,
     float *restrict di = delta, *restrict df = delta + n, *restrict d_o = delta + 2 * n, *restrict dg = delta + 3 * n;
     RPU_SIMD
     for (int64_t j = 0; j < n; j++) {
-        const float d = dc[j] + dh[j] * o[j] * (1.0f - squashed[j] * squashed[j]);
+        const float d = dc[j] + dh[j] * o[j] * tanh_slope(squashed[j]);
         di[j] = d * g[j] * (i[j] * (1.0f - i[j]));
         df[j] = d * before[j] * (f[j] * (1.0f - f[j]));
         d_o[j] = dh[j] * squashed[j] * (o[j] * (1.0f - o[j]));
-        dg[j] = d * i[j] * (1.0f - g[j] * g[j]);
+        dg[j] = d * i[j] * tanh_slope(g[j]);
         dc_before[j] = d * f[j];
     }
 }

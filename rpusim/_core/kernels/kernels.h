@@ -189,9 +189,11 @@ typedef struct {
     int (*all_finite)(const float *x, int64_t n);
     double (*sum_squares)(const float *x, int64_t n);
 
-    /* y = 1 / (1 + e^-x), and z = y (1 - y) d. */
+    /* y = 1 / (1 + e^-x) and z = y (1 - y) d; y = tanh(x) and z = (1 - y^2) d. */
     void (*sigmoid)(const float *x, int64_t n, float *y);
     void (*sigmoid_gradient)(const float *y, const float *d, int64_t n, float *z);
+    void (*tanh)(const float *x, int64_t n, float *y);
+    void (*tanh_gradient)(const float *y, const float *d, int64_t n, float *z);
     /* gradient = softmax(y) - onehot(label) of one sample; returns log(sum of e^y) - y[label]. */
     double (*cross_entropy)(const float *y, int64_t n, int64_t label, float *gradient);
     /* One step of n cells: a (4, n) becomes the gates i, f, o, g; c = f before + i g, squashed = tanh(c), h = o squashed. */
