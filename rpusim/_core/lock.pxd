@@ -10,9 +10,9 @@ cdef class Lock:
     cdef unsigned long owner
     cdef Py_ssize_t depth       # how often the owner has it
     cpdef bint acquire(self) except -1
-    cpdef void release(self) noexcept
+    cpdef int release(self) except -1
 
 
 # All of them, in their order; none if waiting for one is interrupted.
 cdef int acquire_all(list locks) except -1
-cdef void release_all(list locks) noexcept
+cdef int release_all(list locks) except -1

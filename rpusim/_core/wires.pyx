@@ -10,7 +10,6 @@ Decided, and why:
 - Interrupts are looked for after as many vectors as there are threads.
 """
 
-
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
 from libc.math cimport fabs, frexp, ldexp

@@ -3,6 +3,8 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
+import numpy as np
+
 from rpusim._core.kernels cimport active_kernels
 
 cnp.import_array()
@@ -13,7 +15,11 @@ cdef inline cnp.ndarray _plain(value, int kind):
     if (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(<cnp.ndarray>value) == kind
             and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>value)):
         return value
-    return cnp.PyArray_FROM_OTF(value, kind, cnp.NPY_ARRAY_IN_ARRAY | cnp.NPY_ARRAY_FORCECAST)
+    array = np.asarray(value)
+    if array.dtype.kind not in ("fiub" if kind == cnp.NPY_FLOAT32 else "iu"):
+        what = "signals must be real numbers" if kind == cnp.NPY_FLOAT32 else "labels must be integers"
+        raise TypeError(f"{what}; got dtype {array.dtype}")
+    return cnp.PyArray_FROM_OTF(array, kind, cnp.NPY_ARRAY_IN_ARRAY | cnp.NPY_ARRAY_FORCECAST)
 
 
 cdef inline cnp.ndarray _floats(value):
@@ -38,7 +44,7 @@ cdef cnp.ndarray _of(Function function, x):
 cdef cnp.ndarray _back(Gradient gradient, y, d):
     cdef cnp.ndarray a = _floats(y), b = _floats(d)
     cdef cnp.ndarray z = _like(a)
-    if cnp.PyArray_SIZE(a) != cnp.PyArray_SIZE(b):
+    if not cnp.PyArray_SAMESHAPE(a, b):
         raise ValueError(f"d must have shape {(<object>a).shape}; got {(<object>b).shape}")
     gradient(<const float *>cnp.PyArray_DATA(a), <const float *>cnp.PyArray_DATA(b), cnp.PyArray_SIZE(a),
              <float *>cnp.PyArray_DATA(z))
@@ -106,6 +112,8 @@ def lstm(a, before):
     if cnp.PyArray_NDIM(c0) != 2:
         raise ValueError(f"before must have shape (any, any); got {(<object>c0).shape}")
     cdef cnp.ndarray gates = _of_shape("a", a, c0, 4)
+    if not cnp.PyArray_ISWRITEABLE(gates):
+        gates = gates.copy()
     cdef cnp.ndarray c = _like(c0), squashed = _like(c0), h = _like(c0)
     cdef Py_ssize_t k, n = cnp.PyArray_DIM(c0, 1)
     for k in range(cnp.PyArray_DIM(c0, 0)):
@@ -125,8 +133,8 @@ def lstm_gradient(gates, before, squashed, dh, dc, cnp.ndarray delta):
     cdef cnp.ndarray d_h = _of_shape("dh", dh, c0, 1), d_c = _of_shape("dc", dc, c0, 1)
     cdef cnp.ndarray dc_before = _like(c0)
     cdef Py_ssize_t k, n = cnp.PyArray_DIM(c0, 1)
-    if _of_shape("delta", delta, c0, 4) is not delta:
-        raise ValueError("delta must be a C-contiguous float32 array")
+    if _of_shape("delta", delta, c0, 4) is not delta or not cnp.PyArray_ISWRITEABLE(delta):
+        raise ValueError("delta must be a writeable C-contiguous float32 array")
     for k in range(cnp.PyArray_DIM(c0, 0)):
         active_kernels().lstm_gradient(
             <const float *>cnp.PyArray_DATA(all_gates) + 4 * k * n, <const float *>cnp.PyArray_DATA(c0) + k * n,

@@ -1,14 +1,21 @@
-"""Windows of images: copied to vectors, added up to images again, and the largest value of each.
+"""Windows of images: copied to vectors, added up to images again, and the largest value and the mean of each.
 
 Decided, and why: one image at a time, a convolution in NumPy was a copy of a view of six axes and 25 additions of strided
 views, and pooling some ten calls; together they took more than half of the time of training (measured: LeNet on digital
-tiles 1.5 ms per image, now 0.75). Here each window is one loop, and what lies outside an image is met there, without a
-padded copy.
+tiles 1.5 ms per image, now 0.75). Here the innermost loop goes along a row of windows, which is long where kernels are small,
+and what lies outside an image is met there, without a padded copy.
 """
 
 cimport numpy as cnp
+from libc.stdint cimport int32_t
+
+import numpy as np
 
 cnp.import_array()
+
+
+cdef enum:
+    AT_ONCE = 32        # windows of a row, whose vectors stay in the first-level cache
 
 
 cdef struct Windows:
@@ -24,11 +31,29 @@ cdef struct Images:
     Py_ssize_t image_step, channel_step, row_step, column_step      # in numbers
 
 
+cdef Windows _geometry(tuple numbers) except *:
+    cdef Windows g
+    g.height, g.width, g.down, g.across, g.above, g.before, g.apart_down, g.apart_across = numbers
+    return g
+
+
+cdef bint _is_plain(cnp.ndarray x):
+    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32 and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
+
+
+cdef cnp.ndarray _readable(value):
+    # As float32 of any strides.
+    array = np.asarray(value)
+    if not _is_plain(array):
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"signals must be real numbers; got dtype {array.dtype}")
+        array = array.astype(np.float32)
+    return array
+
+
 cdef Images _images(str name, cnp.ndarray x, bint writes) except *:
-    # Of a float32 array of any strides.
     cdef Images a
-    if (cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32 or cnp.PyArray_NDIM(x) != 4 or not cnp.PyArray_ISALIGNED(x)
-            or writes and not cnp.PyArray_ISWRITEABLE(x)):
+    if not _is_plain(x) or cnp.PyArray_NDIM(x) != 4 or writes and not cnp.PyArray_ISWRITEABLE(x):
         raise ValueError(f"{name} must be a {'writeable ' if writes else ''}float32 array of four axes; got dtype {x.dtype}, "
                          f"shape {(<object>x).shape}")
     a.data = <float *>cnp.PyArray_DATA(x)
@@ -38,45 +63,14 @@ cdef Images _images(str name, cnp.ndarray x, bint writes) except *:
     return a
 
 
-cdef float *_vectors(str name, cnp.ndarray v, Py_ssize_t count, Py_ssize_t length, Py_ssize_t *step) except NULL:
+cdef float *_vectors(str name, cnp.ndarray v, Py_ssize_t count, Py_ssize_t length, bint writes, Py_ssize_t *step) except NULL:
     # Where `count` vectors of at least `length` numbers side by side are, `step` numbers apart.
-    if (cnp.PyArray_TYPE(v) != cnp.NPY_FLOAT32 or cnp.PyArray_NDIM(v) != 2 or not cnp.PyArray_ISALIGNED(v)
-            or cnp.PyArray_DIM(v, 0) != count or cnp.PyArray_DIM(v, 1) < length
-            or count > 0 and length > 1 and cnp.PyArray_STRIDE(v, 1) != 4):
-        raise ValueError(f"{name} must be a float32 array of shape {(count, length)}, or wider; got dtype {v.dtype}, "
-                         f"shape {(<object>v).shape}")
+    if (not _is_plain(v) or cnp.PyArray_NDIM(v) != 2 or cnp.PyArray_DIM(v, 0) != count or cnp.PyArray_DIM(v, 1) < length
+            or count > 0 and length > 1 and cnp.PyArray_STRIDE(v, 1) != 4 or writes and not cnp.PyArray_ISWRITEABLE(v)):
+        raise ValueError(f"{name} must be a {'writeable ' if writes else ''}float32 array of shape {(count, length)}, or wider, "
+                         f"with rows in one piece; got dtype {v.dtype}, shape {(<object>v).shape}")
     step[0] = cnp.PyArray_STRIDE(v, 0) // 4
     return <float *>cnp.PyArray_DATA(v)
-
-
-cdef void _one_window(const Images *x, const Windows *g, Py_ssize_t image, Py_ssize_t row, Py_ssize_t column, float *vector,
-                      bint back) noexcept nogil:
-    # Between the window at `row` and `column` and a vector, in order of channel and place: a copy, or, back, an addition.
-    cdef Py_ssize_t top = row * g.down - g.above, left = column * g.across - g.before
-    cdef Py_ssize_t step = g.apart_across * x.column_step, c, i, j, y
-    # places of the kernel that lie inside
-    cdef Py_ssize_t first = 0 if left >= 0 else (-left + g.apart_across - 1) // g.apart_across
-    cdef Py_ssize_t last = 0 if left >= x.width else min(g.width, (x.width - 1 - left) // g.apart_across + 1)
-    cdef float *line
-    for c in range(x.channels):
-        for i in range(g.height):
-            y = top + i * g.apart_down
-            if 0 <= y < x.height and first < last:
-                line = x.data + image * x.image_step + c * x.channel_step + y * x.row_step + left * x.column_step
-                if back:
-                    for j in range(first, last):
-                        line[j * step] += vector[j]
-                else:
-                    for j in range(first):
-                        vector[j] = 0.0
-                    for j in range(first, last):
-                        vector[j] = line[j * step]
-                    for j in range(last, g.width):
-                        vector[j] = 0.0
-            elif not back:
-                for j in range(g.width):
-                    vector[j] = 0.0
-            vector += g.width
 
 
 cdef int _check_inside(const Images *x, const Windows *g, Py_ssize_t rows, Py_ssize_t columns) except -1:
@@ -87,59 +81,95 @@ cdef int _check_inside(const Images *x, const Windows *g, Py_ssize_t rows, Py_ss
     return 0
 
 
-cdef Windows _geometry(tuple numbers) except *:
-    cdef Windows g
-    g.height, g.width, g.down, g.across, g.above, g.before, g.apart_down, g.apart_across = numbers
-    return g
+cdef void _windows_of_a_row(const Images *x, const Windows *g, Py_ssize_t image, Py_ssize_t row, Py_ssize_t column,
+                            Py_ssize_t count, float *vectors, Py_ssize_t step, bint back) noexcept nogil:
+    # Between some windows of a row and their vectors, in order of channel and place: a copy, or, back, an addition.
+    cdef Py_ssize_t top = row * g.down - g.above, stride = g.across * x.column_step, c, i, j, q, y, left, at
+    cdef float *line
+    for c in range(x.channels):
+        for i in range(g.height):
+            y = top + i * g.apart_down
+            for j in range(g.width):
+                left = column * g.across - g.before + j * g.apart_across
+                line = x.data + image * x.image_step + c * x.channel_step + y * x.row_step + left * x.column_step
+                if 0 <= y < x.height and left >= 0 and left + (count - 1) * g.across < x.width:
+                    if back:
+                        for q in range(count):
+                            line[q * stride] += vectors[q * step]
+                    else:
+                        for q in range(count):
+                            vectors[q * step] = line[q * stride]
+                else:
+                    for q in range(count):
+                        at = left + q * g.across
+                        if 0 <= y < x.height and 0 <= at < x.width:
+                            if back:
+                                line[q * stride] += vectors[q * step]
+                            else:
+                                vectors[q * step] = line[q * stride]
+                        elif not back:
+                            vectors[q * step] = 0.0
+                vectors += 1
 
 
-def gather(cnp.ndarray x, tuple windows, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t columns, cnp.ndarray out):
+cdef void _all_windows(const Images *x, const Windows *g, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t columns,
+                       float *vectors, Py_ssize_t step, bint back) noexcept nogil:
+    cdef Py_ssize_t b, r, q
+    for b in range(x.images):
+        for r in range(rows):
+            q = 0
+            while q < columns:
+                _windows_of_a_row(x, g, b, first + r, q, min(<Py_ssize_t>AT_ONCE, columns - q),
+                                  vectors + ((b * rows + r) * columns + q) * step, step, back)
+                q += AT_ONCE
+
+
+def gather(x, tuple windows, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t columns, cnp.ndarray out):
     """Write the windows of images (images, channels, height, width) to `out` (images rows columns, channels places or more).
 
     The order is that of image, row, column, from row `first` on, and that of channel and place of the kernel. `windows` are
     kernel, stride, padding and dilation, two numbers each. Outside the image is 0."""
-    cdef Images a = _images("x", x, False)
+    cdef cnp.ndarray source = _readable(x)
+    cdef Images a = _images("x", source, False)
     cdef Windows g = _geometry(windows)
-    cdef Py_ssize_t step, b, r, q
-    cdef float *vector = _vectors("out", out, a.images * rows * columns, a.channels * g.height * g.width, &step)
+    cdef Py_ssize_t step
+    cdef float *vectors = _vectors("out", out, a.images * rows * columns, a.channels * g.height * g.width, True, &step)
     with nogil:
-        for b in range(a.images):
-            for r in range(rows):
-                for q in range(columns):
-                    _one_window(&a, &g, b, first + r, q, vector, False)
-                    vector += step
+        _all_windows(&a, &g, first, rows, columns, vectors, step, False)
 
 
-def scatter(cnp.ndarray vectors, tuple windows, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t columns, cnp.ndarray out):
+def scatter(vectors, tuple windows, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t columns, cnp.ndarray out):
     """Add windows, in the order of `gather`, up to images `out` (images, channels, height, width): its adjoint."""
+    cdef cnp.ndarray source = _readable(vectors)
     cdef Images a = _images("out", out, True)
     cdef Windows g = _geometry(windows)
-    cdef Py_ssize_t step, b, r, q
-    cdef float *vector = _vectors("vectors", vectors, a.images * rows * columns, a.channels * g.height * g.width, &step)
+    cdef Py_ssize_t step
+    cdef float *v = _vectors("vectors", source, a.images * rows * columns, a.channels * g.height * g.width, False, &step)
     with nogil:
-        for b in range(a.images):
-            for r in range(rows):
-                for q in range(columns):
-                    _one_window(&a, &g, b, first + r, q, vector, True)
-                    vector += step
+        _all_windows(&a, &g, first, rows, columns, v, step, True)
 
 
-def largest(cnp.ndarray x, tuple windows, Py_ssize_t rows, Py_ssize_t columns):
-    """Return the largest value of each window, float32 (images, channels, rows, columns), and its place (int32), the first one
-    where several are; one that is no number where there is one. No padding."""
-    cdef Images a = _images("x", x, False)
-    cdef Windows g = _geometry(windows)
+cdef cnp.ndarray _per_window(const Images *a, Py_ssize_t rows, Py_ssize_t columns, int kind):
     cdef cnp.npy_intp[4] shape
+    shape[0], shape[1], shape[2], shape[3] = a.images, a.channels, rows, columns
+    return cnp.PyArray_EMPTY(4, shape, kind, 0)
+
+
+def largest(x, tuple windows, Py_ssize_t rows, Py_ssize_t columns):
+    """Return the largest value of each window, float32 (images, channels, rows, columns), and its place (int32), the first one
+    where several are; one that is no number where there is one. Of `windows` padding and dilation do not count."""
+    cdef cnp.ndarray source = _readable(x)
+    cdef Images a = _images("x", source, False)
+    cdef Windows g = _geometry(windows)
     cdef Py_ssize_t b, c, r, q, i, j, k = 0
     _check_inside(&a, &g, rows, columns)
-    shape[0], shape[1], shape[2], shape[3] = a.images, a.channels, rows, columns
-    cdef cnp.ndarray top = cnp.PyArray_EMPTY(4, shape, cnp.NPY_FLOAT32, 0)
-    cdef cnp.ndarray where = cnp.PyArray_EMPTY(4, shape, cnp.NPY_INT32, 0)
+    cdef cnp.ndarray top = _per_window(&a, rows, columns, cnp.NPY_FLOAT32)
+    cdef cnp.ndarray where = _per_window(&a, rows, columns, cnp.NPY_INT32)
     cdef float *best = <float *>cnp.PyArray_DATA(top)
-    cdef cnp.npy_int32 *place = <cnp.npy_int32 *>cnp.PyArray_DATA(where)
+    cdef int32_t *place = <int32_t *>cnp.PyArray_DATA(where)
     cdef float *corner
     cdef float value, most
-    cdef cnp.npy_int32 found
+    cdef int32_t found
     with nogil:
         for b in range(a.images):
             for c in range(a.channels):
@@ -152,22 +182,23 @@ def largest(cnp.ndarray x, tuple windows, Py_ssize_t rows, Py_ssize_t columns):
                             for j in range(g.width):
                                 value = corner[i * a.row_step + j * a.column_step]
                                 if value > most or value != value and most == most:
-                                    most, found = value, <cnp.npy_int32>(i * g.width + j)
+                                    most, found = value, <int32_t>(i * g.width + j)
                         best[k], place[k] = most, found
                         k += 1
     return top, where
 
 
-def to_places(cnp.ndarray d, cnp.ndarray places, tuple windows, cnp.ndarray out):
+def to_places(d, cnp.ndarray places, tuple windows, cnp.ndarray out):
     """Add d (images, channels, rows, columns) up to images `out`, each at the place that `largest` found."""
-    cdef Images a = _images("out", out, True), source = _images("d", d, False)
+    cdef cnp.ndarray given = _readable(d)
+    cdef Images a = _images("out", out, True), source = _images("d", given, False)
     cdef Windows g = _geometry(windows)
     cdef Py_ssize_t b, c, r, q, k = 0
     if (cnp.PyArray_TYPE(places) != cnp.NPY_INT32 or not cnp.PyArray_ISCARRAY_RO(places)
-            or (<object>places).shape != (<object>d).shape or (source.images, source.channels) != (a.images, a.channels)):
-        raise ValueError(f"d must have the shape {(<object>places).shape} of places; got {(<object>d).shape}")
+            or not cnp.PyArray_SAMESHAPE(places, given) or (source.images, source.channels) != (a.images, a.channels)):
+        raise ValueError(f"d must have the shape {(<object>places).shape} of places; got {(<object>given).shape}")
     _check_inside(&a, &g, source.height, source.width)
-    cdef cnp.npy_int32 *place = <cnp.npy_int32 *>cnp.PyArray_DATA(places)
+    cdef int32_t *place = <int32_t *>cnp.PyArray_DATA(places)
     with nogil:
         for b in range(a.images):
             for c in range(a.channels):
@@ -178,3 +209,70 @@ def to_places(cnp.ndarray d, cnp.ndarray places, tuple windows, cnp.ndarray out)
                                    b * source.image_step + c * source.channel_step + r * source.row_step
                                    + q * source.column_step]
                         k += 1
+
+
+def mean(x, tuple windows, Py_ssize_t rows, Py_ssize_t columns):
+    """Return the mean of each window, float32 (images, channels, rows, columns). Of `windows` padding and dilation do not
+    count."""
+    cdef cnp.ndarray source = _readable(x)
+    cdef Images a = _images("x", source, False)
+    cdef Windows g = _geometry(windows)
+    cdef Py_ssize_t b, c, r, q, i, j
+    _check_inside(&a, &g, rows, columns)
+    cdef cnp.ndarray found = _per_window(&a, rows, columns, cnp.NPY_FLOAT32)
+    cdef float *out = <float *>cnp.PyArray_DATA(found)
+    cdef float *corner
+    cdef float *line
+    cdef float total, places = <float>(g.height * g.width)
+    with nogil:
+        for b in range(a.images):
+            for c in range(a.channels):
+                for r in range(rows):
+                    corner = a.data + b * a.image_step + c * a.channel_step + r * g.down * a.row_step
+                    if columns < g.width:       # few windows: one after another
+                        for q in range(columns):
+                            total = 0.0
+                            for i in range(g.height):
+                                line = corner + i * a.row_step + q * g.across * a.column_step
+                                for j in range(g.width):
+                                    total += line[j * a.column_step]
+                            out[q] = total
+                    else:
+                        for q in range(columns):
+                            out[q] = 0.0
+                        for i in range(g.height):
+                            for j in range(g.width):
+                                line = corner + i * a.row_step + j * a.column_step
+                                for q in range(columns):
+                                    out[q] += line[q * g.across * a.column_step]
+                    for q in range(columns):
+                        out[q] /= places
+                    out += columns
+    return found
+
+
+def spread(d, tuple windows, cnp.ndarray out):
+    """Add d (images, channels, rows, columns) / places up to images `out`, at all places of each window: the adjoint of
+    `mean`."""
+    cdef cnp.ndarray given = _readable(d)
+    cdef Images a = _images("out", out, True), source = _images("d", given, False)
+    cdef Windows g = _geometry(windows)
+    cdef Py_ssize_t b, c, r, q, i, j
+    if (source.images, source.channels) != (a.images, a.channels):
+        raise ValueError(f"d must have as many images and channels as out, {(a.images, a.channels)}; got shape "
+                         f"{(<object>given).shape}")
+    _check_inside(&a, &g, source.height, source.width)
+    cdef float *line
+    cdef float *values
+    cdef float places = <float>(g.height * g.width)
+    with nogil:
+        for b in range(a.images):
+            for c in range(a.channels):
+                for r in range(source.height):
+                    values = source.data + b * source.image_step + c * source.channel_step + r * source.row_step
+                    for i in range(g.height):
+                        for j in range(g.width):
+                            line = (a.data + b * a.image_step + c * a.channel_step + (r * g.down + i) * a.row_step
+                                    + j * a.column_step)
+                            for q in range(source.width):
+                                line[q * g.across * a.column_step] += values[q * source.column_step] / places

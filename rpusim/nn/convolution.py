@@ -7,7 +7,6 @@ of rows, and made again for the update, so that memory stays bounded.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +58,7 @@ class _Windows:
     def gather(self, x: np.ndarray, rows: slice, columns: int, out: np.ndarray) -> None:
         """Write the windows of images (batch, channels, height, width) in these rows to `out` (batch rows columns, at least
         channels places): as vectors, in order of image, row and column."""
-        _windows.gather(np.asarray(x, np.float32), self._numbers, rows.start, rows.stop - rows.start, columns, out)
+        _windows.gather(x, self._numbers, rows.start, rows.stop - rows.start, columns, out)
 
     def scatter(self, vectors: np.ndarray, rows: slice, columns: int, out: np.ndarray) -> None:
         """Add vectors in the order of `gather` up to images `out`: its adjoint."""
@@ -67,11 +66,19 @@ class _Windows:
 
     def largest(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the largest value of each window, (batch, channels, rows, columns), and where in its window it is."""
-        return _windows.largest(np.asarray(x, np.float32), self._numbers, *self.outputs(x.shape))
+        return _windows.largest(x, self._numbers, *self.outputs(x.shape))
 
     def to_places(self, d: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
         """Add d up to images `out`, each at the place in its window that `largest` found."""
-        _windows.to_places(np.asarray(d, np.float32), places, self._numbers, out)
+        _windows.to_places(d, places, self._numbers, out)
+
+    def mean(self, x: np.ndarray) -> np.ndarray:
+        """Return the mean of each window, (batch, channels, rows, columns)."""
+        return _windows.mean(x, self._numbers, *self.outputs(x.shape))
+
+    def spread(self, d: np.ndarray, out: np.ndarray) -> None:
+        """Add d up to images `out`, an equal share at every place of its window: the adjoint of `mean`."""
+        _windows.spread(d, self._numbers, out)
 
 
 class _Part(NamedTuple):
@@ -413,10 +420,10 @@ class _Pool(Layer):
     size = property(lambda self: _short(self.windows.kernel))
     stride = property(lambda self: None if self.windows.stride == self.windows.kernel else _short(self.windows.stride))
 
-    def _outputs(self, x: np.ndarray) -> tuple[int, int]:
+    @staticmethod
+    def _check_axes(x: np.ndarray) -> None:
         if x.ndim != 4:
             raise ValueError(f"x must have shape (any, any, any, any): images, channels, height, width; got {x.shape}")
-        return self.windows.outputs(x.shape)
 
 
 class MaxPool2d(_Pool):
@@ -436,7 +443,7 @@ class MaxPool2d(_Pool):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        self._outputs(x)
+        self._check_axes(x)
         y, places = self.windows.largest(x)
         self._kept = (places, x.shape) if train else None
         return y
@@ -467,19 +474,19 @@ class AvgPool2d(_Pool):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        rows, columns = self._outputs(x)
-        self._kept = x.shape if train else None
-        windows = np.empty((x.shape[0] * x.shape[1] * rows * columns, math.prod(self.windows.kernel)), np.float32)
-        self.windows.gather(x.reshape(-1, 1, *x.shape[2:]), slice(0, rows), columns, windows)
-        return windows.mean(axis=1, dtype=np.float32).reshape(*x.shape[:2], rows, columns)
+        self._check_axes(x)
+        y = self.windows.mean(x)
+        self._kept = (y.shape, x.shape) if train else None
+        return y
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._kept is None:
             raise _no_forward(self)
-        n, (rows, columns) = math.prod(self.windows.kernel), d.shape[2:]
-        spread = np.repeat((d / np.float32(n)).reshape(-1, 1), n, axis=1)
-        z = np.zeros(self._kept, np.float32)
-        self.windows.scatter(spread, slice(0, rows), columns, z.reshape(-1, 1, *z.shape[2:]))
+        outputs, shape = self._kept
+        if d.shape != outputs:
+            raise ValueError(f"d must have the shape {outputs} of the outputs; got {d.shape}")
+        z = np.zeros(shape, np.float32)
+        self.windows.spread(d, z)
         return z
 
 

@@ -276,7 +276,7 @@ class Linear(MatrixLayer):
 
     in_features: int
     out_features: int
-    in_flight = ("_shape", "_input", "_part", "_output", "_signals", "_training")
+    in_flight = ("_shape", "_input", "_output", "_signals", "_training")
 
     def __init__(
         self,
@@ -295,7 +295,6 @@ class Linear(MatrixLayer):
     def _reset(self) -> None:
         self._shape: tuple[int, ...] | None = None  # of the inputs that the buffer below was made for
         self._input: Any = None  # inputs with the constant 1 beside them
-        self._part: Any = None  # of it, without the constant; None where there is none
         self._gradient: Any = None
         self._output: Any = None
         self._signals: Any = None  # inputs as they came, for digital parameters
@@ -308,7 +307,6 @@ class Linear(MatrixLayer):
             raise ValueError(f"x must have shape (any, {self.in_features}); got {x.shape}")
         if self.matrix.columns > self.in_features:
             self._input = np.ones((x.size // self.in_features, self.matrix.columns), np.float32)
-            self._part = self._input[:, :-1]
         self._shape = x.shape
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
@@ -316,10 +314,10 @@ class Linear(MatrixLayer):
         if shape != self._shape:
             self._new_shape(x)
         vectors = x if len(shape) == 2 else x.reshape(-1, self.in_features)
-        if self._part is None:
-            self._input = matrix.drive(vectors)
+        if matrix.columns > self.in_features:
+            self._input[:, :-1] = vectors
         else:
-            self._part[...] = vectors
+            self._input = matrix.drive(vectors)
         self._training, self._gradient = train, None
         y = matrix.forward(self._input)
         if matrix.parameters:

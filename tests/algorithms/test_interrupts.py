@@ -48,12 +48,14 @@ def test_waiting_for_one_array_leaves_the_others_free():
     held.wait()
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        tile.update(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32), 0.01)
-    free = threading.Thread(target=lambda: cores[0].lock.acquire())
-    free.start()
-    free.join(10)
-    assert not free.is_alive()
-    done.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tile.update(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32), 0.01)
+        free = threading.Thread(target=cores[0].lock.acquire, daemon=True)
+        free.start()
+        free.join(10)
+        assert not free.is_alive()
+    finally:
+        done.set()
     holder.join()
     timer.join()

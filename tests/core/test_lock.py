@@ -54,7 +54,7 @@ def test_it_is_given_back_on_an_error():
     lock = Lock()
     with pytest.raises(ZeroDivisionError), lock:
         raise ZeroDivisionError
-    taken = threading.Thread(target=lock.acquire)
+    taken = threading.Thread(target=lock.acquire, daemon=True)
     taken.start()
     taken.join(10)
     assert not taken.is_alive()
@@ -80,5 +80,25 @@ def test_interrupts_end_waiting():
     done.set()
     thread.join()
     timer.join()
+    with lock:
+        pass
+
+
+def test_only_who_has_it_gives_it_back():
+    lock, errors = Lock(), []
+
+    def other():
+        try:
+            lock.release()
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    other()
+    with lock:
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    other()
+    assert errors == ["a lock can be released only by the thread that has it"] * 3
     with lock:
         pass

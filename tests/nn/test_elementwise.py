@@ -122,7 +122,7 @@ def test_lstm_checks_its_shapes():
         if name != "before":
             with pytest.raises(ValueError, match=name):
                 _elementwise.lstm_gradient(**{**good, name: wrong[:, 1:]})
-    with pytest.raises(ValueError, match="delta must be a C-contiguous float32 array"):
+    with pytest.raises(ValueError, match="delta must be a writeable C-contiguous float32 array"):
         _elementwise.lstm_gradient(**{**good, "delta": np.zeros((2, 12), np.float32, order="F")})
 
 
@@ -151,5 +151,22 @@ def test_nothing_is_read_or_written_outside():
         with pytest.raises(ValueError, match=f"labels must be from 0 to 2; got {label} at index 1"):
             _elementwise.cross_entropy(y, np.array([0, label]))
     for gradient in (_elementwise.sigmoid_gradient, _elementwise.tanh_gradient):
-        with pytest.raises(ValueError, match=r"d must have shape \(2, 3\); got \(2, 2\)"):
-            gradient(y, y[:, :2])
+        for d in (y[:, :2], y.reshape(3, 2), y.ravel()):
+            with pytest.raises(ValueError, match=r"d must have shape \(2, 3\); got"):
+                gradient(y, d)
+    for wrong in (y + 1j, y.astype(str), [[None]]):
+        with pytest.raises(TypeError, match="signals must be real numbers; got dtype"):
+            _elementwise.sigmoid(wrong)
+
+
+    with pytest.raises(TypeError, match="labels must be integers; got dtype float64"):
+        _elementwise.cross_entropy(y, np.array([0.0, 1.9]))
+
+
+def test_what_is_read_only_is_not_written():
+    a, c = np.zeros((1, 8), np.float32), np.zeros((1, 2), np.float32)
+    a.flags.writeable = False
+    gates = _elementwise.lstm(a, c)[2]
+    assert not a.any() and gates.any()
+    with pytest.raises(ValueError, match="delta must be a writeable"):
+        _elementwise.lstm_gradient(gates, c, c, c, c, a)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from rpusim.algorithms import DigitalSGD
 from rpusim.nn import Linear, ReLU, Sequential, Sigmoid, Tanh, cross_entropy, squared_error
 from rpusim.nn import losses as loss_module
 
@@ -357,3 +361,17 @@ def test_steps_do_not_change_their_arguments():
 def test_loss_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["deepcopy", "pickle"])
+def test_copies_compute_on_their_own_inputs(copied):
+    net = Sequential(Linear(3, 4, DigitalSGD()), Sigmoid(), Linear(4, 2, DigitalSGD()))
+    net.build(0)
+    x, y = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    net.forward(x)
+    other = copied(net)
+    np.testing.assert_array_equal(other.forward(y), net.forward(y))
+    for each in (net, other):
+        each.backward(np.ones((5, 2), np.float32), False)
+        each.update(0.1)
+    np.testing.assert_array_equal(other.predict(x), net.predict(x))

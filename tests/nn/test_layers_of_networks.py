@@ -643,3 +643,15 @@ def test_errors_name_the_argument_and_the_value(build, words):
 def test_lengths_of_recurrent_layers_are_positive_integers(kind, sizes, message):
     with pytest.raises((TypeError, ValueError), match=message):
         kind(*sizes, RULE)
+
+
+def test_average_pools_take_gradients_of_their_outputs_only():
+    for layer, shape, wrong in (
+        (nn.AvgPool2d(2), (2, 3, 4, 4), [(2, 3, 3, 3), (3, 2, 2, 2), (2, 3, 4, 1)]),
+        (nn.AvgPool1d(2), (2, 3, 4), [(2, 3, 3), (3, 2, 2)]),
+    ):
+        y = layer.forward(np.ones(shape, np.float32))
+        np.testing.assert_array_equal(layer.backward(np.ones(y.shape)), np.full(shape, 0.5 ** (len(shape) - 2), np.float32))
+        for other in wrong:
+            with pytest.raises(ValueError, match="d must have the shape"):
+                layer.backward(np.ones(other, np.float32))

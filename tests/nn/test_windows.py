@@ -95,6 +95,47 @@ def test_largest_and_back(geometry):
     np.testing.assert_array_equal(z, expected)
 
 
+@given(geometries(padding=0))
+def test_mean_and_its_adjoint(geometry):
+    (kh, kw, sv, sh, *_), size, _ = geometry
+    windows = (kh, kw, sv, sh, 0, 0, 1, 1)
+    rows, columns = ((n - k) // s + 1 for n, k, s in zip(size, (kh, kw), (sv, sh), strict=True))
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((2, 3, *size)).astype(np.float32)
+    wanted = windows_of(x, windows, (rows, columns)).mean(axis=(4, 5), dtype=np.float64).transpose(0, 3, 1, 2)
+    y = _windows.mean(x, windows, rows, columns)
+    np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=1e-6)
+    d = rng.standard_normal(y.shape).astype(np.float32)
+    z = np.zeros(x.shape, np.float32)
+    _windows.spread(d.transpose(1, 0, 3, 2).copy().transpose(1, 0, 3, 2), windows, z)
+    np.testing.assert_allclose((z.astype(np.float64) * x).sum(), (wanted * d).sum(), rtol=1e-4, atol=1e-4)
+
+
+def test_signals_of_any_type():
+    x = np.arange(36.0).reshape(1, 1, 6, 6)
+    packed = np.zeros(1, [("label", "u1"), ("image", "f4", (1, 6, 6))])
+    packed["image"] = x
+    windows, wanted = (2, 2, 2, 2, 0, 0, 1, 1), np.empty((9, 4), np.float32)
+    _windows.gather(x.astype(np.float32), windows, 0, 3, 3, wanted)
+    d = np.ones((1, 1, 3, 3))
+    for same in (x, x.astype(np.int64), x.astype(">f4"), packed["image"]):
+        out = np.empty((9, 4), np.float32)
+        _windows.gather(same, windows, 0, 3, 3, out)
+        np.testing.assert_array_equal(out, wanted)
+        y, places = _windows.largest(same, windows, 3, 3)
+        np.testing.assert_array_equal(y.ravel(), wanted.max(axis=1))
+        np.testing.assert_array_equal(_windows.mean(same, windows, 3, 3).ravel(), wanted.mean(axis=1))
+    for back in (lambda z: _windows.scatter(np.ones((9, 4)), windows, 0, 3, 3, z), lambda z: _windows.spread(4 * d, windows, z)):
+        z = np.zeros((1, 1, 6, 6), np.float32)
+        back(z)
+        assert (z == 1).all()
+    z = np.zeros((1, 1, 6, 6), np.float32)
+    _windows.to_places(d, places, windows, z)
+    assert z.sum() == 9
+    with pytest.raises(TypeError, match="signals must be real numbers; got dtype complex128"):
+        _windows.largest(x + 1j, windows, 3, 3)
+
+
 def test_what_is_no_number_is_largest():
     x = np.array([[[[1, np.nan, 3, 2], [np.nan, 0, np.inf, -np.inf]]]], np.float32)
     y, places = _windows.largest(x, (2, 2, 2, 2, 0, 0, 1, 1), 1, 2)
@@ -106,21 +147,30 @@ def test_nothing_is_read_or_written_outside():
     x, windows = np.zeros((1, 1, 4, 4), np.float32), (2, 2, 1, 1, 0, 0, 1, 1)
     good = np.zeros((9, 4), np.float32)
     _windows.gather(x, windows, 0, 3, 3, good)
-    for wrong in (good[:8], good[:, :3], good.astype(np.float64), good.T.copy().T, good[None]):
-        with pytest.raises(ValueError, match=r"out must be a float32 array of shape \(9, 4\), or wider"):
+    for wrong in (good[:8], good[:, :3], good.T.copy().T, good[None]):
+        with pytest.raises(ValueError, match=r"out must be a writeable float32 array of shape \(9, 4\), or wider"):
             _windows.gather(x, windows, 0, 3, 3, wrong)
         with pytest.raises(ValueError, match=r"vectors must be a float32 array of shape \(9, 4\), or wider"):
             _windows.scatter(wrong, windows, 0, 3, 3, x)
-    frozen = x.copy()
-    frozen.flags.writeable = False
-    for wrong in (x[0], x.astype(np.float64), frozen):
+    frozen, frozen_vectors = x.copy(), good.copy()
+    frozen.flags.writeable = frozen_vectors.flags.writeable = False
+    unaligned = np.zeros(37, np.uint8)[1:].view(np.float32)
+    for wrong in (good.astype(np.float64), frozen_vectors, good.astype(">f4"), unaligned.reshape(9, 1)):
+        with pytest.raises(ValueError, match="out must be a writeable float32 array"):
+            _windows.gather(x, windows if wrong.shape[1] == 4 else (1, 1, 1, 1, 0, 0, 1, 1), 0, 3, 3, wrong)
+    for wrong in (x[0], x.astype(np.float64), frozen, unaligned.reshape(1, 1, 3, 3)):
         with pytest.raises(ValueError, match="out must be a writeable float32 array of four axes"):
             _windows.scatter(good, windows, 0, 3, 3, wrong)
     y, places = _windows.largest(x, windows, 3, 3)
     for rows, columns in ((4, 3), (3, 4), (0, 3)):
         with pytest.raises(ValueError, match=f"windows must lie within the images, of 4 x 4; got {rows} x {columns} of 2 x 2"):
             _windows.largest(x, windows, rows, columns)
-    with pytest.raises(ValueError, match="windows must lie within the images, of 4 x 3; got 3 x 3 of 2 x 2"):
-        _windows.to_places(y, places, windows, x[..., :3])
+        with pytest.raises(ValueError, match=f"windows must lie within the images, of 4 x 4; got {rows} x {columns} of 2 x 2"):
+            _windows.mean(x, windows, rows, columns)
+    for back in (lambda out: _windows.to_places(y, places, windows, out), lambda out: _windows.spread(y, windows, out)):
+        with pytest.raises(ValueError, match="windows must lie within the images, of 4 x 3; got 3 x 3 of 2 x 2"):
+            back(x[..., :3])
+    with pytest.raises(ValueError, match=r"d must have as many images and channels as out, \(1, 1\); got shape \(2, 1, 3, 3\)"):
+        _windows.spread(np.zeros((2, 1, 3, 3), np.float32), windows, x)
     with pytest.raises(ValueError, match=r"d must have the shape \(1, 1, 3, 3\) of places; got \(1, 1, 3, 2\)"):
         _windows.to_places(y[..., :2], places, windows, x)
