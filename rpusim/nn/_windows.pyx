@@ -67,8 +67,8 @@ cdef float *_vectors(str name, cnp.ndarray v, Py_ssize_t count, Py_ssize_t lengt
     # Where `count` vectors of at least `length` numbers side by side are, `step` numbers apart.
     if (not _is_plain(v) or cnp.PyArray_NDIM(v) != 2 or cnp.PyArray_DIM(v, 0) != count or cnp.PyArray_DIM(v, 1) < length
             or count > 0 and length > 1 and cnp.PyArray_STRIDE(v, 1) != 4 or writes and not cnp.PyArray_ISWRITEABLE(v)):
-        raise ValueError(f"{name} must be a {'writeable ' if writes else ''}float32 array of shape {(count, length)}, or wider, "
-                         f"with rows in one piece; got dtype {v.dtype}, shape {(<object>v).shape}")
+        raise ValueError(f"{name} must be a {'writeable ' if writes else ''}float32 array of shape {(count, length)}, "
+                         f"or wider, with rows in one piece; got dtype {v.dtype}, shape {(<object>v).shape}")
     step[0] = cnp.PyArray_STRIDE(v, 0) // 4
     return <float *>cnp.PyArray_DATA(v)
 

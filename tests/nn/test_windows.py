@@ -125,7 +125,10 @@ def test_signals_of_any_type():
         y, places = _windows.largest(same, windows, 3, 3)
         np.testing.assert_array_equal(y.ravel(), wanted.max(axis=1))
         np.testing.assert_array_equal(_windows.mean(same, windows, 3, 3).ravel(), wanted.mean(axis=1))
-    for back in (lambda z: _windows.scatter(np.ones((9, 4)), windows, 0, 3, 3, z), lambda z: _windows.spread(4 * d, windows, z)):
+    for back in (
+        lambda z: _windows.scatter(np.ones((9, 4)), windows, 0, 3, 3, z),
+        lambda z: _windows.spread(4 * d, windows, z),
+    ):
         z = np.zeros((1, 1, 6, 6), np.float32)
         back(z)
         assert (z == 1).all()
