@@ -38,6 +38,11 @@ def _short(pair: tuple[int, int]) -> Pair:
     return pair[0] if pair[0] == pair[1] else pair
 
 
+def _check_gradient(d: np.ndarray, outputs: tuple[int, ...]) -> None:
+    if d.shape != outputs:
+        raise ValueError(f"d must have the shape {outputs} of the outputs; got {d.shape}")
+
+
 class _Windows:
     """Where the windows of an image are: kernel, stride, padding and dilation."""
 
@@ -293,8 +298,9 @@ class Conv2d(Layer):
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._input is None:
             raise _no_forward(self)
-        x, channels = self._input, self.in_channels // self.groups
-        rows, columns = d.shape[2:]
+        x, channels, inputs = self._input, self.in_channels // self.groups, self.kernels[0].inputs
+        rows, columns = self.windows.outputs(x.shape)
+        _check_gradient(d, (len(x), self.out_channels, rows, columns))
         flat = self._gradient = np.ascontiguousarray(d.transpose(0, 2, 3, 1)).reshape(len(x), rows * columns, self.out_channels)
         z = np.zeros(x.shape, np.float32) if input_gradient else None
         if z is None and not self.parameters():
@@ -303,21 +309,21 @@ class Conv2d(Layer):
             for group in range(self.groups):
                 windows = None  # dL/dpatches
                 if input_gradient and self.replicas > 1:
-                    windows = np.empty((part.count, part.positions, self.kernels[0].inputs), np.float32)
+                    windows = np.empty((part.count, part.positions, inputs), np.float32)
+                if self.kernels[0].parameters:
+                    patches = self._patches_of(x, part, group, inputs).reshape(part.count, part.positions, inputs)
                 for replica, order in enumerate(self._order):
                     index = replica * self.groups + group
                     matrix = self.kernels[index]
                     delta = self._gradients_of(flat, part, index)
                     back = matrix.backward(delta) if input_gradient else None
                     if windows is not None and back is not None:
-                        windows[:, order] = back.reshape(part.count, -1, matrix.inputs)
+                        windows[:, order] = back.reshape(part.count, -1, inputs)
                     if matrix.parameters:
-                        inputs = self._patches_of(x, part, group, matrix.inputs)
-                        if self.replicas > 1:
-                            inputs = inputs.reshape(part.count, part.positions, -1)[:, order].reshape(-1, matrix.inputs)
-                        matrix.gradients(inputs, delta, self._gradients_of(self._output, part, index), back)
+                        own = patches[:, order].reshape(-1, inputs)
+                        matrix.gradients(own, delta, self._gradients_of(self._output, part, index), back)
                 if z is not None:
-                    vectors = back if windows is None else windows.reshape(-1, self.kernels[0].inputs)
+                    vectors = back if windows is None else windows.reshape(-1, inputs)
                     images = z[part.images, group * channels : (group + 1) * channels]
                     self.windows.scatter(vectors, part.rows, columns, images)
         return z
@@ -452,6 +458,7 @@ class MaxPool2d(_Pool):
         if self._kept is None:
             raise _no_forward(self)
         places, shape = self._kept
+        _check_gradient(d, places.shape)
         z = np.zeros(shape, np.float32)
         self.windows.to_places(d, places, z)
         return z
@@ -483,8 +490,7 @@ class AvgPool2d(_Pool):
         if self._kept is None:
             raise _no_forward(self)
         outputs, shape = self._kept
-        if d.shape != outputs:
-            raise ValueError(f"d must have the shape {outputs} of the outputs; got {d.shape}")
+        _check_gradient(d, outputs)
         z = np.zeros(shape, np.float32)
         self.windows.spread(d, z)
         return z

@@ -655,3 +655,17 @@ def test_average_pools_take_gradients_of_their_outputs_only():
         for other in wrong:
             with pytest.raises(ValueError, match="d must have the shape"):
                 layer.backward(np.ones(other, np.float32))
+
+
+@pytest.mark.parametrize("make", [
+    lambda: nn.Conv2d(3, 3, 2, DigitalSGD(), stride=2), lambda: nn.Conv2d(3, 3, 2, DigitalSGD(), stride=2, replicas=2),
+    lambda: nn.MaxPool2d(2), lambda: nn.AvgPool2d(2),
+])  # fmt: skip
+def test_gradients_of_another_shape_are_refused(make):
+    layer = make()
+    layer.build(0)
+    assert layer.forward(np.ones((2, 3, 4, 6), np.float32)).shape == (2, 3, 2, 3)
+    for wrong in ((2, 3, 3, 3), (2, 3, 2, 2), (2, 3, 3, 2), (3, 2, 2, 3), (2, 3, 6)):
+        with pytest.raises(ValueError, match=r"d must have the shape \(2, 3, 2, 3\) of the outputs; got"):
+            layer.backward(np.ones(wrong, np.float32))
+    assert layer.backward(np.ones((2, 3, 2, 3), np.float32)).shape == (2, 3, 4, 6)
