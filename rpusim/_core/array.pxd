@@ -95,8 +95,8 @@ cdef class ArrayCore:
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil
-    cdef void _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
-                        ArrayCore reference) noexcept nogil
+    cdef int _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
+                       ArrayCore reference) except -1 nogil
     cdef int _read_passes(self, Direction *p, const float *signal, float *product, float *y, const float *factor,
                           const int32_t *index, int32_t *clipped, Py_ssize_t vectors, int transposed, ArrayCore reference,
                           uint32_t retry) except -1 nogil

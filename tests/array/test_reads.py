@@ -15,9 +15,9 @@ from oracle.recorded import periphery_from_peer
 from scipy import stats
 
 import rpusim as rpu
-from rpusim import ADC, DAC, CrossbarArray, DifferentialPair, Periphery
+from rpusim import ADC, DAC, CellArray, CrossbarArray, DifferentialPair, Periphery
 from rpusim._core.kernels import active_kernel_set, kernel_sets, use_kernel_set
-from rpusim.devices import Ideal, SoftBounds
+from rpusim.devices import Ideal, SoftBounds, VectorCell
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())["mvm"]
 P_LIMIT = 1e-6
@@ -461,6 +461,24 @@ def test_ideal_reads_are_products(rows, columns, batch, seed):
         assert array.forward(x[k]).shape == (rows,) and array.backward(d[k]).shape == (columns,)
         assert_product(array.forward(x[k])[None], w, x[k][None])
         assert_product(array.backward(d[k])[None], w.T, d[k][None])
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 20), st.integers(0, 2**32 - 1))
+def test_ideal_reads_of_several_arrays_are_products_of_their_sum(rows, columns, batch, seed):
+    """Factors and sums of arrays, whichever way many and few vectors are multiplied."""
+    rng = np.random.default_rng(seed)
+    x, d = rng.normal(size=(batch, columns)).astype(np.float32), rng.normal(size=(batch, rows)).astype(np.float32)
+    for gammas in ((0.3,), (0.3, -1.7), (1.0, 1.0, 0.5)):
+        cell = VectorCell(devices=(SoftBounds(w_max=4.0, w_min=-4.0),) * len(gammas), gammas=gammas)
+        array = CellArray((rows, columns), cell, forward=Periphery.ideal(), rng=0)
+        for one in array.arrays:
+            one.program(rng.normal(0, 0.1, (rows, columns)))
+        parts = [np.float64(np.float32(g)) * one.weights for g, one in zip(gammas, array.arrays, strict=True)]
+        for read, v, transposed in ((array.forward, x, False), (array.backward, d, True)):
+            w = np.array([part.T if transposed else part for part in parts])
+            for vectors in (v, *v[:2, None]):
+                error = (w.shape[2] + 6) * 2.0**-24 * (np.abs(vectors) @ np.abs(w).sum(0).T) + 1e-45
+                assert (np.abs(read(vectors) - vectors @ w.sum(0).T) <= error).all()
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**32 - 1))
