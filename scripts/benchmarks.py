@@ -85,7 +85,8 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
                     side_by_side,
                     lambda: rng.standard_normal(out=normals, dtype=np.float32),
                     lambda repeat=repeat, arrays=arrays: repeat(arrays[1], 2),
-                    repeats=repeats,
+                    repeats=4 * repeats,    # what else runs here shows in two threads first
+
                 )
             for threads, seconds in ((1, one), (2, two)):
                 per_pulse, per_normal = seconds / pulses, normal / normals.size
