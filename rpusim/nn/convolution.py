@@ -15,7 +15,7 @@ from rpusim._random import RNG, child, generator, seed_sequence
 from rpusim._validation import choice, integer_value, physical
 from rpusim.algorithms import Algorithm
 from rpusim.nn import _windows
-from rpusim.nn.layers import Layer, _no_forward
+from rpusim.nn.layers import Layer, _check_gradient, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
@@ -36,11 +36,6 @@ def _pair(name: str, value: Any, low: int) -> tuple[int, int]:
 
 def _short(pair: tuple[int, int]) -> Pair:
     return pair[0] if pair[0] == pair[1] else pair
-
-
-def _check_gradient(d: np.ndarray, outputs: tuple[int, ...]) -> None:
-    if d.shape != outputs:
-        raise ValueError(f"d must have the shape {outputs} of the outputs; got {d.shape}")
 
 
 class _Windows:
@@ -411,7 +406,7 @@ class Conv1d(Conv2d):
         return super().forward(x[:, :, None], train)[:, :, 0]
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        z = super().backward(d[:, :, None], input_gradient)
+        z = super().backward(d[..., None, :], input_gradient)
         return None if z is None else z[:, :, 0]
 
 
@@ -512,7 +507,7 @@ class _Pool1d(_Pool):
         return super().forward(x[:, :, None], train)[:, :, 0]
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        z = super().backward(d[:, :, None], input_gradient)
+        z = super().backward(d[..., None, :], input_gradient)
         return None if z is None else z[:, :, 0]
 
 

@@ -172,6 +172,11 @@ def _no_forward(layer: Layer) -> RuntimeError:
     return RuntimeError(f"{type(layer).__name__}: backward needs a forward(x, train=True) before it")
 
 
+def _check_gradient(d: np.ndarray, outputs: tuple[int, ...]) -> None:
+    if d.shape != outputs:
+        raise ValueError(f"d must have the shape {outputs} of the outputs; got {d.shape}")
+
+
 class MatrixLayer(Layer):
     """A layer whose weights are one matrix, `self.matrix`."""
 
@@ -276,7 +281,7 @@ class Linear(MatrixLayer):
 
     in_features: int
     out_features: int
-    in_flight = ("_shape", "_input", "_output", "_signals", "_training")
+    in_flight = ("_shape", "_output_shape", "_input", "_output", "_signals", "_training")
 
     def __init__(
         self,
@@ -294,6 +299,7 @@ class Linear(MatrixLayer):
 
     def _reset(self) -> None:
         self._shape: tuple[int, ...] | None = None  # of the inputs that the buffer below was made for
+        self._output_shape: tuple[int, ...] = ()
         self._input: Any = None  # inputs with the constant 1 beside them
         self._gradient: Any = None
         self._output: Any = None
@@ -307,7 +313,7 @@ class Linear(MatrixLayer):
             raise ValueError(f"x must have shape (any, {self.in_features}); got {x.shape}")
         if self.matrix.columns > self.in_features:
             self._input = np.ones((x.size // self.in_features, self.matrix.columns), np.float32)
-        self._shape = x.shape
+        self._shape, self._output_shape = x.shape, (*x.shape[:-1], self.out_features)
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         matrix, shape = self.matrix, x.shape
@@ -322,11 +328,12 @@ class Linear(MatrixLayer):
         y = matrix.forward(self._input)
         if matrix.parameters:
             self._signals, self._output = vectors, y
-        return y if len(shape) == 2 else y.reshape(*shape[:-1], self.out_features)
+        return y if len(shape) == 2 else y.reshape(self._output_shape)
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if not self._training or self._shape is None:
             raise _no_forward(self)
+        _check_gradient(d, self._output_shape)
         if d.ndim > 2:
             d = d.reshape(-1, self.out_features)
         self._gradient, matrix = d, self.matrix
@@ -413,6 +420,7 @@ class ReLU(_Activation):
         y = self._output
         if y is None:
             raise _no_forward(self)
+        _check_gradient(d, y.shape)
         return d * (y > 0)
 
 
@@ -438,6 +446,7 @@ class Flatten(Layer):
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._shape is None:
             raise _no_forward(self)
+        _check_gradient(d, (self._shape[0], math.prod(self._shape[1:])))
         return d.reshape(self._shape)
 
 
@@ -487,6 +496,7 @@ class Dropout(Layer):
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._mask is None:
             raise _no_forward(self)
+        _check_gradient(d, self._mask.shape)
         return d * self._mask
 
     def state_dict(self) -> dict[str, Any]:
@@ -566,6 +576,7 @@ class BatchNorm(Layer):
         if self._kept is None:
             raise _no_forward(self)
         normal, scale, axes, form = self._kept
+        _check_gradient(d, normal.shape)
         total, product = d.sum(axis=axes), (d * normal).sum(axis=axes)
         self.beta.gradient += total
         self.gamma.gradient += product
@@ -672,6 +683,7 @@ class Embedding(Layer):
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._indices is None:
             raise _no_forward(self)
+        _check_gradient(d, (*self._indices.shape, self.features))
         np.add.at(self._table("backward").gradient, self._indices, d)
         return None
 

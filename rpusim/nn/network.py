@@ -13,7 +13,7 @@ import numpy as np
 from rpusim import checkpoint as files
 from rpusim._random import RNG, child, seed_sequence
 from rpusim._validation import instance, integer_value, real, signal
-from rpusim.nn.layers import Layer, _no_forward, indices, layer_from_dict
+from rpusim.nn.layers import Layer, _check_gradient, _no_forward, indices, layer_from_dict
 from rpusim.nn.matrix import Matrix
 from rpusim.nn.optimizers import Optimizer, Parameter
 
@@ -416,7 +416,7 @@ class Concatenate(_Group):
     """
 
     keeps_features = False
-    in_flight = ("_sizes",)
+    in_flight = ("_sizes", "_shape")
 
     def __init__(self, *branches: Layer | None, axis: int = -1) -> None:
         for index, branch in enumerate(branches):
@@ -439,7 +439,8 @@ class Concatenate(_Group):
         known_all = self.axis == -1 and all(size is not None for size in sizes)
         self.out_features = sum(size or 0 for size in sizes) if known_all else None
         self.takes_indices, self.n = _indices_of(self._layers)
-        self._sizes: Any = None
+        self._sizes: Any = None  # of the outputs of the branches
+        self._shape: tuple[int, ...] = ()  # of all outputs
 
     def children(self) -> tuple[Layer, ...]:
         return self._layers
@@ -455,11 +456,14 @@ class Concatenate(_Group):
             raise ValueError(f"branches must have outputs that differ in axis {self.axis} alone; got "
                              f"{', '.join(str(part.shape) for part in parts)}")  # fmt: skip
         self._sizes = [part.shape[axis] for part in parts] if train else None
-        return np.concatenate(parts, axis)
+        y = np.concatenate(parts, axis)
+        self._shape = y.shape
+        return y
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._sizes is None:
             raise _no_forward(self)
+        _check_gradient(d, self._shape)
         z: np.ndarray | None = None
         for branch, part in zip(self.branches, np.split(d, np.cumsum(self._sizes)[:-1], self.axis), strict=True):
             part = np.ascontiguousarray(part)

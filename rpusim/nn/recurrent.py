@@ -9,7 +9,7 @@ import numpy as np
 from rpusim._validation import boolean, integer_value, physical
 from rpusim.algorithms import Algorithm
 from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
-from rpusim.nn.layers import Layer, MatrixLayer, _no_forward
+from rpusim.nn.layers import Layer, MatrixLayer, _check_gradient, _no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
 __all__ = ["GRU", "LSTM", "RNN", "LastStep"]
@@ -95,6 +95,7 @@ class _Recurrent(MatrixLayer):
         n, h = self.in_features or 0, self.out_features or 0
         time, shape = len(self._steps), self._vectors.shape[:2]
         batch = shape[1]
+        _check_gradient(d, (batch, time, h))
         self._deltas = np.zeros((*shape, self.gates * h), np.float32)
         if self.matrix.mapping.learn_input_range:
             self._back = np.empty((*shape, n + h), np.float32)
@@ -333,6 +334,7 @@ class LastStep(Layer):
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._shape is None:
             raise _no_forward(self)
+        _check_gradient(d, (self._shape[0], self._shape[2]))
         z = np.zeros(self._shape, np.float32)
         z[:, -1] = d
         return z

@@ -155,3 +155,25 @@ def test_gradients_are_finite_differences(name):
         size = np.linalg.norm(gradient) * np.linalg.norm(direction) / np.sqrt(gradient.size)
         allowed = 6e-3 * size + 1e-4 * np.abs(mix).mean()
         assert float(np.sum(gradient * direction)) == pytest.approx(wanted, abs=allowed)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_of_another_shape_than_the_outputs_are_refused(name):
+    """None is broadcast, cut or padded; the right one is taken afterwards."""
+    layer, x = build(name)
+    y = layer.forward(x)
+    wrong = [y[:1], y[..., :1], y.ravel(), y[None], *(np.concatenate([y, y], axis) for axis in range(y.ndim))]
+    for d in wrong:
+        with pytest.raises(ValueError, match=r"d must have (the )?shape"):
+            layer.backward(np.ascontiguousarray(d))
+    assert layer.backward(y).shape == x.shape
+
+
+def test_gradients_of_embeddings_and_dropout_have_the_shape_of_the_outputs():
+    for layer, x in ((nn.Embedding(5, 3), np.array([[1, 2], [0, 4]])), (nn.Dropout(0.5), np.ones((2, 2, 3), np.float32))):
+        layer.build(0)
+        layer.forward(x)
+        for shape in ((2, 3), (1, 2, 3), (2, 1, 3), (2, 2, 1), (2, 2, 2, 3)):
+            with pytest.raises(ValueError, match=r"d must have the shape \(2, 2, 3\) of the outputs; got"):
+                layer.backward(np.ones(shape, np.float32))
+        layer.backward(np.ones((2, 2, 3), np.float32))
