@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class CellArray:
             for core in others:
                 core.train_key = first.train_key
         if isinstance(cell, VectorCell) and cell.mean_granularity:
-            mean = sum(device.granularity for device in devices) / len(devices)
+            mean = fmean(device.granularity for device in devices)  # `sum` rounds otherwise from Python 3.12 on
             for array in self.arrays:
                 array._core.granularity = mean
         if isinstance(cell, OneSidedCell):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ class TransferTile(Tile):
         self.arrays = tuple(self._array(k, device, seeds) for k, device in enumerate(devices))
         self.references = tuple(self._reference(k, array, seeds) for k, array in enumerate(self.arrays[:-1]))
         if algorithm.mean_granularity:
-            self.arrays[0]._core.granularity = sum(map(granularity_of, devices)) / len(devices)
+            self.arrays[0]._core.granularity = fmean(map(granularity_of, devices))
         self._gammas = algorithm._gammas()
         # What is mixed of whole arrays is read from them at once. A reference that is found on the way and signs are digital:
         # then the mixed weight is formed before each read, in an array that only has the periphery.
