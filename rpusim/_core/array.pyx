@@ -178,8 +178,9 @@ cdef Loop _float32_loop(function) except? NULL:
     return <Loop><void *>(<cnp.ufunc?>function).functions[kinds.index("ff->f")] if "ff->f" in kinds else NULL
 
 
-# NumPy and SciPy bring a BLAS each. NumPy's is the newer one: it takes a sixth less for 64 vectors of 512 lines and half for 4
-# (OpenBLAS 0.3.31 against 0.3.30: a matrix is packed faster), and is what users compare with. It takes no factors, though.
+# NumPy and SciPy bring a BLAS each. NumPy's, what users compare with, takes a sixth less for 64 vectors of 512 lines and half
+# for 4 than that of SciPy before 1.18 (OpenBLAS 0.3.30, which packs matrices slower); since then they are alike, and once no
+# older SciPy is supported this can go. It takes no factors.
 cdef Loop numpy_product = _float32_loop(np.matmul)
 
 
