@@ -859,13 +859,14 @@ class CrossbarArray:
         assert isinstance(self.device, PulsedDevice)
         if n_pulses is None:
             n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
-        pairs = (integer_value("n_pulses", n_pulses, 2, 2**31 - 1) + 1) // 2
+        n_pulses = integer_value("n_pulses", n_pulses, 2, 2**31 - 1)
+        pairs = (n_pulses + 1) // 2
         total = np.zeros(self.shape)
         chunk = max(1, 500_000 // self._weights.size)  # between chunks, Ctrl-C is heard
         for first, last in ((0, pairs // 2), (pairs // 2, pairs)):
             total[...] = 0.0
             if method == "random_pulses":
-                for _ in range(2 * (last - first)):
+                for _ in range(2 * first, min(2 * last, n_pulses)):
                     draws = uniforms(
                         self._core.key, total.size, line=1, operation=self._core.counters[0], kind=KINDS["reset_choice"]
                     )
@@ -874,7 +875,7 @@ class CrossbarArray:
                 continue
             for done in range(first, last, chunk):
                 self._core.alternate(min(chunk, last - done), total)
-        return total / (2 * (pairs - pairs // 2))
+        return total / ((n_pulses if method == "random_pulses" else 2 * pairs) - 2 * (pairs // 2))
 
     @property
     def pulse_count(self) -> PulseCount:
@@ -1205,19 +1206,20 @@ class DifferentialPair:
             "exact": from the parameters of the devices; one without a symmetry point keeps its present state. "pulses":
             by alternating up and down pulses on the main array, as in Methods M1 of Onen et al. (2022). "random_pulses":
             with directions drawn for each device and pulse, as in Algorithm 1 of Xiao et al. (2026). The reference becomes
-            the last state.
+            the last state, without the write noise of the main array; its own devices add theirs.
         n_pulses : int, optional
-            Number of pulses of the other methods; by default 20 times the number of states.
+            Number of pulses of the other methods; by default 20 times the number of states. Those that alternate are
+            rounded up to whole pairs.
         """
         if _method("method", method) == "exact":
             point = self.main.symmetry_point("exact")
             if n_pulses is not None:
                 raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
-            self.main.program(np.where(np.isnan(point), self.main._weights, point))
+            self.main.program(np.where(np.isnan(point), self.main._state, point))
         else:
             self.main._needs_pulses("zero_shift")
             self.main._alternate(n_pulses, method)
-        self.reference.program(self.main._weights)
+        self.reference.program(self.main._state)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of both arrays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import zlib
 from collections.abc import Sequence
@@ -49,6 +50,11 @@ def _device(text: str, table: dict[str, devices.Device]) -> devices.Device:
     if not isinstance(device, devices.Device):
         raise ValueError(f"device must describe a device; got a {type(device).__name__}")
     return device
+
+
+def _beside(stem: Path, ending: str) -> Path:
+    """Return `stem` with an ending; names may have dots."""
+    return stem.with_name(stem.name + ending)
 
 
 def _labelled(texts: Sequence[str], table: dict[str, devices.Device]) -> dict[str, devices.Device]:
@@ -309,10 +315,14 @@ def _task(args: argparse.Namespace, rule: algorithms.Algorithm) -> tuple[Any, An
         if args.network is not None:
             raise ValueError(f"--network must not be given for text, which is learned by an LSTM; got {args.network!r}")
         text = datasets.text("warpeace" if args.data is None else str(args.data))
-        train = Sequences(text.train[: args.samples], args.batch_size, args.length)
+        train = Sequences(text.train[: args.samples], args.batch_size, args.length or 100)
         held_out = max(2, min(len(text.test) - 1, 10_000))  # characters of the test in one batch
-        words = f"LSTM 2 x {args.hidden}, {len(text.train[: args.samples])} characters"
-        return lstm(rule, args.hidden, len(text.vocabulary)), train, Sequences(text.test, 1, held_out), words
+        cells = args.hidden or 64
+        words = f"LSTM 2 x {cells}, {len(text.train[: args.samples])} characters"
+        return lstm(rule, cells, len(text.vocabulary)), train, Sequences(text.test, 1, held_out), words
+    for name in ("hidden", "length"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name} must not be given for images, which have no LSTM; got {getattr(args, name)}")
     small = args.network == "lenet"
     data = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}[args.task](args.data, flatten=not small)
     count = min(args.samples or len(data.x_train), len(data.x_train))
@@ -324,6 +334,7 @@ def _train(args: argparse.Namespace) -> int:
     import matplotlib
 
     from rpusim import plotting
+    from rpusim.checkpoint import load
     from rpusim.nn import Trainer
 
     ((label, device),) = _labelled([args.device], TRAINING_DEVICES).items()
@@ -340,9 +351,11 @@ def _train(args: argparse.Namespace) -> int:
     )
     print(f"{args.algorithm} on {args.device}: {words}, batch {args.batch_size}, "
           f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels", flush=True)  # fmt: skip
-    path = args.checkpoint or stem.with_suffix(".checkpoint.npz")
-    if args.restart:
-        path.unlink(missing_ok=True)
+    path = args.checkpoint or _beside(stem, ".checkpoint.npz")
+    before = path.with_name(f".{path.name}.before")
+    if args.restart and path.exists():
+        load(path)      # raises where it is another file
+        path.replace(before)
     shown = 0
 
     def show(trainer: Trainer) -> None:
@@ -354,15 +367,21 @@ def _train(args: argparse.Namespace) -> int:
                   f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
         shown = len(history)
 
-    history = trainer.fit(train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show])
+    try:
+        history = trainer.fit(train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show])
+    finally:
+        if before.exists() and not path.exists():
+            before.replace(path)        # nothing has come of it
+        before.unlink(missing_ok=True)
     show(trainer)  # where the checkpoint had all epochs
     with matplotlib.rc_context(plotting.style()):
         figure, ax = _figure(4.2, 3.0, 1, 1)
         quantity = "test_loss" if args.task == "text" else "test_error"
-        plotting.learning_curve({f"{args.algorithm}, {args.device}": history}, quantity, ax=ax[0, 0])
+        name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
+        plotting.learning_curve({name: history}, quantity, ax=ax[0, 0])
         written = plotting.save(figure, stem)
-    history.save_json(stem.with_suffix(".json"))
-    _report([*written, stem.with_suffix(".json"), path])
+    history.save_json(_beside(stem, ".json"))
+    _report([*written, _beside(stem, ".json"), path])
     return 0
 
 
@@ -468,7 +487,7 @@ def _fit(args: argparse.Namespace) -> int:
     print(f"\n{result.device!r}\n")
 
     stem = args.out / f"fit-{sources[0][0].stem}"
-    json_path = args.json or stem.with_suffix(".json")
+    json_path = args.json or _beside(stem, ".json")
     json_path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(json_path) as file:
         file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
@@ -478,7 +497,9 @@ def _fit(args: argparse.Namespace) -> int:
         plotting.fit_residuals(result, ax=ax[1, 0])
         title = f"{sources[0][0].name}: {result.score.model}, R2 {result.r2:.4f} ({result.r2_blocks:.4f} on blocks)"
         ax[0, 0].set_title(title)
-        written = plotting.save(figure, (args.figure or stem.with_suffix(".png")).with_suffix(""))
+        figure_path = args.figure or stem
+        ending = figure_path.suffix if figure_path.suffix in (".png", ".svg") and args.figure else ""
+        written = plotting.save(figure, figure_path.with_name(figure_path.name.removesuffix(ending)))
     _report([json_path, *written])
     return 0
 
@@ -513,11 +534,11 @@ def _reproduce(args: argparse.Namespace) -> int:
     print(f"\n{'PASS' if result.passed else 'FAIL'}: {agreeing} of {len(result.checks)} agree")
     stem = args.out / f"{entry.name}{'-quick' if args.quick else ''}"
     args.out.mkdir(parents=True, exist_ok=True)
-    with atomic_file(stem.with_suffix(".json")) as file:
+    with atomic_file(_beside(stem, ".json")) as file:
         file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
     with matplotlib.rc_context(plotting.style()):
         written = plotting.save(entry.draw(result), stem)
-    _report([stem.with_suffix(".json"), *written])
+    _report([_beside(stem, ".json"), *written])
     return 0 if result.passed else 1
 
 
@@ -674,8 +695,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("task", choices=["mnist", "fashion-mnist", "text"], help="what to learn; text: the next character")
     sub.add_argument("--network", choices=["mlp", "lenet"], help="for images: 784-256-128-10, or LeNet (mlp)")
-    sub.add_argument("--hidden", type=_positive_int, default=64, metavar="N", help="cells of each LSTM of text (64)")
-    sub.add_argument("--length", type=_positive_int, default=100, metavar="N", help="characters per step of text (100)")
+    sub.add_argument("--hidden", type=_positive_int, metavar="N", help="cells of each LSTM of text (64)")
+    sub.add_argument("--length", type=_positive_int, metavar="N", help="characters per step of text (100)")
     sub.add_argument("--algorithm", choices=algorithms.named.names(), default="sgd", metavar="NAME",
                      help=f"{', '.join(algorithms.named.names())}, with published settings (sgd)")  # fmt: skip
     sub.add_argument(
@@ -710,6 +731,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_folder(args: argparse.Namespace) -> None:
+    """See that results can be written, before they are computed."""
+    folder = getattr(args, "out", None)
+    if folder is None or getattr(args, "list", False) or getattr(args, "name", None) == "list":
+        return
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "cannot be written to" if there.is_dir() else "is no folder"
+        raise OSError(f"--out must be a folder for results; got {folder}, where {there} {what}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = _parser()
@@ -718,10 +752,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.device = args.device or ["constant-step", "soft-bounds"]
     if args.command == "regression":
         args.algorithm = args.algorithm or ["sgd", "shd"]
-    if getattr(args, "threads", None):
-        rpu.set_num_threads(args.threads)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")   # units and names of files that the terminal has no letters for
     try:
+        _check_folder(args)
+        if getattr(args, "threads", None):
+            try:
+                rpu.set_num_threads(args.threads)
+            except ValueError as error:
+                raise ValueError(f"--threads {args.threads}: {error}") from None
         return args.run(args)
+    except BrokenPipeError:     # who read our output has gone; there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as error:
+        print(f"rpusim: not enough memory{f': {error}' if str(error) else ''}", file=sys.stderr)
+        return 2
     except (ValueError, TypeError, OSError, rpu.wires.ConvergenceError) as error:
         print(f"rpusim: {error}", file=sys.stderr)
         return 2

@@ -254,6 +254,10 @@ def fashion_mnist(data_dir: str | os.PathLike[str] | None = None, *, flatten: bo
 def _idx_images(collection: _Collection, data_dir: str | os.PathLike[str] | None, flatten: bool) -> Dataset:
     flatten = boolean("flatten", flatten)
     folder = collection.find(data_dir)
+    for other in (_MNIST, _FASHION):
+        for name in other.files if other is not collection else ():  # alike in all but what is on them
+            if hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest() == other.files[name]:
+                raise ValueError(f"{folder / name} must be a file of {collection.title}; it is that of {other.title}")
     images, labels, test_images, test_labels = (folder / name for name in collection.files)
     x, x_test = _read_images(images, 60000), _read_images(test_images, 10000)
     if not flatten:

@@ -377,6 +377,7 @@ def shd_trajectory(
     read_noise
         Standard deviation of the reading of A, weight units. It leaves the mean request as it is, and the asymmetry of
         the slow device feels the mean modulus :math:`\langle|A|\rangle = E|A + n|`, n ~ N(0, read_noise^2).
+        Fluctuations of A itself, by pulses and samples, do the same and are left out: add their standard deviation.
     """
     _check_device("fast", fast)
     _check_device("slow", slow)
@@ -504,7 +505,8 @@ def zero_shift_law(device: _Device, n_pulses: int, start: float = 0.0, method: s
         deviation^2 = \frac{s^2 (1 + \sigma^2)}{2 a - (1 + \sigma^2) (b_{up}^2 + b_{down}^2) / 2}
 
     for random pulses, with :math:`\sigma` the cycle-to-cycle noise in proportion to the step. So the pulses that are needed go
-    as 1 / dw_min. Noise that does not depend on the state adds to s^2 in the numerator alone. When pulses alternate, only
+    as 1 / dw_min. Noise that does not depend on the state adds to s^2 in the numerator alone (that of `ExpStep` with
+    `dw_min_std_add` and `dw_min_std_slope` depends on it as it does there). When pulses alternate, only
     noise is random: the bias tends to about -s / (2 - a) after a down pulse, and the variance to that with which a pair of
     pulses reproduces itself, about :math:`s^2 \sigma^2 / (2 a)`.
 
@@ -548,17 +550,21 @@ def zero_shift_law(device: _Device, n_pulses: int, start: float = 0.0, method: s
     up, down = (np.asarray(steps(ends), np.float64) for steps in (device.step_up, device.step_down))
     b_up, b_down = (float((last - first) / (ends[1] - ends[0])) for first, last in (up[::-1], down))
     relative, fixed = _noise(device)  # variances: in proportion to the square of the step, and of each direction
+    # what else that noise is in proportion to: more than the step, by an amount that grows with the state
+    more, growth = float(getattr(device, "dw_min_std_add", 0.0)), float(getattr(device, "dw_min_std_slope", 0.0))
+    loud, loud_up, loud_down = s + more + growth * abs(point), b_up - growth * np.sign(point), b_down + growth * np.sign(point)
     if method == "random_pulses":
         a = (b_up + b_down) / 2.0
-        lost = 2.0 * a - (1.0 + relative) * (b_up**2 + b_down**2) / 2.0
-        drawn = s**2 * (1.0 + relative) + sum(fixed) / 2.0
+        lost = 2.0 * a - (b_up**2 + b_down**2 + relative * (loud_up**2 + loud_down**2)) / 2.0
+        drawn = s**2 + relative * loud**2 + sum(fixed) / 2.0
         return ZeroShift((start - point) * (1.0 - a) ** n, math.sqrt(drawn / lost) if lost > 0.0 else math.inf)
     n += n % 2
     kept = (1.0 - b_up) * (1.0 - b_down)
     settled = -b_down * s / (1.0 - kept)  # m = (1 - b_down) ((1 - b_up) m + s) - s
     middle = (1.0 - b_up) * settled + s
-    gain_up, gain_down = ((1.0 - b) ** 2 + relative * b**2 for b in (b_up, b_down))
-    drawn = gain_down * (relative * (s - b_up * settled) ** 2 + fixed[0]) + relative * (s + b_down * middle) ** 2 + fixed[1]
+    gain_up, gain_down = (1.0 - b_up) ** 2 + relative * loud_up**2, (1.0 - b_down) ** 2 + relative * loud_down**2
+    drawn = relative * (loud - loud_up * settled) ** 2 + fixed[0]
+    drawn = gain_down * drawn + relative * (loud + loud_down * middle) ** 2 + fixed[1]
     lost = 1.0 - gain_up * gain_down
     deviation = math.sqrt(drawn / lost) if lost > 0.0 else math.inf
     return ZeroShift(settled + (start - point - settled) * kept ** (n // 2), deviation)

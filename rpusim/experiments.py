@@ -281,8 +281,11 @@ def regression(
     tile = algorithm.build((1, n), _random.child(seeds, 1))
     hidden = tile.fast if isinstance(tile, SHDTile) else None
     tile.program(_row("start", start, n))
+    hidden_row = _row("start_hidden", start_hidden, n)
     if hidden is not None:
-        hidden.program(_row("start_hidden", start_hidden, n))
+        hidden.program(hidden_row)
+    elif np.any(hidden_row):
+        raise ValueError(f"start_hidden must be 0 for an algorithm without A, unlike SHD; got {start_hidden!r} for {algorithm!r}")
 
     if input == "normal":
         x = samples.standard_normal((steps, n))

@@ -1,6 +1,10 @@
 """The command `rpusim`: small runs of everything, and what it says to wrong input."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,7 +115,8 @@ def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist
 
 
 def test_training_of_lenet_on_fashion(tmp_path, capsys, mnist_folder):
-    common = ("train", "fashion-mnist", "--network", "lenet", "--data", mnist_folder, "--out", tmp_path)
+    fashion = Path(mnist_folder).parent / "fashion-mnist"
+    common = ("train", "fashion-mnist", "--network", "lenet", "--data", fashion, "--out", tmp_path)
     status, out, _ = run(capsys, *common, "--samples", 50, "--batch-size", 10, "--epochs", 1, "--algorithm", "digital")
     assert status == 0 and "LeNet, 50 images" in out and "test error" in out
     assert (tmp_path / "fashion-mnist-lenet-digital-float32.json").exists()
@@ -127,3 +132,77 @@ def test_training_on_text_reads_a_file_and_learns_it(tmp_path, capsys):
     assert history["test_loss"][-1] < 0.2 and history["train_loss"][0] > 1.0  # log 8 = 2.08 without learning
     status, _, err = run(capsys, *common, "--network", "mlp")
     assert status == 2 and "--network must not be given for text" in err
+
+
+def books(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text("".join(rng.choice(list("abcdefgh"), 1600)))
+    common = ("train", "text", "--hidden", 4, "--algorithm", "digital", "--out", tmp_path / "out", "--epochs", 1)
+    return (*common, "--data", tmp_path / "a.txt"), (*common, "--data", tmp_path / "b.txt")
+
+
+def test_training_does_not_go_on_with_other_data(tmp_path, capsys):
+    first, second = books(tmp_path)
+    assert run(capsys, *first, "--length", 20)[0] == 0
+    for other, what in (((*second, "--length", 20), "other training data"), ((*first, "--length", 10), "samples 1420")):
+        status, _, error = run(capsys, *other)
+        assert status == 2 and f"was made with {what}" in error
+    status, out, _ = run(capsys, *second, "--length", 20, "--restart")
+    assert status == 0 and "epoch   1" in out
+
+
+def test_restart_takes_a_checkpoint_away_only_for_a_new_one(tmp_path, capsys):
+    first, _ = books(tmp_path)
+    assert run(capsys, *first)[0] == 0
+    (made,) = (tmp_path / "out").glob("*.checkpoint.npz")
+    before = made.read_bytes()
+    status, _, error = run(capsys, *first, "--restart", "--lr", "nan")
+    assert status == 2 and "lr" in error and made.read_bytes() == before
+    precious = tmp_path / "precious.csv"
+    precious.write_text("1,2\n")
+    status, _, error = run(capsys, *first, "--restart", "--checkpoint", precious)
+    assert status == 2 and "precious.csv" in error and precious.read_text() == "1,2\n"
+    assert run(capsys, *first, "--restart", "--lr", 0.02)[0] == 0 and made.read_bytes() != before
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_names_with_dots_keep_apart(tmp_path, capsys):
+    first, _ = books(tmp_path)
+    for name, step in (("my.v1", 0.01), ("my.v2", 0.02)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"type": "SoftBounds", "dw_min": step}))
+        status, _, _ = run(capsys, *first, "--algorithm", "sgd", "--device", tmp_path / f"{name}.json", "--samples", 600)
+        assert status == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {f"text-sgd-my.v{k}{e}" for k in (1, 2) for e in (".png", ".svg", ".json", ".checkpoint.npz")}
+
+
+@pytest.mark.parametrize("command", [("regression", "--steps", 100), ("device", "reram_sb"), ("reproduce", "wu2024-theorem3")])
+def test_results_are_known_to_have_a_place_before_they_are_computed(tmp_path, capsys, command):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        status, printed, error = run(capsys, *command, "--out", out)
+        assert status == 2 and printed == "" and "--out must be a folder" in error
+
+
+@pytest.mark.parametrize("option", [("--hidden", 3), ("--length", 7)])
+def test_options_of_the_other_task_are_refused(tmp_path, capsys, option):
+    status, _, error = run(capsys, "train", "mnist", *option, "--out", tmp_path)
+    assert status == 2 and f"{option[0]} must not be given" in error
+
+
+def test_wrong_numbers_of_threads_are_no_traceback(capsys):
+    status, _, error = run(capsys, "wires", "--size", 4, "--threads", 100_000)
+    assert status == 2 and "--threads 100000" in error
+
+
+def test_terminals_without_greek_and_readers_that_leave(tmp_path):
+    path = tmp_path / "ramp.csv"
+    path.write_text("G (\N{GREEK CAPITAL LETTER OMEGA})\n" + "\n".join(str(1 - 0.9**k) for k in range(30)), encoding="utf-8")
+    fit = [sys.executable, "-m", "rpusim", "fit", str(path), "--model", "SoftBounds", "--out", str(tmp_path)]
+    done = subprocess.run(fit, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=300)
+    assert done.returncode == 0 and b"\\u03a9" in done.stdout, done.stderr
+    listing = [sys.executable, "-m", "rpusim", "reproduce", "list"]
+    with subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as left:
+        left.stdout.close()
+        assert left.stderr.read() == b""

@@ -269,3 +269,11 @@ def test_the_real_texts_and_clothes():
     data = datasets.fashion_mnist(flatten=False)
     assert data.x_train.shape == (60000, 1, 28, 28)
     assert np.bincount(data.y_test).tolist() == [1000] * 10
+
+
+def test_one_kind_of_images_is_not_taken_for_the_other(mnist_folder):
+    fashion = Path(mnist_folder).parent / "fashion-mnist"
+    with pytest.raises(ValueError, match="must be a file of MNIST; it is that of Fashion-MNIST"):
+        datasets.mnist(fashion)
+    with pytest.raises(ValueError, match="must be a file of Fashion-MNIST; it is that of MNIST"):
+        datasets.fashion_mnist(mnist_folder)

@@ -42,7 +42,7 @@ class VectorCell(UnitCell):
         another, beginning with `first`; one drawn uniformly for every vector. The learning rate is the same for each, so
         that W moves by gammas[k] of it where one is updated.
     first : int, default 0
-        See `policy`.
+        See `policy`. (AIHWKit's round begins with the second device: 1.)
     mean_granularity : bool, default False
         Scale pulse trains by the mean step of the devices, as AIHWKit does, instead of by each device's own.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 import re
@@ -22,6 +23,8 @@ Array = NDArray[np.float64]
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "-", "--"}
 _PREFIX = {"": 1.0, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3}
 _UNIT = re.compile(r"(?:[(\[]\s*([^)\]]+?)\s*[)\]]|_([pnuµμmk]?[AS]))\s*$")
+_PULSES = re.compile(r"^\W*(number|no|nr|#)\W*(of\s+)?pulses?\W*$", re.IGNORECASE)
+_COMMENT = re.compile(r"#(?![\s)\]\"]*(?:[,;\t]|$))")  # in a header, "Pulse #" is a name
 _PULSE = re.compile(r"^\W*(pulses?|n|no|nr|index|idx|cycle|step)?\W*_?(number|index|count|no|nr|#|num)?\W*$", re.IGNORECASE)
 
 
@@ -119,6 +122,8 @@ def read_ramps(
             for part in parts:
                 seen = np.flatnonzero(np.isfinite(part))
                 if len(seen) < 3:
+                    if pulses_per_ramp is not None and len(seen):
+                        out.notes.append(f"of {path.name}, {len(seen)} values of {names[k]} are no ramp and left out")
                     continue
                 part = part[seen[0] : seen[-1] + 1]
                 rises = direction == "up" if direction is not None else _rises(part)
@@ -132,7 +137,9 @@ def _table(path: Path, text: str) -> tuple[list[str] | None, Array, list[int]]:
     """Header cells or None, the numbers as (rows, columns), and the line number of each row."""
     kept = []
     for number, line in enumerate(text.splitlines(), 1):
-        line = line.split("#", 1)[0].rstrip() if not line.lstrip().startswith('"#') else line
+        if not line.lstrip().startswith('"#'):
+            whole = kept or line.lstrip().startswith("#")
+            line = (line.split("#", 1) if whole else _COMMENT.split(line, maxsplit=1))[0].rstrip()
         if line.strip():
             kept.append((number, line))
     if not kept:
@@ -142,13 +149,18 @@ def _table(path: Path, text: str) -> tuple[list[str] | None, Array, list[int]]:
     rows: list[list[float]] = []
     numbers: list[int] = []
     for count, (number, line) in enumerate(kept):
-        cells = [c.strip().strip('"').strip() for c in (line.split(delimiter) if delimiter else line.split())]
+        parts = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True)) if delimiter else line.split()
+        cells = [c.strip().strip('"').strip() for c in parts]
         row: list[float] = []
         for column, cell in enumerate(cells, 1):
             try:
                 row.append(_number(cell, comma))
             except ValueError:
                 if count == 0:
+                    if delimiter is None:  # a unit belongs to the name before it, and all to the only column
+                        cells = [c.strip('"') for c in re.split(r"\s+(?![(\[])", line.strip())]
+                        if len(kept) > 1 and len(kept[1][1].split()) == 1:
+                            cells = [line.strip().strip('"')]
                     header = cells
                     break
                 raise ValueError(f"{path}, line {number}: column {column} must be a number; got {cell!r}") from None
@@ -206,12 +218,16 @@ def _numbering(header: list[str] | None, table: Array) -> int | None:
         return None
     if header:
         for k, name in enumerate(header):
-            if name and _PULSE.match(name):
+            if name and (_PULSE.match(name) or _PULSES.match(name)):
                 return k
-        return None
+        if header[0] and not header[0].lower().startswith("unnamed"):  # as pandas calls the numbers of rows
+            return None
     first = table[:, 0]
-    counts = len(first) > 2 and np.isfinite(first).all() and first[0] in (0, 1) and (np.diff(first) == 1).all()
-    return 0 if counts else None
+    if len(first) < 3 or not np.isfinite(first).all() or first[0] not in (0, 1) or (first != np.round(first)).any():
+        return None
+    steps = np.diff(first)
+    on = steps > 0  # else it starts anew
+    return 0 if on.any() and (first[1:][~on] == first[0]).all() and np.median(steps[on]) == 1 else None
 
 
 def _choose(
@@ -230,6 +246,8 @@ def _choose(
                 )
         if not chosen:
             raise ValueError("columns must name at least one column; got none")
+        if len(set(chosen)) < len(chosen):
+            raise ValueError(f"columns must name each column once; got {list(columns)!r}")
         return chosen, []
     chosen = [k for k in range(width) if k != numbering]
     if not has_header:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import itertools
 import json
 import math
 import os
 import signal as signals
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,16 +78,18 @@ class History:
 
     def save_json(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict()` as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        with files.atomic_file(path) as file:
+            file.write((json.dumps(self.to_dict(), indent=2) + "\n").encode())
 
     def save_csv(self, path: str | os.PathLike[str]) -> None:
         """Write one row per epoch (counted from 1), with a row of names above; None is an empty cell."""
-        columns = self.to_dict()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["epoch", *columns])
-            for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
-                writer.writerow([epoch, *row])
+        columns, text = self.to_dict(), io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(["epoch", *columns])
+        for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
+            writer.writerow([epoch, *row])
+        with files.atomic_file(path) as file:
+            file.write(text.getvalue().encode())
 
 
 class Sequences:
@@ -282,8 +286,8 @@ class Trainer:
         checkpoint : path, optional
             A file written at the end of every epoch, whole or not at all. If it exists, training starts from it, and
             reaches the same bits as a run that was never interrupted. It holds the network's state, the history, and
-            what it was made with: network, loss, batch size, seed, number of samples and `steps`. Not the data: give the
-            same again, and an `lr` that is the same in the epochs done.
+            what it was made with: network, loss, batch size, seed, number of samples, `steps` and a checksum of a pair or
+            `Sequences` of training data. Not the data: give the same again, and an `lr` that is the same in the epochs done.
         progress : bool
             Whether to show a progress bar; none is shown if stderr is no terminal.
         steps : int, optional
@@ -556,6 +560,7 @@ class Trainer:
             "seed": {"entropy": entropy, "spawn_key": [int(n) for n in seeds.spawn_key], "pool_size": seeds.pool_size},
             "samples": source.samples,
             "steps": source.most,
+            "data": source.checksum(),
         }
 
     def _checkpoint(self, source: _Source) -> dict[str, Any]:
@@ -579,6 +584,7 @@ class Trainer:
             return
         data = files.load(path)
         origin = self._origin(source)
+        data.setdefault("data", origin["data"])  # not kept by earlier versions
         if set(data) == {*origin, "state", "history", "within", "average"} - {"steps"}:  # as written before there were steps
             if data.pop("average")["epochs"]:
                 raise ValueError(f"checkpoint {name} holds an average of an earlier version, which cannot go on")
@@ -586,6 +592,8 @@ class Trainer:
         if data.get("made_by") != _MADE_BY or set(data) != {*origin, "state", "history", "within", "iterates"}:
             raise ValueError(f"checkpoint {name} was not written by rpusim.nn.Trainer")
         for key, mine in origin.items():
+            if data[key] != mine and key == "data":
+                raise ValueError(f"checkpoint {name} was made with other training data, as many; give the same again")
             if data[key] != mine:
                 hint = "; give the same rng again to go on from it" if key == "seed" else ""
                 made = data[key]
@@ -634,6 +642,20 @@ class _Source:
         if self.samples == 0:
             raise ValueError(f"{name} must hold at least one batch; got none")
         self.targets = self.samples
+
+    def checksum(self) -> int | None:
+        """Return a CRC-32 of what is trained on; None where it may be others each time it is gone through."""
+        parts: tuple[Any, ...]
+        if self.pair:
+            parts = (self._x, self._targets)
+        elif isinstance(self._data, Sequences):
+            parts = (self._data.length, self._data._x, self._data._y)
+        else:
+            return None
+        value = 0
+        for part in map(np.ascontiguousarray, parts):
+            value = zlib.crc32(part.view(np.uint8).data, zlib.crc32(repr((part.dtype.str, part.shape)).encode(), value))
+        return value
 
     def _flat(self, index: int, batch: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         x, targets, labels = self._trainer._samples(f"{self._name}[{index}]", batch)

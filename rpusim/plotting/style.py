@@ -8,6 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rpusim.checkpoint import atomic_file
+
 __all__ = ["COLORS", "axes", "save", "style"]
 
 #: Okabe and Ito's colours, told apart by colour-blind readers and in grey.
@@ -47,12 +49,13 @@ def axes(ax: Axes | None) -> Axes:
 
 
 def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Save `figure` as `path`.png and `path`.svg, making the folder; return the two paths."""
+    """Save `figure` as `path`.png and `path`.svg, each whole or not at all, making the folder; return the two paths."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for ending, settings in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
         target = path.with_name(path.name + ending)
-        figure.savefig(target, **settings)  # type: ignore[arg-type]
+        with atomic_file(target) as file:
+            figure.savefig(file, format=ending[1:], **settings)  # type: ignore[arg-type]
         written.append(target)
     return written

@@ -9,7 +9,7 @@ from scipy import stats
 import rpusim as rpu
 from rpusim import ADC, CrossbarArray, DifferentialPair, Periphery, dynamics
 from rpusim.algorithms import TikiTaka
-from rpusim.devices import ConstantStep, Ideal, SoftBounds
+from rpusim.devices import ConstantStep, ExpStep, Ideal, SoftBounds
 
 EXACT = Periphery.ideal()
 UNIFORM = dict(dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0)
@@ -91,6 +91,38 @@ def test_zero_shifting_follows_its_law(method, n):
     else:
         assert spread < 1.1 * law.deviation
     assert sum(main.pulse_count) == 3000 * n
+
+
+@pytest.mark.parametrize("method", ["exact", "pulses", "random_pulses"])
+def test_references_have_no_write_noise_of_the_main_array(method):
+    """They hold the symmetry point, or the last state."""
+    device = SoftBounds(dw_min=0.02, write_noise_std=5.0, up_down=0.3, w_max=1.0, w_min=-1.0, **UNIFORM)
+    main, reference = CrossbarArray((60, 50), device, rng=10), CrossbarArray((60, 50), Ideal(), rng=0)
+    DifferentialPair(main, reference).zero_shift(method, None if method == "exact" else 2001)
+    error = reference.weights.astype(np.float64) - device.symmetry_point
+    if method == "exact":
+        assert np.abs(error).max() < 1e-6 and main.weights.std() > 0.09
+    else:
+        law = dynamics.zero_shift_law(device, 2001, method=method)
+        spread = error.std()
+        assert spread == pytest.approx(law.deviation, rel=5 / np.sqrt(2 * 3000) + 0.02)
+        assert abs(error.mean() - law.bias) < 5 * spread / np.sqrt(3000)
+        assert sum(main.pulse_count) == 3000 * (2001 if method == "random_pulses" else 2002)
+
+
+@pytest.mark.parametrize("method", ["pulses", "random_pulses"])
+@pytest.mark.parametrize("noise", [dict(dw_min_std_add=0.0), dict(dw_min_std_add=0.001), dict(dw_min_std_slope=0.01)])
+def test_zero_shifting_law_of_noise_that_is_not_in_proportion_to_the_step(method, noise):
+    device = ExpStep(
+        dw_min=0.0005, w_max=0.6, w_min=-0.6, dw_min_std=0.5, a=0.9, b=0.3, A_up=0.3, A_down=0.3, gamma_up=0.5,
+        gamma_down=0.5, **noise, **UNIFORM,
+    )  # fmt: skip
+    main, reference = CrossbarArray((80, 50), device, rng=10), CrossbarArray((80, 50), Ideal(), rng=0)
+    main.program(np.full((80, 50), device.symmetry_point))
+    DifferentialPair(main, reference).zero_shift(method, 20_000)
+    law = dynamics.zero_shift_law(device, 20_000, start=device.symmetry_point, method=method)
+    error = reference.weights.astype(np.float64) - device.symmetry_point
+    assert error.std() == pytest.approx(law.deviation, rel=5 / np.sqrt(2 * 4000) + 0.02)
 
 
 def test_random_pulses_have_fair_and_independent_directions():

@@ -368,3 +368,44 @@ def test_measured_capacitor_cell():
     up, down = measured("siguros_6T1C/6T1C_cycling_most_linear_symmetric.csv")
     assert [len(r) for r in up + down] == [1000] * 6
     assert fit(up, down, "SoftBounds").r2 > 0.98
+
+
+RISING = [5.0, 5.5, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "up", "down"),
+    [
+        ("1,5\n2,5.5\n3,6\n1,6\n2,5.5\n3,5", [RISING], [RISING[::-1]]),  # numbers start anew
+        ("1,5\n2,5.5\n4,6\n5,6.5", [[5.0, 5.5, np.nan, 6.0, 6.5]], []),  # and skip
+        (",G\n0,5\n1,5.5\n2,6", [RISING], []),  # as pandas writes it
+        ("Unnamed: 0,G\n0,5\n1,5.5\n2,6", [RISING], []),
+        ("Number of pulses,G\n1,5\n2,5.5\n3,6", [RISING], []),
+        ("Pulse #,G\n1,5\n2,5.5\n3,6", [RISING], []),
+        ("Pulse (#),G\n1,5\n2,5.5 # a remark\n3,6", [RISING], []),
+        ("# a remark\nG (S)\n5\n5.5\n6", [RISING], []),
+        ('"G (S)"\n5\n5.5\n6', [RISING], []),
+        ("my conductance\n5\n5.5\n6", [RISING], []),
+        ("pulse G (S)\n1 5\n2 5.5\n3 6", [RISING], []),
+        ("1,5\n3,5.5\n8,6", [[1.0, 3.0, 8.0], RISING], []),  # two devices
+    ],
+)
+def test_forms_of_ramps(tmp_path, text, up, down):
+    path = tmp_path / "ramps.csv"
+    path.write_text(text)
+    ramps = read_ramps(path)
+    for found, expected in ((ramps.up, up), (ramps.down, down)):
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_left_out_of_ramps_is_said(tmp_path):
+    path = tmp_path / "ramps.csv"
+    path.write_text("a,b\n" + "\n".join(f"{k},{2 * k}" for k in range(8)))
+    assert read_ramps(path, columns=["a"], pulses_per_ramp=3).notes == ["of ramps.csv, 2 values of a are no ramp and left out"]
+    with pytest.raises(ValueError, match="columns must name each column once"):
+        read_ramps(path, columns=["a", 1])
+    path.write_text('1,"1,000"\n2,"1,100"\n3,"1,200"')
+    with pytest.raises(ValueError, match="line 2: column 2 must be a number; got '1,100'"):
+        read_ramps(path)

@@ -434,3 +434,20 @@ def test_a_checkpoint_is_not_continued_at_another_learning_rate(tmp_path):
         len(trainer(lambda epoch: 0.05 if epoch < 2 else 0.01).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz"))
         == 3
     )
+
+
+def test_a_checkpoint_knows_its_training_data(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32), np.arange(20) % 2
+    path = tmp_path / "run.npz"
+
+    def trainer():
+        return Trainer(Sequential(Linear(3, 2, rpu.algorithms.DigitalSGD())), rng=0)
+
+    trainer().fit((x, y), epochs=1, checkpoint=path, progress=False)
+    for other in ((2 * x, y), (x, 1 - y), (x[::-1], y)):
+        with pytest.raises(ValueError, match="was made with other training data, as many"):
+            trainer().fit(other, epochs=2, checkpoint=path, progress=False)
+    state = checkpoint.load(path)
+    del state["data"]
+    checkpoint.save(path, state)  # as earlier versions wrote it
+    assert len(trainer().fit((x, y), epochs=2, checkpoint=path, progress=False)) == 2
