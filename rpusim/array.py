@@ -230,8 +230,8 @@ class CrossbarArray:
     the four are kept side by side; and 8 for the two slopes or exponents of `LinearStep` and `PowStep`, 4 for the reference of
     `SoftBoundsReference` and `PowStepReference`, and 4 each for decay, diffusion and reset, where they have one. A `SoftBounds`
     takes 20 bytes, a `ConstantStep` without spreads 4. Devices with `endurance` or `half_select` always count their pulses (16
-    bytes), and keep their first bounds (8) or what they had counted before (16). Reads of 4 vectors or more of several arrays as
-    one (`DifferentialPair`, `CellArray`), and reads with noise of devices or voltage drops, take 4 bytes for their sum.
+    bytes), and keep their first bounds (8) or what they had counted before (16). Reads of 4 vectors or more of several arrays
+    as one (`DifferentialPair`, `CellArray`), and reads with noise of devices or voltage drops, take 4 bytes for their sum.
 
     Examples
     --------

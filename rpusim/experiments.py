@@ -285,7 +285,7 @@ def regression(
     if hidden is not None:
         hidden.program(hidden_row)
     elif np.any(hidden_row):
-        raise ValueError(f"start_hidden must be 0 for an algorithm without A, unlike SHD; got {start_hidden!r} for {algorithm!r}")
+        raise ValueError(f"start_hidden must be 0 for algorithms without A, unlike SHD; got {start_hidden!r} for {algorithm!r}")
 
     if input == "normal":
         x = samples.standard_normal((steps, n))

@@ -234,9 +234,10 @@ class Periphery(Specification):
         Noise of the devices at every read, by `read_noise_law`: each weight carries a normal of standard deviation
         `read_noise` ("additive"), read_noise sqrt|w| ("sqrt": PCM) or read_noise |w| ("proportional"), new for every vector
         and try. Of a cell or pair of several devices each has its own, which counts as its state does (two with gammas of
-        1/2: read_noise / sqrt(2) in all). It is drawn once per output, from the normal that the sum over the inputs is. With `wires` it is an
-        approximation: noise of devices at the voltages of the drivers, whose currents wires do not divide. It is then too
-        large, by 10 % at 64 x 64 and 43 % at 128 x 128 (1 ohm, 10 to 100 kilohm), where signals are too by 7 and 29 %.
+        1/2: read_noise / sqrt(2) in all). It is drawn once per output, from the normal that the sum over the inputs is. With
+        `wires` it is an approximation: noise of devices at the voltages of the drivers, whose currents wires do not divide.
+        It is then too large, by 10 % at 64 x 64 and 43 % at 128 x 128 (1 ohm, 10 to 100 kilohm), where signals are too by 7
+        and 29 %.
     read_noise_law : {"additive", "sqrt", "proportional"}
     ir_drop : float, default 0
         Strength of the closed-form voltage drop along the line that collects currents (1: as derived), which is

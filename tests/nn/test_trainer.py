@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rpusim import checkpoint
+from rpusim.algorithms import DigitalSGD
 from rpusim.nn import History, Linear, Sequential, Sigmoid, Tanh, Trainer
 from rpusim.nn.layers import Layer
 
@@ -441,7 +442,7 @@ def test_a_checkpoint_knows_its_training_data(tmp_path):
     path = tmp_path / "run.npz"
 
     def trainer():
-        return Trainer(Sequential(Linear(3, 2, rpu.algorithms.DigitalSGD())), rng=0)
+        return Trainer(Sequential(Linear(3, 2, DigitalSGD())), rng=0)
 
     trainer().fit((x, y), epochs=1, checkpoint=path, progress=False)
     for other in ((2 * x, y), (x, 1 - y), (x[::-1], y)):
