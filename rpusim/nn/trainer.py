@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import functools
 import io
 import itertools
 import json
@@ -560,7 +561,7 @@ class Trainer:
             "seed": {"entropy": entropy, "spawn_key": [int(n) for n in seeds.spawn_key], "pool_size": seeds.pool_size},
             "samples": source.samples,
             "steps": source.most,
-            "data": source.checksum(),
+            "data": source.checksum,
         }
 
     def _checkpoint(self, source: _Source) -> dict[str, Any]:
@@ -643,6 +644,7 @@ class _Source:
             raise ValueError(f"{name} must hold at least one batch; got none")
         self.targets = self.samples
 
+    @functools.cached_property
     def checksum(self) -> int | None:
         """Return a CRC-32 of what is trained on; None where it may be others each time it is gone through."""
         parts: tuple[Any, ...]
