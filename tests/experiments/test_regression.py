@@ -188,5 +188,5 @@ def test_wrong_arguments_are_refused(kwargs, message):
 
 def test_a_start_of_a_is_refused_where_there_is_no_a():
     sgd = demo_algorithm("sgd", demo_device("soft-bounds"))
-    with pytest.raises(ValueError, match=r"start_hidden must be 0 for an algorithm without A.*got 0\.1"):
+    with pytest.raises(ValueError, match=r"start_hidden must be 0 for algorithms without A.*got 0\.1"):
         regression(sgd, steps=60, start_hidden=0.1, rng=0)
