@@ -736,6 +736,8 @@ def _check_folder(args: argparse.Namespace) -> None:
     folder = getattr(args, "out", None)
     if folder is None or getattr(args, "list", False) or getattr(args, "name", None) == "list":
         return
+    if getattr(args, "json", None) and getattr(args, "figure", None):  # then nothing is written there
+        return
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -761,7 +763,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rpu.set_num_threads(args.threads)
             except ValueError as error:
                 raise ValueError(f"--threads {args.threads}: {error}") from None
-        return args.run(args)
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:     # who read our output has gone; there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -247,7 +247,7 @@ def regression(
     steps : int, default 30000
         Number of samples.
     start, start_hidden : float or array_like (n,)
-        Weights (and A of SHD, relative to its reference) before the first sample.
+        Weights (and A of SHD, relative to its reference; 0 for other algorithms) before the first sample.
     input : {"normal", "binary", "uniform"}
         Law of x: standard normal, +-1, or uniform in [-1, 1].
     tail : float, default 1/3

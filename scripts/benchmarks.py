@@ -87,7 +87,6 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
                     lambda repeat=repeat, arrays=arrays: repeat(arrays[1], 2),
                     # what else runs here shows in two threads first; with more pulses devices would get to their bounds
                     repeats=repeats * (4 if rate == 0.2 else 1),
-
                 )
             for threads, seconds in ((1, one), (2, two)):
                 per_pulse, per_normal = seconds / pulses, normal / normals.size
