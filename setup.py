@@ -1,34 +1,43 @@
 """Build of the compiled core; everything else is in pyproject.toml.
 
-RPUSIM_DEBUG=1 turns on bounds checks and assertions, for development.
+RPUSIM_DEBUG=1 turns on bounds checks, assertions and debug symbols, for development. RPUSIM_JOBS is how many files are compiled
+at once (all processors).
 """
 
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 DEBUG = os.environ.get("RPUSIM_DEBUG", "0") not in ("", "0")
+JOBS = int(os.environ.get("RPUSIM_JOBS") or len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)))
 KERNELS = "rpusim/_core/kernels"
 KERNEL_SETS = ["vaes", "avx2", "avx512", "neon_aes", "baseline"]
-KERNEL_SOURCES = ["dispatch.c", *(f"kernels_{name}.c" for name in KERNEL_SETS)]
-# name, further C sources
+# what every module has of Cython's own (memoryviews, functions), once for all
+UTILITIES = "rpusim._core._cython"
+# name, further C sources, headers beside those that they include
 EXTENSIONS = [
-    ("rpusim._core.kernels", [f"{KERNELS}/{name}" for name in KERNEL_SOURCES]),
-    ("rpusim._core.lock", []),
+    ("rpusim._core.kernels", [f"{KERNELS}/dispatch.c", *(f"{KERNELS}/kernels_{name}.c" for name in KERNEL_SETS)]),
     ("rpusim._core.array", [f"{KERNELS}/pulses.c"]),
+    ("rpusim._core.wires", []),
+    ("rpusim._core.lock", []),
+    ("rpusim._core.products", []),
+    ("rpusim._core.threads", [f"{KERNELS}/team.c"]),
     ("rpusim.algorithms._digital", []),
     ("rpusim.algorithms._low_rank", []),
-    ("rpusim._core.wires", []),
     ("rpusim.algorithms._transfer", []),
     ("rpusim.nn._elementwise", []),
     ("rpusim.nn._windows", []),
 ]
+# Speed depends on them; all else is glue, and what a processor without any of the sets gets is small and slow in any case.
+FAST = {f"{KERNELS}/kernels_{name}.c" for name in KERNEL_SETS if name != "baseline"}
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -40,37 +49,68 @@ DIRECTIVES = {
 
 
 class BuildExt(build_ext):
-    """Chooses flags by what the compiler accepts, OpenMP included; without it everything runs on one thread."""
+    """Compiles the files of all extensions side by side, those that take longest first, by flags that the compiler accepts."""
 
     def build_extensions(self):
-        if self.compiler.compiler_type == "msvc":
-            compile_args, link_args = ["/O2", "/fp:precise", "/openmp"], []
+        self._msvc = self.compiler.compiler_type == "msvc"
+        if self._msvc:
+            self._flags = ["/fp:precise"]
         else:
             # No contraction and no fast-math: every instruction set must give the same bits.
-            compile_args = ["-O1" if DEBUG else "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-            compile_args += [flag for flag in ["-fopenmp-simd"] if self._works([flag], [])]
-            link_args = []
-            if self._works(["-fopenmp"], ["-fopenmp"]):
-                compile_args.append("-fopenmp")
-                link_args.append("-fopenmp")
-            else:
-                print("rpusim: no OpenMP here; updates will run on one thread", file=sys.stderr)
-        for extension in self.extensions:
-            extension.extra_compile_args += compile_args
-            extension.extra_link_args += link_args
+            self._flags = ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", *([] if DEBUG else ["-g0"])]
+            self._flags += [flag for flag in ["-fopenmp-simd"] if self._works(flag)]     # pragmas for loops, no threads
+        work = [
+            (extension, source)
+            for extension in self.extensions
+            if self.force or newer_group([*extension.sources, *extension.depends], self.get_ext_fullpath(extension.name))
+            for source in extension.sources
+        ]
+        work.sort(key=lambda one: (one[1] not in FAST, -Path(one[1]).stat().st_size))
+        if work:
+            print(f"rpusim: {len(work)} files to compile, {JOBS} at a time", file=sys.stderr, flush=True)
+        with ThreadPoolExecutor(JOBS) as pool:
+            done = {pool.submit(self._compile, *one): one[1] for one in work}
+            objects = {source: task.result() for task, source in done.items()}
+        self.compiler.compile = lambda sources, **_: [name for source in sources for name in objects[source]]
         super().build_extensions()
 
-    def _works(self, compile_args, link_args):
+    def _compile(self, extension, source):
+        fast = source in FAST
+        level = ("/O2" if self._msvc else "-O1") if DEBUG or not fast else ("/O2" if self._msvc else "-O3")
+        return self.compiler.compile(
+            [source],
+            output_dir=self.build_temp,
+            macros=extension.define_macros,
+            include_dirs=extension.include_dirs,
+            debug=self.debug,
+            extra_postargs=[*self._flags, level],
+            depends=extension.depends,
+        )
+
+    def _works(self, flag):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
-            omp = "#include <omp.h>\n" if "-fopenmp" in compile_args else ""
-            source.write_text(omp + "int main(void) { return 0; }\n")
+            source.write_text("int main(void) { return 0; }\n")
             try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_args)
-                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_args)
+                self.compiler.compile([str(source)], output_dir=folder, extra_postargs=[flag])
             except Exception:
                 return False
         return True
+
+
+def headers(source):
+    """Return the headers of this project that a C file includes, and those that they include."""
+    found = set()
+    files = [Path(source)]
+    while files:
+        file = files.pop()
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.strip().startswith('#include "'):
+                header = Path(KERNELS, Path(line.split('"')[1]).name)
+                if header not in found and header.exists():
+                    found.add(header)
+                    files.append(header)
+    return found
 
 
 extensions = [
@@ -78,13 +118,16 @@ extensions = [
         name,
         [name.replace(".", "/") + ".pyx", *sources],
         include_dirs=["rpusim/_core", np.get_include()],
-        depends=[str(p) for p in Path(KERNELS).glob("*.h")],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
     )
     for name, sources in EXTENSIONS
 ]
-
-setup(
-    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES),
-    cmdclass={"build_ext": BuildExt},
+extensions = cythonize(
+    [*extensions, Extension(UTILITIES, [])],
+    compiler_directives=DIRECTIVES,
+    shared_utility_qualified_name=UTILITIES,
 )
+for extension in extensions:
+    extension.depends += sorted({str(header) for source in extension.sources for header in headers(source)})
+
+setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt})

@@ -3,7 +3,8 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce, wires
-from rpusim.array import CrossbarArray, DifferentialPair, Programming, PulseCount, ReadCount, get_num_threads, set_num_threads
+from rpusim._threads import get_num_threads, set_num_threads, threads
+from rpusim.array import CrossbarArray, DifferentialPair, Programming, PulseCount, ReadCount
 from rpusim.cells import CellArray
 from rpusim.conductance import ConductanceScale
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
@@ -48,5 +49,6 @@ __all__ = [
     "reproduce",
     "set_num_threads",
     "solve_network",
+    "threads",
     "wires",
 ]

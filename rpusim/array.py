@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random
-from rpusim._core import array as _core
 from rpusim._core.array import ArrayCore, as_batch, as_batches
 from rpusim._core.kernels import KINDS, normals, uniforms
 from rpusim._random import RNG
@@ -25,7 +24,7 @@ from rpusim.periphery import Periphery, PulseScheme
 from rpusim.specification import from_dict
 from rpusim.wires import STEP_PARAMETERS, WiredProduct
 
-__all__ = ["CrossbarArray", "DifferentialPair", "Programming", "PulseCount", "ReadCount", "get_num_threads", "set_num_threads"]
+__all__ = ["CrossbarArray", "DifferentialPair", "Programming", "PulseCount", "ReadCount"]
 
 _real = real()
 _method = choice("exact", "pulses", "random_pulses")
@@ -64,19 +63,6 @@ class Programming(NamedTuple):
     pulses: Any
     within: Any
     rounds: int
-
-
-def get_num_threads() -> int:
-    """Return the number of threads that updates may use: at first, as many as OpenMP would."""
-    return _core.get_num_threads()
-
-
-def set_num_threads(n: int) -> None:
-    """Set the number of threads that updates may use; results do not depend on it. Small updates use one in any case.
-
-    Reads are products by the BLAS library that SciPy brings, which has settings of its own (OPENBLAS_NUM_THREADS).
-    """
-    _core.set_num_threads(integer_value("n", n, 1, 4096))
 
 
 def check_shape(shape: Any) -> tuple[int, int]:

@@ -17,8 +17,6 @@ cdef struct Buffer:
 
 # 64-byte aligned memory of at least `size` bytes; the old content is lost.
 cdef void *grow(Buffer *buffer, size_t size) except NULL nogil
-# How many threads may be used.
-cdef int num_threads() noexcept nogil
 
 
 cdef struct Direction:
@@ -77,7 +75,7 @@ cdef class ArrayCore:
     cdef Keeping keeping                # of the next update, by who calls it and ends it
     cdef const float *earlier           # of the next read, of one vector: its only line that is not 0, as it was; or NULL
     cdef Py_ssize_t earlier_line
-    cdef Buffer plans, trains, arena, scratch, work, passes, matrix, lines
+    cdef Buffer plans, trains, arena, scratch, work, passes, matrix, sums, lines
     # x (vectors, columns), d (vectors, rows), C-contiguous: w -= lr d^T x by pulses, vector after vector.
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil
     # y (vectors, rows) = x w^T (transposed 0), or x (vectors, rows) -> (vectors, columns) (transposed 1), through the
@@ -90,8 +88,6 @@ cdef class ArrayCore:
 
     cdef int _update_part(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t first,
                           Py_ssize_t vectors, size_t bytes, int reverse) except -1 nogil
-    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
-                    int64_t *fired, rpu_trains *trains) noexcept nogil
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil

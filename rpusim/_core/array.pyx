@@ -13,12 +13,9 @@ Decided, and why:
 - Buffers belong to the array and grow to the largest call; nothing is allocated in steady state.
 """
 
-import os
-
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport FLT_MAX
 from libc.math cimport fabs, fabsf, rint
@@ -27,46 +24,29 @@ from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
 from rpusim._validation import signal
 
-from scipy.linalg.cython_blas cimport sgemm, sgemv
-
 from rpusim._core.kernels cimport (
     RPU_BACKWARD, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES, RPU_MODEL_constant_step,
     RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_lay_out_work,
     rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes, rpu_work,
 )
+from rpusim._core.products cimport add_product, product
+from rpusim._core.threads cimport num_threads, rpu_take, run_team
 
 cnp.import_array()
-
-cdef extern from *:
-    """
-    #ifdef _OPENMP
-    #include <omp.h>
-    static int rpu_max_threads(void) { return omp_get_max_threads(); }
-    #else
-    static int rpu_max_threads(void) { return 1; }
-    #endif
-    /* The next block of rows of a thread's share: its own, or another that has done with its own. */
-    static int64_t rpu_take_block(int64_t *next)
-    {
-        int64_t block;
-    #ifdef _OPENMP
-    #pragma omp critical (rpu_take_block)
-    #endif
-        block = (*next)++;
-        return block;
-    }
-    """
-    int rpu_max_threads() nogil
-    int64_t rpu_take_block(int64_t *next) nogil
 
 cdef enum:
     ARENA_BYTES = 2 << 20       # trains of one part of a batch
     PART_VECTORS = 128          # vectors of one part: their noise stays in a second-level cache
     LAST_BLOCK = 4000           # pulses in the smallest block of rows: a few of them cost as much as to begin it
-    WORK_PER_THREAD = 20000     # pulses (or multiply-adds / 64) below which another thread costs more than it gives
+    PULSE_NS = 2                # that a pulse takes, about; so does to draw eight slots of a line
+    MULTIPLY_ADDS_PER_NS = 8    # of an update without physics, which waits for memory
+    WORTH_SHARING = 40_000      # nanoseconds below which work is not shared: states change place from cache to cache
+    WORTH_SHARING_IDEAL = 100_000
+    WORTH_SHARING_CONVERSIONS = 15_000
+    CONVERSION_NS = 1           # that a number takes in a DAC or an ADC, about
+    PIECE = 2048                # numbers that a thread converts before it looks for more
     MOST_ENTRIES = 1 << 30      # columns times slots of one vector: 32 bits count the entries of its lists, which are padded
     MERGED_VECTORS = 4          # vectors for which adding up arrays takes less than a product with each
-    SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
 
 NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max", "abs_max_np_sum")
 BOUND_MANAGEMENT = ("none", "iterative", "iterative_worst_case")
@@ -75,27 +55,6 @@ READ_NOISE_LAWS = ("additive", "sqrt", "proportional")
 PULSE_TYPES = ("stochastic", "mean_count", "deterministic_implicit")
 
 cdef int32_t NO_ROW = 0x7FFFFFFF      # the rows of a vector without pulses
-cdef int _threads = rpu_max_threads()
-
-
-def set_num_threads(int n):
-    """Set the number of threads that updates may use."""
-    global _threads
-    _threads = n
-
-
-def _one_thread():
-    set_num_threads(1)
-
-
-# An OpenMP team does not survive a fork: its threads would be waited for for ever.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_one_thread)
-
-
-def get_num_threads():
-    """Return the number of threads that updates may use."""
-    return _threads
 
 
 def as_batch(str name, value, Py_ssize_t n):
@@ -153,10 +112,6 @@ cdef const float *_floats(array) except? NULL:
     return <const float *>cnp.PyArray_DATA(<cnp.ndarray?>array)
 
 
-cdef int num_threads() noexcept nogil:
-    return _threads
-
-
 cdef void *grow(Buffer *buffer, size_t size) except NULL nogil:
     if buffer.size < size + 64 or buffer.data == NULL:
         free(buffer.data)
@@ -169,77 +124,168 @@ cdef void *grow(Buffer *buffer, size_t size) except NULL nogil:
     return <void *>((<uintptr_t>buffer.data + 63) & ~<uintptr_t>63)
 
 
-ctypedef void (*Loop)(char **, cnp.npy_intp *, cnp.npy_intp *, void *) noexcept nogil
+# What the members of a team do together; each takes the next piece that nobody has.
+
+ctypedef void (*UpdateRows)(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int, uint64_t,
+                            uint64_t) noexcept nogil
 
 
-cdef Loop _float32_loop(function) except? NULL:
-    # The compiled loop of a ufunc of two arguments for float32, which may be called without the interpreter.
-    kinds = function.types
-    return <Loop><void *>(<cnp.ufunc?>function).functions[kinds.index("ff->f")] if "ff->f" in kinds else NULL
+cdef struct ConvertTask:
+    const rpu_kernels *kernels
+    const rpu_converters *converters
+    const float *x              # all vectors
+    float *signal               # those that are read, one after another: what the array gets,
+    float *product              # and what it gives
+    float *y                    # all vectors
+    const float *scale          # all vectors
+    float *factor               # those that are read: 1 / what their inputs are divided by
+    float out_scale
+    const int32_t *index        # which they are
+    int32_t *clipped            # how many of their inputs, and then of their outputs
+    Py_ssize_t n_in, n_out, vectors
+    double reduction
+    uint64_t key
+    int offset
+    uint64_t operation
+    uint32_t retry
+    Py_ssize_t block
+    int64_t next
 
 
-# NumPy and SciPy bring a BLAS each. NumPy's, what users compare with, takes a sixth less for 64 vectors of 512 lines and half
-# for 4 than that of SciPy before 1.18 (OpenBLAS 0.3.30, which packs matrices slower); since then they are alike, and once no
-# older SciPy is supported this can go. It takes no factors.
-cdef Loop numpy_product = _float32_loop(np.matmul)
+cdef int _converters_for(Py_ssize_t numbers) noexcept nogil:
+    return num_threads() if numbers * CONVERSION_NS > WORTH_SHARING_CONVERSIONS else 1
 
 
-cdef void _numpy_product(const float *w, Py_ssize_t columns, const float *x, float *y, Py_ssize_t vectors, Py_ssize_t k,
-                         Py_ssize_t m, int transposed) noexcept nogil:
-    # y = x w^T (or x w), one product of (vectors, k) with (k, m): NumPy is told how far it is to the next row and column.
-    cdef char **matrices = [<char *>x, <char *>w, <char *>y]
-    cdef cnp.npy_intp *shape = [1, vectors, k, m]
-    cdef cnp.npy_intp *steps = [0, 0, 0, 4 * k, 4, 4 * columns, 4, 4 * m, 4]
-    if not transposed:
-        steps[5], steps[6] = 4, 4 * columns
-    numpy_product(matrices, shape, steps, NULL)
-
-
-cdef void _product(const float *w, Py_ssize_t rows, Py_ssize_t columns, const float *x, float *y, Py_ssize_t vectors,
-                   int transposed, float beta, float alpha) noexcept nogil:
-    # y = alpha x w^T + beta y (or x w). Row-major arrays are the transposes of what BLAS, column-major, sees.
-    cdef int m = <int>(columns if transposed else rows), n = <int>vectors, k = <int>(rows if transposed else columns)
-    cdef int lda = <int>columns, one = 1
-    cdef Py_ssize_t v, i, j
-    cdef float total
-    if vectors == 1 and not transposed:
-        j = _only_nonzero(x, columns)
-        if j >= 0:                  # a unit vector, as transfers use: one column, not a product
-            for i in range(rows):
-                y[i] = alpha * (w[i * columns + j] * x[j]) + (beta * y[i] if beta != 0.0 else 0.0)
+cdef void _convert_inputs(void *task, int member) noexcept nogil:
+    # The DACs of some vectors after others.
+    cdef ConvertTask *t = <ConvertTask *>task
+    cdef Py_ssize_t q, v, first
+    cdef double scale
+    while True:
+        first = <Py_ssize_t>rpu_take(&t.next) * t.block
+        if first >= t.vectors:
             return
-    if rows * columns * vectors <= SMALL_PRODUCT:
-        for v in range(vectors):
-            for i in range(m):
-                total = 0.0
-                if transposed:
-                    for j in range(k):
-                        total += w[j * columns + i] * x[v * k + j]
-                else:
-                    for j in range(k):
-                        total += w[i * columns + j] * x[v * k + j]
-                y[v * m + i] = alpha * total + (beta * y[v * m + i] if beta != 0.0 else 0.0)
-    elif vectors == 1:
-        m, k = <int>columns, <int>rows
-        sgemv(b"N" if transposed else b"T", &m, &k, &alpha, <float *>w, &lda, <float *>x, &one, &beta, y, &one)
-    elif beta == 0.0 and numpy_product != NULL:
-        _numpy_product(w, columns, x, y, vectors, k, m, transposed)
-        if alpha != 1.0:
-            for i in range(vectors * m):
-                y[i] *= alpha
-    else:
-        sgemm(b"N" if transposed else b"T", b"N", &m, &n, &k, &alpha, <float *>w, &lda, <float *>x, &k, &beta, y, &m)
+        for q in range(first, min(t.vectors, first + t.block)):
+            v = t.index[q]
+            scale = (t.scale[v] if t.scale[v] > 0.0 else 1.0) * t.reduction
+            t.clipped[q] = <int32_t>t.kernels.dac(t.converters, t.x + v * t.n_in, t.n_in, 1.0 / scale, t.key, t.offset,
+                                                  t.operation + v, t.retry, t.signal + q * t.n_in)
+            t.factor[q] = <float>min(scale, FLT_MAX)
+            t.factor[q] *= t.out_scale
 
 
-cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
-    # Index of the only element that is not zero; -1 if there are none or several.
-    cdef Py_ssize_t j, found = -1
-    for j in range(n):
-        if x[j] != 0.0:
-            if found >= 0:
-                return -1
-            found = j
-    return found
+cdef void _convert_outputs(void *task, int member) noexcept nogil:
+    # The ADCs of some vectors after others.
+    cdef ConvertTask *t = <ConvertTask *>task
+    cdef Py_ssize_t q, v, first
+    while True:
+        first = <Py_ssize_t>rpu_take(&t.next) * t.block
+        if first >= t.vectors:
+            return
+        for q in range(first, min(t.vectors, first + t.block)):
+            v = t.index[q]
+            t.clipped[q] = <int32_t>t.kernels.adc(t.converters, t.product + q * t.n_out, t.n_out, t.factor[q], 0, t.key, t.offset,
+                                                  t.operation + v, t.retry, t.y + v * t.n_out)
+
+
+cdef struct DrawTask:
+    const rpu_kernels *kernels
+    Py_ssize_t rows, columns
+    uint64_t key, updates
+    const rpu_pulse_plan *plans
+    const float *x
+    const float *d
+    Py_ssize_t vectors
+    char **memory
+    char *scratch               # of each member
+    size_t scratch_bytes
+    int64_t *fired              # of each member, or NULL
+    Py_ssize_t lines
+    rpu_trains *trains
+    int64_t next
+
+
+cdef void _draw_vectors(void *task, int member) noexcept nogil:
+    # The trains of one vector after another.
+    cdef DrawTask *t = <DrawTask *>task
+    cdef rpu_trains *trains
+    cdef Py_ssize_t v
+    while True:
+        v = <Py_ssize_t>rpu_take(&t.next)
+        if v >= t.vectors:
+            return
+        trains = t.trains + v
+        trains.bl = 0
+        trains.pulses.up = trains.pulses.down = 0
+        trains.row = &NO_ROW
+        if t.plans[v].bl:
+            rpu_draw_trains(t.kernels, t.plans[v], t.x + v * t.columns, t.d + v * t.rows, t.rows, t.columns, t.key, t.updates + v,
+                            t.memory[v], t.scratch + member * t.scratch_bytes,
+                            NULL if t.fired == NULL else t.fired + member * t.lines, trains)
+
+
+cdef struct IdealTask:
+    const rpu_kernels *kernels
+    float *w
+    Py_ssize_t rows, columns, block
+    const float *x
+    const float *d
+    Py_ssize_t vectors
+    float lr
+    int64_t next
+
+
+cdef void _update_ideal_rows(void *task, int member) noexcept nogil:
+    # One block of rows after another.
+    cdef IdealTask *t = <IdealTask *>task
+    cdef Py_ssize_t first
+    while True:
+        first = <Py_ssize_t>rpu_take(&t.next) * t.block
+        if first >= t.rows:
+            return
+        t.kernels.rank_one_rows(t.w, t.rows, t.columns, t.x, t.d, t.vectors, t.lr, first, min(t.rows, first + t.block))
+
+
+cdef struct UpdateTask:
+    UpdateRows update_rows
+    const rpu_cells *cells
+    Py_ssize_t threads, blocks
+    int64_t *next_block         # of each thread's share
+    const rpu_trains *trains
+    Py_ssize_t vectors
+    rpu_work *works             # of each member
+    int reverse
+    uint64_t key, updates
+
+
+cdef Py_ssize_t _block_start(Py_ssize_t rows, Py_ssize_t owner, Py_ssize_t threads, Py_ssize_t block,
+                             Py_ssize_t blocks) noexcept nogil:
+    # Of the rows of `owner` the first block is half, the next a quarter, ...; the last is as large as the one before.
+    cdef Py_ssize_t first = owner * rows // threads, last = (owner + 1) * rows // threads
+    return last if block == blocks else last - ((last - first) >> block)
+
+
+cdef void _update_blocks(void *task, int member) noexcept nogil:
+    # A member's own blocks of rows, the same ones in updates alike, so that its caches have them already (measured: two threads
+    # 1.81 times as fast as one, where each took whichever block came next 1.73); then what others have left. Blocks get smaller
+    # towards the end, so that a processor that is slower for a while keeps the other waiting for little. A block right after
+    # the one before goes on with its noise; others search for theirs.
+    cdef UpdateTask *t = <UpdateTask *>task
+    cdef Py_ssize_t k, owner, first, last
+    cdef int64_t block, before
+    for k in range(t.threads):
+        owner = (member + k) % t.threads
+        before = -2
+        while True:
+            block = rpu_take(t.next_block + owner)
+            if block >= t.blocks:
+                break
+            first = _block_start(t.cells.rows, owner, t.threads, block, t.blocks)
+            last = _block_start(t.cells.rows, owner, t.threads, block + 1, t.blocks)
+            if first < last:
+                t.update_rows(t.cells, t.trains, t.vectors, first, last, block == before + 1, t.works + member, t.reverse, t.key,
+                              t.updates)
+                before = block
 
 
 cdef class ArrayCore:
@@ -634,26 +680,24 @@ cdef class ArrayCore:
         cdef size_t scratch_bytes, work_bytes
         cdef double drawing = 0.0   # work of drawing, in pulses: about one for a line, and one for eight slots of it
         cdef int64_t pulses = 0
+        cdef DrawTask drawing_task
+        cdef UpdateTask update_task
         for v in range(vectors):
             memory[v] = arena
             longest = max(longest, plans[v].bl)
             if plans[v].bl:
                 arena += rpu_trains_bytes(self.rows, self.columns, plans[v])
                 drawing += (1.0 + plans[v].bl / 8.0) * (self.rows + self.columns)
-        threads = min(_threads, vectors, 1 + <int>min(drawing / WORK_PER_THREAD, 1e6))
+        threads = <int>min(<Py_ssize_t>num_threads(), vectors) if drawing * PULSE_NS > WORTH_SHARING else 1
         scratch_bytes = rpu_scratch_bytes(self.rows, self.columns, longest)
         scratch = <char *>grow(&self.scratch, threads * scratch_bytes)
         if lines:
             fired = <int64_t *>grow(&self.lines, threads * lines * sizeof(int64_t))
             for v in range(threads * lines):
                 fired[v] = 0
-        if threads <= 1:
-            for v in range(vectors):
-                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v], scratch, fired, trains + v)
-        else:
-            for v in prange(vectors, num_threads=threads, schedule="dynamic"):
-                self._draw(plans[v], x + v * self.columns, d + v * self.rows, v, memory[v],
-                           scratch + threadid() * scratch_bytes, fired + threadid() * lines, trains + v)
+        drawing_task = DrawTask(self.kernels, self.rows, self.columns, self.train_key, self.updates, plans, x, d, vectors, memory,
+                                scratch, scratch_bytes, fired, lines, trains, 0)
+        run_team(_draw_vectors, &drawing_task, threads, drawing * PULSE_NS)
         for v in range(threads * lines):
             self.fired[v % lines] += fired[v]
         for v in range(vectors):
@@ -668,7 +712,7 @@ cdef class ArrayCore:
                 trains[v].kept = self.keeping.kept + (first + v) * self.keeping.stride
         elif pulses == 0:
             return 0
-        threads = <int>min(<int64_t>_threads, self.rows, 1 + pulses // WORK_PER_THREAD)
+        threads = <int>min(<Py_ssize_t>num_threads(), self.rows) if pulses * PULSE_NS > WORTH_SHARING else 1
         share = (self.rows + threads - 1) // threads
         blocks = 1
         while threads > 1 and share >> blocks > 0 and pulses // threads >> blocks >= LAST_BLOCK:
@@ -685,18 +729,10 @@ cdef class ArrayCore:
             self.kernels.update_rows[self.model](&self.cells, trains, vectors, 0, self.rows, 0, works, reverse, self.key,
                                                  self.updates)
         else:
-            for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-                _update_blocks(self, t, threads, blocks, next_block, trains, vectors, works + t, reverse)
+            update_task = UpdateTask(self.kernels.update_rows[self.model], &self.cells, threads, blocks, next_block, trains,
+                                     vectors, works, reverse, self.key, self.updates)
+            run_team(_update_blocks, &update_task, threads, <double>pulses * PULSE_NS)
         return 0
-
-    cdef void _draw(self, rpu_pulse_plan plan, const float *x, const float *d, Py_ssize_t v, char *memory, char *scratch,
-                    int64_t *fired, rpu_trains *trains) noexcept nogil:
-        trains.bl = 0
-        trains.pulses.up = trains.pulses.down = 0
-        trains.row = &NO_ROW
-        if plan.bl:
-            rpu_draw_trains(self.kernels, plan, x, d, self.rows, self.columns, self.train_key, self.updates + v, memory,
-                            scratch, fired, trains)
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil:
@@ -725,18 +761,13 @@ cdef class ArrayCore:
         return 0
 
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil:
-        cdef Py_ssize_t b, blocks, block_rows
-        cdef double work = <double>self.rows * self.columns * vectors
-        cdef int threads = <int>min(<double>_threads, 1 + work / (64 * WORK_PER_THREAD))
-        threads = <int>min(threads, self.rows)
-        block_rows = (self.rows + threads - 1) // threads
-        blocks = (self.rows + block_rows - 1) // block_rows
-        if threads <= 1:
-            self.kernels.rank_one_rows(&self.w[0, 0], self.rows, self.columns, x, d, vectors, <float>lr, 0, self.rows)
-        else:
-            for b in prange(blocks, num_threads=threads, schedule="static"):
-                self.kernels.rank_one_rows(&self.w[0, 0], self.rows, self.columns, x, d, vectors, <float>lr,
-                                           b * block_rows, min(self.rows, (b + 1) * block_rows))
+        cdef double ns = <double>self.rows * self.columns * vectors / MULTIPLY_ADDS_PER_NS
+        cdef int threads = <int>min(<Py_ssize_t>num_threads(), self.rows) if ns > WORTH_SHARING_IDEAL else 1
+        cdef IdealTask task
+        task.block = max(1, self.rows // (4 * threads)) if threads > 1 else self.rows
+        task.kernels, task.w, task.rows, task.columns, task.next = self.kernels, &self.w[0, 0], self.rows, self.columns, 0
+        task.x, task.d, task.vectors, task.lr = x, d, vectors, <float>lr
+        run_team(_update_ideal_rows, &task, threads, ns)
 
     # ---- read --------------------------------------------------------------------------------------------------------
 
@@ -752,8 +783,7 @@ cdef class ArrayCore:
         cdef int32_t *clipped
         cdef double reduction = 1.0
         cdef uint32_t retry = 0
-        cdef int offset = RPU_BACKWARD if transposed else 0
-        cdef int64_t n
+        cdef ConvertTask task
         if p.ideal:
             self._products(x, y, vectors, transposed, reference)
             p.operation += vectors
@@ -768,22 +798,20 @@ cdef class ArrayCore:
         for v in range(vectors):
             scale[v] = self._input_scale(p, x + v * n_in, n_in, p.noise_management)
             index[v] = <int32_t>v
+        task = ConvertTask(self.kernels, &p.converters, x, signal, product, y, scale, factor, p.out_scale, index, clipped, n_in,
+                           n_out, 0, 1.0, self.key, RPU_BACKWARD if transposed else 0, p.operation, 0, 0, 0)
         while active:
+            task.vectors, task.reduction, task.retry = active, reduction, retry
+            task.next, task.block = 0, max(1, PIECE // n_in)
+            run_team(_convert_inputs, &task, _converters_for(active * n_in), active * n_in * CONVERSION_NS)
             for q in range(active):
-                v = index[q]
-                p.inputs_clipped += self.kernels.dac(
-                    &p.converters, x + v * n_in, n_in, 1.0 / ((scale[v] if scale[v] > 0.0 else 1.0) * reduction), self.key,
-                    offset, p.operation + v, retry, signal + q * n_in)
-                factor[q] = <float>min((scale[v] if scale[v] > 0.0 else 1.0) * reduction, FLT_MAX)
-                factor[q] *= p.out_scale
+                p.inputs_clipped += clipped[q]
             if p.plain:
                 self._products(signal, product, active, transposed, reference)
+                task.next, task.block = 0, max(1, PIECE // n_out)
+                run_team(_convert_outputs, &task, _converters_for(active * n_out), active * n_out * CONVERSION_NS)
                 for q in range(active):
-                    v = index[q]
-                    n = self.kernels.adc(&p.converters, product + q * n_out, n_out, factor[q], 0, self.key, offset,
-                                         p.operation + v, retry, y + v * n_out)
-                    clipped[q] = n != 0
-                    p.outputs_clipped += n
+                    p.outputs_clipped += clipped[q]
                 p.products += active
             else:
                 self._read_passes(p, signal, product, y, factor, index, clipped, active, transposed, reference, retry)
@@ -880,7 +908,7 @@ cdef class ArrayCore:
             self._wired_products(self._effective(matrix, reference, asymmetry, 1), v, y, vectors, transposed)
         elif asymmetry != NULL:
             w = self._effective(matrix, reference, asymmetry, 1)
-            _product(w, self.rows, self.columns, v, y, vectors, transposed, 0.0, 1.0)
+            product(w, self.rows, self.columns, v, y, vectors, transposed, 1.0)
         else:
             self._products(v, y, vectors, transposed, reference)
         if p.converters.ir_drop != 0.0:
@@ -891,7 +919,7 @@ cdef class ArrayCore:
                 for j in range(n_in):
                     share = 1.0 - <double>j / n_in
                     changed[q * n_in + j] = <float>(v[q * n_in + j] * (1.0 - share * share))
-            _product(w, self.rows, self.columns, changed, sloped, vectors, transposed, 0.0, 1.0)
+            product(w, self.rows, self.columns, changed, sloped, vectors, transposed, 1.0)
             if w != matrix:
                 for k in range(size):
                     matrix[k] = w[k]
@@ -899,7 +927,7 @@ cdef class ArrayCore:
                 matrix[k] = fabsf(matrix[k])
             for j in range(vectors * n_in):
                 changed[j] = fabsf(v[j])
-            _product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 0.0, 1.0)
+            product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 1.0)
         if noisy:
             variance = work + vectors * (n_in + 2 * n_out)
             share = <double>p.read_noise * p.read_noise
@@ -915,7 +943,7 @@ cdef class ArrayCore:
                     changed[j] = v[j] * v[j]
                 variances = <int32_t>n_out
                 w = self._effective(matrix, reference, NULL, -p.read_noise_law)
-                _product(w, self.rows, self.columns, changed, variance, vectors, transposed, 0.0, <float>share)
+                product(w, self.rows, self.columns, changed, variance, vectors, transposed, <float>share)
         for q in range(vectors):
             sum = 0.0
             if p.converters.voltage_offset != NULL or p.converters.series != 0.0:
@@ -982,23 +1010,24 @@ cdef class ArrayCore:
 
     cdef int _products(self, const float *x, float *y, Py_ssize_t vectors, int transposed,
                        ArrayCore reference) except -1 nogil:
+        cdef Py_ssize_t i, n_out = self.columns if transposed else self.rows
+        cdef float *work
         cdef int k
-        cdef Py_ssize_t i
-        if self.earlier != NULL:
-            for i in range(self.columns if transposed else self.rows):
-                y[i] = self.factor * (self.earlier[i] * x[self.earlier_line]) + <float>0.0      # as _product: no -0
+        if self.earlier == NULL:
+            if vectors >= MERGED_VECTORS and (self.parts or reference is not None):
+                product(self._effective(<float *>grow(&self.matrix, 4 * self.rows * self.columns), reference, NULL, 1),
+                        self.rows, self.columns, x, y, vectors, transposed, 1.0)
+                return 0
+            product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, self.factor)
+        else:
+            for i in range(n_out):
+                y[i] = self.factor * (self.earlier[i] * x[self.earlier_line]) + <float>0.0      # as a product: no -0
+        if self.parts or reference is not None:
+            work = <float *>grow(&self.sums, 4 * vectors * n_out)
+            for k in range(self.parts):
+                add_product(self.part[k], self.rows, self.columns, x, y, work, vectors, transposed, self.part_factor[k])
             if reference is not None:
-                _product(&reference.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
-            return 0
-        if vectors >= MERGED_VECTORS and (self.parts or reference is not None):
-            _product(self._effective(<float *>grow(&self.matrix, 4 * self.rows * self.columns), reference, NULL, 1),
-                     self.rows, self.columns, x, y, vectors, transposed, 0.0, 1.0)
-            return 0
-        _product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 0.0, self.factor)
-        for k in range(self.parts):
-            _product(self.part[k], self.rows, self.columns, x, y, vectors, transposed, 1.0, self.part_factor[k])
-        if reference is not None:
-            _product(&reference.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, 1.0, -1.0)
+                add_product(&reference.w[0, 0], self.rows, self.columns, x, y, work, vectors, transposed, -1.0)
         return 0
 
     cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n, int kind) noexcept nogil:
@@ -1031,33 +1060,3 @@ cdef class ArrayCore:
                     negative -= x[j]
             return max(top, <float>min(max(positive, negative) * p.sum_factor, largest * p.sum_limit))
         return top
-
-
-cdef Py_ssize_t _block_start(Py_ssize_t rows, Py_ssize_t owner, Py_ssize_t threads, Py_ssize_t block,
-                             Py_ssize_t blocks) noexcept nogil:
-    # Of the rows of `owner` the first block is half, the next a quarter, ...; the last is as large as the one before.
-    cdef Py_ssize_t first = owner * rows // threads, last = (owner + 1) * rows // threads
-    return last if block == blocks else last - ((last - first) >> block)
-
-
-cdef void _update_blocks(ArrayCore array, Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t blocks, int64_t *next_block,
-                         const rpu_trains *trains, Py_ssize_t vectors, const rpu_work *work, int reverse) noexcept nogil:
-    # A thread's own blocks of rows, the same ones in updates alike, so that its caches have them already (measured: two threads
-    # 1.81 times as fast as one, where each took whichever block came next 1.73); then what others have left. Blocks get smaller
-    # towards the end, so that a processor that is slower for a while keeps the other waiting for little. A block right after
-    # the one before goes on with its noise; others search for theirs.
-    cdef Py_ssize_t k, owner, first, last
-    cdef int64_t block, before
-    for k in range(threads):
-        owner = (thread + k) % threads
-        before = -2
-        while True:
-            block = rpu_take_block(next_block + owner)
-            if block >= blocks:
-                break
-            first = _block_start(array.rows, owner, threads, block, blocks)
-            last = _block_start(array.rows, owner, threads, block + 1, blocks)
-            if first < last:
-                array.kernels.update_rows[array.model](&array.cells, trains, vectors, first, last, block == before + 1, work,
-                                                       reverse, array.key, array.updates)
-                before = block

@@ -11,12 +11,11 @@ Decided, and why:
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from cython.parallel cimport prange
 from libc.math cimport fabs, frexp, ldexp
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from rpusim._core.array cimport grow, num_threads
+from rpusim._core.array cimport grow
 from rpusim._core.kernels cimport (
     RPU_STRIP,
     RPU_WIRES_BLOCK_FACTORS,
@@ -25,6 +24,7 @@ from rpusim._core.kernels cimport (
     RPU_WIRES_WORK,
     active_kernels,
 )
+from rpusim._core.threads cimport num_threads, rpu_part, rpu_take, run_team
 
 cdef enum:
     MAX_THREADS = 64
@@ -39,6 +39,72 @@ cdef double _largest(const double *v, Py_ssize_t n) noexcept nogil:
     for k in range(n):
         largest = max(largest, fabs(v[k]))
     return largest
+
+
+cdef struct Solves:
+    # Solves that a team shares, from number `first` to `last`, and what came of each.
+    void *core
+    const double *v             # of vectors and blocks: in (n_in each), out (n_out each), nodes to start from (`size` each)
+    double *out
+    double *starts
+    const double *g             # of nodes, instead: conductances or NULL, both terminals (n_in, n_out), sources, both nodes
+    const double *word
+    const double *bit
+    const double *emf
+    double *u
+    double *nodes
+    Py_ssize_t vectors, n_in, n_out, size
+    int transposed, known
+    double *memory              # `share` doubles each
+    Py_ssize_t share
+    Py_ssize_t first, last
+    rpu_wires_task tasks[MAX_THREADS]
+    int failed[MAX_THREADS]
+    int64_t next
+
+
+cdef void _solve_blocks(void *task, int member) noexcept nogil:
+    cdef Solves *t = <Solves *>task
+    cdef Py_ssize_t b, k
+    while True:
+        k = <Py_ssize_t>rpu_take(&t.next)
+        b = t.first + k
+        if b >= t.last:
+            return
+        t.failed[k] = (<NetworkCore>t.core)._block(
+            t.v + RPU_STRIP * b * t.n_in, t.out + RPU_STRIP * b * t.n_out, min(RPU_STRIP, t.vectors - RPU_STRIP * b),
+            t.transposed, t.memory + k * t.share, t.tasks + k)
+
+
+cdef void _solve_vectors(void *task, int member) noexcept nogil:
+    cdef Solves *t = <Solves *>task
+    cdef Py_ssize_t b, k
+    while True:
+        k = <Py_ssize_t>rpu_take(&t.next)
+        b = t.first + k
+        if b >= t.last:
+            return
+        t.failed[k] = (<NetworkCore>t.core)._read(
+            t.v + b * t.n_in, t.out + b * t.n_out, t.transposed, NULL if t.starts == NULL else t.starts + b * t.size, t.known,
+            t.memory + k * t.share, t.tasks + k)
+
+
+cdef void _solve_nodes(void *task, int member) noexcept nogil:
+    cdef Solves *t = <Solves *>task
+    cdef const double *g = NULL
+    cdef const double *emf = NULL
+    cdef Py_ssize_t b, k
+    while True:
+        k = <Py_ssize_t>rpu_take(&t.next)
+        b = t.first + k
+        if b >= t.last:
+            return
+        if t.g != NULL:
+            g = t.g + b * t.size
+            emf = t.emf + b * t.size
+        t.failed[k] = (<NetworkCore>t.core)._solution(
+            g, t.word + b * t.n_in, t.bit + b * t.n_out, emf, t.u + b * t.size, t.nodes + b * t.size, t.memory + k * t.share,
+            t.tasks + k)
 
 
 cdef class NetworkCore:
@@ -128,26 +194,18 @@ cdef class NetworkCore:
                             int *failed) except -1 nogil:
         # solves as many vectors as are worth a block; returns their number
         cdef Py_ssize_t n_in = self.columns if transposed else self.rows, n_out = self.rows if transposed else self.columns
-        cdef Py_ssize_t count = (vectors + RPU_STRIP - LEAST_BLOCK) // RPU_STRIP, first = 0, last, b
+        cdef Py_ssize_t count = (vectors + RPU_STRIP - LEAST_BLOCK) // RPU_STRIP
         cdef Py_ssize_t share = max(self._share(), RPU_WIRES_BLOCK_WORK(&self.net) + 2 * RPU_STRIP * (self.rows + self.columns))
         cdef Py_ssize_t threads = min(_threads_for(count, RPU_STRIP * self._grid()),
                                       max(1, MOST_BYTES // (share * <Py_ssize_t>sizeof(double))))
         cdef double *memory = <double *>grow(&self.work, threads * share * sizeof(double))
-        cdef rpu_wires_task tasks[MAX_THREADS]
-        cdef int wrong = 0
+        cdef Solves solves
         self._narrow()
-        while first < count:
-            last = min(first + threads, count)
-            for b in prange(first, last, num_threads=threads, schedule="static", chunksize=1):
-                wrong |= self._block(v + RPU_STRIP * b * n_in, out + RPU_STRIP * b * n_out,
-                                     min(RPU_STRIP, vectors - RPU_STRIP * b), transposed, memory + (b - first) * share,
-                                     &tasks[b - first])
-            self._note(tasks, last - first)
-            first = last
-            if first < count:
-                with gil:
-                    PyErr_CheckSignals()
-        failed[0] = wrong
+        solves.core, solves.out, solves.vectors = <void *>self, out, vectors
+        solves.v = v
+        solves.n_in, solves.n_out, solves.transposed = n_in, n_out, transposed
+        solves.memory, solves.share = memory, share
+        failed[0] = self._share_out(_solve_blocks, &solves, 0, count, threads)
         return min(RPU_STRIP * count, vectors)
 
     cdef int _block(self, const double *v, double *out, Py_ssize_t vectors, int transposed, double *memory,
@@ -191,11 +249,10 @@ cdef class NetworkCore:
 
     cdef int solve(self, const double *v, double *out, Py_ssize_t vectors, int transposed, int warm) except -1 nogil:
         cdef Py_ssize_t n_in = self.columns if transposed else self.rows, n_out = self.rows if transposed else self.columns
-        cdef Py_ssize_t grid = self._grid(), share = self._share(), first = 0, last, b
+        cdef Py_ssize_t grid = self._grid(), share = self._share(), first = 0
         cdef Py_ssize_t threads = _threads_for(vectors, grid)
-        cdef double *memory
         cdef double *starts = NULL
-        cdef rpu_wires_task tasks[MAX_THREADS]
+        cdef Solves solves
         cdef int failed = 0, known = warm and self.start_vectors == vectors and self.start_transposed == transposed
         if warm:
             starts = <double *>grow(&self.starts, vectors * grid * sizeof(double))     # as it is, where it was as large
@@ -204,17 +261,11 @@ cdef class NetworkCore:
         self.residual = 0.0
         if not warm and vectors >= LEAST_BLOCK and (self.words_resist if transposed else self.bits_resist):
             first = self._blocks(v, out, vectors, transposed, &failed)
-        memory = <double *>grow(&self.work, threads * share * sizeof(double))
-        while first < vectors:
-            last = min(first + threads, vectors)
-            for b in prange(first, last, num_threads=threads, schedule="static", chunksize=1):
-                failed |= self._read(v + b * n_in, out + b * n_out, transposed, NULL if starts == NULL else starts + b * grid,
-                                     known, memory + (b - first) * share, &tasks[b - first])
-            self._note(tasks, last - first)
-            first = last
-            if first < vectors:
-                with gil:
-                    PyErr_CheckSignals()    # Ctrl-C stops long calls
+        solves.core, solves.out, solves.starts, solves.size = <void *>self, out, starts, grid
+        solves.v = v
+        solves.n_in, solves.n_out, solves.transposed, solves.known = n_in, n_out, transposed, known
+        solves.memory, solves.share = <double *>grow(&self.work, threads * share * sizeof(double)), share
+        failed |= self._share_out(_solve_vectors, &solves, first, vectors, threads)
         if warm and not failed:
             self.start_vectors, self.start_transposed = vectors, transposed
         return failed
@@ -316,6 +367,22 @@ cdef class NetworkCore:
                 v[i * self.columns + j] = tall_v[i * width + j]
         return failed
 
+    cdef int _share_out(self, rpu_part part, Solves *solves, Py_ssize_t first, Py_ssize_t count, Py_ssize_t threads) except -1 nogil:
+        # Solves number `first` to `count`, as many at a time as there are threads; whether one has not converged.
+        cdef Py_ssize_t k
+        cdef int failed = 0
+        while first < count:
+            solves.first, solves.last, solves.next = first, min(first + threads, count), 0
+            run_team(part, solves, <int>(solves.last - first), 1e9)
+            for k in range(solves.last - first):
+                failed |= solves.failed[k]
+            self._note(solves.tasks, solves.last - first)
+            first = solves.last
+            if first < count:
+                with gil:
+                    PyErr_CheckSignals()    # Ctrl-C stops long calls
+        return failed
+
     cdef void _note(self, const rpu_wires_task *tasks, Py_ssize_t count) noexcept nogil:
         cdef Py_ssize_t k
         for k in range(count):
@@ -348,25 +415,22 @@ cdef class NetworkCore:
         """Fill `u` and `v` with the nodes of every vector, less their terminals; return whether all have converged.
 
         With `g` and `emf` (vectors, rows, columns) every vector has conductances of its own, and sources within devices."""
-        cdef Py_ssize_t vectors = word.shape[0], grid = self._grid(), share = self._share() + 8 * grid, first = 0, last, b
+        cdef Py_ssize_t vectors = word.shape[0], grid = self._grid(), share = self._share() + 8 * grid
         cdef Py_ssize_t threads = _threads_for(vectors, grid)
-        cdef double *memory
-        cdef rpu_wires_task tasks[MAX_THREADS]
-        cdef int failed = 0, own = g is not None
+        cdef Solves solves
+        cdef int failed = 0
+        if vectors == 0:
+            return True
+        solves.core, solves.n_in, solves.n_out, solves.size = <void *>self, self.rows, self.columns, self.rows * self.columns
+        solves.g = solves.emf = NULL
+        if g is not None:
+            solves.g, solves.emf = &g[0, 0, 0], &emf[0, 0, 0]
+        solves.word, solves.bit, solves.u, solves.nodes = &word[0, 0], &bit[0, 0], &u[0, 0, 0], &v[0, 0, 0]
         with self.lock, nogil:
-            memory = <double *>grow(&self.work, threads * share * sizeof(double))
+            solves.memory, solves.share = <double *>grow(&self.work, threads * share * sizeof(double)), share
             self.iterations = 0
             self.residual = 0.0
-            while first < vectors:
-                last = min(first + threads, vectors)
-                for b in prange(first, last, num_threads=threads, schedule="static", chunksize=1):
-                    failed |= self._solution(&g[b, 0, 0] if own else NULL, &word[b, 0], &bit[b, 0],
-                                             &emf[b, 0, 0] if own else NULL, &u[b, 0, 0], &v[b, 0, 0],
-                                             memory + (b - first) * share, &tasks[b - first])
-                self._note(tasks, last - first)
-                first = last
-                with gil:
-                    PyErr_CheckSignals()
+            failed = self._share_out(_solve_nodes, &solves, 0, vectors, threads)
         return not failed
 
 
