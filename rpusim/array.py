@@ -34,6 +34,7 @@ STATE_VERSION = 2
 MAX_BL = 65535
 MAX_LR = 1e30
 ROUNDING = 1e-5  # by which a state may lie beyond bounds that are shifted by a reference
+MOST_PULSES = 1 << 22  # of a device in one operation; between operations, Ctrl-C is heard
 MEASUREMENT = 0x9E3779B97F4A7C15
 
 
@@ -136,10 +137,11 @@ class Parameters(_Parameters):
             raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
         if name == "half_select" and np.any(stored < 0.0):
             raise ValueError(f"parameters['half_select'] must be at least 0; got {stored.min()}")
-        self._array._parameters[name] = stored
-        if name in self._array._new_bounds:
-            self._array._new_bounds[name] = stored
-        self._array._share_parameters()
+        with self._array._core.lock:
+            self._array._parameters[name] = stored
+            if name in self._array._new_bounds:
+                self._array._new_bounds[name] = stored
+            self._array._share_parameters()
         if name in ("w_max", "w_min", "reference"):
             self._array.program(self._array._state)
         self._array._tell_watchers()
@@ -354,7 +356,8 @@ class CrossbarArray:
     @property
     def weights(self) -> NDArray[np.float32]:
         """Copy of the state of all devices, float32 (outputs, inputs), in weight units."""
-        return self._weights.copy()
+        with self._core.lock:
+            return self._weights.copy()
 
     @property
     def parameters(self) -> Parameters:
@@ -378,11 +381,12 @@ class CrossbarArray:
         if isinstance(self.device, PulsedDevice):
             # no -0: pulses of size 0 would leave its sign or not, by how a batch was split
             new = np.clip(new, *self.device.bounds_of(self._parameters)) + np.float32(0.0)
-        self._state[...] = new
-        if self._state is not self._weights:
-            self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
-            self._events += 1
-        self._tell_watchers()
+        with self._core.lock:
+            self._state[...] = new
+            if self._state is not self._weights:
+                self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
+                self._events += 1
+        self._tell_watchers()  # who may take the locks of other arrays
 
     def program_verify(
         self, weights: ArrayLike, *, tolerance: float | None = None, max_pulses: int = 1000, gain: float = 0.5
@@ -774,6 +778,7 @@ class CrossbarArray:
         Parameters
         ----------
         counts : int or array_like of int of shape (outputs, inputs)
+            More than 2^22 pulses of a device are given in parts of as many, each an operation of its own.
         """
         self._needs_pulses("pulse")
         array = np.asarray(counts)
@@ -787,7 +792,13 @@ class CrossbarArray:
 
     def _pulse(self, counts: NDArray[Any]) -> None:
         """Give pulses to single devices, which disturbs no others."""
-        self._core.pulse(np.ascontiguousarray(counts, dtype=np.int32))
+        left = np.array(counts, dtype=np.int32, order="C")
+        while True:
+            part = np.clip(left, -MOST_PULSES, MOST_PULSES)
+            self._core.pulse(part)
+            left -= part
+            if not left.any():
+                break
         if self._disturb is not None:
             self._disturb["before"] += np.stack([np.maximum(counts, 0), np.maximum(-counts.astype(np.int64), 0)])
         self._tell_watchers()
@@ -936,6 +947,10 @@ class CrossbarArray:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that later results depend on, as a nested dict of arrays and plain values."""
+        with self._core.lock:
+            return self._state_alone()
+
+    def _state_alone(self) -> dict[str, Any]:
         state: dict[str, Any] = {
             "version": STATE_VERSION,
             "specification": self._specification(),
@@ -1051,6 +1066,11 @@ class CrossbarArray:
         return checked
 
     def _restore(self, checked: dict[str, Any]) -> None:
+        with self._core.lock:  # what runs in another thread ends before, or begins after
+            self._restore_alone(checked)
+        self._tell_watchers()
+
+    def _restore_alone(self, checked: dict[str, Any]) -> None:
         self._parameters.update(checked["parameters"])
         self._new_bounds.update(checked.get("new_bounds", {}))
         if self._drift is not None:
@@ -1073,7 +1093,6 @@ class CrossbarArray:
         if self._disturb is not None:
             for entry, value in checked["disturb"].items():
                 self._disturb[entry][...] = value
-        self._tell_watchers()
 
 
 def _completed(saved: Any) -> Any:

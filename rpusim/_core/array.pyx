@@ -26,7 +26,7 @@ from rpusim._validation import signal
 
 from rpusim._core.kernels cimport (
     RPU_BACKWARD, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES, RPU_MODEL_constant_step,
-    RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_lay_out_work,
+    RPU_MODEL_piecewise_step,    RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_lay_out_work,
     rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes, rpu_work,
 )
 from rpusim._core.products cimport add_product, product
@@ -46,6 +46,7 @@ cdef enum:
     CONVERSION_NS = 1           # that a number takes in a DAC or an ADC, about
     PIECE = 2048                # numbers that a thread converts before it looks for more
     MOST_ENTRIES = 1 << 30      # columns times slots of one vector: 32 bits count the entries of its lists, which are padded
+    PULSES_BETWEEN_SIGNALS = 1 << 24
     MERGED_VECTORS = 4          # vectors for which adding up arrays takes less than a product with each
 
 NOISE_MANAGEMENT = ("none", "abs_max", "max", "constant", "average_abs_max", "abs_max_np_sum")
@@ -298,6 +299,7 @@ cdef class ArrayCore:
         free(self.work.data)
         free(self.passes.data)
         free(self.matrix.data)
+        free(self.sums.data)
         free(self.lines.data)
 
     def __init__(self, float[:, ::1] w, str model, double granularity, float noise_mult, float noise_add, uint64_t key,
@@ -311,7 +313,12 @@ cdef class ArrayCore:
         self.rows, self.columns = w.shape[0], w.shape[1]
         self.w = w
         self.owners = {"counts": counts}
+        if model and model not in model_names():
+            raise ValueError(f"a device's kernel must be one of {', '.join(model_names())}; got {model!r}")
         self.model = model_names().index(model) if model else -1
+        if self.model == RPU_MODEL_piecewise_step and len(constants) != 2 * (int(constants[0]) + 2) + 1:
+            raise ValueError(f"a table of {constants[0]:g} intervals must have {2 * (int(constants[0]) + 2) + 1} numbers; got "
+                             f"{len(constants)}")
         self.state = w if state is None else state
         self.cells.w = &self.state[0, 0]
         self.cells.visible = NULL if state is None else &w[0, 0]
@@ -350,6 +357,9 @@ cdef class ArrayCore:
         They are copied to where the kernels want them, side by side. Returned are views of that copy, and arrays of shape
         (1, 1) as they came."""
         cdef float[:, :, ::1] view
+        if self.model < 0 or len(values) != self.kernels.parameters[self.model]:
+            raise ValueError(f"devices of this kernel must have {self.kernels.parameters[self.model] if self.model >= 0 else 0} "
+                             f"parameters; got {len(values)}")
         out = []
         packs = []
         for name, first, width in (("quad", 0, 4), ("pair", 4, 2), ("single", len(values) - 1, 1)):
@@ -376,7 +386,8 @@ cdef class ArrayCore:
 
     def set_fired(self, int64_t[::1] fired):
         """Count in `fired` (columns, then rows) how often each line fires in updates."""
-        self.fired = fired
+        with self.lock:
+            self.fired = fired
 
     def set_parts(self, float factor, list cores, list factors):
         """Read factor w + sum of factors[k] times the weights of cores[k], of the same shape: the devices of a cell."""
@@ -384,11 +395,12 @@ cdef class ArrayCore:
         cdef int k
         if len(cores) > MAX_PARTS:
             raise ValueError(f"a cell may have at most {MAX_PARTS + 1} devices; got {len(cores) + 1}")
-        self.factor, self.parts, self.part_owners = factor, len(cores), cores
-        for k in range(self.parts):
-            core = cores[k]
-            self.part[k] = &core.w[0, 0]
-            self.part_factor[k] = factors[k]
+        with self.lock:
+            self.factor, self.parts, self.part_owners = factor, len(cores), cores
+            for k in range(self.parts):
+                core = cores[k]
+                self.part[k] = &core.w[0, 0]
+                self.part_factor[k] = factors[k]
 
     def set_direction(self, int transposed, bint ideal, bint plain, dict c, dict tables, str noise_management,
                       str bound_management, float nm_threshold, double nm_decay, double max_reduction, double sum_factor,
@@ -396,8 +408,12 @@ cdef class ArrayCore:
                       float out_scale):
         """Set the converters, managements and analog path of one direction. `c` names numbers of rpu_converters, `tables`
         its arrays and `asymmetry`, float32 and kept here."""
-        cdef Direction *p = &self.directions[transposed]
+        cdef Direction changed
+        cdef Direction *before
+        cdef Direction *p = &changed
         cdef rpu_converters *k = &p.converters
+        with self.lock:
+            changed = self.directions[transposed]
         p.ideal, p.plain = ideal, plain
         k.dac_scale, k.dac_step, k.dac_levels = c["dac"]
         k.adc_scale, k.adc_step, k.adc_levels = c["adc"]
@@ -408,7 +424,6 @@ cdef class ArrayCore:
         k.slice_bits, k.one_sided, k.slope = c["slice_bits"], c["one_sided"], c["slope"]
         k.ir_drop, k.ir_factor = c["ir_drop"], c["ir_factor"]
         k.offset_w_min, k.series, k.series_max = c["offset_w_min"], c["series"], c["series_max"]
-        self.direction_owners[transposed] = tables
         k.nonlinearity = _floats(tables.get("nonlinearity"))
         k.noise_of = _floats(tables.get("adc_noise"))
         k.gain = _floats(tables.get("adc_gain"))
@@ -426,12 +441,19 @@ cdef class ArrayCore:
         p.nm_decay = nm_decay
         p.max_reduction = max_reduction
         p.sum_factor, p.sum_limit = sum_factor, sum_limit
+        with self.lock:         # a read that runs in another thread ends with what it began with
+            before = &self.directions[transposed]
+            p.average, p.operation, p.products, p.retries = before.average, before.operation, before.products, before.retries
+            p.inputs_clipped, p.outputs_clipped, p.wired = before.inputs_clipped, before.outputs_clipped, before.wired
+            before[0] = changed
+            self.direction_owners[transposed] = tables
 
     def set_wires(self, int transposed, product):
         """Let `product(weights, x, transposed)` -> float64 array take the place of the matrix product in one direction (None:
         none does)."""
-        self.wired[transposed] = product
-        self.directions[transposed].wired = product is not None
+        with self.lock:
+            self.wired[transposed] = product
+            self.directions[transposed].wired = product is not None
 
     @property
     def read_counts(self):
@@ -441,21 +463,23 @@ cdef class ArrayCore:
 
     @read_counts.setter
     def read_counts(self, values):
-        for k in range(2):
-            (self.directions[k].operation, self.directions[k].products, self.directions[k].retries,
-             self.directions[k].inputs_clipped, self.directions[k].outputs_clipped) = values[k]
+        with self.lock:
+            for k in range(2):
+                (self.directions[k].operation, self.directions[k].products, self.directions[k].retries,
+                 self.directions[k].inputs_clipped, self.directions[k].outputs_clipped) = values[k]
 
     def set_scheme(self, str pulse_type, int desired_bl, bint update_management, bint update_bl_management, bint fixed_bl,
                    double um_grad_scale, bint power_of_two_scales, bint shared_random_numbers):
         """Set how update requests become pulses; see rpusim.periphery.PulseScheme."""
-        self.scheme.type = PULSE_TYPES.index(pulse_type)
-        self.scheme.desired_bl = desired_bl
-        self.scheme.update_management = update_management
-        self.scheme.update_bl_management = update_bl_management
-        self.scheme.fixed_bl = fixed_bl
-        self.scheme.um_grad_scale = um_grad_scale
-        self.scheme.power_of_two_scales = power_of_two_scales
-        self.scheme.shared_random_numbers = shared_random_numbers
+        with self.lock:
+            self.scheme.type = PULSE_TYPES.index(pulse_type)
+            self.scheme.desired_bl = desired_bl
+            self.scheme.update_management = update_management
+            self.scheme.update_bl_management = update_bl_management
+            self.scheme.fixed_bl = fixed_bl
+            self.scheme.um_grad_scale = um_grad_scale
+            self.scheme.power_of_two_scales = power_of_two_scales
+            self.scheme.shared_random_numbers = shared_random_numbers
 
     @property
     def counters(self):
@@ -466,7 +490,9 @@ cdef class ArrayCore:
 
     @counters.setter
     def counters(self, values):
-        self.updates, self.directions[0].operation, self.directions[1].operation, self.pulses_up, self.pulses_down = values
+        with self.lock:
+            (self.updates, self.directions[0].operation, self.directions[1].operation, self.pulses_up,
+             self.pulses_down) = values
 
     @property
     def averages(self):
@@ -475,7 +501,8 @@ cdef class ArrayCore:
 
     @averages.setter
     def averages(self, values):
-        self.directions[0].average, self.directions[1].average = values
+        with self.lock:
+            self.directions[0].average, self.directions[1].average = values
 
     @property
     def key(self):
@@ -484,9 +511,10 @@ cdef class ArrayCore:
 
     @key.setter
     def key(self, value):
-        if self.train_key == self.key:
-            self.train_key = value
-        self.key = value
+        with self.lock:
+            if self.train_key == self.key:
+                self.train_key = value
+            self.key = value
 
     @property
     def train_key(self):
@@ -495,7 +523,8 @@ cdef class ArrayCore:
 
     @train_key.setter
     def train_key(self, value):
-        self.train_key = value
+        with self.lock:
+            self.train_key = value
 
     @property
     def granularity(self):
@@ -504,7 +533,8 @@ cdef class ArrayCore:
 
     @granularity.setter
     def granularity(self, value):
-        self.granularity = value
+        with self.lock:
+            self.granularity = value
 
     def py_update(self, x, d, double lr):
         """w -= lr d^T x by pulses, vector after vector, for arrays as users give them."""
@@ -560,10 +590,12 @@ cdef class ArrayCore:
         return y
 
     def pulse(self, const int32_t[:, ::1] counts):
-        """Give every device `counts` pulses, up where positive. Counts as one operation."""
+        """Give every device `counts` (rows, columns) pulses, up where positive. Counts as one operation."""
         cdef Py_ssize_t i
         cdef uint16_t *scratch
         cdef rpu_pulse_count n
+        cdef int64_t given = 0
+        self._check_pulses(counts.shape[0], counts.shape[1])
         with self.lock:
             scratch = <uint16_t *>grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
@@ -571,7 +603,19 @@ cdef class ArrayCore:
                     n = self.kernels.pulse_row[self.model](&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
                     self.pulses_up += n.up
                     self.pulses_down += n.down
+                    given += n.up + n.down
+                    if given > PULSES_BETWEEN_SIGNALS:
+                        given = 0
+                        with gil:
+                            PyErr_CheckSignals()    # Ctrl-C stops long calls
             self.updates += 1
+
+    def _check_pulses(self, Py_ssize_t rows, Py_ssize_t columns):
+        # See that devices take pulses, and that there is a number for each.
+        if self.model < 0:
+            raise ValueError("devices without pulses cannot be given any")
+        if rows != self.rows or columns != self.columns:
+            raise ValueError(f"there must be a number for each of the {self.rows} x {self.columns} devices; got {rows} x {columns}")
 
     def alternate(self, Py_ssize_t pairs, double[:, ::1] total):
         """Give every device `pairs` times an up and a down pulse; add the state after each pulse to `total`.
@@ -580,6 +624,7 @@ cdef class ArrayCore:
         cdef Py_ssize_t i, j, p
         cdef uint16_t *scratch
         cdef int32_t[::1] up = np.ones(self.columns, dtype=np.int32), down = -np.ones(self.columns, dtype=np.int32)
+        self._check_pulses(total.shape[0], total.shape[1])
         with self.lock:
             scratch = <uint16_t *>grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:

@@ -47,7 +47,7 @@ cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_ROW_SCRATCH(int64_t columns)
     int RPU_KEEPS_NOTHING, RPU_KEEPS_COLUMNS, RPU_KEEPS_ROWS
     enum: RPU_SEGMENT
-    int RPU_MODEL_constant_step
+    int RPU_MODEL_constant_step, RPU_MODEL_piecewise_step
     enum: RPU_N_MODELS
     enum: RPU_LIST_LANES
     const char *const rpu_model_names[RPU_N_MODELS]
@@ -108,6 +108,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int,
                                           const rpu_work *, int, uint64_t, uint64_t) noexcept nogil
         int32_t panels[RPU_N_MODELS]
+        int32_t parameters[RPU_N_MODELS]
         rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
                                         uint64_t) noexcept nogil
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,

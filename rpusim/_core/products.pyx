@@ -27,6 +27,7 @@ cdef extern from "kernels/blas.h":
     void rpu_blas_end() nogil
     void rpu_blas_forget() nogil
     int rpu_blas_find(const char *library)
+    int rpu_blas_threads()
 
 cdef enum:
     SMALL_PRODUCT = 512         # multiply-adds below which a plain loop beats a BLAS call
@@ -46,21 +47,19 @@ cdef Loop _float32_loop(function) except NULL:
 cdef Loop numpy_product = _float32_loop(np.matmul)
 
 
-def limits_blas():
-    """Return whether the BLAS of NumPy can be told how many threads to use."""
-    cdef bytes library
-    for name in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
-        if name in sys.modules:
-            library = sys.modules[name].__file__.encode()
-            return rpu_blas_find(library) != 0
-    return False
+def blas_threads():
+    """Return what the BLAS of NumPy is set to between calls of ours; 0 where it cannot be told."""
+    return rpu_blas_threads()
 
 
 def _forget():
     rpu_blas_forget()
 
 
-_limited = limits_blas()
+for _name in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
+    if getattr(sys.modules.get(_name), "__file__", None):
+        rpu_blas_find(os.fsencode(sys.modules[_name].__file__))
+        break
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 

@@ -54,11 +54,19 @@ cdef class LowRankLoop:
     def set_bounds(self, const float[:, ::1] low_a, const float[:, ::1] high_a, const float[:, ::1] low_b,
                    const float[:, ::1] high_b):
         """Give the bounds of the devices of A and B."""
-        self.low_a, self.high_a, self.low_b, self.high_b = low_a, high_a, low_b, high_b
+        acquire_all(self.locks)         # which a loop that runs in another thread has
+        try:
+            self.low_a, self.high_a, self.low_b, self.high_b = low_a, high_a, low_b, high_b
+        finally:
+            release_all(self.locks)
 
     def start(self, uint64_t event):
         """Set A to 0 and draw B, as after transfer number `event`."""
-        self.renew(event)
+        acquire_all(self.locks)
+        try:
+            self.renew(event)
+        finally:
+            release_all(self.locks)
 
     def run(self, cnp.ndarray x, cnp.ndarray d, double fast_rate, double transfer_rate):
         """Take the vectors x and d: A and B learn with `fast_rate`, W moves by transfer_rate A B."""

@@ -100,7 +100,8 @@ cdef class Transfer:
 
     def set_reset(self, const float[:, ::1] level, const float[:, ::1] low, const float[:, ::1] high):
         """Give the states that resets lead to, and the bounds of the devices, each (rows, columns)."""
-        self.reset_level, self.low, self.high = level, low, high
+        with self.source.lock:      # which a loop that runs in another thread has
+            self.reset_level, self.low, self.high = level, low, high
 
     def cores(self):
         """Return the arrays of this level and the deeper ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._core.kernels import model_names
 from rpusim._validation import boolean, instance, optional, physical, real
 from rpusim.specification import Specification, parameter
 
@@ -214,6 +216,7 @@ class PulsedDevice(Device):
 
     def _check_consistency(self) -> None:
         super()._check_consistency()
+        _check_law(type(self))
         if self.w_max == 0.0 and self.w_min == 0.0:
             raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
         if self.dw_min_dtod_log_normal and self.dw_min_dtod == 0.0:
@@ -369,6 +372,26 @@ class PulsedDevice(Device):
         """Parameters of devices that never leave `value`."""
         fixed: dict[str, Any] = dict.fromkeys(self.parameter_names, 0.0)
         return fixed | {"w_max": value, "w_min": value}
+
+
+@functools.cache
+def _check_law(kind: type[PulsedDevice]) -> None:
+    """See that pulses follow the law that a class has in Python: its kernel must be of the class that defines the law."""
+
+    def owner(name: str) -> int:
+        return next(k for k, base in enumerate(kind.__mro__) if name in vars(base))
+
+    if kind.kernel not in model_names():
+        raise TypeError(f"{kind.__name__} has no kernel, so that nothing computes its pulses; {_OWN_LAW}")
+    changed = [name for name in ("steps_of", "step_up", "step_down", "bounds_of", "parameter_names", "constants") if owner(name) < owner("kernel")]
+    if changed:
+        raise TypeError(
+            f"{kind.__name__} overrides {', '.join(changed)}, which the kernel {kind.kernel!r} that computes its pulses does not "
+            f"follow; {_OWN_LAW}"
+        )
+
+
+_OWN_LAW = "a device of any response is made by rpusim.devices.FromResponse(q_up, q_down)"
 
 
 def _spread(relative: float, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:

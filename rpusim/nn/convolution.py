@@ -21,6 +21,7 @@ from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
 CHUNK = 1 << 24  # most numbers of the patches that are held at once, but for those of one row (of one image, with replicas)
+MOST_POSITIONS = 2**31 - 1
 Pair = int | tuple[int, int]
 _assignment = choice("fixed", "random")
 
@@ -53,6 +54,11 @@ class _Windows:
         columns = (shape[-1] + 2 * before - apart_across * (width - 1) - 1) // across + 1
         if rows < 1 or columns < 1:
             raise ValueError(f"x must be at least as large as the kernel {self.kernel}; got shape {shape}")
+        if rows * columns > MOST_POSITIONS:
+            raise ValueError(
+                f"padding must leave at most {MOST_POSITIONS} positions of an image; got {self.padding}, with which an image of "
+                f"{shape[-2]} x {shape[-1]} has {rows} x {columns}"
+            )
         return rows, columns
 
     def gather(self, x: np.ndarray, rows: slice, columns: int, out: np.ndarray) -> None:
@@ -266,8 +272,8 @@ class Conv2d(Layer):
             raise ValueError(f"x must have shape (any, {self.in_channels}, any, any); got {x.shape}")
         rows, columns = self.windows.outputs(x.shape)
         order = self._assign(rows * columns, train)
+        y = np.empty((len(x), rows * columns, self.out_channels), np.float32)  # first, as it is what may not fit
         parts = self._chunks(len(x), rows, columns)
-        y = np.empty((len(x), rows * columns, self.out_channels), np.float32)
         outputs = self.out_channels // self.groups
         self._reset()
         for part in parts:

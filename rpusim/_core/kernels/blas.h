@@ -76,6 +76,14 @@ static void rpu_blas_end(void)
     rpu_unlock(&rpu_blas.lock);
 }
 
+/* What it is set to between calls of ours; 0: nobody knows. */
+static int rpu_blas_threads(void)
+{
+    int n = rpu_blas_begin();
+    rpu_blas_end();
+    return n;
+}
+
 /* In a child of fork: calls of other threads are none of its. */
 static void rpu_blas_forget(void)
 {

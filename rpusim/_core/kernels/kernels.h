@@ -164,6 +164,7 @@ typedef struct {
                                       int64_t row1, int goes_on, const rpu_work *work, int reverse, uint64_t key,
                                       uint64_t operation);
     int32_t panels[RPU_N_MODELS];       /* whether it makes use of strips */
+    int32_t parameters[RPU_N_MODELS];   /* how many a device has: steps and bounds, and those of the model */
     /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
      * RPU_ROW_SCRATCH(columns). */
     rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *cells, int64_t row, const int32_t *counts,

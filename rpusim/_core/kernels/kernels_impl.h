@@ -798,6 +798,7 @@ static double sum_squares(const float *x, int64_t n)
 #define RPU_JOIN(a, b) RPU_JOIN2(a, b)
 #define RPU_UPDATE_ENTRY(model) model##_update_rows,
 #define RPU_PANEL_ENTRY(model) RPU_HAS_PANELS && RPU_AFFINE_##model,
+#define RPU_PARAMETERS_ENTRY(model) 4 + 2 * RPU_PAIR_##model + RPU_SINGLE_##model,
 #define RPU_PULSE_ENTRY(model) model##_pulse_row,
 
 const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
@@ -810,6 +811,7 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .train_bits = train_bits,
     .update_rows = {RPU_MODELS(RPU_UPDATE_ENTRY)},
     .panels = {RPU_MODELS(RPU_PANEL_ENTRY)},
+    .parameters = {RPU_MODELS(RPU_PARAMETERS_ENTRY)},
     .pulse_row = {RPU_MODELS(RPU_PULSE_ENTRY)},
     .rank_one_rows = rank_one_rows,
     .dac = dac,
