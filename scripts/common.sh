@@ -1,4 +1,5 @@
-# Sourced by the other scripts: makes .venv in the project's root once, with a Python of at least 3.10.
+# Sourced by the other scripts: makes .venv in the project's root once, with a Python of at least 3.10, and installs rpusim
+# there, editable: what is changed in Python counts at once, and the compiled core is built again only where its sources changed.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -28,4 +29,43 @@ make_venv() {
         echo "rpusim needs a C compiler; found no ${CC:-cc}. Set CC to one." >&2
         exit 1
     fi
+}
+
+# How the core is compiled.
+flags() {
+    echo "${RPUSIM_DEBUG:-0} ${CC:-cc} ${CFLAGS:-} $(.venv/bin/python --version)"
+}
+
+# What is installed, as a few words: sources, settings, flags, and the extra.
+build_key() {
+    {
+        find rpusim \( -name '*.pyx' -o -name '*.pxd' -o -path '*/kernels/*.[ch]' \) | LC_ALL=C sort | xargs cksum
+        cksum setup.py pyproject.toml
+        flags
+    } | cksum
+}
+
+# install [EXTRA]: rpusim with what it needs, and the packages of an extra; nothing where all of that is there already.
+install() {
+    key=$(build_key)
+    there=$(cat .venv/rpusim-built 2>/dev/null || true)
+    case $there in
+        "$key ${1:-}" | "$key test")
+            if .venv/bin/python -c "import rpusim._core.array" 2>/dev/null; then
+                return
+            fi
+            ;;
+    esac
+    begin=$(date +%s)
+    echo "installing rpusim into .venv: packages, then 24 files to compile, a minute or so on two processors"
+    if [ "$(cat .venv/rpusim-flags 2>/dev/null)" != "$(flags)" ]; then    # nothing that is compiled otherwise is kept
+        find rpusim \( -name '*.so' -o -name '*.pyd' \) -exec rm -f {} +
+        find rpusim -name '*.pyx' | sed 's/pyx$/c/' | xargs rm -f
+    fi
+    pip=".venv/bin/python -m pip install --quiet --disable-pip-version-check"
+    $pip "setuptools>=77" "cython>=3.2" "numpy>=2.0"    # what builds it stands beside it, so that NumPy is fetched once
+    $pip --no-build-isolation --editable ".${1:+[$1]}"
+    flags >.venv/rpusim-flags
+    echo "$key ${1:-}" >.venv/rpusim-built
+    echo "installed in $(($(date +%s) - begin)) s"
 }
