@@ -1,54 +1,5 @@
 """Physics of resistive crossbar arrays, and the training algorithms that run on them."""
 
-from importlib.metadata import PackageNotFoundError, version
+from rpusim._lazy import attach
 
-from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, reproduce, wires
-from rpusim._threads import get_num_threads, set_num_threads, threads
-from rpusim.array import CrossbarArray, DifferentialPair, Programming, PulseCount, ReadCount
-from rpusim.cells import CellArray
-from rpusim.conductance import ConductanceScale
-from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
-from rpusim.slicing import SlicedArray
-from rpusim.specification import from_dict, from_json
-from rpusim.technology import EventCost, Technology, cost
-from rpusim.wires import Wires, WriteWires, solve_network
-
-try:
-    __version__ = version("rpusim")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "unknown"
-
-__all__ = [
-    "ADC",
-    "DAC",
-    "CellArray",
-    "ConductanceScale",
-    "CrossbarArray",
-    "DifferentialPair",
-    "EventCost",
-    "Periphery",
-    "Programming",
-    "PulseCount",
-    "PulseScheme",
-    "ReadCount",
-    "SlicedArray",
-    "Technology",
-    "Wires",
-    "WriteWires",
-    "algorithms",
-    "checkpoint",
-    "cost",
-    "datasets",
-    "devices",
-    "dynamics",
-    "experiments",
-    "from_dict",
-    "from_json",
-    "get_num_threads",
-    "nn",
-    "reproduce",
-    "set_num_threads",
-    "solve_network",
-    "threads",
-    "wires",
-]
+__getattr__, __dir__, __all__ = attach(__name__)

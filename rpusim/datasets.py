@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from rpusim._progress import progress_bar
 from rpusim._validation import boolean, integer_value
 from rpusim.checkpoint import atomic_file
 
@@ -64,7 +64,7 @@ class _Collection(NamedTuple):
                 with urllib.request.urlopen(url, timeout=30) as response, atomic_file(folder / name) as file:
                     digest = hashlib.md5(usedforsecurity=False)
                     total = getattr(response, "length", None)
-                    with tqdm(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+                    with progress_bar(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
                         while block := response.read(1 << 16):
                             file.write(block)
                             digest.update(block)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from rpusim import _random, dynamics
+from rpusim._progress import progress_bar
 from rpusim._random import RNG
 from rpusim._validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
@@ -303,7 +303,7 @@ def regression(
     weights[0] = tile.weights[0]
     if fast is not None:
         fast[0] = hidden.weights[0]  # type: ignore[union-attr]
-    for k in tqdm(range(steps), desc="regression", unit="sample", disable=None if progress else True, leave=False):
+    for k in progress_bar(range(steps), desc="regression", unit="sample", disable=None if progress else True, leave=False):
         d = tile.forward(x[k], read) - y[k]
         tile.update(x[k], d, lr)
         tile.end_batch()
@@ -357,7 +357,7 @@ def sweep(
     seeds = _random.seed_sequence(rng)
     rules, goals = list(algorithms), list(targets)
     runs: list[list[RegressionRun]] = [[] for _ in rules]
-    with tqdm(total=len(rules) * len(goals), desc="regression", unit="run", disable=None if progress else True) as bar:
+    with progress_bar(total=len(rules) * len(goals), desc="regression", unit="run", disable=None if progress else True) as bar:
         for a, rule in enumerate(rules):
             for k, target in enumerate(goals):
                 runs[a].append(regression(rule, target, rng=_random.child(seeds, a, k), **kwargs))

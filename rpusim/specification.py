@@ -4,9 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 __all__ = ["Specification", "parameter"]
+
+#: the specifications of this package, by module: `from_dict` loads the one that it needs
+MODULES = {
+    "algorithms.agad": "AGAD",
+    "algorithms.base": "Algorithm",
+    "algorithms.chopped_tiki_taka": "ChoppedTikiTaka",
+    "algorithms.eapu": "EaPU",
+    "algorithms.low_rank_tiki_taka": "LowRankTikiTaka",
+    "algorithms.manhattan": "Manhattan",
+    "algorithms.mixed_precision": "MixedPrecision",
+    "algorithms.multi_tile_residual": "MultiTileResidual",
+    "algorithms.residual_learning": "ResidualLearning ResidualLearningV2",
+    "algorithms.rider": "ERIDER RIDER",
+    "algorithms.sgd": "DigitalSGD SGD",
+    "algorithms.shd": "SHD",
+    "algorithms.tiki_taka": "TikiTaka",
+    "algorithms.tiki_taka_v2": "TikiTakaV2",
+    "conductance": "ConductanceScale",
+    "devices.base": "Device Drift PulsedDevice",
+    "devices.cells": "OneSidedCell ReferenceCell UnitCell VectorCell",
+    "devices.ideal": "Ideal",
+    "devices.nonlinear": "ExpStep PiecewiseStep PowStep PowStepReference",
+    "devices.step": "AbruptReset ConstantStep LinearStep SoftBounds SoftBoundsReference",
+    "dynamics": "Regression",
+    "nn.matrix": "Mapping",
+    "nn.optimizers": "Adam Momentum Optimizer",
+    "nn.pipeline": "Pipeline",
+    "periphery": "ADC DAC Periphery PulseScheme",
+    "technology": "Technology",
+    "wires": "Wires WriteWires",
+}
+HOMES = {name: f"rpusim.{module}" for module, names in MODULES.items() for name in names.split()}
 
 T = TypeVar("T", bound="Specification")
 
@@ -40,8 +73,10 @@ class Specification:
         super().__init_subclass__(**kwargs)
         if not cls.__name__.startswith("_"):
             known = Specification._registry.get(cls.__name__)
-            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise TypeError(f"a specification called {cls.__name__} exists already, in {known.__module__}")
+            home = known.__module__ if known is not None else HOMES.get(cls.__name__, cls.__module__)
+            name = known.__qualname__ if known is not None else cls.__qualname__
+            if (home, name) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"a specification called {cls.__name__} exists already, in {home}")
             Specification._registry[cls.__name__] = cls
 
     def __post_init__(self) -> None:
@@ -102,8 +137,11 @@ def from_dict(data: dict[str, Any]) -> Any:
     if not isinstance(data, dict) or "type" not in data:
         raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {data!r}")
     kinds = Specification._registry
-    if not isinstance(data["type"], str) or data["type"] not in kinds:
-        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {data['type']!r}")
+    known = {*HOMES, *kinds}
+    if not isinstance(data["type"], str) or data["type"] not in known:
+        raise ValueError(f"data['type'] must be one of {', '.join(sorted(known))}; got {data['type']!r}")
+    if data["type"] not in kinds:
+        import_module(HOMES[data["type"]])
     kind = kinds[data["type"]]
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - names - {"type"})

@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
-from scipy.sparse.linalg import splu
 
 from rpusim._core.wires import NetworkCore
 from rpusim._validation import _fail, boolean, choice, instance, integer, real, real_array
@@ -787,6 +784,9 @@ def _branches(r: Array, words: Array, bits: Array) -> _Branches:
 
 def _joined(branches: _Branches, chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
     """A label per node, the same for nodes that the chosen branches join."""
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
     pairs = (branches.start[chosen], branches.end[chosen])
     graph = sparse.coo_matrix((np.ones(len(pairs[0])), pairs), shape=(branches.nodes, branches.nodes))
     return csgraph.connected_components(graph, directed=False)[1]
@@ -853,6 +853,9 @@ def _solution(
 
 def _solve_direct(voltages: ArrayLike, r: Array, wires: Wires, transposed: bool) -> NetworkSolution:
     """Nodes that ideal conductors join are one unknown; the others follow from one factorisation, refined once or twice."""
+    from scipy import sparse
+    from scipy.sparse.linalg import splu
+
     rows, columns = r.shape
     sources = columns if transposed else rows
     batch = np.ndim(voltages) != 1
@@ -900,6 +903,8 @@ def _solve_direct(voltages: ArrayLike, r: Array, wires: Wires, transposed: bool)
 
 def _incidence(start: Any, end: Any, nodes: int) -> Any:
     """(branches, nodes): 1 where a branch starts and -1 where it ends; nothing where that is the same."""
+    from scipy import sparse
+
     k = np.arange(len(start))
     ones = np.ones(len(k))
     return sparse.coo_matrix((np.r_[ones, -ones], (np.r_[k, k], np.r_[start, end])), shape=(len(k), nodes)).tocsr()
@@ -911,6 +916,8 @@ def _ideal_currents(
     """(devices, vectors): the currents of shorted devices, and 0 for the others.
 
     Ideal conductors take up what the resistors bring to their nodes. Given equal resistances, they do it in one way only."""
+    from scipy.sparse.linalg import splu
+
     start, end, ohm = branches.start[~ideal], branches.end[~ideal], branches.ohm[~ideal][:, None]
     brought = -_incidence(start, end, branches.nodes).T @ ((potential[labels[start]] - potential[labels[end]]) / ohm)
     start, end = branches.start[ideal], branches.end[ideal]

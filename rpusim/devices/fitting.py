@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares, minimize, minimize_scalar
 from scipy.special import log_ndtr, ndtr
-from tqdm import tqdm
 
+from rpusim._progress import progress_bar
 from rpusim._validation import boolean, choice, real
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.nonlinear import ExpStep, PiecewiseStep, PowStep
@@ -1271,7 +1271,7 @@ def fit(
     parts = [data.of_device(k) for k in range(len(labels))]
     outcomes: list[tuple[ModelScore, PulsedDevice, dict[str, float], dict[str, float], list[str]]] = []
     hidden = None if boolean("progress", progress) else True
-    bar = tqdm(total=len(chosen) * len(parts), desc="fit", unit=" fits", dynamic_ncols=True, disable=hidden)
+    bar = progress_bar(total=len(chosen) * len(parts), desc="fit", unit=" fits", dynamic_ncols=True, disable=hidden)
     for name, kept_device in chosen:
         spec = _MODELS[name]
         bar.set_postfix_str(name)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from rpusim._validation import integer_value
 
@@ -289,6 +288,8 @@ def _rises(y: Array) -> bool:
 
 def _split(values: Array) -> list[Array]:
     """The rising and falling ramps of a long sequence, cut at turns of more than half of its range."""
+    from scipy.ndimage import median_filter
+
     t = np.flatnonzero(np.isfinite(values))
     if len(t) < 6:
         return [values]

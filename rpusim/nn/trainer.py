@@ -17,18 +17,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from rpusim import checkpoint as files
+from rpusim._progress import progress_bar
 from rpusim._random import RNG, child, generator, seed_sequence
 from rpusim._validation import boolean, choice, instance, integer, integer_value, optional, real, signal
 from rpusim.nn.losses import STEPS, class_labels
 from rpusim.nn.network import Sequential
 from rpusim.nn.optimizers import Optimizer
 from rpusim.nn.pipeline import Pipeline, outputs_in_a_row, run_of
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 __all__ = ["History", "Sequences", "Trainer"]
 
@@ -359,7 +362,7 @@ class Trainer:
             while self.epoch < epochs and not self._is_patience_over(patience):
                 rate = self._rate(self.epoch)
                 title = f"epoch {self.epoch + 1}/{epochs}"
-                with tqdm(total=total, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
+                with progress_bar(total=total, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
                     self._run_epoch(source, rate, bar, stop, every, save)
                     test_loss, test_error = (None, None) if held_out is None else self._evaluate(held_out, 1000)
                     train_loss = self._total / max(self._seen, 1)
@@ -444,7 +447,7 @@ class Trainer:
         return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
     def _run_epoch(
-        self, source: _Source, rate: float, bar: tqdm, stop: _Stop, every: int | None, save: Callable[[], None]
+        self, source: _Source, rate: float, bar: tqdm[Any], stop: _Stop, every: int | None, save: Callable[[], None]
     ) -> None:
         """Train the rest of an epoch. Arrays were checked before: nothing is, here."""
         run, cycles = run_of(self.schedule, self.net, STEPS[self.loss]), self.cycles

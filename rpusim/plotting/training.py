@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from rpusim._validation import choice, instance, integer_value
 from rpusim.nn import History, Matrix, Sequential
-from rpusim.nn.summary import named_layers, places_in_range, saturation
+from rpusim.nn.summaries import named_layers, places_in_range, saturation
 from rpusim.plotting.style import axes
 
 __all__ = ["learning_curve", "saturation_histograms", "weight_histograms"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from rpusim._validation import choice
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Check", "Reproduction", "Result", "get", "names", "register"]
 
@@ -142,6 +144,12 @@ class Reproduction:
         return self.run(quick, seed)
 
 
+#: the modules of this package whose reproductions enter the registry when they are imported
+MODULES = (
+    "gokmen2016", "gokmen2017", "gokmen2018", "li2025", "onen2022", "onen2022_fig4", "rasch2018", "rasch2024", "wu2024",
+    "wu2024_fig5", "wu2025", "xiao2026",
+)  # fmt: skip
+
 _registry: dict[str, Reproduction] = {}
 
 
@@ -162,6 +170,8 @@ def names() -> tuple[str, ...]:
     >>> "rasch2024-fig4" in rpu.reproduce.names()
     True
     """
+    for module in MODULES:
+        importlib.import_module(f"rpusim.reproduce.{module}")
     return tuple(sorted(_registry))
 
 

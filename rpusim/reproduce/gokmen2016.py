@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from rpusim import datasets
 from rpusim.algorithms import SGD, DigitalSGD
@@ -14,6 +13,9 @@ from rpusim.devices import ConstantStep
 from rpusim.devices.presets import rpu_baseline
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, curves_figure, perceptron, rpu_sgd, subset, train_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION", "stressed"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from rpusim.algorithms import SGD, Algorithm, DigitalSGD
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, rpu_sgd, text_rate, train_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION", "rules"]
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from rpusim.algorithms import SGD, Algorithm, MultiTileResidual
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import noise_free
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION"]
 
@@ -61,6 +64,8 @@ def _run(quick: bool, seed: int) -> Result:
 
 
 def _draw(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.0, 3.2))
     ax = figure.subplots()
     for name in ("median", "mean"):

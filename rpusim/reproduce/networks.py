@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib import rcParams
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from tqdm import tqdm
 
 from rpusim import datasets
+from rpusim._progress import progress_bar
 from rpusim.algorithms import SGD, Algorithm
 from rpusim.datasets import Dataset
 from rpusim.devices import Device
@@ -21,6 +18,9 @@ from rpusim.devices.presets import rpu_baseline
 from rpusim.nn import LSTM, Conv2d, Flatten, Linear, MaxPool2d, OneHot, Sequences, Sequential, Sigmoid, Tanh, Trainer
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.reproduce.base import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "text_rate",
@@ -79,7 +79,7 @@ def train_curves(
     found = {}
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    with tqdm(list(curves), desc=name, unit="network", disable=None) as bar:
+    with progress_bar(list(curves), desc=name, unit="network", disable=None) as bar:
         for curve in bar:
             bar.set_postfix_str(curve.label)
             path = None
@@ -176,6 +176,10 @@ def lstm(rule: Algorithm, hidden: int, vocabulary: int = 87) -> Sequential:
 
 def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:
     """Draw all curves of a result against epochs; after one epoch, a point for each."""
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     figure = Figure(figsize=(5.6, 3.6))
     ax = figure.subplots()
     curves = {name: curve[what] for name, curve in result.data["curves"].items()}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from rpusim import dynamics, experiments
 from rpusim.reproduce.base import Check, Reproduction, Result, register
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["OSCILLATOR", "RESIDUAL"]
 
@@ -48,6 +51,8 @@ def _run_residual(quick: bool, seed: int) -> Result:
 
 
 def _draw_residual(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.4, 3.2))
     ax = figure.subplots()
     target = np.array(result.data["target"])
@@ -109,6 +114,8 @@ def _run_oscillator(quick: bool, seed: int) -> Result:
 
 
 def _draw_oscillator(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 3.0))
     for ax, (label, path) in zip(figure.subplots(1, 2, sharex=True, sharey=True), result.data.items(), strict=True):
         ax.plot(path["C"], path["A"], linewidth=0.6)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.devices import Device, LinearStep
@@ -14,6 +13,9 @@ from rpusim.devices.presets import onen_saturating, onen_symmetric
 from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, text_rate, train_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION", "rules"]
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from rpusim import datasets
 from rpusim.algorithms import Algorithm, DigitalSGD
 from rpusim.nn import Conv2d, Flatten, Linear, MaxPool2d, Sequential, Tanh
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, curves_figure, subset, train_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION", "similarity"]
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from rpusim import _random
+from rpusim._progress import progress_bar
 from rpusim._random import RNG
 from rpusim._validation import integer_value
 from rpusim.algorithms import AGAD, SGD, Algorithm, ChoppedTikiTaka
 from rpusim.devices import SoftBounds, SoftBoundsReference
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.reproduce.base import Check, Reproduction, Result, register
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION", "algorithm", "weight_programming"]
 
@@ -175,7 +177,7 @@ def _run(quick: bool, seed: int) -> Result:
     draws = 1 if quick else DRAWS
     cells = [(name, n, o, k) for name in PUBLISHED for n in states for o in offsets for k in range(draws)]
     single: dict[tuple[str, int, float], list[float]] = {}
-    for name, n, offset, k in tqdm(cells, desc="rasch2024-fig4", leave=False):
+    for name, n, offset, k in progress_bar(cells, desc="rasch2024-fig4", leave=False):
         lr = SGD_LR if name == "SGD" else LR
         error = weight_programming(algorithm(name, n, offset), seed + k, samples=SAMPLES, lr=lr)
         single.setdefault((name, n, offset), []).append(100.0 * error)
@@ -213,6 +215,8 @@ def _run(quick: bool, seed: int) -> Result:
 
 
 def _draw(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     from rpusim.plotting.style import COLORS
 
     figure = Figure(figsize=(12.0, 3.2))

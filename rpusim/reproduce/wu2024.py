@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from rpusim import _random
 from rpusim.algorithms import SGD, DigitalSGD
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import descend, noise_free, problem
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ASYMPTOTIC", "LOWER_BOUND"]
 
@@ -71,6 +74,8 @@ def _run_asymptotic(quick: bool, seed: int) -> Result:
 
 
 def _draw_asymptotic(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9.0, 3.0))
     axes = figure.subplots(1, 3, sharey=True)
     for ax, (name, label) in zip(axes, (("tau", "tau"), ("noise", "noise of gradients"), ("start", "start")), strict=True):
@@ -150,6 +155,8 @@ def _run_lower_bound(quick: bool, seed: int) -> Result:
 
 
 def _draw_lower_bound(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.0, 3.2))
     ax = figure.subplots()
     bound = np.array([entry["sigma2_S"] for entry in result.data.values()])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from rpusim import datasets
 from rpusim.algorithms import SGD, Algorithm, DigitalSGD, TikiTaka
@@ -15,6 +13,9 @@ from rpusim.devices import SoftBoundsReference
 from rpusim.nn import Mapping
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, curves_figure, lenet, perceptron, subset, train_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION", "rules"]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from rpusim.algorithms import SGD, Algorithm, ResidualLearning, TikiTaka
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import descend, noise_free, problem
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["REPRODUCTION"]
 
@@ -66,6 +67,8 @@ def _run(quick: bool, seed: int) -> Result:
 
 
 def _draw(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.4, 3.2))
     ax = figure.subplots()
     for name, values in result.data["loss"].items():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from rpusim.algorithms import ERIDER, RIDER, Algorithm, ResidualLearning
 from rpusim.array import CrossbarArray
@@ -15,6 +14,9 @@ from rpusim.dynamics import zero_shift_law
 from rpusim.periphery import Periphery, PulseScheme
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import descend, noise_free, problem
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["TRACKING", "ZERO_SHIFT"]
 
@@ -72,6 +74,8 @@ def _run_zero_shift(quick: bool, seed: int) -> Result:
 
 
 def _draw_zero_shift(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.2, 3.2))
     ax = figure.subplots()
     for name, label, mark in (("pulses", "array with spreads", "o-"), ("mean_device", "law of the mean device", "k:")):
@@ -138,6 +142,8 @@ def _run_tracking(quick: bool, seed: int) -> Result:
 
 
 def _draw_tracking(result: Result) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.4, 3.2))
     ax = figure.subplots()
     for name, curve in result.data["curves"].items():
