@@ -2,6 +2,6 @@
 
 import sys
 
-from rpusim.cli import main
+from rpusim.commands import main
 
 sys.exit(main())

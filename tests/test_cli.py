@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rpusim import cli, experiments
+from rpusim import commands, experiments
 
 
 def run(capsys, *argv):
-    status = cli.main([str(a) for a in argv])
+    status = commands.main([str(a) for a in argv])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
@@ -75,13 +75,13 @@ def test_wrong_input_is_one_line_on_stderr(capsys, argv, message):
 @pytest.mark.parametrize("argv", [[], ["regression"], ["spiral"], ["train"]])
 def test_help_has_examples(capsys, argv):
     with pytest.raises(SystemExit) as end:
-        cli.main([*argv, "--help"])
+        commands.main([*argv, "--help"])
     assert end.value.code == 0 and "examples:" in capsys.readouterr().out
 
 
 def test_a_step_count_must_be_positive(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["regression", "--steps", "0"])
+        commands.main(["regression", "--steps", "0"])
     assert "must be at least 1; got 0" in capsys.readouterr().err
 
 

@@ -3,12 +3,12 @@
 import pytest
 
 import rpusim as rpu
-from rpusim import cli
+from rpusim import commands
 from rpusim.devices import presets
 
 
 def run(capsys, *argv):
-    status = cli.main([str(a) for a in argv])
+    status = commands.main([str(a) for a in argv])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
@@ -88,10 +88,10 @@ def test_wrong_input_is_one_line_on_stderr(capsys, argv, message):
 
 def test_help_has_examples_that_parse(capsys):
     with pytest.raises(SystemExit) as end:
-        cli.main(["device", "--help"])
+        commands.main(["device", "--help"])
     out = capsys.readouterr().out
     assert end.value.code == 0 and "rpusim device ecram-mo --out figures/" in out
     assert "--devices N" in out and "--json FILE" in out
     with pytest.raises(SystemExit):
-        cli.main(["device", "pcm", "--devices", "0"])
+        commands.main(["device", "pcm", "--devices", "0"])
     assert "must be at least 1; got 0" in capsys.readouterr().err

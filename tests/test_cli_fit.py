@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim import cli
+from rpusim import commands
 from rpusim.specification import from_dict
 
 
 def run(capsys, *argv):
-    status = cli.main([str(a) for a in argv])
+    status = commands.main([str(a) for a in argv])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 

@@ -32,15 +32,15 @@ rpu.nn.Sequential(rpu.nn.Linear(7, 10, rule), rpu.nn.Sigmoid())
 
 def loaded(code):
     """The modules that a fresh process has after some code, which it has not before."""
-    code = f"import sys; before = set(sys.modules)\n{code}\nprint('\\n' + '\\n'.join(set(sys.modules) - before))"
+    code = f"import sys; before = set(sys.modules)\n{code}\nprint('modules:', *set(sys.modules) - before)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    return set(run.stdout.split("\n"))
+    return set(run.stdout.partition("modules:")[2].split())
 
 
 def others(modules):
     """Those that are neither this package nor Python's own (nor the names under which Cython shares types)."""
-    own = {"", "rpusim", *sys.stdlib_module_names}
+    own = {"rpusim", *sys.stdlib_module_names}
     return {m for m in modules if m.split(".")[0] not in own and not m.startswith("_cython_")}
 
 
@@ -59,6 +59,34 @@ def test_arrays_and_layers_load_no_more_than_they_need():
     late = {"rpusim.dynamics", "rpusim.experiments", "rpusim.datasets", "rpusim.plotting", "rpusim.reproduce",
             "rpusim.devices.fitting", "rpusim.devices.presets"}  # fmt: skip
     assert not modules & late
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_loads_no_numpy(argv):
+    code = f"""
+from rpusim.commands import main
+try:
+    main({argv})
+except SystemExit as end:
+    assert end.code == 0
+"""
+    assert others(loaded(code)) == set()
+
+
+@pytest.mark.parametrize(("argv", "late"), [
+    (["device", "--list"], {"matplotlib", "tqdm", "scipy.stats", "rpusim.nn", "rpusim.experiments"}),
+    (["reproduce", "list"], {"matplotlib", "tqdm", "scipy.stats"}),
+])  # fmt: skip
+def test_lists_load_no_matplotlib(argv, late):
+    blas = loaded("import numpy.random, scipy.linalg.cython_blas")
+    assert not (loaded(f"from rpusim.commands import main\nmain({argv})") - blas) & late
+
+
+def test_help_names_the_devices_that_there_are():
+    from rpusim import experiments
+    from rpusim.commands import common
+
+    assert common.DEMO_DEVICES == tuple(experiments.DEMO_DEVICES)
 
 
 @pytest.mark.parametrize(("package", "name"), NAMES)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rpusim import cli
+from rpusim import commands
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -24,10 +24,10 @@ def test_the_python_example_runs(capsys):
 
 
 def test_the_commands_parse():
-    commands = [
+    lines = [
         line.split("#")[0] for block in blocks("sh") for line in block.splitlines() if line.startswith("rpusim ")
     ]
-    assert len(commands) >= 3
-    for command in commands:
-        args = cli._parser().parse_args(shlex.split(command)[1:])
+    assert len(lines) >= 3
+    for line in lines:
+        args = commands.parser().parse_args(shlex.split(line)[1:])
         assert callable(args.run)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim import cli, datasets, reproduce
+from rpusim import commands, datasets, reproduce
 from rpusim.reproduce import gokmen2018, onen2022_fig4, rasch2018, wu2024_fig5
 from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, perceptron, train_curves
 
@@ -45,7 +45,7 @@ CASES = [
 
 @pytest.mark.parametrize("name, curves, checks", CASES)
 def test_quick_runs_go_through_and_write_what_they_found(name, curves, checks, tmp_path, capsys):
-    status = cli.main(["reproduce", name, "--quick", "--epochs", "1", "--seed", "3", "--out", str(tmp_path)])
+    status = commands.main(["reproduce", name, "--quick", "--epochs", "1", "--seed", "3", "--out", str(tmp_path)])
     written = json.loads((tmp_path / f"{name}-quick.json").read_text())
     assert status == (0 if written["passed"] else 1)
     assert not written["passed"] or name == "gokmen2017"  # of a few samples nothing is learned, but its order may be right

@@ -10,7 +10,7 @@ import pytest
 
 import rpusim as rpu
 import rpusim.plotting
-from rpusim import cli, reproduce
+from rpusim import commands, reproduce
 from rpusim.reproduce import Check, Result, least_squares, rasch2024
 
 
@@ -37,14 +37,14 @@ def test_names():
 
 
 def test_the_list_names_all(capsys):
-    assert cli.main(["reproduce", "list"]) == 0
+    assert commands.main(["reproduce", "list"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in reproduce.names())
 
 
 def test_a_run_that_is_too_short_fails_and_still_writes_what_it_found(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(rasch2024, "SAMPLES", 100)
-    assert cli.main(["reproduce", "rasch2024-fig4", "--quick", "--out", str(tmp_path)]) == 1
+    assert commands.main(["reproduce", "rasch2024-fig4", "--quick", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "FAIL" in out and "OFF" in out
     written = json.loads((tmp_path / "rasch2024-fig4-quick.json").read_text())
@@ -54,7 +54,7 @@ def test_a_run_that_is_too_short_fails_and_still_writes_what_it_found(monkeypatc
 
 
 def test_unknown_reproductions_are_an_error_of_usage(tmp_path, capsys):
-    assert cli.main(["reproduce", "rasch", "--out", str(tmp_path)]) == 2
+    assert commands.main(["reproduce", "rasch", "--out", str(tmp_path)]) == 2
     assert "name must be one of" in capsys.readouterr().err
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim import cli
+from rpusim import commands
 
 
 def run(capsys, *argv):
-    status = cli.main([str(a) for a in argv])
+    status = commands.main([str(a) for a in argv])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
@@ -64,12 +64,12 @@ def test_errors_are_one_line(tmp_path, capsys, argv, message):
 
 
 def test_no_convergence_is_one_line_too(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli.rpu, "Wires", lambda **lines: rpu.wires.Wires(**lines, max_iterations=1))
+    monkeypatch.setattr(rpu, "Wires", lambda **lines: rpu.wires.Wires(**lines, max_iterations=1))
     status, _, err = run(capsys, "wires", "--size", 30, "--r-wire", 50, "--out", tmp_path)
     assert status == 2 and "have not converged in 1 iterations" in err
 
 
 def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["wires", "--help"])
+        commands.main(["wires", "--help"])
     assert "rpusim wires --size 128 --r-wire 1" in capsys.readouterr().out

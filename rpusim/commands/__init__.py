@@ -1,0 +1,105 @@
+"""The command `rpusim`: a module per subcommand, which loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rpusim as rpu
+from rpusim.commands import device, fit, regression, reproduce, train, wires
+
+__all__ = ["main", "parser"]
+
+
+class _Version(argparse.Action):
+    """Shows the version, which takes longer to find out than the help."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"rpusim {rpu.__version__}")
+        parser.exit()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    whole = argparse.ArgumentParser(
+        prog="rpusim",
+        description="Physics of resistive crossbar arrays, and the training algorithms that run on them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  rpusim regression --out figures/\n"
+        "  rpusim spiral --device soft-bounds --out figures/\n"
+        "  rpusim device --list\n"
+        "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n"
+        "  rpusim reproduce list\n",
+    )
+    whole.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, run: Any, text: str, examples: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="examples:\n" + examples,
+        )
+        sub.set_defaults(run=run)
+        sub.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="folder of results (figures)")
+        sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+        return sub
+
+    for module in (regression, device, train, fit, reproduce, wires):
+        module.add_parser(command)
+    return whole
+
+
+def _check_folder(args: argparse.Namespace) -> None:
+    """See that results can be written, before they are computed."""
+    folder = getattr(args, "out", None)
+    if folder is None or getattr(args, "list", False) or getattr(args, "name", None) == "list":
+        return
+    if getattr(args, "json", None) and getattr(args, "figure", None):  # then nothing is written there
+        return
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "cannot be written to" if there.is_dir() else "is no folder"
+        raise OSError(f"--out must be a folder for results; got {folder}, where {there} {what}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    args = parser().parse_args(argv)
+    if args.command in ("regression", "spiral"):
+        args.device = args.device or ["constant-step", "soft-bounds"]
+    if args.command == "regression":
+        args.algorithm = args.algorithm or ["sgd", "shd"]
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")   # units and names of files that the terminal has no letters for
+    try:
+        _check_folder(args)
+        if getattr(args, "threads", None):
+            try:
+                rpu.set_num_threads(args.threads)
+            except ValueError as error:
+                raise ValueError(f"--threads {args.threads}: {error}") from None
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:     # who read our output has gone; there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as error:
+        print(f"rpusim: not enough memory{f': {error}' if str(error) else ''}", file=sys.stderr)
+        return 2
+    except (ValueError, TypeError, OSError, rpu.wires.ConvergenceError) as error:
+        print(f"rpusim: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rpusim: interrupted", file=sys.stderr)
+        return 130

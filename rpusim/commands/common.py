@@ -1,0 +1,94 @@
+"""What the subcommands share: devices by name, figures, files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rpusim.devices import Device
+
+__all__ = ["DEMO_DEVICES", "beside", "device_called", "labelled", "positive_int", "report", "save_arrays", "subplots"]
+
+#: names of `rpusim.experiments.DEMO_DEVICES`, which help texts need before that is loaded
+DEMO_DEVICES = ("constant-step", "linear-step", "soft-bounds", "ideal")
+
+
+def device_called(text: str, table: Mapping[str, Device]) -> Device:
+    """Return the device called `text`, in `table` or a preset, or described by it as JSON or in a JSON file."""
+    from rpusim import devices
+    from rpusim.specification import from_json
+
+    if text in table:
+        return table[text]
+    if text.replace("-", "_") in devices.presets.names():
+        return devices.presets.get(text)
+    try:
+        if text.lstrip().startswith("{"):
+            device = from_json(text)
+        elif text.endswith(".json"):
+            device = from_json(Path(text).read_text(encoding="utf-8"))
+        else:
+            known = ", ".join([*table, "a preset (`rpusim device --list`)"])
+            raise ValueError(f"device must be one of {known}, a .json file, or JSON text; got {text!r}")
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"device {text!r} cannot be read: {error}") from None
+    if not isinstance(device, devices.Device):
+        raise ValueError(f"device must describe a device; got a {type(device).__name__}")
+    return device
+
+
+def beside(stem: Path, ending: str) -> Path:
+    """Return `stem` with an ending; names may have dots."""
+    return stem.with_name(stem.name + ending)
+
+
+def labelled(texts: Sequence[str], table: Mapping[str, Device]) -> dict[str, Device]:
+    """Return the devices that are asked for by short labels, fit for tables and file names."""
+    out: dict[str, Device] = {}
+    for text in dict.fromkeys(texts):
+        device = device_called(text, table)
+        label = Path(text).stem if text.endswith(".json") else text.replace("_", "-")
+        if text.lstrip().startswith("{"):
+            label = type(device).__name__
+        while label in out:
+            label += "-2"
+        out[label] = device
+    return out
+
+
+def positive_int(text: str) -> int:
+    """Return the number, as argparse's `type`."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {value}")
+    return value
+
+
+def subplots(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
+    """Return a figure and its (rows, columns) axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def save_arrays(path: Path, **arrays: Any) -> Path:
+    """Write an .npz beside its target and move it into place."""
+    import numpy as np
+
+    from rpusim.checkpoint import atomic_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        np.savez_compressed(file, **arrays)
+    return path
+
+
+def report(paths: Sequence[Path]) -> None:
+    """Say what was written."""
+    for path in paths:
+        print(f"wrote {path}")

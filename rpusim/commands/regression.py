@@ -1,0 +1,200 @@
+"""`rpusim regression` and `rpusim spiral`: one or two parameters trained on real pulses, beside theory."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+from rpusim._table import table as _table
+from rpusim.commands.common import DEMO_DEVICES, positive_int
+from rpusim.commands.common import labelled as _labelled
+from rpusim.commands.common import report as _report
+from rpusim.commands.common import save_arrays as _save_arrays
+from rpusim.commands.common import subplots as _figure
+
+if TYPE_CHECKING:
+    from rpusim import devices, experiments
+
+__all__ = ["add_parser"]
+
+
+def add_parser(command: Any) -> None:
+    """Add both subcommands; `command(name, run, text, examples)` makes a parser."""
+    device_help = f"{', '.join(DEMO_DEVICES)}, a preset, or a device as JSON text or a .json file"
+    sub = command(
+        "regression",
+        _regression,
+        "train one parameter on y = G0 x + noise, by SGD and by SHD, and compare with theory",
+        "  rpusim regression\n"
+        "  rpusim regression --device soft-bounds --algorithm sgd --targets 17 --out figures/\n"
+        """  rpusim regression --device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}'\n""",
+    )
+    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    sub.add_argument("--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)")
+    sub.add_argument("--targets", type=positive_int, default=9, help="number of targets from -0.8 to 0.8 (9)")
+    sub.add_argument("--steps", type=positive_int, default=30000, help="samples per run (30000)")
+    sub.add_argument("--noise", type=float, default=0.2, help="standard deviation of the samples' noise (0.2)")
+    sub.add_argument("--lr", type=float, default=0.01, help="learning rate (0.01)")
+    sub.add_argument("--start", type=float, default=0.0, help="weight before the first sample (0)")
+
+    sub = command(
+        "spiral",
+        _spiral,
+        "draw A against C of SHD: an orbit on symmetric devices, a spiral into the optimum on asymmetric ones",
+        "  rpusim spiral\n  rpusim spiral --parameters 2 --out figures/\n",
+    )
+    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    sub.add_argument("--parameters", type=int, choices=[1, 2], default=1, help="weights trained (1)")
+    sub.add_argument("--target", type=float, default=0.2, help="target; a second weight gets its negative (0.2)")
+    sub.add_argument("--start", type=float, default=-0.2, help="C before the first sample (-0.2)")
+    sub.add_argument("--input", choices=["binary", "normal", "uniform"], default="binary", help="law of x (binary: +-1)")
+    sub.add_argument("--steps", type=positive_int, default=12000, help="transfers (12000)")
+    sub.add_argument("--noise", type=float, default=0.1, help="standard deviation of the samples' noise (0.1)")
+    sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")
+
+
+def _regression(args: argparse.Namespace) -> int:
+    import matplotlib
+    import numpy as np
+
+    from rpusim import devices, experiments, plotting
+
+    targets = np.linspace(-0.8, 0.8, args.targets)
+    chosen = _labelled(args.device, experiments.DEMO_DEVICES)
+    labels = [(d, a) for d in chosen for a in dict.fromkeys(args.algorithm)]
+    rules = [experiments.demo_algorithm(a, chosen[d]) for d, a in labels]
+    runs = experiments.sweep(rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start)
+    rows = []
+    for (label, algorithm), mine in zip(labels, runs, strict=True):
+        for run in mine:
+            mean, error, theory = float(run.mean[0]), float(run.standard_error[0]), float(run.theory[0])
+            rows.append(
+                [label, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", f"{theory:+.4f}",
+                 f"{mean - theory:+.4f}", f"{run.m:.3f}"]
+            )  # fmt: skip
+    header = ["device", "algorithm", "target", "final mean", "std. error", "theory", "difference", "m"]
+    print(_table(header, rows))
+
+    written = []
+    with matplotlib.rc_context(plotting.style()):
+        for name, device in chosen.items():
+            own = [(a, mine) for (d, a), mine in zip(labels, runs, strict=True) if d == name]
+            figure, ax = _figure(3.4 * (2 + len(own)), 3.0, 1, len(own) + 2)
+            if isinstance(device, devices.PulsedDevice):
+                plotting.pulse_response(device, ax=ax[0, 0], rng=args.seed)
+            ax[0, 0].set_title(f"{name}: response to pulses")
+            for k, (algorithm, mine) in enumerate(own):
+                plotting.trajectories(mine[:: max(1, len(targets) // 5)], ax=ax[0, k + 1])
+                ax[0, k + 1].set_title(f"{algorithm.upper()}")
+                plotting.residuals(mine, ax=ax[0, -1], label=algorithm.upper())
+            ax[0, -1].set_title("residual against target")
+            written += plotting.save(figure, args.out / f"regression-{name}")
+    arrays = {
+        f"{d}/{a}/{k}/{name}": value
+        for (d, a), mine in zip(labels, runs, strict=True)
+        for k, run in enumerate(mine)
+        for name, value in run.arrays().items()
+    }
+    written.append(_save_arrays(args.out / "regression.npz", **arrays))
+    _report(written)
+    return 0
+
+
+def _spiral(args: argparse.Namespace) -> int:
+    import matplotlib
+    import numpy as np
+
+    from rpusim import algorithms, devices, dynamics, experiments, plotting
+
+    written, rows, arrays = [], [], {}
+    signs = np.array([1.0] if args.parameters == 1 else [1.0, -1.0])
+    target, start = args.target * signs, args.start * signs
+    with matplotlib.rc_context(plotting.style()):
+        chosen = _labelled(args.device, experiments.DEMO_DEVICES)
+        figure, ax = _figure(3.6 * len(chosen), 6.0, 2, len(chosen))
+        for k, (name, device) in enumerate(chosen.items()):
+            rule = experiments.demo_algorithm("shd", device)
+            assert isinstance(rule, algorithms.SHD)
+            every = 1 if args.parameters == 1 else 10
+            steps = args.steps * every
+            rule = rule.replace(transfer_every=every)
+            run = experiments.regression(
+                rule,
+                target,
+                noise=args.noise,
+                lr=args.lr,
+                steps=steps,
+                start=start,
+                rng=args.seed,
+                input=args.input,
+                progress=True,
+            )
+            fast_lr, slow_lr = run.lr * rule.fast_lr, run.lr * rule.slow_lr
+            kappa = 0.0
+            if isinstance(device, devices.PulsedDevice) and math.isfinite(device.symmetry_point):
+                kappa = dynamics.asymmetry(device)
+            # a transfer vector reaches each of n weights every n-th transfer
+            theory = dynamics.oscillator(fast_lr, slow_lr, 1.0, every * len(target), kappa, run.m)
+            continuum = run.continuum()
+            integrated = ""
+            if isinstance(continuum, dynamics.SHDTrajectory):
+                integrated = f"{_period(continuum.t, continuum.c, args.target).value:.0f}"
+            for p, goal in enumerate(run.target):
+                period = _period(run.t, run.weights[:, p], goal)
+                hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
+                rows.append(
+                    [name, f"{goal:+.2f}", f"{run.mean[p]:+.4f}", f"{run.standard_error[p]:.4f}", f"{hidden:+.4f}",
+                     _plus_minus(period), f"{theory.period:.0f}", integrated,
+                     f"{theory.damping:.2e}"]
+                )  # fmt: skip
+            plotting.hidden_against_weight(run, ax=ax[0, k])
+            ax[0, k].set_title(f"SHD, {name}")
+            plotting.trajectories([run], ax=ax[1, k]) if args.parameters == 1 else _two_weights(
+                ax[1, k], run, device, args.seed
+            )
+            arrays.update({f"{name}/{key}": value for key, value in run.arrays().items()})
+        stem = "spiral" if args.parameters == 1 else "spiral-two-parameters"
+        written += plotting.save(figure, args.out / stem)
+    print(
+        _table(
+            ["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"],
+            rows,
+        )
+    )
+    written.append(_save_arrays(args.out / f"{stem}.npz", **arrays))
+    _report(written)
+    return 0
+
+
+def _period(t: Any, c: Any, target: float) -> experiments.Period:
+    """Period while the swing is above a quarter of the largest, where noise matters little."""
+    from rpusim import experiments
+
+    return experiments.oscillation_period(t, c, target, floor=0.25)
+
+
+def _plus_minus(period: experiments.Period) -> str:
+    return "-" if math.isnan(period.value) else f"{period.value:.0f} +- {period.standard_error:.0f}"
+
+
+def _two_weights(ax: Any, run: experiments.RegressionRun, device: devices.Device, seed: int) -> None:
+    """Draw both weights against each other, for SHD and for SGD on the same device (Fig. 3 D)."""
+    from rpusim import algorithms, experiments
+
+    sgd = experiments.regression(
+        algorithms.SGD(device),
+        run.target,
+        noise=run.noise,
+        lr=run.lr,
+        steps=run.steps,
+        start=run.weights[0],
+        rng=seed,
+        input=run.input,
+        progress=True,
+    )
+    for name, one in (("SHD", run), ("SGD", sgd)):
+        ax.plot(one.weights[::10, 0], one.weights[::10, 1], linewidth=0.6, label=name)
+    ax.plot(*run.target, "k+", markersize=10, label="target")
+    ax.set(xlabel="C1 (a.u.)", ylabel="C2 (a.u.)")
+    ax.legend(loc="lower left")

@@ -1,0 +1,65 @@
+"""`rpusim reproduce`: a published figure or table, beside what was printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from typing import Any
+
+from rpusim._table import table
+from rpusim.commands.common import beside, positive_int, report
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(command: Any) -> None:
+    """Add the subcommand; `command(name, run, text, examples)` makes its parser."""
+    sub = command(
+        "reproduce",
+        run,
+        "compute a published figure or table and set it beside what was printed; exit status 1 where they disagree",
+        "  rpusim reproduce list\n  rpusim reproduce rasch2024-fig4 --quick\n"
+        "  rpusim reproduce rasch2024-fig4 --out figures/\n",
+    )
+    sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
+    sub.add_argument("--quick", action="store_true", help="a small part of it, in minutes")
+    sub.add_argument("--epochs", type=positive_int, metavar="N", help="epochs of the networks it trains (as published); more "
+                     "than in the checkpoints of an earlier run go on from there")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a reproduction: exit status 1 where its criterion is not met."""
+    from rpusim import reproduce
+
+    if args.name == "list":
+        entries = [reproduce.get(name) for name in reproduce.names()]
+        print(table(["name", "what", "source"], [[entry.name, entry.title, entry.source] for entry in entries]))
+        return 0
+    import matplotlib
+
+    from rpusim import plotting
+    from rpusim.checkpoint import atomic_file
+
+    entry = reproduce.get(args.name)
+    result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
+    print(f"{entry.source}: {entry.title}\n")
+    rows = [
+        [check.label, f"{check.measured:.4g}", f"{check.published:.4g}" if math.isfinite(check.published) else "",
+         "agrees" if check.passed else "OFF"]
+        for check in result.checks
+    ]  # fmt: skip
+    print(table(["", "measured", "published", ""], rows))
+    print(f"\ncriterion: {result.criterion}")
+    for note in result.notes:
+        print(f"note: {note}")
+    agreeing = sum(check.passed for check in result.checks)
+    print(f"\n{'PASS' if result.passed else 'FAIL'}: {agreeing} of {len(result.checks)} agree")
+    stem = args.out / f"{entry.name}{'-quick' if args.quick else ''}"
+    args.out.mkdir(parents=True, exist_ok=True)
+    with atomic_file(beside(stem, ".json")) as file:
+        file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
+    with matplotlib.rc_context(plotting.style()):
+        written = plotting.save(entry.draw(result), stem)
+    report([beside(stem, ".json"), *written])
+    return 0 if result.passed else 1

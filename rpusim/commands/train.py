@@ -1,0 +1,145 @@
+"""`rpusim train`: a network on simulated arrays."""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rpusim.algorithms import named
+from rpusim.commands.common import beside, labelled, positive_int, report, subplots
+
+if TYPE_CHECKING:
+    from rpusim.algorithms import Algorithm
+    from rpusim.nn import Trainer
+
+__all__ = ["add_parser", "run"]
+
+#: devices of networks: the classes' defaults, 1200 states with the spreads of Gokmen and Vlasov (2016)
+TRAINING_DEVICES: dict[str, dict[str, Any]] = {
+    "constant-step": {"type": "ConstantStep"},
+    "linear-step": {"type": "LinearStep", "gamma_up": 0.5, "gamma_down": 0.5},
+    "soft-bounds": {"type": "SoftBounds"},
+    "ideal": {"type": "Ideal"},
+}
+
+
+def add_parser(command: Any) -> None:
+    """Add the subcommand; `command(name, run, text, examples)` makes its parser."""
+    sub = command(
+        "train",
+        run,
+        "train a network on simulated arrays; continues from its checkpoint if there is one",
+        "  rpusim train mnist --algorithm digital\n"
+        "  rpusim train mnist --algorithm sgd --device constant-step --epochs 10\n"
+        "  rpusim train mnist --algorithm shd --device soft-bounds --samples 10000 --epochs 3\n"
+        "  rpusim train mnist --algorithm agad --device reram-array-om --epochs 10\n"
+        "  rpusim train fashion-mnist --network lenet --algorithm digital --lr 0.01\n"
+        "  rpusim train text --algorithm shd --device onen-saturating --samples 100000 --hidden 32 --lr 0.03\n",
+    )
+    sub.add_argument("task", choices=["mnist", "fashion-mnist", "text"], help="what to learn; text: the next character")
+    sub.add_argument("--network", choices=["mlp", "lenet"], help="for images: 784-256-128-10, or LeNet (mlp)")
+    sub.add_argument("--hidden", type=positive_int, metavar="N", help="cells of each LSTM of text (64)")
+    sub.add_argument("--length", type=positive_int, metavar="N", help="characters per step of text (100)")
+    sub.add_argument("--algorithm", choices=named.names(), default="sgd", metavar="NAME",
+                     help=f"{', '.join(named.names())}, with published settings (sgd)")  # fmt: skip
+    sub.add_argument(
+        "--device",
+        default="constant-step",
+        help=f"{', '.join(TRAINING_DEVICES)}, a preset, or a device as JSON text or a .json file (constant-step)",
+    )
+    sub.add_argument("--epochs", type=positive_int, default=10, help="epochs in all (10)")
+    sub.add_argument("--batch-size", type=positive_int, default=1, help="samples per step (1)")
+    sub.add_argument("--samples", type=positive_int, help="use only the first so many images or characters")
+    sub.add_argument("--lr", type=float, default=0.05, help="learning rate (0.05)")
+    sub.add_argument("--lr-drop", type=positive_int, default=4, metavar="N", help="halve it every N epochs (4)")
+    sub.add_argument("--threads", type=positive_int, help="threads of updates")
+    sub.add_argument("--data", type=Path, metavar="PATH", help="folder of the four files of images; of text: "
+                     "warpeace, tinyshakespeare or a file (warpeace)")  # fmt: skip
+    sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")
+    sub.add_argument("--restart", action="store_true", help="start afresh, over an existing checkpoint")
+
+
+def _task(args: argparse.Namespace, rule: Algorithm) -> tuple[Any, Any, Any, str]:
+    """Return network, training and test data, and what they are in words."""
+    from rpusim import datasets
+    from rpusim.nn import Sequences
+    from rpusim.reproduce.networks import lenet, lstm, perceptron
+
+    if args.task == "text":
+        if args.network is not None:
+            raise ValueError(f"--network must not be given for text, which is learned by an LSTM; got {args.network!r}")
+        text = datasets.text("warpeace" if args.data is None else str(args.data))
+        train = Sequences(text.train[: args.samples], args.batch_size, args.length or 100)
+        held_out = max(2, min(len(text.test) - 1, 10_000))  # characters of the test in one batch
+        cells = args.hidden or 64
+        words = f"LSTM 2 x {cells}, {len(text.train[: args.samples])} characters"
+        return lstm(rule, cells, len(text.vocabulary)), train, Sequences(text.test, 1, held_out), words
+    for name in ("hidden", "length"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name} must not be given for images, which have no LSTM; got {getattr(args, name)}")
+    small = args.network == "lenet"
+    data = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}[args.task](args.data, flatten=not small)
+    count = min(args.samples or len(data.x_train), len(data.x_train))
+    words = f"{'LeNet' if small else '784-256-128-10'}, {count} images"
+    return (lenet if small else perceptron)(rule), (data.x_train[:count], data.y_train[:count]), data.test, words
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train a network; go on from its checkpoint."""
+    import matplotlib
+
+    import rpusim as rpu
+    from rpusim import plotting
+    from rpusim._core.kernels import active_kernel_set
+    from rpusim.checkpoint import load
+    from rpusim.nn import Trainer
+    from rpusim.specification import from_dict
+
+    ((label, device),) = labelled([args.device], {name: from_dict(data) for name, data in TRAINING_DEVICES.items()}).items()
+    if args.device.lstrip().startswith("{"):  # files of other devices of this model are others
+        label += f"-{zlib.crc32(device.to_json().encode()):08x}"
+    rule = named.get(args.algorithm, device)
+    net, train, test, words = _task(args, rule)
+    args.out.mkdir(parents=True, exist_ok=True)
+    task = args.task if args.network in (None, "mlp") else f"{args.task}-{args.network}"
+    stem = args.out / f"{task}-{args.algorithm}-{label if args.algorithm != 'digital' else 'float32'}"
+    lr, drop = args.lr, args.lr_drop
+    trainer = Trainer(
+        net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
+    )
+    print(f"{args.algorithm} on {args.device}: {words}, batch {args.batch_size}, "
+          f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels", flush=True)  # fmt: skip
+    path = args.checkpoint or beside(stem, ".checkpoint.npz")
+    before = path.with_name(f".{path.name}.before")
+    if args.restart and path.exists():
+        load(path)      # raises where it is another file
+        path.replace(before)
+    shown = 0
+
+    def show(trainer: Trainer) -> None:
+        nonlocal shown
+        history = trainer.history
+        for k in range(shown, len(history)):
+            print(f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
+                  f"test loss {history.test_loss[k]:.4f}  test error {history.test_error[k]:.2f} %  "
+                  f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
+        shown = len(history)
+
+    try:
+        history = trainer.fit(train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show])
+    finally:
+        if before.exists() and not path.exists():
+            before.replace(path)        # nothing has come of it
+        before.unlink(missing_ok=True)
+    show(trainer)  # where the checkpoint had all epochs
+    with matplotlib.rc_context(plotting.style()):
+        figure, ax = subplots(4.2, 3.0, 1, 1)
+        quantity = "test_loss" if args.task == "text" else "test_error"
+        name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
+        plotting.learning_curve({name: history}, quantity, ax=ax[0, 0])
+        written = plotting.save(figure, stem)
+    history.save_json(beside(stem, ".json"))
+    report([*written, beside(stem, ".json"), path])
+    return 0
