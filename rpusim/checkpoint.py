@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 import struct
 import zipfile
@@ -16,6 +17,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["load", "save"]
 
@@ -35,16 +41,21 @@ _DAMAGE = (
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` in one step when the block ends, and vanishes if the block raises.
 
-    It is written in the same directory, flushed to the disk, then moved. A symbolic link keeps pointing where it does.
+    It is written in the same directory, flushed to the disk, then moved. A symbolic link keeps pointing where it does. What
+    writers of `path` that were killed have left is removed; this one holds a lock on its file until that is in place.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    remove_leftovers(target)
+    file, temporary = _temporary_file(target)
     try:
-        with open(temporary, "xb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+            if fcntl is not None:
+                os.replace(temporary, target)  # while it is locked
+        if fcntl is None:
+            os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -55,6 +66,62 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.fsync(directory)
         finally:
             os.close(directory)
+
+
+# Whether the writer of a temporary file lives is told by a lock (flock) that it holds and the system takes away when it
+# dies. A process number in the name would not do: numbers are used again, and other containers and hosts have their own.
+# Where a file system has no locks nothing is removed. Where locks do not reach other hosts (NFS mounted with
+# local_lock=flock or nolock), a writer there whose file is removed raises, and the old file stays. Windows does not remove
+# a file that is open: only between its being closed and moved could another process take it, and then, too, the writer
+# raises.
+
+
+def _temporary_file(target: Path) -> tuple[BinaryIO, Path]:
+    """Make a file beside `target`, locked; another where someone who removes leftovers had it before it was locked."""
+    while True:
+        name = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        file = open(name, "xb")
+        if fcntl is None:
+            return file, name
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(name)):
+                return file, name
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except OSError:  # no locks here
+            return file, name
+        file.close()
+        name.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of writers of `path` that were killed, and of no living ones.
+
+    What cannot be removed (in a folder that may only be read, or of another user) stays.
+    """
+    target = Path(os.path.realpath(path))
+    is_temporary = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp").fullmatch
+    try:
+        names = [name for name in os.listdir(target.parent) if is_temporary(name)]
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            _remove_unless_held(target.with_name(name))
+
+
+def _remove_unless_held(file: Path) -> None:
+    if fcntl is None:
+        file.unlink()
+        return
+    # to write, for NFS locks nothing else exclusively; neither through a link nor waiting at a pipe
+    descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where its writer lives
+        file.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -106,7 +173,8 @@ def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
 
     The file is a plain .npz: each array is a member named by its keys joined with "/", and `rpusim.json` holds the
     rest, with the name and version of the format. It is written beside `path`, flushed to the disk and moved into
-    place, so that a run killed at any moment leaves the old file or the new one, never a part.
+    place, so that a run killed at any moment leaves the old file or the new one, never a part. What a killed run leaves
+    beside it, a hidden file, the next `save` or `load` of the same path removes.
 
     Parameters
     ----------
@@ -169,6 +237,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     >>> state = load("state.npz")  # doctest: +SKIP
     """
     name = os.fspath(path)
+    remove_leftovers(path)
     with open(path, "rb") as file:
         is_zip = file.read(4) == b"PK\x03\x04"
         file.seek(0)

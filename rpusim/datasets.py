@@ -21,7 +21,7 @@ import numpy as np
 
 from rpusim._progress import progress_bar
 from rpusim._validation import boolean, integer_value
-from rpusim.checkpoint import atomic_file
+from rpusim.checkpoint import atomic_file, remove_leftovers
 
 __all__ = ["Dataset", "Text", "cifar10", "fashion_mnist", "mnist", "read_idx", "text"]
 
@@ -48,6 +48,8 @@ class _Collection(NamedTuple):
         if root and not self._missing(Path(root) / self.folder):
             return Path(root) / self.folder
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rpusim" / self.folder
+        for name in self.files:
+            remove_leftovers(cache / name)
         for name in self._missing(cache):
             self._download(name, cache)
         return cache

@@ -26,6 +26,7 @@ import numpy as np  # noqa: E402
 import rpusim as rpu  # noqa: E402
 from rpusim._core.kernels import active_kernel_set  # noqa: E402
 from rpusim.algorithms import AGAD, SGD, SHD, ChoppedTikiTaka, TikiTaka, TikiTakaV2, named  # noqa: E402
+from rpusim.checkpoint import atomic_file  # noqa: E402
 from rpusim.devices import ConstantStep, LinearStep, SoftBounds  # noqa: E402
 
 HISTORY = Path(__file__).with_name("bench-history.jsonl")
@@ -409,7 +410,8 @@ def draw_history(path: Path) -> Path:
     ax.set(yscale="log", ylabel="ratio to the yardstick", xticks=range(len(runs)))
     ax.set_xticklabels([f"{run['machine']['date']}\n{run['machine']['commit']}" for run in runs], fontsize=7)
     ax.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path)
+    with atomic_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:] or "png")
     return path
 
 
@@ -446,7 +448,8 @@ def main() -> int:
             rows.append(one)
     result = {"machine": where, "rows": rows}
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        with atomic_file(args.json) as file:
+            file.write((json.dumps(result, indent=1) + "\n").encode())
     if args.record:
         with HISTORY.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 
 from rpusim import plotting, reproduce
+from rpusim.checkpoint import atomic_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +41,8 @@ def draw(name: str, result: dict[str, Any], path: Path) -> None:
     """Draw the figure of a written result."""
     with matplotlib.rc_context(plotting.style()):
         figure = reproduce.get(name).draw(SimpleNamespace(**result))  # type: ignore[arg-type]
-        figure.savefig(path, dpi=120, bbox_inches="tight")
+        with atomic_file(path) as file:
+            figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
 
 
 def main() -> None:
@@ -66,7 +68,8 @@ def main() -> None:
         draw(name, result, figures / f"{name}.png")
         agreeing = sum(check["passed"] for check in result["checks"])
         print(f"{name}: {agreeing} of {len(result['checks'])} agree")
-    path.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    with atomic_file(path) as file:
+        file.write((json.dumps(whole, indent=1, sort_keys=True) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rpusim import datasets
+from rpusim.checkpoint import atomic_file
 from rpusim.nn import Sequential
 from rpusim.reproduce import ladder, onen2022_fig4
 from rpusim.reproduce.networks import Curve, characters, lenet, lstm, subset, text_rate, train_curves
@@ -109,7 +110,8 @@ def main() -> int:
             **{k: [None if v is None else round(v, 4) for v in found[k]] for k in ("train_loss", "test_loss", "test_error")},
         }
         args.out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        with atomic_file(path) as file:
+            file.write((json.dumps(whole, indent=1) + "\n").encode())
         print(f"{key}: test loss {whole[key]['test_loss'][-1]}, error {whole[key]['test_error'][-1]} %", flush=True)
     return 0
 

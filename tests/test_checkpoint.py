@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -208,3 +211,151 @@ def test_symbolic_links_are_followed(tmp_path):
     (tmp_path / "link.npz").symlink_to(tmp_path / "real.npz")
     checkpoint.save(tmp_path / "link.npz", {"a": 1})
     assert (tmp_path / "link.npz").is_symlink() and checkpoint.load(tmp_path / "real.npz") == {"a": 1}
+
+
+WRITER = """
+import sys
+from rpusim.checkpoint import atomic_file
+with atomic_file(sys.argv[1]) as file:
+    file.write(b"half of it")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def writer(path):
+    """A process that is amid writing `path`, and its temporary file."""
+    before = set(path.parent.iterdir())
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"writing\n"
+    (temporary,) = set(path.parent.iterdir()) - before
+    assert temporary.name.startswith(f".{path.name}.") and temporary.read_bytes() == b"half of it"
+    return process, temporary
+
+
+def end(process, how=None):
+    if how is not None:
+        process.send_signal(how)
+    process.communicate()
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("what", ["save", "load", "load another", "atomic_file that fails", "link"])
+def test_what_killed_writers_leave_is_removed(tmp_path, what):
+    path, others = tmp_path / "run.npz", ["run", "run.npz.npz", "my.run.npz", "runxnpz", "other.npz"]
+    checkpoint.save(path, {"a": 1})
+    left = [writer(path) for _ in range(2)] + [writer(tmp_path / name) for name in others]
+    for process, temporary in left:
+        end(process, signal.SIGKILL)
+        assert temporary.exists()
+    own, kept = {temporary for _, temporary in left[:2]}, {temporary for _, temporary in left[2:]}
+    users = {tmp_path / name for name in (".run.npz.tmp", ".run.npz.before", ".run.npz.0a1b2c3.tmp", ".run.npz.0a1b2c3d.tmp~")}
+    for file in users:
+        file.touch()
+    if what == "save":
+        checkpoint.save(path, {"a": 2})
+    elif what == "load":
+        assert checkpoint.load(path) == {"a": 1}
+    elif what == "link":
+        (tmp_path / "link").symlink_to(path)
+        checkpoint.load(tmp_path / "link")
+        (tmp_path / "link").unlink()
+    elif what == "load another":
+        checkpoint.save(tmp_path / "good.npz", {})
+        checkpoint.load(tmp_path / "good.npz")
+        (tmp_path / "good.npz").unlink()
+        kept |= own
+    else:
+        with pytest.raises(KeyboardInterrupt), checkpoint.atomic_file(path):
+            raise KeyboardInterrupt
+    assert set(tmp_path.iterdir()) == {path} | kept | users
+
+
+@posix
+def test_what_a_living_writer_writes_stays_and_arrives(tmp_path):
+    path = tmp_path / "run.npz"
+    checkpoint.save(path, {"a": 1})
+    process, temporary = writer(path)
+    dead, left = writer(path)
+    end(dead, signal.SIGKILL)
+    checkpoint.load(path)
+    checkpoint.save(path, {"a": 2})
+    assert temporary.exists() and not left.exists() and checkpoint.load(path) == {"a": 2}
+    end(process)
+    assert process.returncode == 0
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b"half of it"
+
+
+@posix
+def test_a_writer_whose_new_file_is_taken_for_a_leftover_takes_another(tmp_path, monkeypatch):
+    import fcntl
+
+    path, flock, taken = tmp_path / "run.npz", fcntl.flock, []
+
+    def removed_first(file, how):  # someone else removes leftovers between the making and the locking of the file
+        if len(taken) < 2:
+            (name,) = [p for p in tmp_path.iterdir() if p.suffix == ".tmp"]
+            taken.append(name)
+            if len(taken) == 1:
+                name.unlink()
+            else:
+                raise BlockingIOError  # or is about to
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    checkpoint.save(path, {"a": 3})
+    assert len(taken) == 2 and list(tmp_path.iterdir()) == [path] and checkpoint.load(path) == {"a": 3}
+
+
+@posix
+def test_where_there_are_no_locks_nothing_is_removed_and_all_is_written(tmp_path, monkeypatch):
+    import errno
+    import fcntl
+
+    path = tmp_path / "run.npz"
+    process, temporary = writer(path)
+
+    def unknown(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    checkpoint.save(path, {"a": 3})
+    assert checkpoint.load(path) == {"a": 3} and temporary.exists()
+    end(process)
+    assert path.read_bytes() == b"half of it"
+
+
+@posix
+def test_reading_where_nothing_can_be_removed(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    checkpoint.save(path, {"a": 1})
+    process, temporary = writer(path)
+    end(process, signal.SIGKILL)
+
+    def refuse(*_, **__):
+        raise PermissionError
+
+    tmp_path.chmod(0o500)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(path), "unlink", refuse)  # modes do not bind root
+            assert checkpoint.load(path) == {"a": 1} and temporary.exists()
+            patch.setattr(os, "listdir", refuse)
+            assert checkpoint.load(path) == {"a": 1}
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@posix
+def test_links_and_pipes_that_are_called_like_leftovers_do_no_harm(tmp_path):
+    path, precious = tmp_path / "run.npz", tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / ".run.npz.00000000.tmp").symlink_to(precious)
+    (tmp_path / ".run.npz.00000001.tmp").mkdir()
+    os.mkfifo(tmp_path / ".run.npz.00000002.tmp")
+    checkpoint.save(path, {"a": 1})
+    assert checkpoint.load(path) == {"a": 1} and precious.read_text() == "mine"

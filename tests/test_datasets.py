@@ -277,3 +277,15 @@ def test_one_kind_of_images_is_not_taken_for_the_other(mnist_folder):
         datasets.mnist(fashion)
     with pytest.raises(ValueError, match="must be a file of Fashion-MNIST; it is that of MNIST"):
         datasets.fashion_mnist(mnist_folder)
+
+
+def test_what_killed_downloads_left_in_the_cache_is_removed(tmp_path, monkeypatch):
+    monkeypatch.delenv("RPUSIM_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = tmp_path / "rpusim" / "mnist"
+    cache.mkdir(parents=True)
+    for name in datasets._MNIST.files:
+        (cache / name).touch()
+        (cache / f".{name}.0a1b2c3d.tmp").touch()
+    assert datasets._MNIST.find(None) == cache
+    assert {path.name for path in cache.iterdir()} == set(datasets._MNIST.files)

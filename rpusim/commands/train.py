@@ -93,7 +93,6 @@ def run(args: argparse.Namespace) -> int:
     import rpusim as rpu
     from rpusim import plotting
     from rpusim._core.kernels import active_kernel_set
-    from rpusim.checkpoint import load
     from rpusim.nn import Trainer
     from rpusim.specification import from_dict
 
@@ -112,10 +111,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.algorithm} on {args.device}: {words}, batch {args.batch_size}, "
           f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels", flush=True)  # fmt: skip
     path = args.checkpoint or beside(stem, ".checkpoint.npz")
-    before = path.with_name(f".{path.name}.before")
-    if args.restart and path.exists():
-        load(path)      # raises where it is another file
-        path.replace(before)
     shown = 0
 
     def show(trainer: Trainer) -> None:
@@ -127,12 +122,9 @@ def run(args: argparse.Namespace) -> int:
                   f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
         shown = len(history)
 
-    try:
-        history = trainer.fit(train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show])
-    finally:
-        if before.exists() and not path.exists():
-            before.replace(path)        # nothing has come of it
-        before.unlink(missing_ok=True)
+    history = trainer.fit(
+        train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show], resume=not args.restart
+    )
     show(trainer)  # where the checkpoint had all epochs
     with matplotlib.rc_context(plotting.style()):
         figure, ax = subplots(4.2, 3.0, 1, 1)

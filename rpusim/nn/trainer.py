@@ -271,6 +271,7 @@ class Trainer:
         patience: int | None = None,
         average_last: int = 0,
         callbacks: Sequence[Callable[[Trainer], Any]] = (),
+        resume: bool = True,
     ) -> History:
         """Train until `epochs` epochs are done in all.
 
@@ -306,6 +307,8 @@ class Trainer:
             earlier calls count, too, if all since had it.
         callbacks : sequence of callable
             Called with this trainer after every epoch; training stops if one returns True.
+        resume : bool, default True
+            Whether to start from the checkpoint if it exists. If not, it stays until the first new one takes its place.
 
         Returns
         -------
@@ -343,8 +346,10 @@ class Trainer:
         if checkpoint is not None and source.once:
             raise ValueError("checkpoint must be None where train can be gone through only once, since a run that goes on "
                              f"from it would not get the same batches; got {os.fspath(checkpoint)!r}")  # fmt: skip
+        if not boolean("resume", resume) and checkpoint is None:
+            raise ValueError("resume must be True without a checkpoint to start from; got False")
         if checkpoint is not None:
-            self._prepare_checkpoint(checkpoint, source, epochs)
+            self._prepare_checkpoint(checkpoint, source, epochs, resume)
         if self.epoch > epochs:
             raise ValueError(f"epochs must be at least {self.epoch}, the number of epochs done already; got {epochs}")
         if steps is not None and steps < self._steps:
@@ -579,14 +584,16 @@ class Trainer:
             "iterates": {str(k): one for k, one in enumerate(self._iterates)},
         }
 
-    def _prepare_checkpoint(self, path: str | os.PathLike[str], source: _Source, epochs: int) -> None:
-        """Go on from the checkpoint if there is one; if not, make sure that one can be written."""
+    def _prepare_checkpoint(self, path: str | os.PathLike[str], source: _Source, epochs: int, resume: bool) -> None:
+        """Go on from the checkpoint if there is one and it is asked for; if not, make sure that one can be written."""
         name = os.fspath(path)
         if not os.path.exists(path):
             if not Path(path).resolve().parent.is_dir():
                 raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {name!r}")
             return
-        data = files.load(path)
+        data = files.load(path)     # raises where it is another file, which is not to be replaced either
+        if not resume:
+            return
         origin = self._origin(source)
         data.setdefault("data", origin["data"])  # not kept by earlier versions
         if set(data) == {*origin, "state", "history", "within", "average"} - {"steps"}:  # as written before there were steps

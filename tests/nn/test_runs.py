@@ -165,7 +165,32 @@ def test_a_run_that_is_killed_again_and_again_reaches_the_same_bits(tmp_path):
         run("broken", float(RNG.uniform(0.0, 0.08)), (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)[k % 3])
     run("broken")
     np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), np.load(tmp_path / "broken.npy"))
-    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp" and "broken" not in path.name]
+    assert not list(tmp_path.glob(".*"))     # the last run took away what those before it left
+
+
+def test_a_run_that_does_not_resume_keeps_the_old_checkpoint_until_it_has_its_own(tmp_path):
+    path, seen = tmp_path / "run.npz", []
+    nn.Trainer(network(), lr=0.05, rng=3).fit((X, Y), epochs=2, checkpoint=path)
+    old = path.read_bytes()
+
+    def rate(epoch):
+        seen.append(path.read_bytes())
+        return 0.01
+
+    trainer = nn.Trainer(network(), lr=rate, rng=4)
+    trainer.fit((X, Y), epochs=1, checkpoint=path, resume=False)
+    fresh = nn.Trainer(network(), lr=0.01, rng=4)
+    fresh.fit((X, Y), epochs=1)
+    assert_same(trainer, fresh)
+    assert seen[0] == old and path.read_bytes() != old and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ValueError, match="resume must be True without a checkpoint"):
+        fresh.fit((X, Y), epochs=2, resume=False)
+    with pytest.raises(TypeError, match="resume"):
+        fresh.fit((X, Y), epochs=2, checkpoint=path, resume="no")
+    path.write_text("precious")
+    with pytest.raises(ValueError, match="is no rpusim checkpoint"):
+        fresh.fit((X, Y), epochs=2, checkpoint=path, resume=False)
+    assert path.read_text() == "precious"
 
 
 def test_patience_ends_a_run_that_no_longer_improves():
