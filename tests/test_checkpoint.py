@@ -358,4 +358,4 @@ def test_links_and_pipes_that_are_called_like_leftovers_do_no_harm(tmp_path):
     (tmp_path / ".run.npz.00000001.tmp").mkdir()
     os.mkfifo(tmp_path / ".run.npz.00000002.tmp")
     checkpoint.save(path, {"a": 1})
-    assert checkpoint.load(path) == {"a": 1} and precious.read_text() == "mine"
+    assert checkpoint.load(path) == {"a": 1} and (tmp_path / ".run.npz.00000000.tmp").read_text() == "mine"
