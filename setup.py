@@ -21,7 +21,7 @@ JOBS = int(os.environ.get("RPUSIM_JOBS") or len(getattr(os, "sched_getaffinity",
 KERNELS = "rpusim/_core/kernels"
 KERNEL_SETS = ["vaes", "avx2", "avx512", "neon_aes", "baseline"]
 # what every module has of Cython's own (memoryviews, functions), once for all
-UTILITIES = "rpusim._core._cython"
+UTILITIES = "rpusim._core._cython_rpusim"
 # name, further C sources, headers beside those that they include
 EXTENSIONS = [
     ("rpusim._core.kernels", [f"{KERNELS}/dispatch.c", *(f"{KERNELS}/kernels_{name}.c" for name in KERNEL_SETS)]),

@@ -296,21 +296,22 @@ def regression(
     x = x.astype(np.float32)
     y = (x @ goal + noise * samples.standard_normal(steps)).astype(np.float32)
 
-    weights = np.empty((steps + 1, n))
-    fast = np.empty((steps + 1, n)) if hidden is not None else None
-    gradient = np.empty((steps, n))
-    read = np.empty(1, dtype=np.float32)
-    weights[0] = tile.weights[0]
+    weights = np.empty((steps + 1, 1, n), np.float32)
+    fast = np.empty((steps + 1, 1, n), np.float32) if hidden is not None else None
+    errors = np.empty((steps, 1), np.float32)
+    read = np.empty(1, np.float32)
+    weights[0] = tile.weights
     if fast is not None:
-        fast[0] = hidden.weights[0]  # type: ignore[union-attr]
-    for k in progress_bar(range(steps), desc="regression", unit="sample", disable=None if progress else True, leave=False):
-        d = tile.forward(x[k], read) - y[k]
-        tile.update(x[k], d, lr)
+        fast[0] = hidden.weights  # type: ignore[union-attr]
+    rows = zip(x, y[:, None], errors, strict=True)
+    bar = progress_bar(rows, total=steps, desc="regression", unit="sample", disable=None if progress else True, leave=False)
+    for k, (inputs, wanted, d) in enumerate(bar, 1):
+        np.subtract(tile.forward(inputs, read), wanted, out=d)
+        tile.update(inputs, d, lr)
         tile.end_batch()
-        gradient[k] = d * x[k]
-        weights[k + 1] = tile.weights[0]
+        weights[k] = tile.weights
         if fast is not None:
-            fast[k + 1] = hidden.weights[0]  # type: ignore[union-attr]
+            fast[k] = hidden.weights  # type: ignore[union-attr]
 
     first = steps - max(1, round(tail * steps))
     references = None
@@ -324,12 +325,12 @@ def regression(
         input=input,
         steps=steps,
         t=np.arange(steps + 1),
-        weights=weights,
-        hidden=fast,
+        weights=weights[:, 0].astype(np.float64),
+        hidden=None if fast is None else fast[:, 0].astype(np.float64),
         references=references,
         tail=first + 1,
         h=float(np.mean(np.square(x[first:], dtype=np.float64))),
-        m=float(np.mean(np.abs(gradient[first:]))),
+        m=float(np.mean(np.abs(errors[first:] * x[first:]), dtype=np.float64)),
         pulses=sum(tile.pulse_count),
     )
 

@@ -139,6 +139,11 @@ class SHDTile(Tile):
             reads=1, selection="hadamard" if algorithm.transfer_vectors == "hadamard" else "cyclic", key=0, state={},
         )  # fmt: skip
         self._loop = TransferLoop(transfer)
+        self._arrays = (fast_main, fast_reference, slow_main) if shared else (
+            fast_main, fast_reference, slow_main, self.slow.reference
+        )  # fmt: skip
+        #: learning rate of the last update, and the rates of A and C that it made
+        self._lr: tuple[float, float, NDArray[np.float64]] | None = None
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         return self.slow.forward(x, out)
@@ -147,16 +152,20 @@ class SHDTile(Tile):
         return self.slow.backward(d, out)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
-        lr = _lr("lr", lr)
+        if self._lr is None or type(lr) is not float or lr != self._lr[0]:
+            self._lr = self._checked_rates(_lr("lr", lr))
         x, d = update_vectors(x, d, self.shape)
+        # C follows A, whichever way the loss drives A
+        self._loop.run(x, d, *self._lr[1:])
+
+    def _checked_rates(self, lr: float) -> tuple[float, float, NDArray[np.float64]]:
         rule = self.algorithm
         self.fast.main._check_rate(lr * rule.fast_lr)
         self.slow.main._check_rate(lr * rule.slow_lr)
-        # C follows A, whichever way the loss drives A
-        self._loop.run(x, d, lr * rule.fast_lr, np.array([abs(lr) * rule.slow_lr]))
+        return lr, lr * rule.fast_lr, np.array([abs(lr) * rule.slow_lr])
 
     def end_batch(self) -> None:
-        for array in {id(a): a for pair in (self.fast, self.slow) for a in (pair.main, pair.reference)}.values():
+        for array in self._arrays:
             array.end_batch()
 
     @property
