@@ -5,8 +5,9 @@ Everything here goes through arrays, converters and pulse trains; nothing is sim
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim import _random, dynamics
 from rpusim._progress import progress_bar
 from rpusim._random import RNG
+from rpusim._processes import processors, shared_work
 from rpusim._validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.algorithms.shd import SHDTile
@@ -24,12 +26,13 @@ from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice
 from rpusim.dynamics import Regression
 from rpusim.periphery import Periphery
 
-__all__ = ["Period", "RegressionRun", "demo_algorithm", "demo_device", "oscillation_period", "regression", "sweep"]
+__all__ = ["Period", "RegressionRun", "demo_algorithm", "demo_device", "oscillation_period", "regression", "regressions", "sweep"]
 
 FloatArray = NDArray[np.float64]
 _positive = real(0.0, open_low=True)
 _non_negative = real(0.0)
 _input = choice("normal", "binary", "uniform")
+DEFAULT_STEPS = 30_000
 
 #: Devices of the demonstrations: 2000 states in +-1, the cycle-to-cycle noise of Gokmen and Vlasov (2016), no spreads, so
 #: that the mean device of the theory is the device at hand.
@@ -130,9 +133,13 @@ class RegressionRun:
         """Where theory has the weights settle.
 
         SGD: where gradient and asymmetry balance with the measured h and m, `rpusim.dynamics.sgd_fixed_point`; for soft
-        bounds without up_down this is the closed form (h G0 + kappa m G_sym) / (h + kappa m). SHD and the digital baseline:
-        the target, or the nearest weight that the devices of C can reach.
+        bounds without up_down this is the closed form (h G0 + kappa m G_sym) / (h + kappa m). SHD: C of `equilibria`; nan
+        where the equations rest nowhere. The digital baseline, ideal devices and cells: the target, or for SHD the nearest
+        weight that the devices of C can reach.
         """
+        points = self.equilibria
+        if points is not None:
+            return np.array([math.nan if point is None else point.c for point in points])
         rule = self.algorithm
         if isinstance(rule, SHD) and self.references is not None:
             slow = rule.fast if rule.slow is None else rule.slow
@@ -141,8 +148,52 @@ class RegressionRun:
         device = self.algorithm.device if isinstance(self.algorithm, SGD) else None
         if not isinstance(device, PulsedDevice):
             return self.target
-        tasks = [Regression(target=float(goal), noise=self.noise, input=self.input) for goal in self.target]
-        return np.array([dynamics.sgd_fixed_point(device, task, m=self.m, h=self.h) for task in tasks])
+        low, high = dynamics.bounds(device)
+        return np.array(
+            [
+                dynamics.sgd_fixed_point(
+                    device, Regression(float(goal), self.noise, self.input), self.m, self.h, min(max(float(start), low), high)
+                )
+                for goal, start in zip(self.target, self.weights[0], strict=True)
+            ]
+        )
+
+    @functools.cached_property
+    def equilibria(self) -> list[dynamics.SHDFixedPoint | None] | None:
+        """Where the continuum equations of SHD rest, and how stable that is, for each parameter; None for all else.
+
+        These are the equations of `continuum`, with the references and the noise of reading A of this run. Of several points
+        of rest it is the one that is nearest to where their path ends, and None where they have none. With more than one
+        parameter each has its own equations, with the measured h and m of all.
+        """
+        rule = self.algorithm
+        slow = (rule.slow or rule.fast) if isinstance(rule, SHD) else None
+        if not (isinstance(rule, SHD) and isinstance(rule.fast, PulsedDevice) and isinstance(slow, PulsedDevice)):
+            return None
+        if not (self.lr * rule.fast_lr > 0.0 and self.lr * rule.slow_lr > 0.0):
+            return None
+        assert self.references is not None
+        single = len(self.target) == 1
+        measured = {} if single else {"m": self.m, "h": self.h}
+        out: list[dynamics.SHDFixedPoint | None] = []
+        for goal, a_ref, c_ref in zip(self.target, *self.references, strict=True):
+            points = dynamics.shd_fixed_points(
+                rule.fast,
+                slow,
+                self.regression if single else Regression(float(goal), self.noise, self.input),
+                self.lr * rule.fast_lr,
+                self.lr * rule.slow_lr,
+                rule.transfer_every * len(self.target),
+                float(a_ref),
+                float(c_ref),
+                _read_noise(rule.transfer_forward or column_periphery(rule.fast)),
+                **measured,
+            )
+            lasting = [point for point in points if point.stability != "unstable"] or points
+            path = self.continuum() if single and len(lasting) > 1 else None
+            a, c = (path.a[-1], path.c[-1]) if isinstance(path, dynamics.SHDTrajectory) else (0.0, goal)
+            out.append(min(lasting, key=lambda point, a=a, c=c: math.hypot(point.a - a, point.c - c), default=None))  # type: ignore[misc]
+        return out
 
     @property
     def regression(self) -> Regression:
@@ -159,7 +210,11 @@ class RegressionRun:
         )
 
     def continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
-        """Integrate the continuum equations of this run (one parameter, pulsed devices); None where there are none."""
+        """Integrate the continuum equations of this run (one parameter, pulsed devices), once; None where there are none."""
+        return self._continuum
+
+    @functools.cached_property
+    def _continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
         rule = self.algorithm
         if len(self.target) != 1:
             return None
@@ -223,7 +278,7 @@ def regression(
     *,
     noise: float = 0.2,
     lr: float = 0.01,
-    steps: int = 30_000,
+    steps: int = DEFAULT_STEPS,
     start: ArrayLike = 0.0,
     start_hidden: ArrayLike = 0.0,
     input: str = "normal",
@@ -347,23 +402,66 @@ def sweep(
     *,
     rng: RNG = None,
     progress: bool = True,
+    workers: int | None = 1,
+    continuum: bool = False,
     **kwargs: Any,
 ) -> list[list[RegressionRun]]:
     """Run `regression` for every algorithm and every target; keyword arguments go to `regression`.
 
     Returns one list of runs, in the order of the targets, per algorithm.
 
-    Every run has a seed of its own, which depends on its place in the lists only. A bar shows the progress on a terminal.
+    Every run has a seed of its own, which depends on its place in the lists only. `progress`, `workers` and `continuum` are
+    those of `regressions`.
     """
     seeds = _random.seed_sequence(rng)
     rules, goals = list(algorithms), list(targets)
-    runs: list[list[RegressionRun]] = [[] for _ in rules]
-    with progress_bar(total=len(rules) * len(goals), desc="regression", unit="run", disable=None if progress else True) as bar:
-        for a, rule in enumerate(rules):
-            for k, target in enumerate(goals):
-                runs[a].append(regression(rule, target, rng=_random.child(seeds, a, k), **kwargs))
-                bar.update()
-    return runs
+    jobs = [
+        {"algorithm": rule, "target": target, "rng": _random.child(seeds, a, k), **kwargs}
+        for a, rule in enumerate(rules)
+        for k, target in enumerate(goals)
+    ]
+    runs = iter(regressions(jobs, progress=progress, workers=workers, continuum=continuum))
+    return [[next(runs) for _ in goals] for _ in rules]
+
+
+def regressions(
+    jobs: Iterable[Mapping[str, Any]], *, progress: bool = True, workers: int | None = 1, continuum: bool = False
+) -> list[RegressionRun]:
+    """Run `regression` for every job, which is its arguments by name; the runs come in the order of the jobs.
+
+    Parameters
+    ----------
+    jobs : iterable of dict
+    progress : bool, default True
+        Show progress bars (on a terminal only).
+    workers : int or None, default 1
+        Processes that share the runs, this one included; None: one per processor where the runs take longer than starting
+        them. The runs are the same bits for any number. The others begin afresh, so a script that asks for them has to keep
+        what it does under ``if __name__ == "__main__":``.
+    continuum : bool, default False
+        Integrate the continuum equations of every run beside it.
+    """
+    # seeds are made here and in order: a generator among the jobs advances as if they ran one after another
+    tasks = [{**job, "rng": _random.seed_sequence(job.get("rng"))} for job in jobs]
+    workers = _worth(tasks) if workers is None else integer_value("workers", workers, 1)
+    with progress_bar(total=len(tasks), desc="regression", unit="run", disable=None if progress else True) as bar:
+        return shared_work(
+            functools.partial(_run, continuum=continuum), tasks, min(workers, len(tasks)), bar.update,
+            here={"progress": progress},
+        )  # fmt: skip
+
+
+def _run(task: dict[str, Any], *, continuum: bool, progress: bool = False) -> RegressionRun:
+    run = regression(**{"progress": progress, **task})
+    if continuum:
+        run.continuum()
+    return run
+
+
+def _worth(tasks: list[dict[str, Any]]) -> int:
+    """Processes that are worth starting: the saving must exceed the second that a process takes to start."""
+    samples = sum(int(task.get("steps", DEFAULT_STEPS)) for task in tasks)
+    return processors() if samples >= 300_000 else 1
 
 
 class Period(NamedTuple):
