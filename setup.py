@@ -126,8 +126,11 @@ extensions = cythonize(
     [*extensions, Extension(UTILITIES, [])],
     compiler_directives=DIRECTIVES,
     shared_utility_qualified_name=UTILITIES,
+    force=any(Path(source).with_suffix(".c").exists()
+              and Path(source).with_suffix(".c").stat().st_mtime < Path(__file__).stat().st_mtime
+              for extension in extensions for source in extension.sources if source.endswith(".pyx")),
 )
 for extension in extensions:
-    extension.depends += sorted({str(header) for source in extension.sources for header in headers(source)})
+    extension.depends += ["setup.py"] + sorted({str(header) for source in extension.sources for header in headers(source)})
 
 setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt})

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random, dynamics
+from rpusim._processes import processors, shared_work
 from rpusim._progress import progress_bar
 from rpusim._random import RNG
-from rpusim._processes import processors, shared_work
 from rpusim._validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.algorithms.shd import SHDTile
@@ -26,7 +26,9 @@ from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice
 from rpusim.dynamics import Regression
 from rpusim.periphery import Periphery
 
-__all__ = ["Period", "RegressionRun", "demo_algorithm", "demo_device", "oscillation_period", "regression", "regressions", "sweep"]
+__all__ = [
+    "Period", "RegressionRun", "demo_algorithm", "demo_device", "oscillation_period", "regression", "regressions", "sweep",
+]  # fmt: skip
 
 FloatArray = NDArray[np.float64]
 _positive = real(0.0, open_low=True)

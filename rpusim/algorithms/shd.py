@@ -139,9 +139,8 @@ class SHDTile(Tile):
             reads=1, selection="hadamard" if algorithm.transfer_vectors == "hadamard" else "cyclic", key=0, state={},
         )  # fmt: skip
         self._loop = TransferLoop(transfer)
-        self._arrays = (fast_main, fast_reference, slow_main) if shared else (
-            fast_main, fast_reference, slow_main, self.slow.reference
-        )  # fmt: skip
+        arrays = [fast_main, fast_reference, slow_main] + ([] if shared else [self.slow.reference])
+        self._timed = tuple(one for one in arrays if not one._is_timeless)
         #: learning rate of the last update, and the rates of A and C that it made
         self._lr: tuple[float, float, NDArray[np.float64]] | None = None
 
@@ -165,7 +164,7 @@ class SHDTile(Tile):
         return lr, lr * rule.fast_lr, np.array([abs(lr) * rule.slow_lr])
 
     def end_batch(self) -> None:
-        for array in self._arrays:
+        for array in self._timed:
             array.end_batch()
 
     @property

@@ -97,7 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"rpusim: not enough memory{f': {error}' if str(error) else ''}", file=sys.stderr)
         return 2
-    except (ValueError, TypeError, OSError, rpu.wires.ConvergenceError) as error:
+    except (ValueError, TypeError, OSError) as error:
+        print(f"rpusim: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        loaded = sys.modules.get("rpusim.wires")  # not before it is used
+        if loaded is None or not isinstance(error, loaded.ConvergenceError):
+            raise
         print(f"rpusim: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim._table import table as _table
@@ -37,6 +38,7 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--noise", type=float, default=0.2, help="standard deviation of the samples' noise (0.2)")
     sub.add_argument("--lr", type=float, default=0.01, help="learning rate (0.01)")
     sub.add_argument("--start", type=float, default=0.0, help="weight before the first sample (0)")
+    sub.add_argument("--workers", type=positive_int, metavar="N", help="processes that share the runs (one per processor)")
 
     sub = command(
         "spiral",
@@ -52,29 +54,63 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--steps", type=positive_int, default=12000, help="transfers (12000)")
     sub.add_argument("--noise", type=float, default=0.1, help="standard deviation of the samples' noise (0.1)")
     sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")
+    sub.add_argument("--workers", type=positive_int, metavar="N", help="processes that share the runs (one per processor)")
 
 
 def _regression(args: argparse.Namespace) -> int:
-    import matplotlib
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
-    from rpusim import devices, experiments, plotting
+    from rpusim import experiments
 
     targets = np.linspace(-0.8, 0.8, args.targets)
     chosen = _labelled(args.device, experiments.DEMO_DEVICES)
     labels = [(d, a) for d in chosen for a in dict.fromkeys(args.algorithm)]
     rules = [experiments.demo_algorithm(a, chosen[d]) for d, a in labels]
-    runs = experiments.sweep(rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start)
-    rows = []
+    runs = experiments.sweep(
+        rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start,
+        workers=args.workers, continuum=True,
+    )  # fmt: skip
+    rows, marks = [], set()
     for (label, algorithm), mine in zip(labels, runs, strict=True):
         for run in mine:
             mean, error, theory = float(run.mean[0]), float(run.standard_error[0]), float(run.theory[0])
+            mark = _mark(run)
+            marks.add(mark)
+            where = f"{round(theory, 4) + 0.0:+.4f}{mark}"
             rows.append(
-                [label, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", f"{theory:+.4f}",
-                 f"{mean - theory:+.4f}", f"{run.m:.3f}"]
+                [label, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", where, f"{mean - theory:+.4f}",
+                 f"{run.m:.3f}"]
             )  # fmt: skip
     header = ["device", "algorithm", "target", "final mean", "std. error", "theory", "difference", "m"]
+    if marks - {""}:  # digits stay below each other
+        rows = [[cell if k != 5 or cell[-1] in MARKS else cell + " " for k, cell in enumerate(row)] for row in rows]
     print(_table(header, rows))
+    for mark in MARKS:
+        if mark in marks:
+            print(f"{mark} {MARKS[mark]}")
+    arrays = {
+        f"{d}/{a}/{k}/{name}": value
+        for (d, a), mine in zip(labels, runs, strict=True)
+        for k, run in enumerate(mine)
+        for name, value in run.arrays().items()
+    }
+    with ThreadPoolExecutor(1) as beside:  # compressing leaves the interpreter to the figures
+        saved = beside.submit(_save_arrays, args.out / "regression.npz", **arrays)
+        written = _regression_figures(args, chosen, labels, runs)
+        written.append(saved.result())
+    _report(written)
+    return 0
+
+
+def _regression_figures(
+    args: argparse.Namespace, chosen: dict[str, devices.Device], labels: list[Any], runs: Any
+) -> list[Path]:
+    """Draw the figure of every device."""
+    import matplotlib
+
+    from rpusim import devices, plotting
 
     written = []
     with matplotlib.rc_context(plotting.style()):
@@ -85,51 +121,59 @@ def _regression(args: argparse.Namespace) -> int:
                 plotting.pulse_response(device, ax=ax[0, 0], rng=args.seed)
             ax[0, 0].set_title(f"{name}: response to pulses")
             for k, (algorithm, mine) in enumerate(own):
-                plotting.trajectories(mine[:: max(1, len(targets) // 5)], ax=ax[0, k + 1])
+                plotting.trajectories(mine[:: max(1, len(mine) // 5)], ax=ax[0, k + 1])
                 ax[0, k + 1].set_title(f"{algorithm.upper()}")
                 plotting.residuals(mine, ax=ax[0, -1], label=algorithm.upper())
             ax[0, -1].set_title("residual against target")
             written += plotting.save(figure, args.out / f"regression-{name}")
-    arrays = {
-        f"{d}/{a}/{k}/{name}": value
-        for (d, a), mine in zip(labels, runs, strict=True)
-        for k, run in enumerate(mine)
-        for name, value in run.arrays().items()
-    }
-    written.append(_save_arrays(args.out / "regression.npz", **arrays))
-    _report(written)
-    return 0
+    return written
+
+
+#: marks of the theory column, and what they say
+MARKS = {
+    "~": "neutral: the equations orbit it, and nothing damps them",
+    "*": "unstable: the equations leave it",
+    "|": "a bound holds the weight there",
+    "?": "the equations rest nowhere",
+}
+
+
+def _mark(run: experiments.RegressionRun) -> str:
+    """What to say about the theory of a run with one weight."""
+    if run.equilibria is None:
+        return ""
+    (point,) = run.equilibria
+    return "?" if point is None else {"stable": "", "neutral": "~", "unstable": "*", "bound": "|"}[point.stability]
 
 
 def _spiral(args: argparse.Namespace) -> int:
-    import matplotlib
     import numpy as np
 
-    from rpusim import algorithms, devices, dynamics, experiments, plotting
+    from rpusim import algorithms, devices, dynamics, experiments
 
     written, rows, arrays = [], [], {}
     signs = np.array([1.0] if args.parameters == 1 else [1.0, -1.0])
     target, start = args.target * signs, args.start * signs
+    chosen = _labelled(args.device, experiments.DEMO_DEVICES)
+    every = 1 if args.parameters == 1 else 10
+    rules = [experiments.demo_algorithm("shd", device) for device in chosen.values()]
+    rules = [rule.replace(transfer_every=every) for rule in rules]
+    if args.parameters == 2:  # SGD beside it (Fig. 3 D)
+        rules += [algorithms.SGD(device) for device in chosen.values()]
+    common = {"target": target, "noise": args.noise, "lr": args.lr, "steps": args.steps * every, "start": start,
+              "rng": args.seed, "input": args.input}  # fmt: skip
+    jobs = [{"algorithm": rule, **common} for rule in rules]
+    runs = experiments.regressions(jobs, workers=args.workers, continuum=True)
+
+    import matplotlib
+
+    from rpusim import plotting
+
     with matplotlib.rc_context(plotting.style()):
-        chosen = _labelled(args.device, experiments.DEMO_DEVICES)
         figure, ax = _figure(3.6 * len(chosen), 6.0, 2, len(chosen))
         for k, (name, device) in enumerate(chosen.items()):
-            rule = experiments.demo_algorithm("shd", device)
+            run, rule = runs[k], runs[k].algorithm
             assert isinstance(rule, algorithms.SHD)
-            every = 1 if args.parameters == 1 else 10
-            steps = args.steps * every
-            rule = rule.replace(transfer_every=every)
-            run = experiments.regression(
-                rule,
-                target,
-                noise=args.noise,
-                lr=args.lr,
-                steps=steps,
-                start=start,
-                rng=args.seed,
-                input=args.input,
-                progress=True,
-            )
             fast_lr, slow_lr = run.lr * rule.fast_lr, run.lr * rule.slow_lr
             kappa = 0.0
             if isinstance(device, devices.PulsedDevice) and math.isfinite(device.symmetry_point):
@@ -150,9 +194,10 @@ def _spiral(args: argparse.Namespace) -> int:
                 )  # fmt: skip
             plotting.hidden_against_weight(run, ax=ax[0, k])
             ax[0, k].set_title(f"SHD, {name}")
-            plotting.trajectories([run], ax=ax[1, k]) if args.parameters == 1 else _two_weights(
-                ax[1, k], run, device, args.seed
-            )
+            if args.parameters == 1:
+                plotting.trajectories([run], ax=ax[1, k])
+            else:
+                _two_weights(ax[1, k], run, runs[len(chosen) + k])
             arrays.update({f"{name}/{key}": value for key, value in run.arrays().items()})
         stem = "spiral" if args.parameters == 1 else "spiral-two-parameters"
         written += plotting.save(figure, args.out / stem)
@@ -178,21 +223,8 @@ def _plus_minus(period: experiments.Period) -> str:
     return "-" if math.isnan(period.value) else f"{period.value:.0f} +- {period.standard_error:.0f}"
 
 
-def _two_weights(ax: Any, run: experiments.RegressionRun, device: devices.Device, seed: int) -> None:
+def _two_weights(ax: Any, run: experiments.RegressionRun, sgd: experiments.RegressionRun) -> None:
     """Draw both weights against each other, for SHD and for SGD on the same device (Fig. 3 D)."""
-    from rpusim import algorithms, experiments
-
-    sgd = experiments.regression(
-        algorithms.SGD(device),
-        run.target,
-        noise=run.noise,
-        lr=run.lr,
-        steps=run.steps,
-        start=run.weights[0],
-        rng=seed,
-        input=run.input,
-        progress=True,
-    )
     for name, one in (("SHD", run), ("SGD", sgd)):
         ax.plot(one.weights[::10, 0], one.weights[::10, 1], linewidth=0.6, label=name)
     ax.plot(*run.target, "k+", markersize=10, label="target")

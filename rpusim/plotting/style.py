@@ -52,10 +52,14 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     """Save `figure` as `path`.png and `path`.svg, each whole or not at all, making the folder; return the two paths."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = []
-    for ending, settings in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
-        target = path.with_name(path.name + ending)
-        with atomic_file(target) as file:
-            figure.savefig(file, format=ending[1:], **settings)  # type: ignore[arg-type]
-        written.append(target)
+    written, layout = [], figure.get_layout_engine()
+    try:
+        for ending, settings in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
+            target = path.with_name(path.name + ending)
+            with atomic_file(target) as file:
+                figure.savefig(file, format=ending[1:], **settings)  # type: ignore[arg-type]
+            written.append(target)
+            figure.set_layout_engine("none")  # what has been laid out stays so: that takes as long as drawing
+    finally:
+        figure.set_layout_engine(layout)
     return written
