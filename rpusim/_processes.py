@@ -7,7 +7,7 @@ import multiprocessing.context
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 __all__ = ["processors", "shared_work"]
@@ -62,15 +62,19 @@ def shared_work(
             _block_interrupts()  # which a process inherits from the thread that starts it: they are for this one to answer
             work(lambda task: pool.submit(function, task).result())
 
+        helpers = [threads.submit(elsewhere) for _ in range(others)]
         try:
-            helpers = [threads.submit(elsewhere) for _ in range(others)]
             work(own)
             for helper in helpers:
                 helper.result()
         except BaseException:
-            for process in context.started:
-                if process.is_alive():
-                    process.terminate()
+            while not_yet := wait(helpers, timeout=0.02).not_done:  # one may just be starting a process
+                queue.clear()
+                for process in context.started:
+                    if process.is_alive():
+                        process.terminate()
+                if all(helper.cancel() for helper in not_yet):
+                    break
             raise
     return [results[k] for k in range(len(tasks))]
 

@@ -5,13 +5,16 @@ standard errors where those are wider.
 """
 
 import math
+import multiprocessing
+import pickle
 
 import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim import dynamics
-from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, regression, sweep
+from rpusim import dynamics, experiments
+from rpusim.algorithms.transfer import column_periphery
+from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, regression, regressions, sweep
 
 TARGETS = np.linspace(-0.8, 0.8, 5)
 
@@ -190,3 +193,99 @@ def test_a_start_of_a_is_refused_where_there_is_no_a():
     sgd = demo_algorithm("sgd", demo_device("soft-bounds"))
     with pytest.raises(ValueError, match=r"start_hidden must be 0 for algorithms without A.*got 0\.1"):
         regression(sgd, steps=60, start_hidden=0.1, rng=0)
+
+
+# ---- theory of SHD, and runs in several processes -------------------------------------------------------------------
+
+
+def measured():
+    """A device as fitted to measurement: steps that scatter over the range, a symmetry point beside 0."""
+    rng, t = np.random.default_rng(0), np.linspace(0.0, 1.0, 40)
+    up, down = (((1.8 * side + 0.1) * (1 + 0.2 * rng.standard_normal(40))).clip(0.2, 2.0) for side in (1.0 - t, t))
+    return rpu.devices.PiecewiseStep(
+        piecewise_up=tuple(up), piecewise_down=tuple(down), dw_min=0.002, w_max=1.0, w_min=-1.0, dw_min_dtod=0.0,
+        up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0, dw_min_std=0.3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["soft-bounds", "measured"])
+def test_the_theory_of_shd_is_where_the_drawn_equations_end(name):
+    device = measured() if name == "measured" else demo_device(name)
+    run = regression(demo_algorithm("shd", device), 0.8, noise=0.2, steps=40_000, rng=12)
+    (point,) = run.equilibria
+    assert point.stability == "stable" and run.theory[0] == point.c
+    path = run.continuum()
+    assert run.theory[0] == pytest.approx(path.c[-1], abs=1e-5) and point.a == pytest.approx(path.a[-1], abs=1e-5)
+    missed = 0.8 - run.theory[0]
+    assert missed > (0.004 if name == "measured" else 0.0008)  # by the noise of reading A
+    assert abs(run.mean[0] - run.theory[0]) < 0.015
+
+
+def test_the_theory_of_shd_holds_for_references_that_were_found_by_pulses():
+    rule = demo_algorithm("shd", demo_device("soft-bounds").replace(up_down=0.1)).replace(zero_shift="pulses")
+    run = regression(rule, 0.3, noise=0.3, steps=3000, rng=6)
+    settings = run.references[0, 0], run.references[1, 0]
+    adc = column_periphery(rule.fast).adc
+    assert settings[0] != pytest.approx(0.1, abs=1e-4)  # A rests off its symmetry point, and so does C off its target
+    long = dynamics.shd_trajectory(
+        rule.fast, rule.fast, run.regression, 0.01, 0.02, 1, 60_000, fast_reference=settings[0], slow_reference=settings[1],
+        read_noise=math.hypot(adc.noise, adc.step / math.sqrt(12)),
+    )  # fmt: skip
+    assert run.theory[0] == pytest.approx(long.c[-1], abs=2e-4) and abs(run.theory[0] - 0.3) > 2e-5
+
+
+def test_the_theory_says_what_is_not_stable():
+    neutral = regression(demo_algorithm("shd", demo_device("constant-step")), 0.4, steps=100, rng=0)
+    assert [point.stability for point in neutral.equilibria] == ["neutral"]
+    bound = regression(demo_algorithm("shd", demo_device("constant-step")), 1.4, steps=100, rng=0)
+    assert [point.stability for point in bound.equilibria] == ["bound"] and bound.theory[0] == 1.0
+    both = regression(demo_algorithm("shd", demo_device("soft-bounds")), [0.3, -0.6], steps=100, rng=0)
+    assert [point.stability for point in both.equilibria] == ["stable"] * 2
+    np.testing.assert_allclose(both.theory, [0.3, -0.6], atol=5e-3)
+    for name in ("sgd", "digital"):
+        assert regression(demo_algorithm(name, demo_device("soft-bounds")), 0.4, steps=100, rng=0).equilibria is None
+
+
+def test_runs_pickle_with_their_theory():
+    run = regression(demo_algorithm("shd", demo_device("soft-bounds")), 0.4, steps=200, rng=3)
+    path = run.continuum()
+    copy = pickle.loads(pickle.dumps(run))
+    assert copy.algorithm == run.algorithm and np.array_equal(copy.weights, run.weights)
+    assert np.array_equal(copy.continuum().c, path.c) and copy.theory == run.theory
+
+
+def test_processes_that_share_runs_give_the_same_bits():
+    rules = [demo_algorithm(name, demo_device("soft-bounds")) for name in ("sgd", "shd")]
+    one, three = (
+        sweep(rules, [-0.3, 0.5], rng=4, steps=400, progress=False, workers=workers, continuum=True) for workers in (1, 3)
+    )
+    for first, second in zip(sum(one, []), sum(three, []), strict=True):
+        assert np.array_equal(first.weights, second.weights) and (first.target, first.m) == (second.target, second.m)
+        assert np.array_equal(first.continuum().t, second.continuum().t)
+    jobs = [{"algorithm": rules[0], "target": 0.1, "steps": 100, "rng": np.random.default_rng(1)} for _ in range(3)]
+    generator = np.random.default_rng(1)
+    ahead = regressions([job | {"rng": generator} for job in jobs], progress=False, workers=2)
+    alone = np.random.default_rng(1)
+    for run in ahead:
+        assert np.array_equal(run.weights, regression(**(jobs[0] | {"rng": alone})).weights)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_error_here_ends_the_processes_elsewhere(monkeypatch, error):
+    def stop(**_):
+        raise error("stop")
+
+    monkeypatch.setattr(experiments, "regression", stop)  # of this process only
+    job = {"algorithm": demo_algorithm("sgd", demo_device("ideal")), "steps": 10**7, "rng": 0}
+    with pytest.raises(error, match="stop"):
+        regressions([job, job], progress=False, workers=2)
+    assert not multiprocessing.active_children()
+
+
+def test_errors_elsewhere_arrive_here():
+    good = {"algorithm": demo_algorithm("sgd", demo_device("ideal")), "steps": 20, "rng": 0}
+    for workers in (1, 2):
+        with pytest.raises(ValueError, match=r"noise must be.*got -1"):
+            regressions([good, good | {"noise": -1.0}, good], progress=False, workers=workers)
+    with pytest.raises(ValueError, match="workers must be an integer of at least 1; got 0"):
+        regressions([good], workers=0)
