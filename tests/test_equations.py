@@ -191,6 +191,7 @@ def test_targets_out_of_reach_end_at_a_bound(name, sign):
     (point,) = [p for p in found if p.stability == "bound"]
     edge = (1.0 if sign > 0 else -1.0) - reference_of(device)
     assert point.c == pytest.approx(edge, abs=1e-12)
+    assert len(point.growth) == {"constant": 0, "soft": 2, "rough": len(point.growth)}[name]  # what no bound holds
     path = dynamics.shd_trajectory(device, device, task, steps=60_000, **settings)
     assert (path.a[-1], path.c[-1]) == pytest.approx((point.a, point.c), abs=1e-3)
 

@@ -53,7 +53,7 @@ def test_arrays_and_layers_load_no_more_than_they_need():
     modules = loaded(ARRAY)
     assert "rpusim.array" in modules
     numpy = loaded("import numpy.random")
-    assert {m.split(".")[0] for m in others(modules - numpy)} == set()
+    assert {m.split(".")[0] for m in others(modules - numpy)} <= {"numpy"}  # more of it, which differs between versions
     assert not {m.split(".")[0] for m in modules} & {"scipy", "matplotlib", "tqdm"}
     late = {"rpusim.dynamics", "rpusim.experiments", "rpusim.datasets", "rpusim.plotting", "rpusim.reproduce",
             "rpusim.devices.fitting", "rpusim.devices.presets"}  # fmt: skip
