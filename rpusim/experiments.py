@@ -16,10 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random, dynamics
 from rpusim._processes import processors, shared_work
-<<<<<<< HEAD
-from rpusim._progress import progress_bar
-=======
->>>>>>> e29bcab (Runs without a bar make no lock of processes; lines and names in order)
 from rpusim._random import RNG
 from rpusim._validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
@@ -30,10 +26,6 @@ from rpusim.dynamics import Regression
 from rpusim.periphery import Periphery
 
 __all__ = [
-<<<<<<< HEAD
-    "Period", "RegressionRun", "demo_algorithm", "demo_device", "oscillation_period", "regression", "regressions", "sweep",
-]  # fmt: skip
-=======
     "Period",
     "RegressionRun",
     "demo_algorithm",
@@ -43,7 +35,6 @@ __all__ = [
     "regressions",
     "sweep",
 ]
->>>>>>> e29bcab (Runs without a bar make no lock of processes; lines and names in order)
 
 FloatArray = NDArray[np.float64]
 _positive = real(0.0, open_low=True)
@@ -376,12 +367,8 @@ def regression(
     if fast is not None:
         fast[0] = hidden.weights  # type: ignore[union-attr]
     rows = zip(x, y[:, None], errors, strict=True)
-<<<<<<< HEAD
-    bar = progress_bar(rows, total=steps, desc="regression", unit="sample", disable=None if progress else True, leave=False)
-=======
     # no bar, no lock of processes, which one that is ended would leave behind
-    bar = tqdm(rows, total=steps, desc="regression", unit="sample", disable=None, leave=False) if progress else rows
->>>>>>> e29bcab (Runs without a bar make no lock of processes; lines and names in order)
+    bar = progress_bar(rows, total=steps, desc="regression", unit="sample", disable=None, leave=False) if progress else rows
     for k, (inputs, wanted, d) in enumerate(bar, 1):
         np.subtract(tile.forward(inputs, read), wanted, out=d)
         tile.update(inputs, d, lr)
