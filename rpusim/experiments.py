@@ -468,9 +468,9 @@ def _run(task: dict[str, Any], *, continuum: bool, progress: bool = False) -> Re
 
 
 def _worth(tasks: list[dict[str, Any]]) -> int:
-    """Processes that are worth starting: the saving must exceed the second that a process takes to start."""
+    """Processes that are worth starting: half of the runs must take longer than a process to start, 1 to 2 s."""
     samples = sum(int(task.get("steps", DEFAULT_STEPS)) for task in tasks)
-    return processors() if samples >= 300_000 else 1
+    return processors() if samples >= 600_000 else 1
 
 
 class Period(NamedTuple):
