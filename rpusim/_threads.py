@@ -15,8 +15,8 @@ MOST_THREADS = 1024
 def get_num_threads() -> int:
     """Return the number of threads that calls of this thread may use.
 
-    At first: the processors that the process may use (its affinity, and the limit of its control group, as containers have one),
-    or OMP_NUM_THREADS.
+    At first: the processors that the process may use (by its affinity, and by the limit of its control group, as containers
+    have one), or OMP_NUM_THREADS.
     """
     return _core.get_num_threads()
 
@@ -24,8 +24,8 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads that calls may use: reads, updates, products of networks, solves of wires.
 
-    Results do not depend on it, but for the rounding of reads (`CrossbarArray.forward`). Small work uses one thread in any case,
-    and a call that finds the team of threads busy with another one does its work alone.
+    Results do not depend on it, but for the rounding of reads (`CrossbarArray.forward`). Small work uses one thread in any
+    case, and a call that finds the team of threads busy with another one does its work alone.
 
     Parameters
     ----------

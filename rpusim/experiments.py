@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import _random, dynamics
 from rpusim._processes import processors, shared_work
+from rpusim._progress import progress_bar
 from rpusim._random import RNG
 from rpusim._validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
@@ -468,9 +469,9 @@ def _run(task: dict[str, Any], *, continuum: bool, progress: bool = False) -> Re
 
 
 def _worth(tasks: list[dict[str, Any]]) -> int:
-    """Processes that are worth starting: half of the runs must take longer than a process to start, 1 to 2 s."""
+    """Processes that are worth starting: half of the runs must take longer than a process to start, about 1 s."""
     samples = sum(int(task.get("steps", DEFAULT_STEPS)) for task in tasks)
-    return processors() if samples >= 600_000 else 1
+    return processors() if samples >= 300_000 else 1
 
 
 class Period(NamedTuple):

@@ -54,7 +54,7 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--samples", type=positive_int, help="use only the first so many images or characters")
     sub.add_argument("--lr", type=float, default=0.05, help="learning rate (0.05)")
     sub.add_argument("--lr-drop", type=positive_int, default=4, metavar="N", help="halve it every N epochs (4)")
-    sub.add_argument("--threads", type=positive_int, help="threads of updates")
+    sub.add_argument("--threads", type=positive_int, help="threads of reads and updates (one per processor)")
     sub.add_argument("--data", type=Path, metavar="PATH", help="folder of the four files of images; of text: "
                      "warpeace, tinyshakespeare or a file (warpeace)")  # fmt: skip
     sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")

@@ -35,7 +35,7 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--r-off", type=float, default=100e3, metavar="OHM", help="largest; uniform between them (100e3)")
     sub.add_argument("--voltage", type=float, default=0.2, metavar="V", help="largest input; uniform from 0 (0.2)")
     sub.add_argument("--nonlinearity", type=float, default=0.0, metavar="1/V", help="alpha of i = g sinh(alpha v)/alpha (0)")
-    sub.add_argument("--threads", type=positive_int, help="threads of solves")
+    sub.add_argument("--threads", type=positive_int, help="threads of solves (one per processor)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -383,11 +383,12 @@ def _check_law(kind: type[PulsedDevice]) -> None:
 
     if kind.kernel not in model_names():
         raise TypeError(f"{kind.__name__} has no kernel, so that nothing computes its pulses; {_OWN_LAW}")
-    changed = [name for name in ("steps_of", "step_up", "step_down", "bounds_of", "parameter_names", "constants") if owner(name) < owner("kernel")]
+    law = ("steps_of", "step_up", "step_down", "bounds_of", "parameter_names", "constants")
+    changed = [name for name in law if owner(name) < owner("kernel")]
     if changed:
         raise TypeError(
-            f"{kind.__name__} overrides {', '.join(changed)}, which the kernel {kind.kernel!r} that computes its pulses does not "
-            f"follow; {_OWN_LAW}"
+            f"{kind.__name__} overrides {', '.join(changed)}, which the kernel {kind.kernel!r} that computes its pulses does "
+            f"not follow; {_OWN_LAW}"
         )
 
 

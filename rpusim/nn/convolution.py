@@ -56,8 +56,8 @@ class _Windows:
             raise ValueError(f"x must be at least as large as the kernel {self.kernel}; got shape {shape}")
         if rows * columns > MOST_POSITIONS:
             raise ValueError(
-                f"padding must leave at most {MOST_POSITIONS} positions of an image; got {self.padding}, with which an image of "
-                f"{shape[-2]} x {shape[-1]} has {rows} x {columns}"
+                f"padding must leave at most {MOST_POSITIONS} positions of an image; got {self.padding}, with which an image "
+                f"of {shape[-2]} x {shape[-1]} has {rows} x {columns}"
             )
         return rows, columns
 
