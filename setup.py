@@ -58,7 +58,7 @@ class BuildExt(build_ext):
         else:
             # No contraction and no fast-math: every instruction set must give the same bits.
             self._flags = ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", *([] if DEBUG else ["-g0"])]
-            self._flags += [flag for flag in ["-fopenmp-simd"] if self._works(flag)]     # pragmas for loops, no threads
+            self._flags += [flag for flag in ["-fopenmp-simd"] if self._works(flag)]  # pragmas for loops, no threads
         work = [
             (extension, source)
             for extension in self.extensions
@@ -126,9 +126,13 @@ extensions = cythonize(
     [*extensions, Extension(UTILITIES, [])],
     compiler_directives=DIRECTIVES,
     shared_utility_qualified_name=UTILITIES,
-    force=any(Path(source).with_suffix(".c").exists()
-              and Path(source).with_suffix(".c").stat().st_mtime < Path(__file__).stat().st_mtime
-              for extension in extensions for source in extension.sources if source.endswith(".pyx")),
+    force=any(
+        Path(source).with_suffix(".c").exists()
+        and Path(source).with_suffix(".c").stat().st_mtime < Path(__file__).stat().st_mtime
+        for extension in extensions
+        for source in extension.sources
+        if source.endswith(".pyx")
+    ),
 )
 for extension in extensions:
     extension.depends += ["setup.py"] + sorted({str(header) for source in extension.sources for header in headers(source)})

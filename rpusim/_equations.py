@@ -150,9 +150,15 @@ class Flow(NamedTuple):
 
 
 def shd_flow(
-    fast: ResponseTable, slow: ResponseTable, references: tuple[float, float], target: float, h: float, m: Law,
-    lrs: tuple[float, float], read_noise: float,
-) -> Flow:  # fmt: skip
+    fast: ResponseTable,
+    slow: ResponseTable,
+    references: tuple[float, float],
+    target: float,
+    h: float,
+    m: Law,
+    lrs: tuple[float, float],
+    read_noise: float,
+) -> Flow:
     """The equations of SHD, with the learning rates of A and of C per sample."""
     fast_drift, slow_drift, modulus = fast.drift, slow.drift, folded_normal_mean(read_noise)
     (a_ref, c_ref), (fast_lr, slow_lr) = references, lrs

@@ -79,9 +79,7 @@ class threads:
         self._before.append(_core.set_own_threads(self.n))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         _core.set_own_threads(self._before.pop())
 
     def __repr__(self) -> str:

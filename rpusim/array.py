@@ -933,8 +933,13 @@ class CrossbarArray:
             "pulses": self.pulses,
             "count_pulses": self._device_pulses is not None,
         }
-        return {"shape": self.shape, "device": self.device, "options": options, "takes_down": self._takes_down,
-                "state": self.state_dict()}  # fmt: skip
+        return {
+            "shape": self.shape,
+            "device": self.device,
+            "options": options,
+            "takes_down": self._takes_down,
+            "state": self.state_dict(),
+        }
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         CrossbarArray.__init__(self, saved["shape"], saved["device"], rng=0, **saved["options"])

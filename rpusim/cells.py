@@ -233,8 +233,13 @@ class CellArray:
             "forward": first.forward_periphery, "backward": first.backward_periphery, "pulses": first.pulses,
         }  # fmt: skip
         peripheries = [(array.forward_periphery, array.backward_periphery) for array in self.arrays]
-        return {"shape": self.shape, "device": self.device, "options": options, "peripheries": peripheries,
-                "state": self.state_dict()}  # fmt: skip
+        return {
+            "shape": self.shape,
+            "device": self.device,
+            "options": options,
+            "peripheries": peripheries,
+            "state": self.state_dict(),
+        }
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         CellArray.__init__(self, saved["shape"], saved["device"], rng=0, **saved["options"])

@@ -398,9 +398,7 @@ def shd_trajectory(
         the slow device feels the mean modulus :math:`\langle|A|\rangle = E|A + n|`, n ~ N(0, read_noise^2).
         Fluctuations of A itself, by pulses and samples, do the same and are left out: add their standard deviation.
     """
-    flow = _shd_flow(
-        fast, slow, regression, fast_lr, slow_lr, transfer_every, fast_reference, slow_reference, read_noise
-    )
+    flow = _shd_flow(fast, slow, regression, fast_lr, slow_lr, transfer_every, fast_reference, slow_reference, read_noise)
     steps = integer(1)("steps", steps)
     try:
         a_start, c_start = start
@@ -438,9 +436,14 @@ def _shd_flow(
     )
     tables = (equations.response_table(device, *bounds(device)) for device in (fast, slow))
     return equations.shd_flow(
-        *tables, references, regression.target, regression.h if h is None else _positive("h", h),
-        regression._modulus(None if m is None else _non_negative("m", m)), (fast_lr, transfer_lr), read_noise,
-    )  # fmt: skip
+        *tables,
+        references,
+        regression.target,
+        regression.h if h is None else _positive("h", h),
+        regression._modulus(None if m is None else _non_negative("m", m)),
+        (fast_lr, transfer_lr),
+        read_noise,
+    )
 
 
 class SHDFixedPoint(NamedTuple):
@@ -506,9 +509,7 @@ def shd_fixed_points(
     >>> round(point.c, 4), point.stability
     (0.7978, 'stable')
     """
-    flow = _shd_flow(
-        fast, slow, regression, fast_lr, slow_lr, transfer_every, fast_reference, slow_reference, read_noise, m, h
-    )
+    flow = _shd_flow(fast, slow, regression, fast_lr, slow_lr, transfer_every, fast_reference, slow_reference, read_noise, m, h)
     low, high = bounds(slow)
     points = equations.points_of_rest(flow, equations.response_table(slow, low, high), low - flow.low[1], read_noise)
     return [SHDFixedPoint(point.a, point.c, _stability(point), point.growth) for point in points]

@@ -214,9 +214,7 @@ class RegressionRun:
         read = _read_noise(self.algorithm.forward) if isinstance(self.algorithm, (SGD, SHD)) else 0.0
         x, weight = _input_law(self.input)
         size = np.abs(x) * np.sqrt(self.noise**2 + (read * x) ** 2)
-        return Regression(
-            target=float(self.target[0]), noise=float(weight @ size / (weight @ np.abs(x))), input=self.input
-        )
+        return Regression(target=float(self.target[0]), noise=float(weight @ size / (weight @ np.abs(x))), input=self.input)
 
     def continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
         """Integrate the continuum equations of this run (one parameter, pulsed devices), once; None where there are none."""
@@ -456,9 +454,12 @@ def regressions(
     workers = _worth(tasks) if workers is None else integer_value("workers", workers, 1)
     with progress_bar(total=len(tasks), desc="regression", unit="run", disable=None if progress else True) as bar:
         return shared_work(
-            functools.partial(_run, continuum=continuum), tasks, min(workers, len(tasks)), bar.update,
+            functools.partial(_run, continuum=continuum),
+            tasks,
+            min(workers, len(tasks)),
+            bar.update,
             here={"progress": progress},
-        )  # fmt: skip
+        )
 
 
 def _run(task: dict[str, Any], *, continuum: bool, progress: bool = False) -> RegressionRun:

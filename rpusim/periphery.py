@@ -36,9 +36,7 @@ class _Converter(Specification):
                 f"{name}: bound must be given where bits are, since it sets the step; got bound=None, bits={self.bits}"
             )
         if self.stochastic_rounding and self.bits is None:
-            raise ValueError(
-                f"{name}: stochastic_rounding must be False where bits=None, since nothing is rounded; got True"
-            )
+            raise ValueError(f"{name}: stochastic_rounding must be False where bits=None, since nothing is rounded; got True")
 
     @property
     def step(self) -> float | None:
@@ -174,9 +172,7 @@ class ADC(_Converter):
         name, table, extra = ("inl", self.inl, 2) if self.inl is not None else ("dnl", self.dnl, 3)
         assert table is not None
         if len(table) != 2**self.bits - extra:
-            raise ValueError(
-                f"ADC: {name} must have 2^bits - {extra} = {2**self.bits - extra} numbers; got {len(table)}"
-            )
+            raise ValueError(f"ADC: {name} must have 2^bits - {extra} = {2**self.bits - extra} numbers; got {len(table)}")
         transitions = self.transitions
         if transitions is not None and np.any(np.diff(transitions) < 0.0):
             raise ValueError(f"ADC: {name} must leave the transitions in order, with no level narrower than 0")

@@ -146,9 +146,7 @@ def from_dict(data: dict[str, Any]) -> Any:
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - names - {"type"})
     if unknown:
-        raise ValueError(
-            f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}"
-        )
+        raise ValueError(f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}")
     return kind(**{name: _built(value) for name, value in data.items() if name != "type"})
 
 

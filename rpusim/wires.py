@@ -435,9 +435,17 @@ class Network:
         return flow, steps, float(error.max(initial=0.0))
 
     def _newton_step(
-        self, active: NDArray[np.intp], alpha: float, word: Array, bit: Array, u: Array, nodes: Array, across: Array,
-        carried: Array, flow: Array,
-    ) -> None:  # fmt: skip
+        self,
+        active: NDArray[np.intp],
+        alpha: float,
+        word: Array,
+        bit: Array,
+        u: Array,
+        nodes: Array,
+        across: Array,
+        carried: Array,
+        flow: Array,
+    ) -> None:
         """One step of the vectors `active`, all arrays in place."""
         g = self._g * np.cosh(alpha * across[active])
         emf = np.tanh(alpha * across[active]) / alpha - across[active]
@@ -623,9 +631,7 @@ def solve_network(
         if method == "cg":
             raise ValueError(f"method must be 'direct' or None where a device is shorted, as that at {where}; got 'cg'")
         if nonlinearity:
-            raise ValueError(
-                f"nonlinearity must be 0 where a device is shorted, as that at {where}; got {nonlinearity!r}"
-            )
+            raise ValueError(f"nonlinearity must be 0 where a device is shorted, as that at {where}; got {nonlinearity!r}")
         method = "direct"
     if method == "direct":
         if nonlinearity:
@@ -724,7 +730,7 @@ def _driven(g: Array, lines: Array, ground: Array) -> Array:
         seen = 1.0 / far
     drawn = g * share
     takes, pivot, flow = np.zeros((3, len(g) + 1, g.shape[1]))
-    for k in range(len(g) - 1, -1, -1):     # drops below 1 volt, as in wires_impl.h
+    for k in range(len(g) - 1, -1, -1):  # drops below 1 volt, as in wires_impl.h
         takes[k], pivot[k], seen = _link(inner if k else near, seen + drawn[k])
         flow[k] = drawn[k] + takes[k + 1] * flow[k + 1]
     drop, out = np.zeros(g.shape[1]), np.empty_like(g)
@@ -822,9 +828,18 @@ def _segments(device: Array, near: Array, ends: Array) -> Array:
 
 
 def _solution(
-    word: Array, bit: Array, u: Array, nodes: Array, device: Array, lines: tuple[Array, Array], transposed: bool, batch: bool,
-    method: str, iterations: int, residual: float,
-) -> NetworkSolution:  # fmt: skip
+    word: Array,
+    bit: Array,
+    u: Array,
+    nodes: Array,
+    device: Array,
+    lines: tuple[Array, Array],
+    transposed: bool,
+    batch: bool,
+    method: str,
+    iterations: int,
+    residual: float,
+) -> NetworkSolution:
     """The solution with all branch currents, from nodes less their terminals and from the devices' currents.
 
     The lines' currents are sums of devices' currents, not differences of voltages, which say nothing on an ideal line."""
@@ -897,8 +912,9 @@ def _solve_direct(voltages: ArrayLike, r: Array, wires: Wires, transposed: bool)
         device = np.where(r > 0.0, (nodes - u) / r, 0.0)
     if (r == 0.0).any():
         device += _ideal_currents(branches, ideal, labels, potential, r).reshape(r.size, -1).T.reshape(shape)
-    return _solution(word, bit, u - bit[:, None, :], nodes - word[:, :, None], device, lines, transposed, batch,
-                     "direct", 0, residual)  # fmt: skip
+    return _solution(
+        word, bit, u - bit[:, None, :], nodes - word[:, :, None], device, lines, transposed, batch, "direct", 0, residual
+    )
 
 
 def _incidence(start: Any, end: Any, nodes: int) -> Any:

@@ -94,8 +94,16 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
                 label = f"update {name}, {rate} pulses, {threads} thread{'s' * (threads > 1)}"
                 goal = {0.2: 0.2, 0.01: 0.4}.get(rate) if threads == 1 else None
                 rows.append(row(label, per_pulse * 1e9, "ns/pulse", per_pulse / per_normal, "NumPy normal", goal))
-            rows.append(row(f"  speed-up by 2 threads, {rate} pulses", one / two, "times",
-                            two / one, "1 thread", 1 / 1.8 if rate == 0.2 else None))  # fmt: skip
+            rows.append(
+                row(
+                    f"  speed-up by 2 threads, {rate} pulses",
+                    one / two,
+                    "times",
+                    two / one,
+                    "1 thread",
+                    1 / 1.8 if rate == 0.2 else None,
+                )
+            )
             # the most that this machine gives: two threads that have nothing to do with each other
             label = f"  of two arrays, a thread each, {name}, {rate}"
             rows.append(row(label, 2 * one / apart, "times", apart / (2 * one), "1 thread"))
@@ -152,8 +160,15 @@ def sizes(repeats: int) -> list[Row]:
         array.update(x, d, lr)
         per_pulse = seconds / (sum(array.pulse_count) - before)
         reference = rows[0]["value"] if rows else per_pulse * 1e9
-        rows.append(row(f"update SoftBounds, {size} x {size}, batch {batch}", per_pulse * 1e9, "ns/pulse",
-                        per_pulse * 1e9 / reference, "512 x 512"))  # fmt: skip
+        rows.append(
+            row(
+                f"update SoftBounds, {size} x {size}, batch {batch}",
+                per_pulse * 1e9,
+                "ns/pulse",
+                per_pulse * 1e9 / reference,
+                "512 x 512",
+            )
+        )
     return rows
 
 
@@ -195,9 +210,7 @@ def reads(repeats: int, size: int = 512) -> list[Row]:
                     repeats=repeats,
                 )
                 label = f"{name}, {size} x {size}, batch {batch}"
-                rows.append(
-                    row(label, forward / (size * size * batch) * 1e9, "ns/MAC", forward / product, "matmul", goal)
-                )
+                rows.append(row(label, forward / (size * size * batch) * 1e9, "ns/MAC", forward / product, "matmul", goal))
     return rows
 
 
@@ -225,7 +238,7 @@ def transfers(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for _ in range(2))
     device = SoftBounds()
     lr = 0.2 * device.dw_min / 0.25
-    scaled = dict(auto_scale=True, fast_lr=0.8 / 31)    # as many pulses as SGD
+    scaled = dict(auto_scale=True, fast_lr=0.8 / 31)  # as many pulses as SGD
     rules = {
         "SHD": (SHD(device, device, slow_lr=1.0), 1.5),
         "TikiTaka": (TikiTaka(device), 2.0),
@@ -237,9 +250,7 @@ def transfers(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     sgd, rows = SGD(device).build((size, size), 0), []
     for name, (rule, goal) in rules.items():
         tile = rule.build((size, size), 0)
-        one, two = medians(
-            lambda: sgd.update(x, d, lr), lambda tile=tile: tile.update(x, d, lr), repeats=repeats
-        )
+        one, two = medians(lambda: sgd.update(x, d, lr), lambda tile=tile: tile.update(x, d, lr), repeats=repeats)
         counts = []
         for each in (sgd, tile):
             before = sum(each.pulse_count)
@@ -352,10 +363,12 @@ def nodal_equations(g: Any, r: float, v: Any) -> tuple[Any, Any]:
     word = sparse.diags([2.0] * (n - 1) + [1.0]) - sparse.diags([1.0] * (n - 1), 1) - sparse.diags([1.0] * (n - 1), -1)
     bit = sparse.diags([1.0] + [2.0] * (m - 1)) - sparse.diags([1.0] * (m - 1), 1) - sparse.diags([1.0] * (m - 1), -1)
     device = sparse.diags(g.ravel())
-    matrix = sparse.bmat([
-        [sparse.kron(sparse.eye(m), word) / r + device, -device],
-        [-device, sparse.kron(bit, sparse.eye(n)) / r + device],
-    ]).tocsc()  # fmt: skip
+    matrix = sparse.bmat(
+        [
+            [sparse.kron(sparse.eye(m), word) / r + device, -device],
+            [-device, sparse.kron(bit, sparse.eye(n)) / r + device],
+        ]
+    ).tocsc()
     right = np.zeros((2, m, n, len(v)))
     right[0, :, 0] = v.T / r
     return matrix, right.reshape(-1, len(v))
@@ -431,8 +444,14 @@ def main() -> int:
     parser.add_argument("--part", action="append", choices=list(PARTS), help="run only this; may be repeated (all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--record", action="store_true", help=f"append them to {HISTORY.name}")
-    parser.add_argument("--history", type=Path, nargs="?", const=Path("bench-history.png"), metavar="FILE",
-                        help="draw the trend of the recorded runs instead")  # fmt: skip
+    parser.add_argument(
+        "--history",
+        type=Path,
+        nargs="?",
+        const=Path("bench-history.png"),
+        metavar="FILE",
+        help="draw the trend of the recorded runs instead",
+    )
     args = parser.parse_args()
     if args.history:
         print(f"wrote {draw_history(args.history)}")

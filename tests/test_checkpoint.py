@@ -20,14 +20,24 @@ from rpusim import checkpoint
 
 KEYS = st.text(min_size=1, max_size=8).filter(lambda key: key.isprintable() and not set(key) & set("/\\"))
 DTYPES = st.one_of(
-    hnp.boolean_dtypes(), hnp.integer_dtypes(endianness="?"), hnp.unsigned_integer_dtypes(), hnp.floating_dtypes(),
-    hnp.complex_number_dtypes(), hnp.unicode_string_dtypes(max_len=3),
-)  # fmt: skip
+    hnp.boolean_dtypes(),
+    hnp.integer_dtypes(endianness="?"),
+    hnp.unsigned_integer_dtypes(),
+    hnp.floating_dtypes(),
+    hnp.complex_number_dtypes(),
+    hnp.unicode_string_dtypes(max_len=3),
+)
 ARRAYS = hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.integers(2**63, 2**64 - 1), st.floats(), st.text(max_size=8), ARRAYS,
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(2**63, 2**64 - 1),
+    st.floats(),
+    st.text(max_size=8),
+    ARRAYS,
     ARRAYS.filter(lambda array: array.size > 0).map(lambda array: array.reshape(-1)[0]),  # NumPy scalars
-)  # fmt: skip
+)
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
 )
@@ -180,9 +190,14 @@ def test_failing_write_leaves_the_old_file(tmp_path, monkeypatch, place):
     def fail(*args, **kwargs):
         raise Interrupted
 
-    monkeypatch.setattr(*{
-        "write_array": (np.lib.format, "write_array"), "fsync": (os, "fsync"), "replace": (os, "replace"),
-    }[place], fail)  # fmt: skip
+    monkeypatch.setattr(
+        *{
+            "write_array": (np.lib.format, "write_array"),
+            "fsync": (os, "fsync"),
+            "replace": (os, "replace"),
+        }[place],
+        fail,
+    )
     with pytest.raises(Interrupted):
         checkpoint.save(path, {"a": np.ones(3)})
     monkeypatch.undo()

@@ -99,9 +99,7 @@ def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist
     assert status == 0
     again = np.load(tmp_path / "mnist-shd-soft-bounds.checkpoint.npz")
     assert all(np.array_equal(again[name], value) for name, value in weights.items())
-    second = [
-        [line.split("%")[0] for line in out.splitlines() if line.startswith("epoch   2")] for out in (whole, resumed)
-    ]
+    second = [[line.split("%")[0] for line in out.splitlines() if line.startswith("epoch   2")] for out in (whole, resumed)]
     assert len(second[0]) == 1 and second[0] == second[1]
     status, finished, _ = run(capsys, *common, "--epochs", 2)  # there is nothing left to do but to show it
     assert status == 0 and [line for line in finished.splitlines() if line.startswith("epoch")] == [

@@ -64,8 +64,9 @@ def test_the_seed_decides_the_figure(tmp_path, capsys):
 
 
 def test_presets_are_devices_of_the_other_commands(tmp_path, capsys):
-    status, out, _ = run(capsys, "regression", "--device", "ecram_mo", "--algorithm", "sgd", "--targets", 1,
-                         "--steps", 100, "--out", tmp_path)  # fmt: skip
+    status, out, _ = run(
+        capsys, "regression", "--device", "ecram_mo", "--algorithm", "sgd", "--targets", 1, "--steps", 100, "--out", tmp_path
+    )
     assert status == 0 and "regression-ecram-mo.png" in out
 
 

@@ -37,9 +37,20 @@ def files(tmp_path):
 def test_fit_prints_and_writes(files, tmp_path, capsys):
     out = tmp_path / "figures"
     status, text, _ = run(
-        capsys, "fit", *files, "--model", "SoftBounds", "--model", "ConstantStep", "--out", out,
-        "--g-min", 1e-5, "--g-max", 3e-5,
-    )  # fmt: skip
+        capsys,
+        "fit",
+        *files,
+        "--model",
+        "SoftBounds",
+        "--model",
+        "ConstantStep",
+        "--out",
+        out,
+        "--g-min",
+        1e-5,
+        "--g-max",
+        3e-5,
+    )
     assert status == 0
     for part in ("dw_min_std", "read_noise", "dBIC", "R2 on the mean curve", "SoftBounds(dw_min="):
         assert part in text
@@ -56,9 +67,25 @@ def test_fit_prints_and_writes(files, tmp_path, capsys):
 def test_files_by_direction_and_names_of_results(files, tmp_path, capsys):
     target = tmp_path / "deep" / "mine.json"
     status, text, _ = run(
-        capsys, "fit", "--up", files[0], "--down", files[1], "--column", "b (uS)", "--model", "SoftBounds", "--json", target,
-        "--figure", tmp_path / "mine.png", "--hold", "w_max=1", "--out", tmp_path / "none",
-    )  # fmt: skip
+        capsys,
+        "fit",
+        "--up",
+        files[0],
+        "--down",
+        files[1],
+        "--column",
+        "b (uS)",
+        "--model",
+        "SoftBounds",
+        "--json",
+        target,
+        "--figure",
+        tmp_path / "mine.png",
+        "--hold",
+        "w_max=1",
+        "--out",
+        tmp_path / "none",
+    )
     assert status == 0 and "2 ramps of 1 device(s)" in text and "w_max is held at 1, as asked" in text
     assert target.exists() and (tmp_path / "mine.png").exists() and not (tmp_path / "none").exists()
 

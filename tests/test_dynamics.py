@@ -111,11 +111,14 @@ def test_asymmetry_elsewhere_and_of_other_devices():
 def test_mean_abs_gradient_against_brute_force(law, noise, scale):
     samples = 200_000
     rng = np.random.default_rng(3)
-    x = scale * {
-        "normal": rng.standard_normal(samples),
-        "binary": rng.choice([-1.0, 1.0], samples),
-        "uniform": rng.uniform(-1, 1, samples),
-    }[law]  # fmt: skip
+    x = (
+        scale
+        * {
+            "normal": rng.standard_normal(samples),
+            "binary": rng.choice([-1.0, 1.0], samples),
+            "uniform": rng.uniform(-1, 1, samples),
+        }[law]
+    )
     problem = Regression(0.4, noise, law, scale)
     for w in (-0.9, 0.3, 0.4, 2.0):
         gradients = x * (x * (w - 0.4) - noise * rng.standard_normal(samples))
@@ -310,9 +313,7 @@ def test_references_are_subtracted():
 
 def test_read_noise_pulls_the_slow_weight_to_its_symmetry_point():
     problem = Regression(0.5, 0.5, "binary")
-    quiet, noisy = (
-        dynamics.shd_trajectory(SOFT, SOFT, problem, 0.1, 0.05, 1, 3000, read_noise=noise) for noise in (0.0, 0.1)
-    )
+    quiet, noisy = (dynamics.shd_trajectory(SOFT, SOFT, problem, 0.1, 0.05, 1, 3000, read_noise=noise) for noise in (0.0, 0.1))
     assert quiet.c[-1] == pytest.approx(0.5, abs=1e-6) and noisy.c[-1] < 0.49
     a, c = noisy.a[-1], noisy.c[-1]
     samples = np.abs(a + 0.1 * np.random.default_rng(0).standard_normal(400_000)).mean()

@@ -64,10 +64,8 @@ def solved(velocity, start, steps):
 def test_sgd_is_integrated_as_by_dop853(name):
     device, task, lr = DEVICES[name], Regression(0.7, 0.2), 0.01
     expected = solved(
-        lambda _, w: [
-            plain_rate(device, w[0], -lr * (w[0] - 0.7), lr * float(task.mean_abs_gradient(w[0])))
-        ], [-0.5], 1000
-    )  # fmt: skip
+        lambda _, w: [plain_rate(device, w[0], -lr * (w[0] - 0.7), lr * float(task.mean_abs_gradient(w[0])))], [-0.5], 1000
+    )
     np.testing.assert_allclose(dynamics.sgd_trajectory(device, task, lr, 1000, -0.5).w, expected[0], atol=3e-7)
 
 
@@ -138,8 +136,17 @@ def test_moduli_of_single_distances_are_those_of_arrays(law, noise):
 
 
 def points(device, task, noise=0.02, **changes):
-    settings = dict(fast_lr=0.01, slow_lr=0.02, transfer_every=1, fast_reference=reference_of(device),
-                    slow_reference=reference_of(device), read_noise=noise) | changes  # fmt: skip
+    settings = (
+        dict(
+            fast_lr=0.01,
+            slow_lr=0.02,
+            transfer_every=1,
+            fast_reference=reference_of(device),
+            slow_reference=reference_of(device),
+            read_noise=noise,
+        )
+        | changes
+    )
     return dynamics.shd_fixed_points(device, device, task, **settings), settings
 
 
@@ -199,9 +206,11 @@ def test_targets_out_of_reach_end_at_a_bound(name, sign):
 def test_sgd_rests_where_it_comes_to_from_its_start():
     """G of a sine has three zeros; under weak gradients each basin keeps its own, and the middle one is unstable."""
     device = devices.FromResponse(
-        lambda w: 0.001 * (1 + 0.8 * np.sin(2 * np.pi * w)), lambda w: 0.001 * (1 - 0.8 * np.sin(2 * np.pi * w)),
-        w_max=1.0, w_min=-1.0,
-    )  # fmt: skip
+        lambda w: 0.001 * (1 + 0.8 * np.sin(2 * np.pi * w)),
+        lambda w: 0.001 * (1 - 0.8 * np.sin(2 * np.pi * w)),
+        w_max=1.0,
+        w_min=-1.0,
+    )
     task = Regression(0.0, 2.0)
     ends = {}
     for start in (-0.9, -0.05, 0.05, 0.9):

@@ -103,7 +103,7 @@ def test_stubs_and_packages_say_the_same(package):
     listed = {name for name in dir(module) if not name.startswith("_")} - {m.rpartition(".")[2] for m in MODULES}
     assert listed <= set(module.__all__)
     assert len(set(module.__all__)) == len(module.__all__)
-    for name in module.__all__:     # importing the module would put it in the place of what it holds
+    for name in module.__all__:  # importing the module would put it in the place of what it holds
         if f"{package}.{name}" in MODULES:
             assert getattr(module, name) is importlib.import_module(f"{package}.{name}")
 

@@ -16,8 +16,9 @@ def test_adc_transfer_draws_the_levels_of_every_converter():
     np.testing.assert_allclose(y[off_ties], np.clip(np.rint(x / 0.5) * 0.5, -1.5, 1.5)[off_ties], atol=1e-6)
     np.testing.assert_array_equal(ideal.get_xdata(), ideal.get_ydata())
     assert x[-1] == pytest.approx(1.25 * 1.5)
-    many = plotting.adc_transfer(rpu.ADC(bits=None, bound=None, noise=0.0, gain_spread=0.1), ax=Figure().subplots(),
-                                 n_converters=5, rng=3)  # fmt: skip
+    many = plotting.adc_transfer(
+        rpu.ADC(bits=None, bound=None, noise=0.0, gain_spread=0.1), ax=Figure().subplots(), n_converters=5, rng=3
+    )
     gains = [line.get_ydata()[-1] / line.get_xdata()[-1] for line in many.lines[1:]]
     p = rpu.Periphery.ideal().replace(adc=rpu.ADC(bits=None, bound=None, noise=0.0, gain_spread=0.1))
     array = rpu.CrossbarArray((5, 1), rpu.devices.Ideal(), forward=p, rng=3)

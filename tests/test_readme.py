@@ -24,9 +24,7 @@ def test_the_python_example_runs(capsys):
 
 
 def test_the_commands_parse():
-    lines = [
-        line.split("#")[0] for block in blocks("sh") for line in block.splitlines() if line.startswith("rpusim ")
-    ]
+    lines = [line.split("#")[0] for block in blocks("sh") for line in block.splitlines() if line.startswith("rpusim ")]
     assert len(lines) >= 3
     for line in lines:
         args = commands.parser().parse_args(shlex.split(line)[1:])

@@ -65,14 +65,19 @@ class DigitalTile(ArrayTile):
     def __init__(self, algorithm: _DigitalAlgorithm, shape: tuple[int, int], rng: RNG = None) -> None:
         seeds = _random.seed_sequence(rng)
         array = CrossbarArray(
-            shape, algorithm.device, forward=algorithm.forward, backward=algorithm.backward, pulses=algorithm.pulses,
+            shape,
+            algorithm.device,
+            forward=algorithm.forward,
+            backward=algorithm.backward,
+            pulses=algorithm.pulses,
             rng=_random.child(seeds, 0),
-        )  # fmt: skip
+        )
         super().__init__(algorithm, array)
         rows = check_shape(shape)[0]
         if algorithm.n_rows_per_transfer is not None and algorithm.n_rows_per_transfer > rows:
-            raise ValueError(f"n_rows_per_transfer must be at most the number of outputs, {rows}; got "
-                             f"{algorithm.n_rows_per_transfer}")  # fmt: skip
+            raise ValueError(
+                f"n_rows_per_transfer must be at most the number of outputs, {rows}; got {algorithm.n_rows_per_transfer}"
+            )
         self._rule = algorithm
         self._build_loop(_random.key(_random.child(seeds, 1)))
 
@@ -81,10 +86,13 @@ class DigitalTile(ArrayTile):
         self._key, self._chi = key, np.zeros(self.shape, np.float32)
         settings = {"granularity": rule.device.granularity, "most": float(rule.pulses.desired_bl)} | rule._settings()
         self._loop = DigitalLoop(
-            self.array._core, self._chi, key, every=rule.transfer_every,
+            self.array._core,
+            self._chi,
+            key,
+            every=rule.transfer_every,
             rows_per_transfer=rule.n_rows_per_transfer or self.shape[0],
             **({"rate": settings["granularity"]} | settings),
-        )  # fmt: skip
+        )
 
     @property
     def chi(self) -> NDArray[np.float32]:

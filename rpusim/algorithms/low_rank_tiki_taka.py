@@ -106,14 +106,21 @@ class LowRankTile(Tile):
         slow = algorithm.fast if algorithm.slow is None else algorithm.slow
         self.arrays = tuple(
             CrossbarArray(
-                of_array, device, forward=algorithm.forward, backward=algorithm.backward, pulses=pulses,
+                of_array,
+                device,
+                forward=algorithm.forward,
+                backward=algorithm.backward,
+                pulses=pulses,
                 rng=_random.child(seeds, k),
             )
             for k, (of_array, device, pulses) in enumerate(
-                (((outputs, inputs), slow, algorithm.transfer_pulses), ((outputs, rank), algorithm.fast, algorithm.pulses),
-                 ((rank, inputs), algorithm.fast, algorithm.pulses))
+                (
+                    ((outputs, inputs), slow, algorithm.transfer_pulses),
+                    ((outputs, rank), algorithm.fast, algorithm.pulses),
+                    ((rank, inputs), algorithm.fast, algorithm.pulses),
+                )
             )
-        )  # fmt: skip
+        )
         self._build_loop(_random.key(_random.child(seeds, 3)))
         self._loop.start(0)
 

@@ -135,9 +135,17 @@ class SHDTile(Tile):
                 pair.zero_shift(algorithm.zero_shift)
         self.slow.program(np.zeros(self.shape))
         transfer = Transfer(
-            fast_main._core, fast_reference._core, slow_main._core, None, columns=True, every=algorithm.transfer_every,
-            reads=1, selection="hadamard" if algorithm.transfer_vectors == "hadamard" else "cyclic", key=0, state={},
-        )  # fmt: skip
+            fast_main._core,
+            fast_reference._core,
+            slow_main._core,
+            None,
+            columns=True,
+            every=algorithm.transfer_every,
+            reads=1,
+            selection="hadamard" if algorithm.transfer_vectors == "hadamard" else "cyclic",
+            key=0,
+            state={},
+        )
         self._loop = TransferLoop(transfer)
         arrays = [fast_main, fast_reference, slow_main] + ([] if shared else [self.slow.reference])
         self._timed = tuple(one for one in arrays if not one._is_timeless)

@@ -120,12 +120,15 @@ class TikiTaka(_TransferAlgorithm):
             raise ValueError("TikiTaka: random_selection must be False where transfer_vectors='hadamard'; got True")
         if self.with_reset_prob > 0.0:
             if self.transfer_vectors == "hadamard":
-                raise ValueError("TikiTaka: with_reset_prob must be 0 where transfer_vectors='hadamard', which reads all lines;"
-                                 f" got {self.with_reset_prob}")  # fmt: skip
+                raise ValueError(
+                    "TikiTaka: with_reset_prob must be 0 where transfer_vectors='hadamard', which reads all lines;"
+                    f" got {self.with_reset_prob}"
+                )
             for device in devices[:-1]:
                 if not isinstance(device, PulsedDevice) or device.write_noise_std > 0.0:
-                    raise ValueError("TikiTaka: with_reset_prob needs devices that take pulses and have no write noise; got "
-                                     f"{device!r}")  # fmt: skip
+                    raise ValueError(
+                        f"TikiTaka: with_reset_prob needs devices that take pulses and have no write noise; got {device!r}"
+                    )
 
     def _devices(self) -> tuple[Device, ...]:
         return (self.fast, *self.hidden, self.fast if self.slow is None else self.slow)
@@ -152,5 +155,3 @@ class TikiTaka(_TransferAlgorithm):
 def _one_or_more(check: Any, name: str, value: Any) -> Any:
     """A number, or a sequence of numbers."""
     return numbers_of(check)(name, value) if isinstance(value, (tuple, list)) else check(name, value)
-
-

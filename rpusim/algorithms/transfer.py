@@ -168,9 +168,7 @@ class TransferTile(Tile):
             return CrossbarArray(self.shape, device, forward=rule.forward, backward=rule.backward, **options)
         lines = self.shape[1 if rule.transfer_columns else 0]
         together = lines if rule._level(k, self.shape)["selection"] == "hadamard" else 1
-        return CrossbarArray(
-            self.shape, device, forward=rule.transfer_forward or column_periphery(device, together), **options
-        )
+        return CrossbarArray(self.shape, device, forward=rule.transfer_forward or column_periphery(device, together), **options)
 
     def _reference(self, k: int, array: CrossbarArray, seeds: np.random.SeedSequence) -> CrossbarArray | None:
         rule = self.algorithm
@@ -200,9 +198,7 @@ class TransferTile(Tile):
             rows, columns = self.shape
             lines, length = (columns, rows) if settings["columns"] else (rows, columns)
             if settings["reads"] > lines:
-                raise ValueError(
-                    f"n_reads_per_transfer must be at most the number of lines, {lines}; got {settings['reads']}"
-                )
+                raise ValueError(f"n_reads_per_transfer must be at most the number of lines, {lines}; got {settings['reads']}")
             state: dict[str, NDArray[Any]] = {}
             if settings.get("buffered"):
                 state["buffer"] = np.zeros((lines, length), np.float32)
@@ -217,9 +213,14 @@ class TransferTile(Tile):
                 state["line_chop"], state["element_chop"] = np.ones(lines, np.int8), np.ones(length, np.int8)
             reference = self.references[source]
             transfer = Transfer(
-                self.arrays[source]._core, None if reference is None else reference._core,
-                self.arrays[chain[k + 1]]._core, transfer, key=keys[k], state=state, **settings,
-            )  # fmt: skip
+                self.arrays[source]._core,
+                None if reference is None else reference._core,
+                self.arrays[chain[k + 1]]._core,
+                transfer,
+                key=keys[k],
+                state=state,
+                **settings,
+            )
             if settings.get("reset_prob", 0.0) > 0.0:
                 self._resets.append((transfer, source))
             self._buffers.insert(0, state)
@@ -238,9 +239,7 @@ class TransferTile(Tile):
             assert isinstance(array.device, PulsedDevice)
             level = array._parameters["reset_level"] + (0.0 if reference is None else reference._weights)
             low, high = array.device.bounds_of(array._parameters)
-            transfer.set_reset(
-                *(np.ascontiguousarray(np.broadcast_to(a, self.shape), np.float32) for a in (level, low, high))
-            )
+            transfer.set_reset(*(np.ascontiguousarray(np.broadcast_to(a, self.shape), np.float32) for a in (level, low, high)))
 
     # ---- what it holds -----------------------------------------------------------------------------------------------
 
@@ -395,8 +394,7 @@ class TransferTile(Tile):
         references = {k: signal(f"state['references'][{k!r}]", state["references"][k], self.shape) for k in known}
         check_entries("state['buffers']", state["buffers"], {str(k): None for k in range(len(self._buffers))})
         buffers = [
-            checked_planes(f"state['buffers']['{k}']", state["buffers"][str(k)], level)
-            for k, level in enumerate(self._buffers)
+            checked_planes(f"state['buffers']['{k}']", state["buffers"][str(k)], level) for k, level in enumerate(self._buffers)
         ]
         vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
         keys = checked_list("state['keys']", state["keys"], len(self._keys), integer(0, 2**64 - 1))

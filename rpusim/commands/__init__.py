@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command == "regression":
         args.algorithm = args.algorithm or ["sgd", "shd"]
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")   # units and names of files that the terminal has no letters for
+        sys.stdout.reconfigure(errors="backslashreplace")  # units and names of files that the terminal has no letters for
     try:
         _check_folder(args)
         if getattr(args, "threads", None):
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = args.run(args)
         sys.stdout.flush()
         return status
-    except BrokenPipeError:     # who read our output has gone; there is nobody to tell
+    except BrokenPipeError:  # who read our output has gone; there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError as error:

@@ -79,9 +79,15 @@ def _presets_table() -> str:
     for name in devices.presets.names():
         theory = devices.response(devices.presets.get(name))
         rows.append(
-            [name.replace("_", "-"), type(theory.device).__name__, f"{theory.number_of_states:,.5g}",
-             _or_none(theory.symmetry_point), _or_none(theory.asymmetry_index), devices.presets.source(name).short]
-        )  # fmt: skip
+            [
+                name.replace("_", "-"),
+                type(theory.device).__name__,
+                f"{theory.number_of_states:,.5g}",
+                _or_none(theory.symmetry_point),
+                _or_none(theory.asymmetry_index),
+                devices.presets.source(name).short,
+            ]
+        )
     return table(["preset", "model", "states", "symmetry point", "asymmetry index", "source"], rows)
 
 

@@ -37,8 +37,12 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--devices", action="store_true", help="each ramp up, and the one down, is of a device of its own")
     sub.add_argument("--model", action="append", help="model to fit; may be repeated (all)")
     sub.add_argument("--criterion", choices=["bic", "aic"], default="bic", help="what chooses among models (bic)")
-    sub.add_argument("--normalise", choices=["range", "none"], default="range", help="range: weights -1 and 1 are the "
-                     "smallest and the largest value; none: values are weights already (range)")  # fmt: skip
+    sub.add_argument(
+        "--normalise",
+        choices=["range", "none"],
+        default="range",
+        help="range: weights -1 and 1 are the smallest and the largest value; none: values are weights already (range)",
+    )
     sub.add_argument("--g-min", type=float, metavar="G", help="value that becomes weight -1 (the smallest)")
     sub.add_argument("--g-max", type=float, metavar="G", help="value that becomes weight 1 (the largest)")
     sub.add_argument("--hold", action="append", default=[], metavar="NAME=VALUE", help="known parameter; may be repeated")
@@ -72,9 +76,7 @@ def run(args: argparse.Namespace) -> int:
     down: list[Any] = []
     units = {}
     for path, direction in sources:
-        ramps = devices.read_ramps(
-            path, columns=args.column, direction=direction, pulses_per_ramp=args.pulses_per_ramp
-        )  # fmt: skip
+        ramps = devices.read_ramps(path, columns=args.column, direction=direction, pulses_per_ramp=args.pulses_per_ramp)
         up, down, units[ramps.unit] = up + ramps.up, down + ramps.down, path
         for note in ramps.notes:
             print(f"note: {note}")
@@ -83,9 +85,15 @@ def run(args: argparse.Namespace) -> int:
     if args.devices:
         up, down = [[r] for r in up], [[r] for r in down]
     result = devices.fit(
-        up or None, down or None, args.model, g_min=g_min, g_max=g_max, hold=hold or None,
-        criterion=args.criterion, unit=next(iter(units)),
-    )  # fmt: skip
+        up or None,
+        down or None,
+        args.model,
+        g_min=g_min,
+        g_max=g_max,
+        hold=hold or None,
+        criterion=args.criterion,
+        unit=next(iter(units)),
+    )
 
     rows = []
     for name, value in result.values.items():
@@ -95,16 +103,39 @@ def run(args: argparse.Namespace) -> int:
         error = result.standard_errors.get(name, math.inf)
         zero = result.offset if name in ("w_max", "w_min") else 0.0
         in_unit = "" if relative or name == "slow_time" else f"{abs(result.slope) * value + zero:.5g}"
-        rows.append([name, f"{value:.5g}", f"{error:.2g}" if math.isfinite(error) else "not told",
-                     "relative" if relative else "pulses" if name == "slow_time" else "weight", in_unit])  # fmt: skip
+        rows.append(
+            [
+                name,
+                f"{value:.5g}",
+                f"{error:.2g}" if math.isfinite(error) else "not told",
+                "relative" if relative else "pulses" if name == "slow_time" else "weight",
+                in_unit,
+            ]
+        )
     print(f"{result.n_ramps} ramps of {result.n_devices} device(s), {result.n_values} values; model {result.score.model}\n")
     print(table(["parameter", "value", "std. error", "unit", f"in {result.unit or 'measured units'}"], rows))
     best = {c: min(getattr(s, c) for s in result.comparison) for c in ("aic", "bic")}
-    print("\n" + table(["model", "parameters", "dAIC", "dBIC", "R2", "R2 of blocks"],
-          [[s.model, str(s.n_parameters), f"{s.aic - best['aic']:.1f}", f"{s.bic - best['bic']:.1f}", f"{s.r2:.4f}",
-            f"{s.r2_blocks:.4f}"] for s in result.comparison]))  # fmt: skip
-    print(f"\nR2 on the mean curve: {result.r2:.4f} pulse by pulse, {result.r2_blocks:.4f} on means of "
-          f"{result.block_length} neighbouring pulses")  # fmt: skip
+    print(
+        "\n"
+        + table(
+            ["model", "parameters", "dAIC", "dBIC", "R2", "R2 of blocks"],
+            [
+                [
+                    s.model,
+                    str(s.n_parameters),
+                    f"{s.aic - best['aic']:.1f}",
+                    f"{s.bic - best['bic']:.1f}",
+                    f"{s.r2:.4f}",
+                    f"{s.r2_blocks:.4f}",
+                ]
+                for s in result.comparison
+            ],
+        )
+    )
+    print(
+        f"\nR2 on the mean curve: {result.r2:.4f} pulse by pulse, {result.r2_blocks:.4f} on means of "
+        f"{result.block_length} neighbouring pulses"
+    )
     print(f"read noise: {result.read_noise:.4g} (weight units)")
     if result.slow_noise > 0.0:
         print(f"slow read noise: {result.slow_noise:.4g} (weight units), correlated over {result.slow_time:.3g} pulses")

@@ -69,9 +69,16 @@ def _regression(args: argparse.Namespace) -> int:
     labels = [(d, a) for d in chosen for a in dict.fromkeys(args.algorithm)]
     rules = [experiments.demo_algorithm(a, chosen[d]) for d, a in labels]
     runs = experiments.sweep(
-        rules, targets, rng=args.seed, noise=args.noise, lr=args.lr, steps=args.steps, start=args.start,
-        workers=args.workers, continuum=True,
-    )  # fmt: skip
+        rules,
+        targets,
+        rng=args.seed,
+        noise=args.noise,
+        lr=args.lr,
+        steps=args.steps,
+        start=args.start,
+        workers=args.workers,
+        continuum=True,
+    )
     rows, marks = [], set()
     for (label, algorithm), mine in zip(labels, runs, strict=True):
         for run in mine:
@@ -80,9 +87,17 @@ def _regression(args: argparse.Namespace) -> int:
             marks.add(mark)
             where = f"{round(theory, 4) + 0.0:+.4f}{mark}"
             rows.append(
-                [label, algorithm, f"{run.target[0]:+.3f}", f"{mean:+.4f}", f"{error:.4f}", where, f"{mean - theory:+.4f}",
-                 f"{run.m:.3f}"]
-            )  # fmt: skip
+                [
+                    label,
+                    algorithm,
+                    f"{run.target[0]:+.3f}",
+                    f"{mean:+.4f}",
+                    f"{error:.4f}",
+                    where,
+                    f"{mean - theory:+.4f}",
+                    f"{run.m:.3f}",
+                ]
+            )
     header = ["device", "algorithm", "target", "final mean", "std. error", "theory", "difference", "m"]
     if marks - {""}:  # digits stay below each other
         rows = [[cell if k != 5 or cell[-1] in MARKS else cell + " " for k, cell in enumerate(row)] for row in rows]
@@ -188,10 +203,18 @@ def _spiral(args: argparse.Namespace) -> int:
                 period = _period(run.t, run.weights[:, p], goal)
                 hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
                 rows.append(
-                    [name, f"{goal:+.2f}", f"{run.mean[p]:+.4f}", f"{run.standard_error[p]:.4f}", f"{hidden:+.4f}",
-                     _plus_minus(period), f"{theory.period:.0f}", integrated,
-                     f"{theory.damping:.2e}"]
-                )  # fmt: skip
+                    [
+                        name,
+                        f"{goal:+.2f}",
+                        f"{run.mean[p]:+.4f}",
+                        f"{run.standard_error[p]:.4f}",
+                        f"{hidden:+.4f}",
+                        _plus_minus(period),
+                        f"{theory.period:.0f}",
+                        integrated,
+                        f"{theory.damping:.2e}",
+                    ]
+                )
             plotting.hidden_against_weight(run, ax=ax[0, k])
             ax[0, k].set_title(f"SHD, {name}")
             if args.parameters == 1:

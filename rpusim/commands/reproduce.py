@@ -25,8 +25,12 @@ def add_parser(command: Any) -> None:
     sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
     sub.add_argument("--quick", action="store_true", help="a small part of it, in minutes")
     sub.add_argument("--threads", type=positive_int, help="threads of reads, updates and solves (one per processor)")
-    sub.add_argument("--epochs", type=positive_int, metavar="N", help="epochs of the networks it trains (as published); more "
-                     "than in the checkpoints of an earlier run go on from there")  # fmt: skip
+    sub.add_argument(
+        "--epochs",
+        type=positive_int,
+        metavar="N",
+        help="epochs of the networks it trains (as published); more than in the checkpoints of an earlier run go on from there",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

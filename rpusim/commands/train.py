@@ -42,8 +42,13 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--network", choices=["mlp", "lenet"], help="for images: 784-256-128-10, or LeNet (mlp)")
     sub.add_argument("--hidden", type=positive_int, metavar="N", help="cells of each LSTM of text (64)")
     sub.add_argument("--length", type=positive_int, metavar="N", help="characters per step of text (100)")
-    sub.add_argument("--algorithm", choices=named.names(), default="sgd", metavar="NAME",
-                     help=f"{', '.join(named.names())}, with published settings (sgd)")  # fmt: skip
+    sub.add_argument(
+        "--algorithm",
+        choices=named.names(),
+        default="sgd",
+        metavar="NAME",
+        help=f"{', '.join(named.names())}, with published settings (sgd)",
+    )
     sub.add_argument(
         "--device",
         default="constant-step",
@@ -55,8 +60,12 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--lr", type=float, default=0.05, help="learning rate (0.05)")
     sub.add_argument("--lr-drop", type=positive_int, default=4, metavar="N", help="halve it every N epochs (4)")
     sub.add_argument("--threads", type=positive_int, help="threads of reads and updates (one per processor)")
-    sub.add_argument("--data", type=Path, metavar="PATH", help="folder of the four files of images; of text: "
-                     "warpeace, tinyshakespeare or a file (warpeace)")  # fmt: skip
+    sub.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="folder of the four files of images; of text: warpeace, tinyshakespeare or a file (warpeace)",
+    )
     sub.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint (in the folder of results)")
     sub.add_argument("--restart", action="store_true", help="start afresh, over an existing checkpoint")
 
@@ -108,8 +117,11 @@ def run(args: argparse.Namespace) -> int:
     trainer = Trainer(
         net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
     )
-    print(f"{args.algorithm} on {args.device}: {words}, batch {args.batch_size}, "
-          f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels", flush=True)  # fmt: skip
+    print(
+        f"{args.algorithm} on {args.device}: {words}, batch {args.batch_size}, "
+        f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels",
+        flush=True,
+    )
     path = args.checkpoint or beside(stem, ".checkpoint.npz")
     shown = 0
 
@@ -117,9 +129,12 @@ def run(args: argparse.Namespace) -> int:
         nonlocal shown
         history = trainer.history
         for k in range(shown, len(history)):
-            print(f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
-                  f"test loss {history.test_loss[k]:.4f}  test error {history.test_error[k]:.2f} %  "
-                  f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s", flush=True)  # fmt: skip
+            print(
+                f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
+                f"test loss {history.test_loss[k]:.4f}  test error {history.test_error[k]:.2f} %  "
+                f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s",
+                flush=True,
+            )
         shown = len(history)
 
     history = trainer.fit(

@@ -25,8 +25,9 @@ def add_parser(command: Any) -> None:
     )
     sub.add_argument("--size", type=positive_int, default=128, metavar="N", help="word lines, and bit lines (128)")
     sub.add_argument("--columns", type=positive_int, metavar="N", help="bit lines (as word lines)")
-    sub.add_argument("--r-wire", type=float, action="append", metavar="OHM",
-                     help="resistance of every segment; may be repeated (1)")  # fmt: skip
+    sub.add_argument(
+        "--r-wire", type=float, action="append", metavar="OHM", help="resistance of every segment; may be repeated (1)"
+    )
     sub.add_argument("--r-driver", type=float, default=0.0, metavar="OHM", help="of every driver (0)")
     sub.add_argument("--r-sense", type=float, default=0.0, metavar="OHM", help="of every sensor (0)")
     sub.add_argument("--drivers", choices=["left", "both"], default="left", help="ends of word lines that are driven (left)")
@@ -63,12 +64,23 @@ def run(args: argparse.Namespace) -> int:
             ideal = rpu.solve_network(v, 1.0 / g, r_word=0.0, r_bit=0.0, nonlinearity=args.nonlinearity).currents
         solution = network.solution(v, nonlinearity=args.nonlinearity)
         error = 100.0 * np.abs(solution.currents - ideal) / ideal
-        entries.append([f"{r:g}", f"{error.max():.3f}", f"{error.mean():.3f}", f"{1e6 * solution.power:.5g}", solution.method,
-                      str(solution.iterations), f"{solution.residual:.1e}"])  # fmt: skip
+        entries.append(
+            [
+                f"{r:g}",
+                f"{error.max():.3f}",
+                f"{error.mean():.3f}",
+                f"{1e6 * solution.power:.5g}",
+                solution.method,
+                str(solution.iterations),
+                f"{solution.residual:.1e}",
+            ]
+        )
         with matplotlib.rc_context(plotting.style()):
             written += plotting.save(plotting.wires_figure(solution, ideal), args.out / f"wires-{rows}x{columns}-{r:g}ohm")
-    print(f"{rows} x {columns} devices of {args.r_on:g} to {args.r_off:g} ohm, inputs of 0 to {args.voltage:g} V; "
-          "errors of the outputs against ideal lines\n")  # fmt: skip
+    print(
+        f"{rows} x {columns} devices of {args.r_on:g} to {args.r_off:g} ohm, inputs of 0 to {args.voltage:g} V; "
+        "errors of the outputs against ideal lines\n"
+    )
     header = ["r (ohm)", "worst error (%)", "mean error (%)", "power (uW)", "method", "iterations", "residual"]
     print(table(header, entries))
     report(written)

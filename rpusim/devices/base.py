@@ -407,4 +407,4 @@ def linear_symmetry_point(up0: Any, up1: Any, down0: Any, down1: Any, w_max: Any
     with np.errstate(divide="ignore", invalid="ignore"):
         point = (np.asarray(down0, np.float64) - up0) / (np.asarray(up1, np.float64) - down1)
     inside = np.isfinite(point) & (point <= w_max) & (point >= w_min)
-    return np.where(inside, point + 0.0, math.nan)      # not -0
+    return np.where(inside, point + 0.0, math.nan)  # not -0

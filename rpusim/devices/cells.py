@@ -144,16 +144,24 @@ class OneSidedCell(UnitCell):
                 f"OneSidedCell: refresh_lower must be at most refresh_upper={self.refresh_upper}; got {self.refresh_lower}"
             )
         if self.device.write_noise_std > 0.0:
-            raise ValueError("OneSidedCell: device must have no write noise, since single devices are reset; got "
-                             f"write_noise_std={self.device.write_noise_std}")  # fmt: skip
+            raise ValueError(
+                "OneSidedCell: device must have no write noise, since single devices are reset; got "
+                f"write_noise_std={self.device.write_noise_std}"
+            )
         if self.refresh_forward.has_spreads:
-            raise ValueError("OneSidedCell: refresh_forward must have no spreads, which are drawn for an array's own reads; "
-                             f"got {self.refresh_forward!r}")  # fmt: skip
+            raise ValueError(
+                "OneSidedCell: refresh_forward must have no spreads, which are drawn for an array's own reads; "
+                f"got {self.refresh_forward!r}"
+            )
         if self.refresh_forward.wires is not None:
-            raise ValueError("OneSidedCell: refresh_forward must have no wires, since single devices are read; got "
-                             f"{self.refresh_forward.wires!r}")  # fmt: skip
+            raise ValueError(
+                "OneSidedCell: refresh_forward must have no wires, since single devices are read; got "
+                f"{self.refresh_forward.wires!r}"
+            )
         if self.refresh_pulses.wires is not None:
-            raise ValueError("OneSidedCell: refresh_pulses must have no wires, as a refresh writes through those of the array; "
-                             f"got {self.refresh_pulses.wires!r}")  # fmt: skip
+            raise ValueError(
+                "OneSidedCell: refresh_pulses must have no wires, as a refresh writes through those of the array; "
+                f"got {self.refresh_pulses.wires!r}"
+            )
         if self.device.w_max <= 0.0:
             raise ValueError(f"OneSidedCell: device must have w_max above 0; got {self.device.w_max}")

@@ -64,7 +64,7 @@ class _Transform:
 
 _REAL = _Transform(float, float)
 _POSITIVE = _Transform(lambda t: math.exp(min(t, 60.0)), lambda x: math.log(max(x, 1e-26)))
-_UP_TO_20, _UP_TO_60 = (   # where specifications end
+_UP_TO_20, _UP_TO_60 = (  # where specifications end
     _Transform(lambda t, top=top: min(math.exp(min(t, 60.0)), top), _POSITIVE.inverse) for top in (20.0, 60.0)
 )
 _NEGATIVE = _Transform(lambda t: -math.exp(min(t, 60.0)), lambda x: math.log(max(-x, 1e-26)))
@@ -78,7 +78,7 @@ _COMMON: dict[str, _Transform] = {
     "dw_min_std": _POSITIVE,
     "read_noise": _POSITIVE,
     "slow_noise": _POSITIVE,
-    "slow_time": _POSITIVE,     # up to a multiple of the longest ramp: see _Problem.transform
+    "slow_time": _POSITIVE,  # up to a multiple of the longest ramp: see _Problem.transform
 }
 #: standard deviations, about whose squares the information is asked: near zero those have a normal error
 _NOISES = ("dw_min_std", "read_noise", "slow_noise")
@@ -273,7 +273,7 @@ class _Problem:
     unreached: frozenset[str] = frozenset()
 
     def transform(self, name: str) -> _Transform:
-        if name == "slow_time":     # from twice the longest ramp on, times say the same
+        if name == "slow_time":  # from twice the longest ramp on, times say the same
             top = 2.0 * len(self.data.y)
             return _Transform(
                 lambda t: top / (1.0 + math.exp(min(max(-t, -60.0), 60.0))),
@@ -347,7 +347,7 @@ def _batched_steps(devices: Sequence[PulsedDevice]) -> Steps:
     if isinstance(first, PiecewiseStep):
         up, down = (np.array([getattr(d, name) for d in devices]) for name in ("piecewise_up", "piecewise_down"))
         return lambda p, w: _piecewise_steps(up, down, p, w)
-    if isinstance(first, ExpStep):      # its law with columns of numbers in the place of numbers
+    if isinstance(first, ExpStep):  # its law with columns of numbers in the place of numbers
         numbers = ("A_up", "A_down", "gamma_up", "gamma_down", "a", "b")
         columns = SimpleNamespace(**{n: np.array([[getattr(d, n)] for d in devices]) for n in numbers})
         return lambda p, w: type(first).steps_of(columns, p, w)  # type: ignore[arg-type]
@@ -445,7 +445,7 @@ def _filter(
         step = np.where(up, step_up, step_down)
         after = w + sign * step
         m = (_NODE_WEIGHTS * after).sum(0)
-        if is_slow:     # covariance: times the mean slope of the new state against the old, by the same nodes
+        if is_slow:  # covariance: times the mean slope of the new state against the old, by the same nodes
             vu = vu * kept * (_NODE_WEIGHTS * _NODES * after).sum(0) / np.maximum(sd, 1e-30)
             u, uu = kept * u, kept * kept * uu + (1.0 - kept * kept) * slow2
         v = (_NODE_WEIGHTS * ((after - m) ** 2 + proportional2 * step * step)).sum(0) + added2 + 1e-18
@@ -454,7 +454,7 @@ def _filter(
         e = y[t] - m
         gain = v / s
         if is_slow:
-            limit = np.sqrt(v * uu)     # a clipped state has lost variance
+            limit = np.sqrt(v * uu)  # a clipped state has lost variance
             vu = np.clip(vu, -limit, limit)
             s = s + 2.0 * vu + uu
             e = e - u
@@ -552,9 +552,15 @@ def _summary(data: _Data) -> _Summary:
             if last < 0.2 * steepest:
                 stop[sign] = float(level)
     return _Summary(
-        np.array(w), np.array(step), np.array(up), np.array(weight) / max(weight), math.sqrt(r2),
-        min(math.sqrt(write) / size, 20.0), stop[1.0], stop[-1.0],
-    )  # fmt: skip
+        np.array(w),
+        np.array(step),
+        np.array(up),
+        np.array(weight) / max(weight),
+        math.sqrt(r2),
+        min(math.sqrt(write) / size, 20.0),
+        stop[1.0],
+        stop[-1.0],
+    )
 
 
 def _start(problem: _Problem, summary: _Summary) -> list[dict[str, float]]:
@@ -816,7 +822,7 @@ def _fit_free(
     problem = _Problem(data, model, template, free, held, unreached)
     best: tuple[dict[str, Any], float, bool] | None = None
     starts = [{**first.values, **hold}] if first else _start(problem, summary)
-    if len(starts) > 1:     # the likeliest first
+    if len(starts) > 1:  # the likeliest first
         with np.errstate(all="ignore"):
             far = np.nan_to_num(_minus_log(problem.trace(starts)), nan=np.inf)
         starts = [starts[k] for k in np.argsort(far, kind="stable")]
@@ -1283,7 +1289,7 @@ def fit(
             fits.append(white)
             slow += [other] if other else []
             bar.update()
-        if len(slow) == len(fits):      # slow noise for all devices, or for none
+        if len(slow) == len(fits):  # slow noise for all devices, or for none
             more = sum(len(b.problem.free) - len(a.problem.free) for a, b in zip(fits, slow, strict=True))
             gain = 2.0 * sum(b.log_likelihood - a.log_likelihood for a, b in zip(fits, slow, strict=True))
             if gain > more * (2.0 if criterion == "aic" else math.log(data.n)):
@@ -1318,8 +1324,22 @@ def fit(
     outcomes.sort(key=lambda one: getattr(one[0], criterion))
     score, device, fitted, errors, notes = outcomes[0]
     return FitResult(
-        device=device, values=fitted, standard_errors=errors, notes=tuple(notes), read_noise=fitted["read_noise"],
-        slow_noise=fitted.get("slow_noise", 0.0), slow_time=fitted.get("slow_time", math.nan),
-        offset=offset, slope=slope, unit=unit, score=score, comparison=tuple(o[0] for o in outcomes), criterion=criterion,
-        n_values=data.n, n_ramps=data.y.shape[1], n_devices=len(labels), up=tuple(up), down=tuple(down),
-    )  # fmt: skip
+        device=device,
+        values=fitted,
+        standard_errors=errors,
+        notes=tuple(notes),
+        read_noise=fitted["read_noise"],
+        slow_noise=fitted.get("slow_noise", 0.0),
+        slow_time=fitted.get("slow_time", math.nan),
+        offset=offset,
+        slope=slope,
+        unit=unit,
+        score=score,
+        comparison=tuple(o[0] for o in outcomes),
+        criterion=criterion,
+        n_values=data.n,
+        n_ramps=data.y.shape[1],
+        n_devices=len(labels),
+        up=tuple(up),
+        down=tuple(down),
+    )

@@ -256,9 +256,7 @@ class AbruptReset(PulsedDevice):
         return p["step_up"] + p["slope_up"] * w, p["step_down"] + p["slope_down"] * w
 
     def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
-        return linear_symmetry_point(
-            p["step_up"], p["slope_up"], p["step_down"], p["slope_down"], p["w_max"], p["w_min"]
-        )
+        return linear_symmetry_point(p["step_up"], p["slope_up"], p["step_down"], p["slope_down"], p["w_max"], p["w_min"])
 
     def _draw_own(
         self, p: dict[str, NDArray[np.float64]], shape: tuple[int, int], rng: np.random.Generator

@@ -397,9 +397,20 @@ class Conv1d(Conv2d):
         sizes = [("kernel", kernel, 1), ("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)]
         k, s, p, n = (integer_value(name, value, low) for name, value, low in sizes)
         super().__init__(
-            in_channels, out_channels, (1, k), rule, (1, s), (0, p), (1, n), groups, bias, mapping, replicas, assignment,
+            in_channels,
+            out_channels,
+            (1, k),
+            rule,
+            (1, s),
+            (0, p),
+            (1, n),
+            groups,
+            bias,
+            mapping,
+            replicas,
+            assignment,
             lr_scale,
-        )  # fmt: skip
+        )
 
     kernel = property(lambda self: self.windows.kernel[1])
     stride = property(lambda self: self.windows.stride[1])

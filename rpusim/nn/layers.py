@@ -592,9 +592,11 @@ class BatchNorm(Layer):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "gamma": self.gamma.state_dict(), "beta": self.beta.state_dict(), "mean": self.mean.copy(),
+            "gamma": self.gamma.state_dict(),
+            "beta": self.beta.state_dict(),
+            "mean": self.mean.copy(),
             "variance": self.variance.copy(),
-        }  # fmt: skip
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if not isinstance(state, dict) or set(state) != {"gamma", "beta", "mean", "variance"}:

@@ -78,8 +78,10 @@ class Mapping(Specification):
         if self.learn_input_range and self.input_range is None:
             raise ValueError("Mapping: input_range must be given where learn_input_range=True; got None")
         if self.input_range is not None and not self.digital_bias:
-            raise ValueError("Mapping: digital_bias must be True where there is an input_range, which a constant input of 1 "
-                             "would not fit; got False")  # fmt: skip
+            raise ValueError(
+                "Mapping: digital_bias must be True where there is an input_range, which a constant input of 1 "
+                "would not fit; got False"
+            )
 
 
 def _parts(size: int, largest: int | None) -> list[slice]:

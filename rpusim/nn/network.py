@@ -143,9 +143,7 @@ class Sequential(_Group):
                 raise TypeError(f"layers[{index}] must be a layer; got {layer!r}")
             if layer.in_features is not None:
                 if features is not None and features != layer.in_features:
-                    raise ValueError(
-                        f"layers[{index}] must take {features} features, as many as come to it; got {layer!r}"
-                    )
+                    raise ValueError(f"layers[{index}] must take {features} features, as many as come to it; got {layer!r}")
                 if whole:
                     self.in_features = layer.in_features
             whole = whole and layer.in_features is None and layer.out_features is None and layer.keeps_features
@@ -453,8 +451,10 @@ class Concatenate(_Group):
         axis %= parts[0].ndim
         shapes = [part.shape[:axis] + part.shape[axis:][1:] for part in parts]
         if any(part.ndim != parts[0].ndim for part in parts) or len(set(shapes)) > 1:
-            raise ValueError(f"branches must have outputs that differ in axis {self.axis} alone; got "
-                             f"{', '.join(str(part.shape) for part in parts)}")  # fmt: skip
+            raise ValueError(
+                f"branches must have outputs that differ in axis {self.axis} alone; got "
+                f"{', '.join(str(part.shape) for part in parts)}"
+            )
         self._sizes = [part.shape[axis] for part in parts] if train else None
         y = np.concatenate(parts, axis)
         self._shape = y.shape

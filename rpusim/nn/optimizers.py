@@ -135,9 +135,7 @@ class Parameter:
             raise ValueError(f"{name} must be a dict with 'slots', 'steps' and 'value'; got {state!r:.80}")
         value = signal(f"{name}['value']", state["value"], self.value.shape)
         steps = integer_value(f"{name}['steps']", state["steps"], 0)
-        slots = [
-            signal(f"{name}['slots'][{k!r}]", slot, self.value.shape).copy() for k, slot in sorted(state["slots"].items())
-        ]
+        slots = [signal(f"{name}['slots'][{k!r}]", slot, self.value.shape).copy() for k, slot in sorted(state["slots"].items())]
         self.value[...] = value
         self.steps, self._slots = steps, slots
         self.gradient[...] = 0.0

@@ -142,8 +142,10 @@ def outputs_in_a_row(outputs: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """
     flat = outputs.reshape(-1, outputs.shape[-1])
     if len(flat) != len(wanted):
-        raise ValueError(f"y must have one target for each output, of which there are {outputs.shape[:-1]} (a layer LastStep "
-                         f"leaves one per sequence); got {len(wanted)} in all")  # fmt: skip
+        raise ValueError(
+            f"y must have one target for each output, of which there are {outputs.shape[:-1]} (a layer LastStep "
+            f"leaves one per sequence); got {len(wanted)} in all"
+        )
     return flat
 
 
@@ -215,8 +217,10 @@ class _Asynchronous(Run):
     def step(self, inputs: np.ndarray, wanted: np.ndarray, rate: float) -> float:
         loss = 0.0
         if self._stateful and len(inputs) > self._size:
-            raise ValueError(f"micro_batch must be at least the batch of {len(inputs)} where stateful layers carry the state "
-                             f"of each of its sequences; got {self._size}")  # fmt: skip
+            raise ValueError(
+                f"micro_batch must be at least the batch of {len(inputs)} where stateful layers carry the state "
+                f"of each of its sequences; got {self._size}"
+            )
         targets = len(wanted) // len(inputs)  # of one sample
         for first in range(0, len(inputs), self._size):
             last = first + self._size

@@ -173,5 +173,11 @@ def _cells(row: Row) -> list[str]:
         several = f"{len(row.weights)} of " if len(row.weights) > 1 else ""
         weights = several + "{} x {}".format(*row.weights[0])
     used = "" if np.isnan(row.utilisation) else f"{100 * row.utilisation:.0f} %"
-    return [row.place, row.layer, weights, *(f"{n:,}" for n in (row.arrays, row.devices)), used,
-            *(f"{n:,}" for n in (row.digital, row.pulses))]  # fmt: skip
+    return [
+        row.place,
+        row.layer,
+        weights,
+        *(f"{n:,}" for n in (row.arrays, row.devices)),
+        used,
+        *(f"{n:,}" for n in (row.digital, row.pulses)),
+    ]

@@ -344,8 +344,10 @@ class Trainer:
             if not callable(callback):
                 raise TypeError(f"callbacks[{index}] must be callable; got {callback!r}")
         if checkpoint is not None and source.once:
-            raise ValueError("checkpoint must be None where train can be gone through only once, since a run that goes on "
-                             f"from it would not get the same batches; got {os.fspath(checkpoint)!r}")  # fmt: skip
+            raise ValueError(
+                "checkpoint must be None where train can be gone through only once, since a run that goes on "
+                f"from it would not get the same batches; got {os.fspath(checkpoint)!r}"
+            )
         if not boolean("resume", resume) and checkpoint is None:
             raise ValueError("resume must be True without a checkpoint to start from; got False")
         if checkpoint is not None:
@@ -578,7 +580,11 @@ class Trainer:
             "state": self.net.state_dict(),
             "history": self.history.to_dict(),
             "within": {
-                "steps": self._steps, "seen": self._seen, "total": self._total, "seconds": self._seconds, "cycles": self.cycles,
+                "steps": self._steps,
+                "seen": self._seen,
+                "total": self._total,
+                "seconds": self._seconds,
+                "cycles": self.cycles,
                 "lr": self._rate(self.epoch) if self._steps else 0.0,
             },
             "iterates": {str(k): one for k, one in enumerate(self._iterates)},
@@ -591,7 +597,7 @@ class Trainer:
             if not Path(path).resolve().parent.is_dir():
                 raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {name!r}")
             return
-        data = files.load(path)     # raises where it is another file, which is not to be replaced either
+        data = files.load(path)  # raises where it is another file, which is not to be replaced either
         if not resume:
             return
         origin = self._origin(source)

@@ -97,11 +97,14 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         passed = more < 4.0 if what in BENIGN else more > 1.0
         checks.append(Check(f"{what} {far:g} - baseline (%)", more, math.nan, passed))
     return Result(
-        "gokmen2016", REPRODUCTION.source, CRITERION, tuple(checks),
+        "gokmen2016",
+        REPRODUCTION.source,
+        CRITERION,
+        tuple(checks),
         settings={"epochs": epochs, "samples": len(train[0]), "seed": seed, "baseline": rpu_sgd().to_dict()},
         data={"curves": found},
         notes=("Limits and the baseline are known at second hand; the paper's own text was not at hand.",),
-    )  # fmt: skip
+    )
 
 
 def draw(result: Result) -> Figure:

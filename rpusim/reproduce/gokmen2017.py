@@ -74,14 +74,17 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     gap = error[steps[-1]] - digital
     checks.append(Check("last rung - digital (%)", gap, 0.0, gap < (3.0 if quick else 0.3)))
     return Result(
-        "gokmen2017", REPRODUCTION.source, CRITERION, tuple(checks),
+        "gokmen2017",
+        REPRODUCTION.source,
+        CRITERION,
+        tuple(checks),
         settings={"epochs": epochs, "samples": len(train[0]), "seed": seed, "baseline": rpu_sgd().to_dict()},
         data={"curves": found},
         notes=(
             "Published errors are known at second hand, and are those after 30 epochs of all images. In quick runs the "
             "baseline stays at chance.",
         ),
-    )  # fmt: skip
+    )
 
 
 def draw(result: Result) -> Figure:

@@ -76,17 +76,24 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         for label, high in (("asymmetry 5 %", True), ("5 bits, stochastic", False)):
             checks.append(Check(f"{label}: loss more", more[label], math.nan, (more[label] > 0.05) is high))
     return Result(
-        "gokmen2018", REPRODUCTION.source, CRITERION, tuple(checks),
-        settings={**size._asdict(), "epochs": epochs, "seed": seed,
-                  "lr": [text_rate(epoch) for epoch in range(epochs)],
-                  "algorithms": {label: rule.to_dict() for label, rule in chosen.items()}},
+        "gokmen2018",
+        REPRODUCTION.source,
+        CRITERION,
+        tuple(checks),
+        settings={
+            **size._asdict(),
+            "epochs": epochs,
+            "seed": seed,
+            "lr": [text_rate(epoch) for epoch in range(epochs)],
+            "algorithms": {label: rule.to_dict() for label, rule in chosen.items()},
+        },
         data={"curves": found},
         notes=(
             "Rates and trains are not known from the paper. Trains of up to 31 pulses carry the rate 0.03 without clipping; "
             "those of 10, as for the perceptron at 0.01, clip the gradient of the character that came and spare the others: "
             "the loss stays above 3.2 where it is 2.2 digitally (32 cells, 3 epochs of 60,000 characters).",
         ),
-    )  # fmt: skip
+    )
 
 
 def draw(result: Result) -> Figure:

@@ -29,9 +29,7 @@ def noise_free(dw_min: float, tau: float, up_down: float = 0.0) -> SoftBounds:
     return SoftBounds(dw_min=dw_min, w_max=tau, w_min=-tau, up_down=up_down, **NOISE_FREE)
 
 
-def problem(
-    rng: RNG, samples: int, size: int, spread: float, target: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def problem(rng: RNG, samples: int, size: int, spread: float, target: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the Hessian A^T A / samples, with A_ij from N(0, spread^2), and w* from N(0, target^2)."""
     draws = _random.generator(_random.child(_random.seed_sequence(rng), 100))
     a = spread * draws.standard_normal((samples, size))

@@ -26,9 +26,18 @@ def algorithm(tiles: int) -> Algorithm:
     if tiles == 1:
         return SGD(device, forward=exact, pulses=pulses)
     return MultiTileResidual(
-        device, n_tiles=tiles, gamma=0.5, transfer_every=20, transfer_every_growth=5, transfer_lr=0.02, transfer_lr_growth=1.0,
-        forward=exact, transfer_forward=exact, pulses=pulses, transfer_pulses=pulses,
-    )  # fmt: skip
+        device,
+        n_tiles=tiles,
+        gamma=0.5,
+        transfer_every=20,
+        transfer_every_growth=5,
+        transfer_lr=0.02,
+        transfer_lr_growth=1.0,
+        forward=exact,
+        transfer_forward=exact,
+        pulses=pulses,
+        transfer_pulses=pulses,
+    )
 
 
 def _run(quick: bool, seed: int) -> Result:
@@ -53,14 +62,17 @@ def _run(quick: bool, seed: int) -> Result:
     total = values[0] / values[-1]
     checks.append(Check(f"median squared error, 1 tile over {tiles[-1]}", total, math.nan, total > 4.0))
     return Result(
-        REPRODUCTION.name, REPRODUCTION.source,
+        REPRODUCTION.name,
+        REPRODUCTION.source,
         "the median squared error falls with every tile, and by a factor of more than 4 in all",
         tuple(checks),
         settings={"copies": copies, "steps": steps, "tiles": list(tiles), "lr": 0.5, "gamma": 0.5, "seed": seed},
         data={"median": {str(k): v for k, v in median.items()}, "mean": {str(k): v for k, v in mean.items()}},
-        notes=("Rates and gamma are not the paper's: with its gamma of 0.1, a finer tile of four states cannot cover a step of "
-               "the coarser one. The mean error is dominated by rare pulses of the coarse tiles; it is in the data.",),
-    )  # fmt: skip
+        notes=(
+            "Rates and gamma are not the paper's: with its gamma of 0.1, a finer tile of four states cannot cover a step of "
+            "the coarser one. The mean error is dominated by rare pulses of the coarse tiles; it is in the data.",
+        ),
+    )
 
 
 def _draw(result: Result) -> Figure:

@@ -149,9 +149,12 @@ def rpu_sgd(
 def perceptron(rule: Algorithm, last: Algorithm | None = None, **options: Any) -> Sequential:
     """Return the network 784-256-128-10 with sigmoids."""
     return Sequential(
-        Linear(784, 256, rule, **options), Sigmoid(), Linear(256, 128, rule, **options), Sigmoid(),
+        Linear(784, 256, rule, **options),
+        Sigmoid(),
+        Linear(256, 128, rule, **options),
+        Sigmoid(),
         Linear(128, 10, last or rule, **options),
-    )  # fmt: skip
+    )
 
 
 def lenet(rule: Algorithm, second: Algorithm | None = None, **options: Any) -> Sequential:
@@ -160,18 +163,28 @@ def lenet(rule: Algorithm, second: Algorithm | None = None, **options: Any) -> S
     `second`, if given, is the rule of the second convolution.
     """
     return Sequential(
-        Conv2d(1, 16, 5, rule, **options), Tanh(), MaxPool2d(2), Conv2d(16, 32, 5, second or rule, **options), Tanh(),
-        MaxPool2d(2), Flatten(), Linear(512, 128, rule, **options), Tanh(), Linear(128, 10, rule, **options),
-    )  # fmt: skip
+        Conv2d(1, 16, 5, rule, **options),
+        Tanh(),
+        MaxPool2d(2),
+        Conv2d(16, 32, 5, second or rule, **options),
+        Tanh(),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(512, 128, rule, **options),
+        Tanh(),
+        Linear(128, 10, rule, **options),
+    )
 
 
 def lstm(rule: Algorithm, hidden: int, vocabulary: int = 87) -> Sequential:
     """Return the character model of Gokmen, Rasch and Haensch (2018): two stateful LSTMs, arrays 256 x 152, 256 x 129 and
     87 x 65 for 64 cells."""
     return Sequential(
-        OneHot(vocabulary), LSTM(vocabulary, hidden, rule, stateful=True), LSTM(hidden, hidden, rule, stateful=True),
+        OneHot(vocabulary),
+        LSTM(vocabulary, hidden, rule, stateful=True),
+        LSTM(hidden, hidden, rule, stateful=True),
         Linear(hidden, vocabulary, rule),
-    )  # fmt: skip
+    )
 
 
 def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:
@@ -198,4 +211,3 @@ def curves_figure(result: Result, what: str = "test_error", label: str = "test e
         ax.set_yscale("log")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
-

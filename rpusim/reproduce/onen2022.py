@@ -40,14 +40,15 @@ def _run_residual(quick: bool, seed: int) -> Result:
             v_shape = bool(np.all(np.diff(left) < 0) and np.all(np.diff(right) > 0))
             checks.append(Check("residual of SGD at 0.8, zero only at the symmetry point", residual[-1], math.nan, v_shape))
     return Result(
-        RESIDUAL.name, RESIDUAL.source,
+        RESIDUAL.name,
+        RESIDUAL.source,
         "every final weight within 0.04 of theory: (h G0 + kappa m G_sym) / (h + kappa m) for SGD on the asymmetric device, "
         "the target for SGD on the symmetric one and for SHD on the asymmetric one; the residual of SGD is V-shaped",
         tuple(checks),
         settings={"steps": steps, "noise": 0.5, "lr": 0.01, "seed": seed},
         data=data,
-        notes=("\"Published\" is the closed form that follows from Eq. 2; the figure has no numbers.",),
-    )  # fmt: skip
+        notes=('"Published" is the closed form that follows from Eq. 2; the figure has no numbers.',),
+    )
 
 
 def _draw_residual(result: Result) -> Figure:
@@ -104,13 +105,14 @@ def _run_oscillator(quick: bool, seed: int) -> Result:
     data = {label: {"C": mine[0].weights[::10, 0].tolist(), "A": np.asarray(mine[0].hidden)[::10, 0].tolist()}
             for label, mine in runs.items()}  # fmt: skip
     return Result(
-        OSCILLATOR.name, OSCILLATOR.source,
+        OSCILLATOR.name,
+        OSCILLATOR.source,
         "on symmetric devices SHD orbits the target with the period 2 pi / sqrt(eta_A eta_C) within 5 % and does not decay; on "
         "asymmetric ones the swing falls below 30 % and the mean is within 0.01 of the target",
         tuple(checks),
         settings={"steps": steps, "repeats": repeats, "lr": lr, "noise": 0.1, "seed": seed},
         data=data,
-    )  # fmt: skip
+    )
 
 
 def _draw_oscillator(result: Result) -> Figure:

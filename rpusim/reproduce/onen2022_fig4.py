@@ -40,9 +40,13 @@ def device(asymmetry: float) -> Device:
         return onen_saturating()
     plain = onen_symmetric()
     return LinearStep(
-        dw_min=plain.dw_min, w_max=plain.w_max, w_min=plain.w_min, gamma_up=asymmetry, gamma_down=asymmetry,
+        dw_min=plain.dw_min,
+        w_max=plain.w_max,
+        w_min=plain.w_min,
+        gamma_up=asymmetry,
+        gamma_down=asymmetry,
         mean_bound_reference=False,
-    )  # fmt: skip
+    )
 
 
 def rules(quick: bool) -> dict[str, Algorithm]:
@@ -84,10 +88,17 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         gap = stuck - max(value for label, value in loss.items() if label != "SHD, symmetric")
         checks.append(Check("SHD, symmetric - worst of the others", gap, math.nan, gap > 0.0))
     return Result(
-        "onen2022-fig4", REPRODUCTION.source, CRITERION, tuple(checks),
-        settings={**size._asdict(), "epochs": epochs, "seed": seed,
-                  "lr": [text_rate(epoch) for epoch in range(epochs)],
-                  "algorithms": {label: rule.to_dict() for label, rule in chosen.items()}},
+        "onen2022-fig4",
+        REPRODUCTION.source,
+        CRITERION,
+        tuple(checks),
+        settings={
+            **size._asdict(),
+            "epochs": epochs,
+            "seed": seed,
+            "lr": [text_rate(epoch) for epoch in range(epochs)],
+            "algorithms": {label: rule.to_dict() for label, rule in chosen.items()},
+        },
         data={"curves": found},
         notes=(
             "The paper gives neither rates nor asymmetries as numbers. At the rate 0.03 of the other curves, with 32 cells and "
@@ -97,7 +108,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             "With these rates SHD on the symmetric device learns slowly where the paper's fails: its devices clip at +-2 and "
             "have a spread of asymmetry of 1 %, which damp a little.",
         ),
-    )  # fmt: skip
+    )
 
 
 def draw(result: Result) -> Figure:

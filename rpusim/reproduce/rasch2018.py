@@ -37,9 +37,17 @@ def network(replicas: int, rule: Algorithm, assignment: str = "fixed") -> Sequen
     """Return a net for 28 x 28 images with two replicated convolutions: 16 kernels of 5 x 5, 32 of 5 x 5, 128, 10."""
     copies: dict[str, Any] = {"replicas": replicas, "assignment": assignment}
     return Sequential(
-        Conv2d(1, 16, 5, rule, **copies), Tanh(), MaxPool2d(2), Conv2d(16, 32, 5, rule, **copies), Tanh(), MaxPool2d(2),
-        Flatten(), Linear(512, 128, rule), Tanh(), Linear(128, 10, rule),
-    )  # fmt: skip
+        Conv2d(1, 16, 5, rule, **copies),
+        Tanh(),
+        MaxPool2d(2),
+        Conv2d(16, 32, 5, rule, **copies),
+        Tanh(),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(512, 128, rule),
+        Tanh(),
+        Linear(128, 10, rule),
+    )
 
 
 def similarity(layer: Conv2d) -> float:
@@ -108,7 +116,11 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         gained = after - before
         checks.append(Check(f"convolution {k}: similarity gained from {before:.3f}", gained, math.nan, gained > 0.03))
     return Result(
-        "rasch2018", REPRODUCTION.source, CRITERION, tuple(checks), least=0.0,
+        "rasch2018",
+        REPRODUCTION.source,
+        CRITERION,
+        tuple(checks),
+        least=0.0,
         settings={"epochs": epochs, "samples": len(train[0]), "seed": seed, "lr": LR, "batch_size": 1},
         data={"curves": found},
         notes=(
@@ -117,7 +129,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             "positions and a single copy have 18 to 19 % (5000 images, 3 epochs); and so do rates of a copy that make up for "
             "its fewer vectors (26 to 28 % at 4 to 16 times the rate, after 4 epochs).",
         ),
-    )  # fmt: skip
+    )
 
 
 def _label(replicas: int) -> str:

@@ -189,9 +189,7 @@ def _run(quick: bool, seed: int) -> Result:
                 if offset in offsets:
                     measured = mean[name, n, offset]
                     agrees = abs(measured - published) <= max(0.25 * published, 1.5)
-                    checks.append(
-                        Check(f"{name}, {n} states, offset {offset:g}", measured, published, agrees, required=False)
-                    )
+                    checks.append(Check(f"{name}, {n} states, offset {offset:g}", measured, published, agrees, required=False))
     # a claim of flatness holds within the same 1.5 points, or 25 % of the error without offset
     for n in states:
         ratio = mean["TTv2", n, 0.5] / mean["TTv2", n, 0.0]
@@ -200,18 +198,27 @@ def _run(quick: bool, seed: int) -> Result:
             if n <= most:
                 row = [mean[name, n, offset] for offset in offsets]
                 spread = max(row) - min(row)
-                checks.append(
-                    Check(f"{name} is flat, {n} states: spread", spread, math.nan, spread <= max(1.5, 0.25 * row[0]))
-                )
+                checks.append(Check(f"{name} is flat, {n} states: spread", spread, math.nan, spread <= max(1.5, 0.25 * row[0])))
     table = {name: {str(n): [mean[name, n, o] for o in offsets] for n in states} for name in PUBLISHED}
     return Result(
-        REPRODUCTION.name, REPRODUCTION.source, CRITERION, tuple(checks), least=0.9,
-        settings={"samples": SAMPLES, "lr": LR, "lr of SGD": SGD_LR, "draws": draws, "seed": seed, "states": list(states),
-                  "offsets": list(offsets),
-                  "algorithms": {name: algorithm(name, 20, 0.1).to_dict() for name in PUBLISHED}},
+        REPRODUCTION.name,
+        REPRODUCTION.source,
+        CRITERION,
+        tuple(checks),
+        least=0.9,
+        settings={
+            "samples": SAMPLES,
+            "lr": LR,
+            "lr of SGD": SGD_LR,
+            "draws": draws,
+            "seed": seed,
+            "states": list(states),
+            "offsets": list(offsets),
+            "algorithms": {name: algorithm(name, 20, 0.1).to_dict() for name in PUBLISHED},
+        },
         data={"error_percent": table, "single_draws": {f"{a}/{n}/{o:g}": v for (a, n, o), v in single.items()}},
         notes=NOTES,
-    )  # fmt: skip
+    )
 
 
 def _draw(result: Result) -> Figure:

@@ -52,25 +52,36 @@ def _run_asymptotic(quick: bool, seed: int) -> Result:
     checks.append(Check("plateau, digital SGD", digital, DIGITAL, 1 / 3 <= digital / DIGITAL <= 3))
     values = list(by_tau.values())
     checks.append(
-        Check("least fall from one tau to the next", min(a / b for a, b in zip(values, values[1:], strict=False)), math.nan,
-              all(a > b for a, b in zip(values, values[1:], strict=False)))
-    )  # fmt: skip
+        Check(
+            "least fall from one tau to the next",
+            min(a / b for a, b in zip(values, values[1:], strict=False)),
+            math.nan,
+            all(a > b for a, b in zip(values, values[1:], strict=False)),
+        )
+    )
     checks.append(Check("tau 1 over digital", values[0] / digital, 1e-3 / DIGITAL, values[0] > 3 * digital))
     grows = list(by_noise.values())
     checks.append(Check("noise 0.3 over noise 0.03", grows[-1] / grows[0], math.nan, sorted(grows) == grows))
     spread = max(by_start.values()) / min(by_start.values())
     checks.append(Check("largest over smallest plateau of three starts", spread, 1.0, spread < 1.25))
     return Result(
-        ASYMPTOTIC.name, ASYMPTOTIC.source,
+        ASYMPTOTIC.name,
+        ASYMPTOTIC.source,
         "plateaus within a factor of 3 of the plot, falling as tau grows, growing with the noise, the same from all starts "
         "within 25 %, and above digital SGD",
         tuple(checks),
         settings={"steps": steps, "lr": 0.03, "noise": 0.1, "states": 600, "seed": seed},
-        data={"digital": digital, "tau": {f"{k:g}": v for k, v in by_tau.items()},
-              "noise": {f"{k:g}": v for k, v in by_noise.items()}, "start": {f"{k:g}": v for k, v in by_start.items()}},
-        notes=("The noise is that of the gradient, N(0, 0.1^2) for each weight; the paper's code adds it to the weights of a "
-               "read, scaled so that the gradient has about as much.",),
-    )  # fmt: skip
+        data={
+            "digital": digital,
+            "tau": {f"{k:g}": v for k, v in by_tau.items()},
+            "noise": {f"{k:g}": v for k, v in by_noise.items()},
+            "start": {f"{k:g}": v for k, v in by_start.items()},
+        },
+        notes=(
+            "The noise is that of the gradient, N(0, 0.1^2) for each weight; the paper's code adds it to the weights of a "
+            "read, scaled so that the gradient has about as much.",
+        ),
+    )
 
 
 def _draw_asymptotic(result: Result) -> Figure:
@@ -142,16 +153,19 @@ def _run_lower_bound(quick: bool, seed: int) -> Result:
         Check("largest / smallest constant", max(constants) / min(constants), 1.0, max(constants) < 1.35 * min(constants))
     )
     return Result(
-        LOWER_BOUND.name, LOWER_BOUND.source,
+        LOWER_BOUND.name,
+        LOWER_BOUND.source,
         "the squared gradient that is left is a constant times sigma^2 S, the same for all instances within 35 %, from 0.75 "
         "(a lower bound of order sigma^2 S) to 4, which arXiv version 1 prints",
         tuple(checks),
         settings={"steps": steps, "copies": copies, "lr": RATE, "seed": seed},
         data=data,
-        notes=("The constant is about 1, not 4: with p = (1 - w / tau) / 2 the step 2 sqrt(p (1 - p)) of the proof is "
-               "sqrt(1 - w^2 / tau^2), and its factor 2 is counted again. The order of the bound is not affected. What "
-               "exceeds 1 is of the order of the rate.",),
-    )  # fmt: skip
+        notes=(
+            "The constant is about 1, not 4: with p = (1 - w / tau) / 2 the step 2 sqrt(p (1 - p)) of the proof is "
+            "sqrt(1 - w^2 / tau^2), and its factor 2 is counted again. The order of the bound is not affected. What "
+            "exceeds 1 is of the order of the rate.",
+        ),
+    )
 
 
 def _draw_lower_bound(result: Result) -> Figure:

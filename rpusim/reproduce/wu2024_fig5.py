@@ -45,9 +45,10 @@ def rules(tau: float, batch: int, fast_lr: float) -> dict[str, Algorithm]:
     return {
         "SGD": SGD(device),
         # a transfer is at the whole rate, where that of `update` is divided by the size of the batch
-        "Tiki-Taka": TikiTaka(device, device, transfer_every=batch, fast_lr=fast_lr / batch, scale_fast_lr=False,
-                              transfer_lr=float(batch)),
-    }  # fmt: skip
+        "Tiki-Taka": TikiTaka(
+            device, device, transfer_every=batch, fast_lr=fast_lr / batch, scale_fast_lr=False, transfer_lr=float(batch)
+        ),
+    }
 
 
 def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None = None) -> Result:
@@ -96,15 +97,27 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             gain = accuracy[f"FCN, SGD, tau {taus[-1]:g}"] - sgd
             checks.append(Check(f"SGD, tau {taus[-1]:g} - tau {least:g} (%)", gain, math.nan, gain > 20.0))
     return Result(
-        "wu2024-fig5", REPRODUCTION.source, CRITERION, tuple(checks), least=0.5,
-        settings={"epochs": epochs, "samples": len(train[0]), "seed": seed, "mapping": MAPPING.to_dict(), "fast_lr": fast_lr,
-                  "lr": {"digital": digital_lr, "analog": analog_lr}},
+        "wu2024-fig5",
+        REPRODUCTION.source,
+        CRITERION,
+        tuple(checks),
+        least=0.5,
+        settings={
+            "epochs": epochs,
+            "samples": len(train[0]),
+            "seed": seed,
+            "mapping": MAPPING.to_dict(),
+            "fast_lr": fast_lr,
+            "lr": {"digital": digital_lr, "analog": analog_lr},
+        },
         data={"curves": found},
         notes=(
             "Quick runs have 10 times the paper's rate of SGD, 50 times that of the fast array, and a smaller tau: the "
             "paper's 80 epochs are 96 times as many steps.",
-        ) if quick else (),
-    )  # fmt: skip
+        )
+        if quick
+        else (),
+    )
 
 
 def draw(result: Result) -> Figure:

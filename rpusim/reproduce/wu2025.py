@@ -54,16 +54,26 @@ def _run(quick: bool, seed: int) -> Result:
               residual[-1] < sgd[-1] / 3),
     ]  # fmt: skip
     return Result(
-        REPRODUCTION.name, REPRODUCTION.source,
+        REPRODUCTION.name,
+        REPRODUCTION.source,
         "Tiki-Taka is better than SGD without shift, worse with the largest, and worse the larger it is; residual learning "
         "with zero-shift is as good at every shift within a factor of 1.5, and 3 times better than SGD at the largest",
         tuple(checks),
-        settings={"steps": steps, "shifts": list(shifts), "rates": RATES, "noise": NOISE, "tau": TAU, "dw_min": STEP,
-                  "seed": seed},
+        settings={
+            "steps": steps,
+            "shifts": list(shifts),
+            "rates": RATES,
+            "noise": NOISE,
+            "tau": TAU,
+            "dw_min": STEP,
+            "seed": seed,
+        },
         data={"loss": left, "curves": curves},
-        notes=("Gradients are noisy here, N(0, 0.3^2) for each weight, which the paper's Fig. 2 does not have; its rates of "
-               "0.8 are not used, so only its claims are compared, not its plotted numbers.",),
-    )  # fmt: skip
+        notes=(
+            "Gradients are noisy here, N(0, 0.3^2) for each weight, which the paper's Fig. 2 does not have; its rates of "
+            "0.8 are not used, so only its claims are compared, not its plotted numbers.",
+        ),
+    )
 
 
 def _draw(result: Result) -> Figure:

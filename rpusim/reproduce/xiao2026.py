@@ -26,8 +26,9 @@ STEPS = (5e-3, 1.6e-3, 1e-3, 5e-4, 1.6e-4)
 
 
 def _device(dw_min: float) -> SoftBounds:
-    return SoftBounds(dw_min=dw_min, dw_min_std=0.0, up_down=0.3, up_down_dtod=0.2, w_max=1.0, w_min=-1.0,
-                      w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+    return SoftBounds(
+        dw_min=dw_min, dw_min_std=0.0, up_down=0.3, up_down_dtod=0.2, w_max=1.0, w_min=-1.0, w_max_dtod=0.0, w_min_dtod=0.0
+    )
 
 
 def pulses_needed(dw_min: float, seed: int, shape: tuple[int, int]) -> int:
@@ -64,13 +65,14 @@ def _run_zero_shift(quick: bool, seed: int) -> Result:
         Check("pulses at dw_min 0.001 (published: at least)", needed[1e-3], 2000.0, needed[1e-3] >= 2000),
     ]  # fmt: skip
     return Result(
-        ZERO_SHIFT.name, ZERO_SHIFT.source,
+        ZERO_SHIFT.name,
+        ZERO_SHIFT.source,
         "pulses times dw_min is constant within 20 %, the slope is -1 within 0.05, and dw_min 0.001 takes at least 2000 pulses",
         tuple(checks),
         settings={"shape": list(shape), "seed": seed, "target": 0.01},
         data={"pulses": {f"{k:g}": v for k, v in needed.items()}, "mean_device": {f"{k:g}": v for k, v in law.items()}},
         notes=("Devices with small steps are last, so that an array needs more pulses than its mean device.",),
-    )  # fmt: skip
+    )
 
 
 def _draw_zero_shift(result: Result) -> Figure:
@@ -105,9 +107,17 @@ def algorithm(name: str) -> Algorithm:
     """Return one of the compared, on a fast array whose symmetry point is 0.3 tau; the slow one is symmetric."""
     exact, pulses = Periphery.ideal(), PulseScheme(desired_bl=1000)
     settings: dict[str, Any] = dict(
-        fast=noise_free(STEP, TAU, SHIFT), slow=noise_free(STEP, TAU), gamma=0.4, transfer_lr=0.001, transfer_columns=False,
-        scale_transfer_lr=False, forward=exact, transfer_forward=exact, pulses=pulses, transfer_pulses=pulses,
-    )  # fmt: skip
+        fast=noise_free(STEP, TAU, SHIFT),
+        slow=noise_free(STEP, TAU),
+        gamma=0.4,
+        transfer_lr=0.001,
+        transfer_columns=False,
+        scale_transfer_lr=False,
+        forward=exact,
+        transfer_forward=exact,
+        pulses=pulses,
+        transfer_pulses=pulses,
+    )
     if name == "E-RIDER":
         return ERIDER(**settings, in_chop_prob=0.01, reference_lr=3e-4)
     if name == "RIDER":
@@ -131,14 +141,15 @@ def _run_tracking(quick: bool, seed: int) -> Result:
               left["zero-shifted"] < 1.1 * left["E-RIDER"]),
     ]  # fmt: skip
     return Result(
-        TRACKING.name, TRACKING.source,
+        TRACKING.name,
+        TRACKING.source,
         "with E-RIDER less than a quarter of the loss without a reference is left (quick, half as long: half of it), with "
         "RIDER no more than without; a perfect reference is the best",
         tuple(checks),
         settings={"steps": steps, "lr": 0.01, "noise": NOISE, "tau": TAU, "dw_min": STEP, "shift": SHIFT, "seed": seed},
         data={"loss": left, "curves": curves},
         notes=("A toy in place of the paper's networks: the claims are compared, there are no published numbers for it.",),
-    )  # fmt: skip
+    )
 
 
 def _draw_tracking(result: Result) -> Figure:

@@ -23,9 +23,12 @@ QUIET = dict(dw_min_std=0.0, **NO_SPREAD)
 
 def test_mixed_precision_matches_the_recorded_compound():
     rule = MixedPrecision(
-        ConstantStep(dw_min=0.005, w_max=1.0, w_min=-1.0, **QUIET), transfer_every=3, aihwkit_transfer=True, forward=EXACT,
+        ConstantStep(dw_min=0.005, w_max=1.0, w_min=-1.0, **QUIET),
+        transfer_every=3,
+        aihwkit_transfer=True,
+        forward=EXACT,
         pulses=PulseScheme(desired_bl=10, pulse_type="deterministic_implicit"),
-    )  # fmt: skip
+    )
     tile, compared = rule.build((2, 3), rng=110), 0
     tile.program([[0.1, -0.2, 0.05], [0.0, 0.15, -0.1]])
     for t in range(1, 25):

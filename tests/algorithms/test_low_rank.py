@@ -20,9 +20,18 @@ SHAPE = (5, 7)
 @pytest.mark.parametrize("slow", [ConstantStep(dw_min=0.004, dw_min_std=0.0), Ideal()])
 def test_it_is_the_plain_loop(alpha, lr, slow):
     rule = LowRankTikiTaka(
-        FAST, slow, rank=3, alpha=alpha, transfer_every=6, fast_lr=0.7, transfer_lr=0.8, b_gain=1.0, forward=EXACT,
-        pulses=SCHEME, transfer_pulses=TRANSFER_SCHEME,
-    )  # fmt: skip
+        FAST,
+        slow,
+        rank=3,
+        alpha=alpha,
+        transfer_every=6,
+        fast_lr=0.7,
+        transfer_lr=0.8,
+        b_gain=1.0,
+        forward=EXACT,
+        pulses=SCHEME,
+        transfer_pulses=TRANSFER_SCHEME,
+    )
     tile = rule.build(SHAPE, rng=150)
     tile.program(0.05 * np.ones(SHAPE))
     np.testing.assert_allclose(tile.weights, 0.05, atol=1e-6)
@@ -36,10 +45,19 @@ def test_it_is_the_plain_loop(alpha, lr, slow):
     np.testing.assert_allclose(tile.b, fresh_b(-1), atol=1e-6)
     x, d = vectors(50, SHAPE, seed=151)
     w, a, b = oracle.low_rank(
-        *(array.weights.astype(np.float64) for array in tile.arrays), x, d, rate_a=lr * 0.7, rate_b=lr * 0.7, alpha=alpha,
-        transfer_lr=0.8, every=6, fresh_b=fresh_b, write_w=writer(tile.arrays[0], TRANSFER),
-        write_a=writer(tile.arrays[1], DETERMINISTIC), write_b=writer(tile.arrays[2], DETERMINISTIC),
-    )  # fmt: skip
+        *(array.weights.astype(np.float64) for array in tile.arrays),
+        x,
+        d,
+        rate_a=lr * 0.7,
+        rate_b=lr * 0.7,
+        alpha=alpha,
+        transfer_lr=0.8,
+        every=6,
+        fresh_b=fresh_b,
+        write_w=writer(tile.arrays[0], TRANSFER),
+        write_a=writer(tile.arrays[1], DETERMINISTIC),
+        write_b=writer(tile.arrays[2], DETERMINISTIC),
+    )
     tile.update(x, d, lr)
     np.testing.assert_allclose(tile.arrays[0].weights, w, atol=2e-5)
     np.testing.assert_allclose(tile.a, a, atol=2e-5)
@@ -72,9 +90,11 @@ def test_reads_may_go_where_the_input_is():
 def test_more_rank_learns_more_of_a_full_rank_target():
     """Ideal devices, no transfer: the best that rank r can do is the rest of the singular values."""
     rng = np.random.default_rng(155)
-    target = np.linalg.qr(rng.normal(size=(8, 8)))[0] @ np.diag([2.0, 1.5, 1.0, 0.5, 0, 0, 0, 0]) @ np.linalg.qr(
-        rng.normal(size=(8, 8))
-    )[0]
+    target = (
+        np.linalg.qr(rng.normal(size=(8, 8)))[0]
+        @ np.diag([2.0, 1.5, 1.0, 0.5, 0, 0, 0, 0])
+        @ np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    )
     for rank, left in ((1, np.sqrt(1.5**2 + 1.0 + 0.25)), (2, np.sqrt(1.25)), (4, 0.0)):
         rule = LowRankTikiTaka(Ideal(), rank=rank, transfer_every=10**6, b_gain=1.0, forward=EXACT)
         tile = rule.build((8, 8), rng=156)

@@ -32,9 +32,16 @@ def test_residual_learning_is_the_plain_loop(gamma):
     x, d = vectors(40, SHAPE, seed=121)
     reference = tile.references[0].weights
     p, w = oracle.tiki_taka(
-        arrays_of(tile), [reference], x, d, fast_lr=0.1, transfer_lr=[0.06], transfer_every=[1], reads=4,
+        arrays_of(tile),
+        [reference],
+        x,
+        d,
+        fast_lr=0.1,
+        transfer_lr=[0.06],
+        transfer_every=[1],
+        reads=4,
         writes=[writer(tile.arrays[0], DETERMINISTIC), writer(tile.arrays[1], TRANSFER)],
-    )  # fmt: skip
+    )
     tile.update(x, d, 0.2)
     np.testing.assert_allclose(tile.arrays[0].weights, p, atol=2e-5)
     np.testing.assert_allclose(tile.weights, w + gamma * (p - reference), atol=4e-5)
@@ -48,9 +55,18 @@ def test_version_2_leaks():
     p, w = arrays_of(tile)
     reference = tile.references[0].weights
     p, w, buffer, _ = oracle.tiki_taka_v2(
-        p, reference, w, x, d, fast_lr=0.1, gain=0.06 / 0.004, leak=0.06, forget=False,
-        fast_write=writer(tile.arrays[0], DETERMINISTIC), slow_write=lambda w, u, v, step: slow(w, u, v, 0.004 * step),
-    )  # fmt: skip
+        p,
+        reference,
+        w,
+        x,
+        d,
+        fast_lr=0.1,
+        gain=0.06 / 0.004,
+        leak=0.06,
+        forget=False,
+        fast_write=writer(tile.arrays[0], DETERMINISTIC),
+        slow_write=lambda w, u, v, step: slow(w, u, v, 0.004 * step),
+    )
     tile.update(x, d, 0.2)
     np.testing.assert_allclose(tile.buffer, buffer, rtol=1e-3, atol=2e-3)
     np.testing.assert_allclose(tile.weights, w + 0.4 * (p - reference), atol=3e-5)
@@ -81,9 +97,18 @@ def test_rider_is_the_plain_loop(rule):
     chopped = isinstance(rule, ERIDER)
     assert any((s[1] < 0).any() for s in signs) == chopped
     p, w, q, held = oracle.rider(
-        p, w, x, d, fast_lr=0.1, transfer_lr=0.08, eta=rule.reference_lr, fast_write=fast, slow_write=slow,
-        signs=signs if chopped else None, transfer_every=rule.transfer_every,
-    )  # fmt: skip
+        p,
+        w,
+        x,
+        d,
+        fast_lr=0.1,
+        transfer_lr=0.08,
+        eta=rule.reference_lr,
+        fast_write=fast,
+        slow_write=slow,
+        signs=signs if chopped else None,
+        transfer_every=rule.transfer_every,
+    )
     np.testing.assert_allclose(tile.arrays[0].weights, p, atol=2e-5)
     np.testing.assert_allclose(tile.tracked_reference, q, atol=2e-5)
     shown = (p - held) * signs[-1][1] if chopped else p - q
@@ -140,9 +165,14 @@ def test_residual_learning_removes_the_offset_of_sgd_on_asymmetric_devices():
         deviation = m * 0.6 / (1 + m)
     assert np.mean(sgd) - -0.3 == pytest.approx(deviation, rel=0.15)
     rule = ResidualLearning(
-        device, SoftBounds(dw_min=0.001, dw_min_std=0.0, w_max=1.0, w_min=-1.0, **NO_SPREAD), transfer_forward=EXACT,
-        n_reads_per_transfer=2, fast_lr=1.0, transfer_lr=0.1, **common,
-    )  # fmt: skip
+        device,
+        SoftBounds(dw_min=0.001, dw_min_std=0.0, w_max=1.0, w_min=-1.0, **NO_SPREAD),
+        transfer_forward=EXACT,
+        n_reads_per_transfer=2,
+        fast_lr=1.0,
+        transfer_lr=0.1,
+        **common,
+    )
     residual, _ = settled(rule, target, noise, 0.02, 20000, 131)
     assert abs(np.mean(residual) - -0.3) < 0.02
     assert abs(np.mean(sgd) - -0.3) > 0.1
@@ -152,9 +182,15 @@ def test_the_tracked_reference_goes_to_the_symmetry_point():
     device = SoftBounds(dw_min=0.002, dw_min_std=0.0, up_down=0.3, w_max=1.0, w_min=-1.0, **NO_SPREAD)
     slow = SoftBounds(dw_min=0.001, dw_min_std=0.0, w_max=1.0, w_min=-1.0, **NO_SPREAD)
     rule = ERIDER(
-        device, slow, forward=EXACT, transfer_forward=EXACT, n_reads_per_transfer=2, reference_lr=5e-4, transfer_lr=0.02,
+        device,
+        slow,
+        forward=EXACT,
+        transfer_forward=EXACT,
+        n_reads_per_transfer=2,
+        reference_lr=5e-4,
+        transfer_lr=0.02,
         in_chop_prob=0.005,
-    )  # fmt: skip  # P follows in 1 / (lr kappa m) = 80 vectors, its sign flips after 200, Q follows in 2000
+    )  # P follows in 1 / (lr kappa m) = 80 vectors, its sign flips after 200, Q follows in 2000
     target = np.full((30, 2), -0.3)
     weights, tile = settled(rule, target, 0.4, 0.05, 24000, 132)
     np.testing.assert_allclose(device.symmetry_point, 0.3)
@@ -174,17 +210,23 @@ def test_many_tiles_are_a_chain_of_tiki_taka():
     settings = dict(fast=FAST, forward=EXACT, transfer_forward=EXACT, pulses=SCHEME, transfer_pulses=TRANSFER_SCHEME)
     tiles = MultiTileResidual(**settings, n_tiles=4, gamma=0.3, transfer_every=2, transfer_every_growth=3)
     chain = TikiTaka(
-        **settings, hidden=(FAST, FAST), gamma=0.3, transfer_every=(2, 6, 18), transfer_lr=(0.1, 0.12, 0.144),
+        **settings,
+        hidden=(FAST, FAST),
+        gamma=0.3,
+        transfer_every=(2, 6, 18),
+        transfer_lr=(0.1, 0.12, 0.144),
         scale_transfer_lr=False,
-    )  # fmt: skip
+    )
     a, b = tiles.build(SHAPE, rng=140), chain.build(SHAPE, rng=140)
     x, d = vectors(80, SHAPE, seed=141)
     for tile in (a, b):
         tile.update(x, d, 0.3)
     np.testing.assert_array_equal(a.weights, b.weights)
     assert all(np.abs(one.weights - two.weights).max() == 0 for one, two in zip(a.arrays, b.arrays, strict=True))
-    w = sum(0.3**n * (array.weights - (0 if n == 0 else ref.weights))
-            for n, array, ref in zip((3, 2, 1, 0), a.arrays, (*a.references, None), strict=True))  # fmt: skip
+    w = sum(
+        0.3**n * (array.weights - (0 if n == 0 else ref.weights))
+        for n, array, ref in zip((3, 2, 1, 0), a.arrays, (*a.references, None), strict=True)
+    )
     np.testing.assert_allclose(a.weights, w, atol=1e-6)
 
 

@@ -36,20 +36,21 @@ EXACTLY = dict(forward=EXACT, transfer_forward=EXACT, pulses=SCHEME)
 BOUNDS = dict(w_max=1.0, w_min=-1.0, dw_min_std=0.0, **NO_SPREAD)
 UNMANAGED = dict(update_management=False, update_bl_management=False)
 RECORDED = dict(
-    fast=SoftBounds(dw_min=0.01, **BOUNDS), slow=ConstantStep(dw_min=0.005, **BOUNDS), forward=EXACT, transfer_forward=EXACT,
-    pulses=scheme(desired_bl=10, **UNMANAGED), transfer_pulses=scheme(desired_bl=2, **UNMANAGED), mean_granularity=True,
-)  # fmt: skip
+    fast=SoftBounds(dw_min=0.01, **BOUNDS),
+    slow=ConstantStep(dw_min=0.005, **BOUNDS),
+    forward=EXACT,
+    transfer_forward=EXACT,
+    pulses=scheme(desired_bl=10, **UNMANAGED),
+    transfer_pulses=scheme(desired_bl=2, **UNMANAGED),
+    mean_granularity=True,
+)
 UNSCALED = dict(scale_fast_lr=False, scale_transfer_lr=False)
 COMPOUNDS = {
     "ttv1_gamma0": TikiTaka(**RECORDED, **UNSCALED),
-    "ttv1_gamma0.5_cols_every2": TikiTaka(
-        **RECORDED, **UNSCALED, gamma=0.5, transfer_every=2, fast_lr=0.1, transfer_lr=0.5
-    ),
+    "ttv1_gamma0.5_cols_every2": TikiTaka(**RECORDED, **UNSCALED, gamma=0.5, transfer_every=2, fast_lr=0.1, transfer_lr=0.5),
     "ttv2_forget": TikiTakaV2(**RECORDED, fast_lr=0.1, scale_fast_lr=False),
     "cttv2_inchop_regular": ChoppedTikiTaka(**RECORDED, fast_lr=0.1, in_chop_prob=0.34, in_chop_random=False),
-    "cttv2_autoscale": ChoppedTikiTaka(
-        **RECORDED, fast_lr=0.1, in_chop_prob=0.0, auto_scale=True, auto_granularity=10.0
-    ),
+    "cttv2_autoscale": ChoppedTikiTaka(**RECORDED, fast_lr=0.1, in_chop_prob=0.0, auto_scale=True, auto_granularity=10.0),
 }
 
 
@@ -127,11 +128,17 @@ def test_tiki_taka_is_the_plain_loop(name, scaled):
     x, d = vectors(70, shape, seed=92)
     first, second = (x, d) if rule.transfer_columns else (d, x)
     arrays = oracle.tiki_taka(
-        arrays, references, first, second, fast_lr=0.3 * (lr if scaled else np.sign(lr)),
-        transfer_lr=[rate * (abs(lr) if scaled else 1) for rate in rates], transfer_every=every,
+        arrays,
+        references,
+        first,
+        second,
+        fast_lr=0.3 * (lr if scaled else np.sign(lr)),
+        transfer_lr=[rate * (abs(lr) if scaled else 1) for rate in rates],
+        transfer_every=every,
         writes=[turned_writer(tile, k, DETERMINISTIC if k == 0 else TRANSFER) for k in range(n)],
-        reads=rule.n_reads_per_transfer, vector=getattr(oracle, rule.transfer_vectors),
-    )  # fmt: skip
+        reads=rule.n_reads_per_transfer,
+        vector=getattr(oracle, rule.transfer_vectors),
+    )
     start = tile.arrays[-1].weights
     tile.update(x, d, lr)
     for mine, theirs in zip(tile.arrays, turned(tile, *arrays), strict=True):
@@ -192,17 +199,28 @@ def test_version_2_is_the_plain_loop(name):
     slow_write = turned_writer(tile, 1, slow_scheme)
     first, second = (x, d) if rule.transfer_columns else (d, x)
     a, c, buffer, mean = oracle.tiki_taka_v2(
-        a, reference, c, first, second, fast_lr=rule.fast_lr * (lr if rule.scale_fast_lr else 1.0),
+        a,
+        reference,
+        c,
+        first,
+        second,
+        fast_lr=rule.fast_lr * (lr if rule.scale_fast_lr else 1.0),
         gain=rule.transfer_lr * (lr if rule.scale_transfer_lr else 1.0) / unit,
         fast_write=turned_writer(tile, 0, DETERMINISTIC),
         slow_write=lambda w, u, v, step: slow_write(w, u, v, 0.004 * step),
-        transfer_every=rule.transfer_every, momentum=rule.momentum, forget=rule.forget_buffer,
-        most=rule.transfer_pulses.desired_bl, step=rule.step, signs=signs, no_buffer=getattr(rule, "no_buffer", False),
+        transfer_every=rule.transfer_every,
+        momentum=rule.momentum,
+        forget=rule.forget_buffer,
+        most=rule.transfer_pulses.desired_bl,
+        step=rule.step,
+        signs=signs,
+        no_buffer=getattr(rule, "no_buffer", False),
         auto=(15 * 0.01, 1.0 - rule.auto_momentum) if auto else None,
         over_fast_rate=getattr(rule, "correct_gradient_magnitudes", False),
-        beta=min(rule.tail_weightening / period, 1.0) if period else None, warm_up=period + 1 if period else 0,
+        beta=min(rule.tail_weightening / period, 1.0) if period else None,
+        warm_up=period + 1 if period else 0,
         cap=getattr(rule, "buffer_cap", 0.0) * rule.transfer_pulses.desired_bl,
-    )  # fmt: skip
+    )
     a, c, buffer, mean = turned(tile, a, c, buffer, mean)
     np.testing.assert_allclose(tile.arrays[0].weights, a, atol=2e-5)
     np.testing.assert_allclose(tile.weights, c, atol=1e-5)

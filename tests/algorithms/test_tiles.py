@@ -62,8 +62,11 @@ def test_sgd_passes_its_settings_to_its_array():
     tile = rule.build((3, 4), rng=63)
     array = tile.array
     assert (array.device, array.forward_periphery, array.backward_periphery, array.pulses) == (
-        rule.device, rule.forward, rule.backward, rule.pulses,
-    )  # fmt: skip
+        rule.device,
+        rule.forward,
+        rule.backward,
+        rule.pulses,
+    )
     assert tile.shape == (3, 4) and tile.algorithm is rule
     assert repr(tile) == f"{rule!r}.build((3, 4))"
     alone = rpu.CrossbarArray((3, 4), SoftBounds(), forward=rule.forward, backward=EXACT, pulses=SCHEME, rng=63)
@@ -102,9 +105,14 @@ def test_shd_matches_the_recorded_transfer_compound():
         )
 
     rule = SHD(
-        fast=SoftBounds(dw_min=0.01, **bounds), slow=ConstantStep(dw_min=0.005, **bounds), fast_lr=0.01 / 0.0075,
-        transfer_forward=EXACT, forward=EXACT, pulses=scheme(10), transfer_pulses=scheme(2),
-    )  # fmt: skip
+        fast=SoftBounds(dw_min=0.01, **bounds),
+        slow=ConstantStep(dw_min=0.005, **bounds),
+        fast_lr=0.01 / 0.0075,
+        transfer_forward=EXACT,
+        forward=EXACT,
+        pulses=scheme(10),
+        transfer_pulses=scheme(2),
+    )
     tile = rule.build((2, 3), rng=66)
     tile.program([[0.1, -0.2, 0.05], [0.0, 0.15, -0.1]])
     for t in range(1, 25):
@@ -127,23 +135,33 @@ SLOW = {
 
 @pytest.mark.parametrize("slow", SLOW)
 @pytest.mark.parametrize("reference", ["shared", "separate"])
-@pytest.mark.parametrize(
-    "kind, inputs, every", [("one_hot", 6, 1), ("one_hot", 6, 4), ("hadamard", 8, 1), ("hadamard", 6, 3)]
-)
+@pytest.mark.parametrize("kind, inputs, every", [("one_hot", 6, 1), ("one_hot", 6, 4), ("hadamard", 8, 1), ("hadamard", 6, 3)])
 def test_shd_is_the_plain_loop(slow, reference, kind, inputs, every):
     rule = SHD(
-        fast=FAST, slow=SLOW[slow], reference=reference, transfer_vectors=kind, transfer_every=every, fast_lr=0.4,
-        slow_lr=0.3, forward=EXACT, transfer_forward=EXACT, pulses=SCHEME, transfer_pulses=TRANSFER_SCHEME,
-    )  # fmt: skip
+        fast=FAST,
+        slow=SLOW[slow],
+        reference=reference,
+        transfer_vectors=kind,
+        transfer_every=every,
+        fast_lr=0.4,
+        slow_lr=0.3,
+        forward=EXACT,
+        transfer_forward=EXACT,
+        pulses=SCHEME,
+        transfer_pulses=TRANSFER_SCHEME,
+    )
     shape = (5, inputs)
     tile = rule.build(shape, rng=67)
     tile.program(0.05 * np.ones(shape))
     fast, slow_w = (array.weights.astype(np.float64) for array in (tile.fast.main, tile.slow.main))
     ref = tile.fast.reference.weights.astype(np.float64)
     loop = functools.partial(
-        oracle.shd, transfer_every=every, transfer_vector=getattr(oracle, kind),
-        fast_write=writer(tile.fast.main, DETERMINISTIC), slow_write=writer(tile.slow.main, TRANSFER),
-    )  # fmt: skip
+        oracle.shd,
+        transfer_every=every,
+        transfer_vector=getattr(oracle, kind),
+        fast_write=writer(tile.fast.main, DETERMINISTIC),
+        slow_write=writer(tile.slow.main, TRANSFER),
+    )
     done = 0
     for n, lr in ((25, 0.2), (7, 0.1), (30, -0.15)):
         x, d = vectors(n, shape, seed=68 + n)
@@ -219,8 +237,9 @@ def test_one_hadamard_transfer_reads_all_columns():
 def test_a_transfer_reads_a_through_transfer_forward():
     """Its rounding, its clip and the level of its noise; not those of the reads of C."""
     forward = Periphery(adc=ADC(noise=3.0))
-    coarse = Periphery(dac=DAC(bits=None, bound=None), adc=ADC(bits=3, bound=1.5, noise=0.0), noise_management="none",
-                       bound_management="none")  # fmt: skip
+    coarse = Periphery(
+        dac=DAC(bits=None, bound=None), adc=ADC(bits=3, bound=1.5, noise=0.0), noise_management="none", bound_management="none"
+    )
     tile = SHD(fast=Ideal(), slow=Ideal(), forward=forward, transfer_forward=coarse).build((4, 4), rng=72)
     a = np.array([[0.2, 0.7, -0.6, 9.0], [0.3, -2.0, 1.1, 0.0], [1.4, 0.1, -0.4, 0.6], [0.8, -0.9, 1.2, -1.3]])
     tile.fast.main.program(a)

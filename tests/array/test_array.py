@@ -331,9 +331,7 @@ def test_exact_zero_shift_brings_both_arrays_to_the_symmetry_points_of_main():
     pair = pair_of(SoftBounds(dw_min=0.01, up_down=0.2), reference=wide)
     pair.zero_shift()
     p = {name: value.astype(np.float64) for name, value in pair.main.parameters.items()}
-    expected = oracle.soft_bounds_symmetry_point(
-        s_up=p["step_up"], s_dn=p["step_down"], b_min=p["w_min"], b_max=p["w_max"]
-    )
+    expected = oracle.soft_bounds_symmetry_point(s_up=p["step_up"], s_dn=p["step_down"], b_min=p["w_min"], b_max=p["w_max"])
     np.testing.assert_allclose(pair.main.weights, expected, atol=1e-7)
     np.testing.assert_array_equal(pair.reference.weights, pair.main.weights)
     assert not pair.weights.any() and pair.main.pulse_count == (0, 0)
@@ -360,9 +358,10 @@ def test_zero_shift_by_pulses_pulses_main_only():
     short = pair_of(SoftBounds())
     short.zero_shift("pulses", n_pulses=6)
     assert short.main.pulse_count == (3 * 42, 3 * 42)
-    np.testing.assert_array_equal(short.reference.weights, np.clip(
-        short.main.weights, short.reference.parameters["w_min"], short.reference.parameters["w_max"])
-    )  # fmt: skip
+    np.testing.assert_array_equal(
+        short.reference.weights,
+        np.clip(short.main.weights, short.reference.parameters["w_min"], short.reference.parameters["w_max"]),
+    )
 
 
 def test_a_pair_counts_its_calibration_pulses_per_device():
@@ -564,9 +563,7 @@ def test_the_number_of_threads_can_be_set():
 
 
 @pytest.mark.usefixtures("restore_threads")
-@pytest.mark.parametrize(
-    "n, error", [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError)]
-)
+@pytest.mark.parametrize("n, error", [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError)])
 def test_wrong_numbers_of_threads_are_refused(n, error):
     with pytest.raises(error) as caught:
         rpu.set_num_threads(n)

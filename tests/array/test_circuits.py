@@ -87,8 +87,12 @@ def test_slices_add_up_to_the_rounded_weight(slice_bits, slices):
 
 
 def test_every_slice_has_its_own_converters_devices_and_state():
-    p = Periphery(dac=DAC(bits=None, bound=None), adc=ADC(bits=None, bound=None, noise=0.1), noise_management="none",
-                  bound_management="none")  # fmt: skip
+    p = Periphery(
+        dac=DAC(bits=None, bound=None),
+        adc=ADC(bits=None, bound=None, noise=0.1),
+        noise_management="none",
+        bound_management="none",
+    )
     device = SoftBounds(w_max_dtod=0.0, w_min_dtod=0.0)
     array = SlicedArray((200, 3), device, forward=p, rng=3)
     noise = array.forward(np.zeros((200, 3)))
@@ -168,8 +172,19 @@ def test_calibration_refuses_what_has_no_range():
 
 
 def test_cost_is_counts_times_figures():
-    t = Technology(dac_energy=1.0, adc_energy=10.0, device_energy=0.01, pulse_energy=100.0, read_time=1.0, adc_time=0.1,
-                   slot_time=0.001, device_area=1.0, dac_area=0.5, adc_area=3.0, outputs_per_adc=4)  # fmt: skip
+    t = Technology(
+        dac_energy=1.0,
+        adc_energy=10.0,
+        device_energy=0.01,
+        pulse_energy=100.0,
+        read_time=1.0,
+        adc_time=0.1,
+        slot_time=0.001,
+        device_area=1.0,
+        dac_area=0.5,
+        adc_area=3.0,
+        outputs_per_adc=4,
+    )
     array = CrossbarArray((6, 10), ConstantStep(), rng=0)
     array.forward(np.zeros((3, 10)) + 0.1)
     array.backward(np.ones((2, 6)))

@@ -16,9 +16,11 @@ from rpusim._core.kernels import kernel_sets, use_kernel_set
 from rpusim.devices import Ideal, SoftBounds, VectorCell
 
 PLAIN = dict(
-    dac=DAC(bits=None, bound=None), adc=ADC(bits=None, bound=None, noise=0.0), noise_management="none",
+    dac=DAC(bits=None, bound=None),
+    adc=ADC(bits=None, bound=None, noise=0.0),
+    noise_management="none",
     bound_management="none",
-)  # fmt: skip
+)
 P_LIMIT = 1e-6
 
 
@@ -164,9 +166,14 @@ def test_read_noise_agrees_with_a_draw_for_every_device(law, signs):
     w = rng.normal(0, 0.5, (3, 8)).astype(np.float32)
     x = rng.normal(0, 1.0, 8).astype(np.float32)
     p = Periphery(
-        dac=DAC(bits=5, bound=1.0), adc=quiet(None, 4.0, nonlinearity=0.5), bound_management="none", read_noise=0.4,
-        read_noise_law=law, sign_handling=signs, series_resistance=0.1,
-    )  # fmt: skip
+        dac=DAC(bits=5, bound=1.0),
+        adc=quiet(None, 4.0, nonlinearity=0.5),
+        bound_management="none",
+        read_noise=0.4,
+        read_noise_law=law,
+        sign_handling=signs,
+        series_resistance=0.1,
+    )
     array = array_of(w, p, rng=8)
     engine = array.forward(np.tile(x, (4000, 1)))
     explicit = np.array([oracle.read_vector(w, x, p, drawn_of(array), rng) for _ in range(4000)])
@@ -203,15 +210,29 @@ def test_every_pass_and_try_draws_its_own_noise():
 
 def test_spreads_of_converters_have_their_laws_and_belong_to_an_output():
     p = plain(
-        adc=ADC(bits=None, bound=None, noise=0.1, noise_spread=0.2, gain_spread=0.05, offset_spread=0.3, nonlinearity=0.4,
-                nonlinearity_spread=0.1), voltage_offset=0.2, sign_handling="analog_sum", read_asymmetry_spread=0.3,
-    )  # fmt: skip
+        adc=ADC(
+            bits=None,
+            bound=None,
+            noise=0.1,
+            noise_spread=0.2,
+            gain_spread=0.05,
+            offset_spread=0.3,
+            nonlinearity=0.4,
+            nonlinearity_spread=0.1,
+        ),
+        voltage_offset=0.2,
+        sign_handling="analog_sum",
+        read_asymmetry_spread=0.3,
+    )
     array = CrossbarArray((4000, 3), Ideal(), forward=p, rng=11)
     drawn = drawn_of(array)
     for name, law in (
-        ("adc_noise", stats.foldnorm(5.0, scale=0.02)), ("adc_gain", stats.norm(1, 0.05)),
-        ("adc_offset", stats.norm(0, 0.3)), ("nonlinearity", stats.norm(0.4, 0.04)), ("read_asymmetry", stats.norm(0, 0.3)),
-    ):  # fmt: skip
+        ("adc_noise", stats.foldnorm(5.0, scale=0.02)),
+        ("adc_gain", stats.norm(1, 0.05)),
+        ("adc_offset", stats.norm(0, 0.3)),
+        ("nonlinearity", stats.norm(0.4, 0.04)),
+        ("read_asymmetry", stats.norm(0, 0.3)),
+    ):
         assert stats.kstest(drawn[name].ravel(), law.cdf).pvalue > P_LIMIT, name
     offsets = drawn["voltage_offset"]
     assert stats.binomtest(int(np.sum(offsets == 0)), 4000, 0.5).pvalue > P_LIMIT

@@ -114,9 +114,19 @@ def test_references_have_no_write_noise_of_the_main_array(method):
 @pytest.mark.parametrize("noise", [dict(dw_min_std_add=0.0), dict(dw_min_std_add=0.001), dict(dw_min_std_slope=0.01)])
 def test_zero_shifting_law_of_noise_that_is_not_in_proportion_to_the_step(method, noise):
     device = ExpStep(
-        dw_min=0.0005, w_max=0.6, w_min=-0.6, dw_min_std=0.5, a=0.9, b=0.3, A_up=0.3, A_down=0.3, gamma_up=0.5,
-        gamma_down=0.5, **noise, **UNIFORM,
-    )  # fmt: skip
+        dw_min=0.0005,
+        w_max=0.6,
+        w_min=-0.6,
+        dw_min_std=0.5,
+        a=0.9,
+        b=0.3,
+        A_up=0.3,
+        A_down=0.3,
+        gamma_up=0.5,
+        gamma_down=0.5,
+        **noise,
+        **UNIFORM,
+    )
     main, reference = CrossbarArray((80, 50), device, rng=10), CrossbarArray((80, 50), Ideal(), rng=0)
     main.program(np.full((80, 50), device.symmetry_point))
     DifferentialPair(main, reference).zero_shift(method, 20_000)
@@ -148,9 +158,7 @@ def test_measuring_by_random_pulses_leaves_everything_as_it_was():
 
 def test_tiles_take_a_budget():
     device = SoftBounds(dw_min=0.01, up_down=0.3, w_max=1.0, w_min=-1.0)
-    few, many = (
-        TikiTaka(device, zero_shift="random_pulses", zero_shift_pulses=n).build((20, 20), rng=14) for n in (10, 2000)
-    )
+    few, many = (TikiTaka(device, zero_shift="random_pulses", zero_shift_pulses=n).build((20, 20), rng=14) for n in (10, 2000))
     assert sum(few.pulse_count) == 4000 and sum(many.pulse_count) == 800_000
     error = [np.abs(t.references[0].weights - np.nan_to_num(t.arrays[0].symmetry_point())).mean() for t in (few, many)]
     assert error[0] > 2.5 * error[1]

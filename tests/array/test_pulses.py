@@ -188,7 +188,7 @@ def test_slopes_beyond_their_zero_and_bounds_at_zero_follow_the_laws():
         assert array.weights == -np.float32(bound)
         array.pulse(1)
         np.testing.assert_allclose(array.weights, [[0.01]], rtol=1e-6)
-        array.pulse(-1)     # a step of 0.01 times 1 + 0.01 / bound
+        array.pulse(-1)  # a step of 0.01 times 1 + 0.01 / bound
         assert array.weights == -np.float32(bound)
 
 
@@ -879,7 +879,7 @@ def test_rows_where_most_columns_fire_get_the_bits_of_single_vectors(name, shape
     for device in (MODELS[name], MODELS[name].replace(dw_min_std=0.0), MODELS[name].replace(**NO_SPREAD)):
         lr = k * device.granularity
         batch, single = (CrossbarArray(shape, device, rng=27, count_pulses=True) for _ in range(2))
-        for _ in range(2):      # draws are left over from the first
+        for _ in range(2):  # draws are left over from the first
             batch.update(x, d, lr)
             for a, b in zip(x, d, strict=True):
                 single.update(a, b, lr)
@@ -1134,8 +1134,9 @@ def test_ideal_devices_take_no_pulses():
 
 def test_management_of_lengths_brings_update_management():
     """Short trains clip where the two are not balanced: a third of the change, here."""
-    device = ConstantStep(dw_min=0.001, dw_min_dtod=0.0, up_down_dtod=0.0, dw_min_std=0.0, w_max=1e3, w_min=-1e3,
-                          w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+    device = ConstantStep(
+        dw_min=0.001, dw_min_dtod=0.0, up_down_dtod=0.0, dw_min_std=0.0, w_max=1e3, w_min=-1e3, w_max_dtod=0.0, w_min_dtod=0.0
+    )
     moved = []
     for managed in (False, True):
         array = CrossbarArray((1, 1), device, pulses=PulseScheme(update_management=managed), rng=0)

@@ -282,9 +282,7 @@ def test_dac_noise_is_that_of_an_input(scale):
 @pytest.mark.parametrize("reduction", [1, 2, 4, 16])
 def test_noise_grows_with_the_reduction_of_bound_management(reduction):
     """The last try has the input divided by the reduction, and its noise multiplied back."""
-    periphery = plain(
-        adc=ADC(bits=None, bound=1.0, noise=0.01), noise_management="abs_max", bound_management="iterative"
-    )
+    periphery = plain(adc=ADC(bits=None, bound=1.0, noise=0.01), noise_management="abs_max", bound_management="iterative")
     array = array_of(np.full((200, 1), 0.7 * reduction), periphery, rng=39)
     y = array.forward(np.full((150, 1), -5.0))
     assert_noise(y + 0.7 * reduction * 5.0, 0.01 * 5.0 * reduction)
@@ -318,9 +316,12 @@ def test_every_retry_draws_new_noise():
 
 def test_the_last_try_counts_even_if_it_clips():
     for settings, reduction in (
-        (dict(), 1024), (dict(dac=DAC(bits=7, bound=1.0)), 16), (dict(bm_max_factor=5.0), 8),
-        (dict(dac=DAC(bits=7, bound=1.0), bm_max_resolution=0.03), 2), (dict(dac=DAC(bits=7), bm_max_factor=3.0), 4),
-    ):  # fmt: skip
+        (dict(), 1024),
+        (dict(dac=DAC(bits=7, bound=1.0)), 16),
+        (dict(bm_max_factor=5.0), 8),
+        (dict(dac=DAC(bits=7, bound=1.0), bm_max_resolution=0.03), 2),
+        (dict(dac=DAC(bits=7), bm_max_factor=3.0), 4),
+    ):
         periphery = plain(adc=ADC(bits=None, bound=1e-3, noise=0.0), bound_management="iterative", **settings)
         assert array_of([[1e6]], periphery).forward([1.0])[0] == pytest.approx(1e-3 * reduction, rel=1e-6)
 
@@ -341,9 +342,11 @@ def test_splits_of_a_batch_draw_the_same_noise(splits, transposed):
     w, x = rng.normal(0, 0.3, (70, 70)), rng.normal(0, 1, (30, 70))
     x[3] = 0.0
     periphery = plain(
-        dac=DAC(bits=None, bound=1.0, noise=0.1), adc=ADC(bits=None, bound=6.0, noise=0.5),
-        noise_management="average_abs_max", nm_decay=0.1,
-    )  # fmt: skip
+        dac=DAC(bits=None, bound=1.0, noise=0.1),
+        adc=ADC(bits=None, bound=6.0, noise=0.5),
+        noise_management="average_abs_max",
+        nm_decay=0.1,
+    )
 
     def read(array, rows):
         return array.backward(rows) if transposed else array.forward(rows)

@@ -58,9 +58,7 @@ def test_the_spreads_of_drift():
     assert nu.mean() == pytest.approx(0.1, abs=5 * 0.1 * np.hypot(0.3, 0.2) / np.sqrt(20_000))
     # nu (1 + 0.3 a)(1 + 0.2 b): variance 0.09 + 0.04 + 0.0036
     assert nu.std() == pytest.approx(0.1 * np.sqrt(0.1336), rel=0.03)
-    assert np.corrcoef(array.parameters["drift_nu"].ravel(), nu.ravel())[0, 1] == pytest.approx(
-        0.3 / np.sqrt(0.1336), abs=0.02
-    )
+    assert np.corrcoef(array.parameters["drift_nu"].ravel(), nu.ravel())[0, 1] == pytest.approx(0.3 / np.sqrt(0.1336), abs=0.02)
     noisy = CrossbarArray((100, 200), SoftBounds(**WIDE, drift=Drift(nu=0.0, w_noise_std=0.05)), rng=4)
     noisy.drift(1.0)
     assert noisy.weights.std() == pytest.approx(0.05, rel=0.03)
@@ -108,8 +106,9 @@ def test_the_range_closes_with_the_pulses_a_device_has_got(device, tmp_path):
 
 
 def test_a_down_pulse_of_an_abrupt_device_takes_its_fraction_away():
-    plain = dict(dw_min=0.01, dw_min_std=0.0, w_max=1.0, w_min=-0.2, dw_min_dtod=0.0, up_down_dtod=0.0,
-                 w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+    plain = dict(
+        dw_min=0.01, dw_min_std=0.0, w_max=1.0, w_min=-0.2, dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0
+    )
     for fraction in (0.0, 0.3, 1.0):
         array = CrossbarArray((1, 3), AbruptReset(**plain, reset_fraction=fraction), rng=10)
         w0 = np.array([[-0.1, 0.4, 0.9]])
@@ -136,8 +135,17 @@ def test_specifications_with_drift_go_through_json():
 
 def test_a_device_of_a_one_sided_cell_wears_by_its_own_pulses_alone():
     """Down pulses are none there: they are its partner's."""
-    device = ConstantStep(dw_min=0.01, dw_min_dtod=0.0, dw_min_std=0.0, up_down_dtod=0.0, endurance=100.0,
-                          w_max=1.0, w_min=0.0, w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+    device = ConstantStep(
+        dw_min=0.01,
+        dw_min_dtod=0.0,
+        dw_min_std=0.0,
+        up_down_dtod=0.0,
+        endurance=100.0,
+        w_max=1.0,
+        w_min=0.0,
+        w_max_dtod=0.0,
+        w_min_dtod=0.0,
+    )
     array = rpu.CellArray((1, 1), rpu.devices.OneSidedCell(device), rng=0)
     for _ in range(10):
         array.update([1.0], [-1.0], 0.05)

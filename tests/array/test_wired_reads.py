@@ -87,8 +87,11 @@ def test_lines_work_with_converters_pairs_passes_and_noise():
     exact = solved(a, np.float32(v), scale, WIRES)
     assert np.abs(array_of(a, converted).forward(x) / s - exact).max() <= step / 2 + 1e-6
     noisy = array_of(a, p.replace(read_noise=0.1)).forward(np.tile(x[:1], (4000, 1)))
-    np.testing.assert_allclose(noisy.mean(axis=0), exact[0] * 0 + solved(a, x[:1], scale, WIRES)[0],
-                               atol=5 * 0.1 * np.linalg.norm(x[0]) / np.sqrt(4000))  # fmt: skip
+    np.testing.assert_allclose(
+        noisy.mean(axis=0),
+        exact[0] * 0 + solved(a, x[:1], scale, WIRES)[0],
+        atol=5 * 0.1 * np.linalg.norm(x[0]) / np.sqrt(4000),
+    )
 
 
 @pytest.mark.parametrize("rule", [rpu.algorithms.SGD, rpu.algorithms.SHD])

@@ -84,7 +84,16 @@ def test_wrong_numbers_are_refused(n, error):
 
 # ---- products -----------------------------------------------------------------------------------------------------
 
-SHAPES = [(700, 500, 64), (500, 700, 64), (33, 17, 9000), (2, 900, 700), (900, 2, 700), (1100, 1000, 1), (401, 399, 3), (1, 3, 5)]
+SHAPES = [
+    (700, 500, 64),
+    (500, 700, 64),
+    (33, 17, 9000),
+    (2, 900, 700),
+    (900, 2, 700),
+    (1100, 1000, 1),
+    (401, 399, 3),
+    (1, 3, 5),
+]
 
 
 @pytest.mark.usefixtures("restore_threads")
@@ -98,7 +107,7 @@ def test_products_are_right_for_any_number_of_threads(shape, n):
     array.program(w)
     x, d = (rng.uniform(-1, 1, (batch, size)).astype(np.float32) for size in (columns, rows))
     rpu.set_num_threads(n)
-    for _ in range(3):      # asleep, then awake
+    for _ in range(3):  # asleep, then awake
         for got, a, b in ((array.forward(x), x, w.T), (array.backward(d), d, w)):
             # float64; a sum of k products of float32 numbers below 1 is right to about k / 2 roundings of its size
             np.testing.assert_allclose(got, a.astype(np.float64) @ b, atol=a.shape[1] * 2.0**-24 + 1e-7, rtol=1e-6)
@@ -180,7 +189,7 @@ def test_calls_of_several_threads_do_not_meet():
     alone = [work(seed) for seed in range(6)]
     with ThreadPoolExecutor(6) as pool:
         for got, expected in zip(pool.map(work, range(6)), alone, strict=True):
-            np.testing.assert_allclose(got, expected, atol=5e-3)    # reads agree to rounding, by which a pulse may fire or not
+            np.testing.assert_allclose(got, expected, atol=5e-3)  # reads agree to rounding, by which a pulse may fire or not
 
 
 # ---- what another thread may do meanwhile ---------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_a_ramp_starts_between_the_bounds(start):
     exact = np.log(density.sum() * (w[1] - w[0]))
     values = {"dw_min": step, "dw_min_std": sigma, "up_down": 0.0, "w_max": w_max, "w_min": -0.85, "read_noise": read}
     got = problem(rpu.devices.SoftBounds(**NO_SPREAD), [y], [-1]).log_likelihood(values)
-    assert got == pytest.approx(exact, abs=0.02)    # the filter has moments only
+    assert got == pytest.approx(exact, abs=0.02)  # the filter has moments only
 
 
 def test_slow_noise_is_told_from_steps_that_vary():
@@ -153,13 +153,13 @@ def test_slow_noise_is_told_from_steps_that_vary():
         result = fit(*ramps, "SoftBounds", g_min=-1, g_max=1)
         assert result.slow_noise == result.values["slow_noise"] and result.slow_time == result.values["slow_time"]
         z += [(result.values[p] - truth[p]) / e for p, e in result.standard_errors.items()]
-        assert not result.notes     # without slow noise, bounds are lost
+        assert not result.notes  # without slow noise, bounds are lost
         assert result.r2_blocks > 0.97 and result.r2_blocks > result.r2
     white = fit(*ramps, "SoftBounds", g_min=-1, g_max=1, hold={"slow_noise": 0})
     assert white.score.bic > result.score.bic + 20 and white.slow_noise == 0
     assert np.sum(np.abs(z) > 3) <= binom.ppf(1 - 1e-4, np.size(z), 0.05)
     assert np.mean(np.square(z)) < 1.6
-    assert fit(*simulate(device, 0), "SoftBounds").slow_noise == 0      # where there is none, none is found
+    assert fit(*simulate(device, 0), "SoftBounds").slow_noise == 0  # where there is none, none is found
 
 
 def test_read_noise_and_write_noise_are_told_apart():

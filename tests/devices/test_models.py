@@ -82,8 +82,9 @@ def test_closed_forms_of_symmetry_points():
 @pytest.mark.parametrize("p_max, alpha, low, high", [(1000, 0.0005, -1, 1), (200, 0.01, -0.5, 0.7)])
 def test_p_max_pulses_lead_from_one_end_of_the_range_to_the_other(p_max, alpha, low, high):
     """Both documented curves, which AIHWKit's mapping misses (1.356 in place of 1)."""
-    device = SoftBoundsPmax(p_max, alpha, low, high, dw_min_std=0.0, dw_min_dtod=0.0, up_down_dtod=0.0,
-                            w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+    device = SoftBoundsPmax(
+        p_max, alpha, low, high, dw_min_std=0.0, dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0
+    )
     span = (high - low) / (1 - np.exp(-p_max * alpha))
     array = rpu.CrossbarArray((1, 1), device, rng=0)
     for start, sign in ((low, 1), (high, -1)):
@@ -102,8 +103,18 @@ def test_p_max_pulses_lead_from_one_end_of_the_range_to_the_other(p_max, alpha, 
 
 def test_a_ramp_of_the_power_law_follows_its_differential_equation():
     """dw/dn = s ((b - w)/R)^g has the solution (b - w)^(1-g) = (b - w0)^(1-g) - (1 - g) s n / R^g."""
-    device = PowStep(dw_min=1e-4, w_max=1.0, w_min=-1.0, pow_gamma=2.0, dw_min_std=0.3, dw_min_dtod=0.0,
-                     up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0, pow_gamma_dtod=0.0)  # fmt: skip
+    device = PowStep(
+        dw_min=1e-4,
+        w_max=1.0,
+        w_min=-1.0,
+        pow_gamma=2.0,
+        dw_min_std=0.3,
+        dw_min_dtod=0.0,
+        up_down_dtod=0.0,
+        w_max_dtod=0.0,
+        w_min_dtod=0.0,
+        pow_gamma_dtod=0.0,
+    )
     array = rpu.CrossbarArray((40, 50), device, rng=5)
     array.program(np.full(array.shape, -0.5))
     array.pulse(20_000)
@@ -119,8 +130,9 @@ def test_a_ramp_of_the_power_law_follows_its_differential_equation():
 
 def test_spreads_of_the_new_parameters():
     shape, n = (200, 250), 50_000
-    p = rpu.CrossbarArray(shape, PowStep(pow_gamma=1.5, pow_gamma_dtod=0.1, pow_up_down=0.2, pow_up_down_dtod=0.05),
-                          rng=6).parameters  # fmt: skip
+    p = rpu.CrossbarArray(
+        shape, PowStep(pow_gamma=1.5, pow_gamma_dtod=0.1, pow_up_down=0.2, pow_up_down_dtod=0.05), rng=6
+    ).parameters
     up, down = p["gamma_up"].astype(np.float64) / 1.5, p["gamma_down"].astype(np.float64) / 1.5
     assert abs(up.mean() - 1.2) < 5 * 0.112 / np.sqrt(n) and abs(down.mean() - 0.8) < 5 * 0.112 / np.sqrt(n)
     assert np.std((up + down) / 2) == pytest.approx(0.1, rel=0.016)

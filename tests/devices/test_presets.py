@@ -69,8 +69,9 @@ def test_reram_es_has_the_absolute_steps_and_spreads_of_its_source():
 
 
 def test_reram_es_settles_at_its_symmetry_point():
-    device = presets.reram_es(dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0, dw_min_std=0.0,
-                              write_noise_std=0.0)  # fmt: skip
+    device = presets.reram_es(
+        dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0, dw_min_std=0.0, write_noise_std=0.0
+    )
     array = rpu.CrossbarArray((1, 1), device, rng=0)
     for _ in range(4000):
         array.pulse(1)

@@ -160,20 +160,36 @@ def drawn(kind, **strategies):
 
 fraction = st.floats(0.0, 2.0)
 common = dict(
-    dw_min=st.floats(1e-6, 1.0), dw_min_dtod=fraction, dw_min_dtod_log_normal=st.booleans(), dw_min_std=fraction,
-    up_down=st.floats(-1.0, 1.0), up_down_dtod=fraction, w_max=st.floats(0.0, 5.0), w_max_dtod=fraction,
-    w_min=st.floats(-5.0, 0.0), w_min_dtod=fraction, corrupt_devices_prob=st.floats(0.0, 1.0),
-    corrupt_devices_range=fraction, enforce_consistency=st.booleans(), perfect_bias=st.booleans(),
-)  # fmt: skip
+    dw_min=st.floats(1e-6, 1.0),
+    dw_min_dtod=fraction,
+    dw_min_dtod_log_normal=st.booleans(),
+    dw_min_std=fraction,
+    up_down=st.floats(-1.0, 1.0),
+    up_down_dtod=fraction,
+    w_max=st.floats(0.0, 5.0),
+    w_max_dtod=fraction,
+    w_min=st.floats(-5.0, 0.0),
+    w_min_dtod=fraction,
+    corrupt_devices_prob=st.floats(0.0, 1.0),
+    corrupt_devices_range=fraction,
+    enforce_consistency=st.booleans(),
+    perfect_bias=st.booleans(),
+)
 pulsed_devices = st.one_of(
     drawn(ConstantStep, **common),
     drawn(SoftBounds, mult_noise=st.booleans(), **common),
     drawn(
-        LinearStep, gamma_up=st.floats(0.0, 3.0), gamma_up_dtod=fraction, gamma_down=st.floats(0.0, 3.0),
-        gamma_down_dtod=fraction, allow_increasing=st.booleans(), mean_bound_reference=st.booleans(),
-        mult_noise=st.booleans(), **common,
+        LinearStep,
+        gamma_up=st.floats(0.0, 3.0),
+        gamma_up_dtod=fraction,
+        gamma_down=st.floats(0.0, 3.0),
+        gamma_down_dtod=fraction,
+        allow_increasing=st.booleans(),
+        mean_bound_reference=st.booleans(),
+        mult_noise=st.booleans(),
+        **common,
     ),
-)  # fmt: skip
+)
 all_devices = st.one_of(pulsed_devices, st.just(Ideal()))
 converter = dict(
     bits=st.none() | st.integers(2, 24), bound=st.floats(0.01, 50.0), noise=fraction, stochastic_rounding=st.booleans()
@@ -181,31 +197,51 @@ converter = dict(
 peripheries = st.one_of(
     st.just(Periphery.ideal()),
     drawn(
-        Periphery, dac=drawn(DAC, **converter | dict(bound=st.just(1.0))), adc=drawn(ADC, **converter),
-        noise_management=st.sampled_from(["abs_max", "max", "constant"]), nm_threshold=st.none() | st.floats(0.1, 9.0),
-        bound_management=st.sampled_from(["none", "iterative"]), bm_max_factor=st.floats(1.0, 5000.0),
+        Periphery,
+        dac=drawn(DAC, **converter | dict(bound=st.just(1.0))),
+        adc=drawn(ADC, **converter),
+        noise_management=st.sampled_from(["abs_max", "max", "constant"]),
+        nm_threshold=st.none() | st.floats(0.1, 9.0),
+        bound_management=st.sampled_from(["none", "iterative"]),
+        bm_max_factor=st.floats(1.0, 5000.0),
         bm_max_resolution=st.floats(0.01, 1.0),
     ),
     drawn(
-        Periphery, dac=drawn(DAC, noise=fraction), adc=drawn(ADC, **converter), nm_decay=st.floats(1e-4, 1.0),
+        Periphery,
+        dac=drawn(DAC, noise=fraction),
+        adc=drawn(ADC, **converter),
+        nm_decay=st.floats(1e-4, 1.0),
         noise_management=st.just("average_abs_max"),
     ),
-)  # fmt: skip
+)
 schemes = drawn(
-    PulseScheme, desired_bl=st.integers(1, 65535), update_management=st.booleans(), update_bl_management=st.booleans(),
-    pulse_type=st.sampled_from(["stochastic", "mean_count", "deterministic_implicit"]), fixed_bl=st.booleans(),
+    PulseScheme,
+    desired_bl=st.integers(1, 65535),
+    update_management=st.booleans(),
+    update_bl_management=st.booleans(),
+    pulse_type=st.sampled_from(["stochastic", "mean_count", "deterministic_implicit"]),
+    fixed_bl=st.booleans(),
     um_grad_scale=st.floats(0.1, 2.0),
-)  # fmt: skip
+)
 algorithms = st.one_of(
     st.just(DigitalSGD()),
     drawn(SGD, device=all_devices, forward=st.none() | peripheries, pulses=schemes),
     drawn(
-        SHD, fast=pulsed_devices, slow=st.none() | all_devices, transfer_every=st.integers(1, 1000), fast_lr=fraction,
-        slow_lr=fraction, transfer_vectors=st.sampled_from(["one_hot", "hadamard"]),
-        reference=st.sampled_from(["shared", "separate"]), zero_shift=st.sampled_from(["exact", "pulses"]),
-        forward=st.none() | peripheries, transfer_forward=peripheries, pulses=schemes, transfer_pulses=schemes,
+        SHD,
+        fast=pulsed_devices,
+        slow=st.none() | all_devices,
+        transfer_every=st.integers(1, 1000),
+        fast_lr=fraction,
+        slow_lr=fraction,
+        transfer_vectors=st.sampled_from(["one_hot", "hadamard"]),
+        reference=st.sampled_from(["shared", "separate"]),
+        zero_shift=st.sampled_from(["exact", "pulses"]),
+        forward=st.none() | peripheries,
+        transfer_forward=peripheries,
+        pulses=schemes,
+        transfer_pulses=schemes,
     ),
-)  # fmt: skip
+)
 
 
 @given(st.one_of(all_devices, peripheries, schemes, algorithms))
@@ -292,9 +328,7 @@ def test_wrong_dicts_are_refused(data, words):
 # ---- quantities of specifications ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "bits, bound, step", [(7, 1.0, 2 / 126), (9, 12.0, 24 / 510), (2, 3.0, 3.0), (24, 1.0, 2 / 16777214)]
-)
+@pytest.mark.parametrize("bits, bound, step", [(7, 1.0, 2 / 126), (9, 12.0, 24 / 510), (2, 3.0, 3.0), (24, 1.0, 2 / 16777214)])
 def test_steps_of_converters(bits, bound, step):
     assert DAC(bits=bits, bound=bound).step == pytest.approx(step, rel=1e-15)
     assert ADC(bits=bits, bound=bound).step == pytest.approx(step, rel=1e-15)

@@ -137,9 +137,15 @@ def test_crossed_bounds_are_exchanged_before_the_modulus():
 
 def test_draws_are_independent_of_each_other_and_of_their_neighbours():
     device = LinearStep(
-        dw_min_dtod=0.1, up_down_dtod=0.0, w_max_dtod=0.1, w_min_dtod=0.1, gamma_up=1.0, gamma_down=1.0,
-        gamma_up_dtod=0.1, gamma_down_dtod=0.1,
-    )  # fmt: skip
+        dw_min_dtod=0.1,
+        up_down_dtod=0.0,
+        w_max_dtod=0.1,
+        w_min_dtod=0.1,
+        gamma_up=1.0,
+        gamma_down=1.0,
+        gamma_up_dtod=0.1,
+        gamma_down_dtod=0.1,
+    )
     p = draw(device)
     gamma_up = -p["slope_up"] / p["step_up"]
     gamma_down = -p["slope_down"] / p["step_down"]
@@ -206,9 +212,14 @@ def test_certain_probabilities_of_stuck_devices(probability):
 @pytest.mark.parametrize("spread", [0.0, 0.3])
 def test_a_perfect_bias_column_is_ideal_and_leaves_the_others(model, spread):
     settings = dict(
-        dw_min=0.002, dw_min_dtod=spread, up_down=0.3, up_down_dtod=spread, w_max=0.7, w_max_dtod=spread,
+        dw_min=0.002,
+        dw_min_dtod=spread,
+        up_down=0.3,
+        up_down_dtod=spread,
+        w_max=0.7,
+        w_max_dtod=spread,
         w_min_dtod=spread,
-    )  # fmt: skip
+    )
     plain = draw(model(**settings), shape=(5, 6))
     p = draw(model(perfect_bias=True, **settings), shape=(5, 6))
     for name, value in dict(step_up=0.002, step_down=0.002, w_max=70.0, w_min=-60.0).items():
@@ -226,9 +237,15 @@ def test_a_perfect_bias_column_is_ideal_and_leaves_the_others(model, spread):
 @pytest.mark.parametrize("allow_increasing", [True, False])
 def test_slopes_refer_to_the_mean_bound_or_to_the_own_one(side, bound, sign, mean_bound_reference, allow_increasing):
     device = LinearStep(
-        gamma_up=0.2, gamma_down=0.1, gamma_up_dtod=0.15, gamma_down_dtod=0.25, w_max=0.9, w_min=-0.7,
-        mean_bound_reference=mean_bound_reference, allow_increasing=allow_increasing,
-    )  # fmt: skip
+        gamma_up=0.2,
+        gamma_down=0.1,
+        gamma_up_dtod=0.15,
+        gamma_down_dtod=0.25,
+        w_max=0.9,
+        w_min=-0.7,
+        mean_bound_reference=mean_bound_reference,
+        allow_increasing=allow_increasing,
+    )
     p = draw(device)
     reference = getattr(device, bound) if mean_bound_reference else p[bound]
     gamma = -p[f"slope_{side}"] * reference / p[f"step_{side}"]

@@ -27,9 +27,7 @@ def test_mean_steps_follow_the_laws(dw_min, up_down, w_max, low, gamma_up, gamma
         (LinearStep(**common, gamma_up=gamma_up, gamma_down=gamma_down), (gamma_up, gamma_down)),
         (SoftBounds(**common), (1.0, 1.0)),
     ):
-        expected = oracle.linear_means(
-            w, s_up=s_up, s_dn=s_dn, gam_up=gammas[0], gam_dn=gammas[1], ref_up=w_max, ref_dn=-low
-        )
+        expected = oracle.linear_means(w, s_up=s_up, s_dn=s_dn, gam_up=gammas[0], gam_dn=gammas[1], ref_up=w_max, ref_dn=-low)
         np.testing.assert_allclose((device.step_up(w), device.step_down(w)), expected, rtol=1e-9, atol=1e-12)
         assert device.granularity == dw_min
         assert device.number_of_states == pytest.approx((w_max + low) / dw_min, rel=1e-12)
@@ -156,7 +154,5 @@ def test_ideal_devices_have_no_symmetry_point():
 
 @pytest.mark.parametrize("base", [Device, PulsedDevice])
 def test_a_base_of_devices_is_not_a_device(base):
-    with pytest.raises(
-        TypeError, match=f"{base.__name__} is a base of devices, not a device; use one of its subclasses"
-    ):
+    with pytest.raises(TypeError, match=f"{base.__name__} is a base of devices, not a device; use one of its subclasses"):
         base()

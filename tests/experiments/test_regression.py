@@ -64,9 +64,7 @@ def test_residuals_are_a_v_on_the_asymmetric_device_and_flat_on_the_symmetric_on
 @pytest.mark.parametrize("start", [-0.7, 0.0, 0.7])
 @pytest.mark.parametrize("target", [-0.5, 0.3])
 def test_shd_on_an_asymmetric_device_reaches_the_target_from_any_start(target, start):
-    run = regression(
-        demo_algorithm("shd", demo_device("soft-bounds")), target, start=start, noise=0.1, steps=60_000, rng=5
-    )
+    run = regression(demo_algorithm("shd", demo_device("soft-bounds")), target, start=start, noise=0.1, steps=60_000, rng=5)
     assert abs(run.mean[0] - target) < 0.01
     assert abs(run.hidden[run.tail :].mean()) < 0.03
 
@@ -123,9 +121,7 @@ def test_oscillation_does_not_decay_on_a_symmetric_device():
     rates = dict(target=0.0, fast_lr=0.005, slow_lr=0.01, h=1.0)
     ratio = {}
     for name in ("constant-step", "soft-bounds"):
-        runs = ensemble(
-            demo_algorithm("shd", demo_device(name)), 8, target=0.0, start=0.2, noise=0.1, lr=0.005, steps=9000
-        )
+        runs = ensemble(demo_algorithm("shd", demo_device(name)), 8, target=0.0, start=0.2, noise=0.1, lr=0.005, steps=9000)
         energies = np.array([dynamics.energy(r.hidden[:, 0], r.weights[:, 0], **rates) for r in runs])
         early, late = energies[:, :900].mean(axis=1), energies[:, -900:].mean(axis=1)
         ratio[name] = (late / early).mean(), (late / early).std(ddof=1) / math.sqrt(8)
@@ -203,9 +199,17 @@ def measured():
     rng, t = np.random.default_rng(0), np.linspace(0.0, 1.0, 40)
     up, down = (((1.8 * side + 0.1) * (1 + 0.2 * rng.standard_normal(40))).clip(0.2, 2.0) for side in (1.0 - t, t))
     return rpu.devices.PiecewiseStep(
-        piecewise_up=tuple(up), piecewise_down=tuple(down), dw_min=0.002, w_max=1.0, w_min=-1.0, dw_min_dtod=0.0,
-        up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0, dw_min_std=0.3,
-    )  # fmt: skip
+        piecewise_up=tuple(up),
+        piecewise_down=tuple(down),
+        dw_min=0.002,
+        w_max=1.0,
+        w_min=-1.0,
+        dw_min_dtod=0.0,
+        up_down_dtod=0.0,
+        w_max_dtod=0.0,
+        w_min_dtod=0.0,
+        dw_min_std=0.3,
+    )
 
 
 @pytest.mark.parametrize("name", ["soft-bounds", "measured"])
@@ -228,9 +232,17 @@ def test_the_theory_of_shd_holds_for_references_that_were_found_by_pulses():
     adc = column_periphery(rule.fast).adc
     assert settings[0] != pytest.approx(0.1, abs=1e-4)  # A rests off its symmetry point, and so does C off its target
     long = dynamics.shd_trajectory(
-        rule.fast, rule.fast, run.regression, 0.01, 0.02, 1, 60_000, fast_reference=settings[0], slow_reference=settings[1],
+        rule.fast,
+        rule.fast,
+        run.regression,
+        0.01,
+        0.02,
+        1,
+        60_000,
+        fast_reference=settings[0],
+        slow_reference=settings[1],
         read_noise=math.hypot(adc.noise, adc.step / math.sqrt(12)),
-    )  # fmt: skip
+    )
     assert run.theory[0] == pytest.approx(long.c[-1], abs=2e-4) and abs(run.theory[0] - 0.3) > 2e-5
 
 

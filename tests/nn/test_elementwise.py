@@ -161,7 +161,6 @@ def test_nothing_is_read_or_written_outside():
         with pytest.raises(TypeError, match="signals must be real numbers; got dtype"):
             _elementwise.sigmoid(wrong)
 
-
     with pytest.raises(TypeError, match="labels must be integers; got dtype float64"):
         _elementwise.cross_entropy(y, np.array([0.0, 1.9]))
 

@@ -102,9 +102,7 @@ def difference(function, array, step=1e-6):
 def networks():
     rule = Digital()
     for activation in FUNCTIONS:
-        yield Sequential(
-            Linear(5, 7, rule), activation(), Linear(7, 4, rule, bias=False), activation(), Linear(4, 3, rule)
-        )
+        yield Sequential(Linear(5, 7, rule), activation(), Linear(7, 4, rule, bias=False), activation(), Linear(4, 3, rule))
     yield Sequential(Linear(5, 3, rule), Linear(3, 3, rule))
     yield Sequential(Tanh(), Sequential(Linear(5, 6, rule), Sigmoid()), Sequential(Linear(6, 3, rule), Tanh()))
 
@@ -323,9 +321,7 @@ def test_cross_entropy_against_scipy(batch, scale):
     np.testing.assert_allclose(gradient, np.exp(logs) - onehot, atol=3e-6)
     # Not divided by the batch size: each row is what the sample gives alone.
     for row in range(batch):
-        np.testing.assert_allclose(
-            cross_entropy(y[row : row + 1], labels[row : row + 1])[1][0], gradient[row], atol=1e-6
-        )
+        np.testing.assert_allclose(cross_entropy(y[row : row + 1], labels[row : row + 1])[1][0], gradient[row], atol=1e-6)
 
 
 def test_squared_error():

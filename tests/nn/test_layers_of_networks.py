@@ -171,8 +171,11 @@ def test_lengths_of_what_is_side_by_side():
 
 def test_layers_are_there_once_at_any_depth_and_have_names_of_their_own():
     layer = nn.Linear(3, 3, RULE)
-    for make in (lambda: nn.Sequential(layer, nn.Sequential(nn.Tanh(), layer)), lambda: nn.Residual(layer, layer),
-                 lambda: nn.Concatenate(layer, nn.Sequential(layer))):  # fmt: skip
+    for make in (
+        lambda: nn.Sequential(layer, nn.Sequential(nn.Tanh(), layer)),
+        lambda: nn.Residual(layer, layer),
+        lambda: nn.Concatenate(layer, nn.Sequential(layer)),
+    ):
         with pytest.raises(ValueError, match="must be layers of their own; got one that is there twice"):
             make()
     with pytest.raises(TypeError, match="a layer called ReLU exists already, in rpusim.nn.layers"):
@@ -370,9 +373,16 @@ def test_input_ranges_clip_and_learn_by_their_rule():
 
 def test_input_ranges_are_calibrated_to_a_quantile_of_what_comes():
     mapping = nn.Mapping(digital_bias=True, input_range=0.01)
-    net = built(nn.Sequential(
-        nn.Conv2d(1, 2, 2, RULE, mapping=mapping), nn.ReLU(), nn.Flatten(), nn.Linear(8, 5, RULE, mapping=mapping), nn.Tanh(),
-        nn.Linear(5, 4, RULE)))  # fmt: skip
+    net = built(
+        nn.Sequential(
+            nn.Conv2d(1, 2, 2, RULE, mapping=mapping),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(8, 5, RULE, mapping=mapping),
+            nn.Tanh(),
+            nn.Linear(5, 4, RULE),
+        )
+    )
     x = images(300, 1, 3, 3)
     found = net.calibrate_input_ranges(x, 0.9, batch_size=7)
     patches = np.stack([x[:, 0, i : i + 2, j : j + 2].reshape(300, 4) for i in range(2) for j in range(2)], axis=1)
@@ -567,10 +577,15 @@ def test_embeddings_and_one_hot_vectors():
 def network():
     rule = SGD(rpu.devices.SoftBounds(dw_min=0.01))
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, rule, replicas=2, assignment="random"), nn.Tanh(), nn.MaxPool2d(2), nn.BatchNorm(4), nn.Flatten(),
-        nn.Dropout(0.2), nn.Residual(nn.Sequential(nn.Linear(36, 36, RULE), nn.ReLU())),
+        nn.Conv2d(1, 4, 3, rule, replicas=2, assignment="random"),
+        nn.Tanh(),
+        nn.MaxPool2d(2),
+        nn.BatchNorm(4),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Residual(nn.Sequential(nn.Linear(36, 36, RULE), nn.ReLU())),
         nn.Linear(36, 5, rule, mapping=nn.Mapping(max_inputs=20, digital_bias=True, learn_scale=True), lr_scale=0.5),
-    )  # fmt: skip
+    )
 
 
 def step(net, x, labels):
@@ -621,8 +636,10 @@ def test_a_network_is_loaded_to_the_same_bits(tmp_path):
         (lambda: nn.Concatenate(nn.Linear(3, 2, RULE), nn.Linear(4, 2, RULE)), ["branches", "[3, 4]"]),
         (lambda: nn.Concatenate(nn.Linear(3, 2, RULE), axis=0), ["axis", "0", "samples"]),
         (lambda: built(nn.Concatenate(nn.Linear(3, 2, RULE), None, axis=2)).forward(images(2, 3)), ["axis", "(2, 2)", "2"]),
-        (lambda: built(nn.Concatenate(nn.Linear(3, 2, RULE), None, axis=1)).forward(images(2, 4, 3)),
-         ["axis 1", "(2, 4, 2), (2, 4, 3)"]),
+        (
+            lambda: built(nn.Concatenate(nn.Linear(3, 2, RULE), None, axis=1)).forward(images(2, 4, 3)),
+            ["axis 1", "(2, 4, 2), (2, 4, 3)"],
+        ),
         (lambda: nn.BatchNorm(3).forward(images(1, 3)), ["x", "2 values", "(1, 3)"]),
         (lambda: nn.BatchNorm(3).forward(images(4, 2)), ["x", "3", "(4, 2)"]),
         (lambda: nn.layers.layer_from_dict({"type": "Quantum"}), ["data", "Linear", "Quantum"]),

@@ -149,9 +149,7 @@ def same_state(a, b):
 def test_without_delay_a_pipeline_trains_as_if_there_were_none(schedule, batch_size, rule):
     x, _ = samples(30)
     y = np.arange(30) % 6
-    plain, piped = (
-        trained(perceptron(3, rule), (x, y), s, batch_size=batch_size).net.state_dict() for s in (None, schedule)
-    )
+    plain, piped = (trained(perceptron(3, rule), (x, y), s, batch_size=batch_size).net.state_dict() for s in (None, schedule))
     assert same_state(plain, piped)
 
 

@@ -98,8 +98,12 @@ def test_a_run_that_ends_within_an_epoch_resumes_to_the_same_bits(tmp_path, kind
             net, data = network(SGD(device), digital_bias=True), (X, Y)
         else:
             rule = SGD(device)
-            net = nn.Sequential(nn.OneHot(4), nn.LSTM(4, 3, rule, stateful=True), nn.Dropout(0.2), nn.Linear(3, 4, rule,
-                                mapping=nn.Mapping(digital_bias=True)))  # fmt: skip
+            net = nn.Sequential(
+                nn.OneHot(4),
+                nn.LSTM(4, 3, rule, stateful=True),
+                nn.Dropout(0.2),
+                nn.Linear(3, 4, rule, mapping=nn.Mapping(digital_bias=True)),
+            )
             data = nn.Sequences(np.arange(101) % 4, length=10)
         return nn.Trainer(net, lr=0.05, rng=5, batch_size=7, optimizer=nn.Adam(lr_scale=0.1)), data
 
@@ -165,7 +169,7 @@ def test_a_run_that_is_killed_again_and_again_reaches_the_same_bits(tmp_path):
         run("broken", float(RNG.uniform(0.0, 0.08)), (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)[k % 3])
     run("broken")
     np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), np.load(tmp_path / "broken.npy"))
-    assert not list(tmp_path.glob(".*"))     # the last run took away what those before it left
+    assert not list(tmp_path.glob(".*"))  # the last run took away what those before it left
 
 
 def test_a_run_that_does_not_resume_keeps_the_old_checkpoint_until_it_has_its_own(tmp_path):
@@ -216,8 +220,12 @@ def test_callbacks_see_every_epoch_and_may_end_the_run():
 def test_the_average_is_the_mean_of_the_last_epochs():
     kept = []
     trainer = nn.Trainer(network(digital_bias=True), lr=0.2, rng=3)
-    trainer.fit((X, Y), epochs=5, average_last=3,
-                callbacks=[lambda t: kept.append([*weights(t), *(p.value.copy() for p in t.net.parameters())])])  # fmt: skip
+    trainer.fit(
+        (X, Y),
+        epochs=5,
+        average_last=3,
+        callbacks=[lambda t: kept.append([*weights(t), *(p.value.copy() for p in t.net.parameters())])],
+    )
     trainer.program_average()
     now = [*weights(trainer), *(p.value for p in trainer.net.parameters())]
     for k, value in enumerate(now):

@@ -30,9 +30,14 @@ def test_counts_of_arrays_devices_and_digital_parameters():
     )
     found = nn.summary(net)
     assert [(row.place, row.layer) for row in found.rows] == [
-        ("0", "Conv2d"), ("1", "Flatten"), ("2", "Linear"), ("3", "BatchNorm"), ("4.0.0", "Linear"), ("4.0.1", "Tanh"),
+        ("0", "Conv2d"),
+        ("1", "Flatten"),
+        ("2", "Linear"),
+        ("3", "BatchNorm"),
+        ("4.0.0", "Linear"),
+        ("4.0.1", "Tanh"),
         ("4.1", "Linear"),
-    ]  # fmt: skip
+    ]
     conv, flat, split, norm, shd, _, digital = found.rows
     assert conv.weights == ((3, 19),) * 6 and conv.arrays == 18 and conv.devices == 18 * 57 and conv.utilisation == 1.0
     assert flat.arrays == flat.devices == flat.digital == 0 and np.isnan(flat.utilisation)

@@ -129,9 +129,7 @@ def test_learns_regression():
 def test_each_sample_once_per_epoch_in_a_new_order_with_its_own_label(batch_size):
     n = 10  # not a multiple of 4: the last step has 2 samples
     x = np.arange(n, dtype=np.float32)[:, None]
-    trainer = Trainer(
-        Sequential(Linear(1, n, Noisy(0))), lr=lambda epoch: 0.5 / (epoch + 1), batch_size=batch_size, rng=3
-    )
+    trainer = Trainer(Sequential(Linear(1, n, Noisy(0))), lr=lambda epoch: 0.5 / (epoch + 1), batch_size=batch_size, rng=3)
     trainer.fit((x, np.arange(n)), epochs=2)
     updates = trainer.net.layers[0].tile.updates
     steps = -(-n // batch_size)
@@ -431,10 +429,7 @@ def test_a_checkpoint_is_not_continued_at_another_learning_rate(tmp_path):
     trainer(0.05).fit((x, y), epochs=2, checkpoint=tmp_path / "run.npz")
     with pytest.raises(ValueError, match="had lr 0.05 in epoch 0; this trainer has 9"):
         trainer(9.0).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz")
-    assert (
-        len(trainer(lambda epoch: 0.05 if epoch < 2 else 0.01).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz"))
-        == 3
-    )
+    assert len(trainer(lambda epoch: 0.05 if epoch < 2 else 0.01).fit((x, y), epochs=3, checkpoint=tmp_path / "run.npz")) == 3
 
 
 def test_a_checkpoint_knows_its_training_data(tmp_path):

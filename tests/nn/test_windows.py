@@ -16,8 +16,9 @@ def geometries(draw, padding=2):
     kernel, stride, dilation, pad = pair(1, 4), pair(1, 3), pair(1, 3), pair(0, padding)
     more = pair(0, 5)
     size = tuple(max(1, d * (k - 1) + 1 - 2 * p) + m for k, d, p, m in zip(kernel, dilation, pad, more, strict=True))
-    outputs = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip(size, pad, dilation, kernel, stride,
-                                                                                   strict=True))  # fmt: skip
+    outputs = tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip(size, pad, dilation, kernel, stride, strict=True)
+    )
     return (*kernel, *stride, *pad, *dilation), size, outputs
 
 
@@ -49,8 +50,9 @@ def test_gather_and_its_adjoint(geometry, images, channels, wider):
         v = rng.standard_normal(out.shape).astype(np.float32)
         back = np.zeros(x.shape, np.float32)
         _windows.scatter(v, windows, first, rows - first, columns, back)
-        np.testing.assert_allclose((back.astype(np.float64) * x).sum(), (some.astype(np.float64) * v[:, : some.shape[1]]).sum(),
-                                   rtol=1e-4, atol=1e-4)  # fmt: skip
+        np.testing.assert_allclose(
+            (back.astype(np.float64) * x).sum(), (some.astype(np.float64) * v[:, : some.shape[1]]).sum(), rtol=1e-4, atol=1e-4
+        )
         more = back.copy()
         _windows.scatter(v, windows, first, rows - first, columns, more)
         np.testing.assert_allclose(more, 2 * back, rtol=1e-4, atol=1e-5)  # it adds

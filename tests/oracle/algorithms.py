@@ -41,9 +41,20 @@ def hadamard(k, inputs):
 
 
 def shd(
-    fast, reference, slow, rows, errors, *, fast_lr, slow_lr, transfer_every, transfer_vector, fast_write, slow_write,
+    fast,
+    reference,
+    slow,
+    rows,
+    errors,
+    *,
+    fast_lr,
+    slow_lr,
+    transfer_every,
+    transfer_vector,
+    fast_write,
+    slow_write,
     first=0,
-):  # fmt: skip
+):
     """Stochastic Hamiltonian Descent. Returns (fast, slow) after all vectors.
 
     Every vector: fast -= fast_lr d x^T. After every `transfer_every`-th vector, counted from the first that the tile
@@ -82,8 +93,29 @@ def tiki_taka(arrays, references, rows, errors, *, fast_lr, transfer_lr, transfe
 
 
 def tiki_taka_v2(
-    a, reference, c, rows, errors, *, fast_lr, gain, fast_write, slow_write, transfer_every=1, momentum=0.0, forget=True,
-    most=1, step=1.0, signs=None, auto=None, over_fast_rate=False, beta=None, warm_up=0, leak=0.0, no_buffer=False, cap=0.0,
+    a,
+    reference,
+    c,
+    rows,
+    errors,
+    *,
+    fast_lr,
+    gain,
+    fast_write,
+    slow_write,
+    transfer_every=1,
+    momentum=0.0,
+    forget=True,
+    most=1,
+    step=1.0,
+    signs=None,
+    auto=None,
+    over_fast_rate=False,
+    beta=None,
+    warm_up=0,
+    leak=0.0,
+    no_buffer=False,
+    cap=0.0,
 ):
     """Tiki-Taka, version 2, chopped or not, and AGAD. Returns (a, c, buffer, mean).
 

@@ -51,9 +51,20 @@ def linear_step(w, up, *, s_up, s_dn, gam_up, gam_dn, ref_up, ref_dn, b_min, b_m
 def soft_bounds(w, up, *, s_up, s_dn, b_min, b_max, sigma=0.0, xi=0.0, multiplicative=True):
     """SoftBounds: LinearStep with gamma 1 and the device's own bounds as references."""
     return linear_step(
-        w, up, s_up=s_up, s_dn=s_dn, gam_up=1.0, gam_dn=1.0, ref_up=b_max, ref_dn=b_min, b_min=b_min, b_max=b_max,
-        sigma=sigma, xi=xi, multiplicative=multiplicative,
-    )  # fmt: skip
+        w,
+        up,
+        s_up=s_up,
+        s_dn=s_dn,
+        gam_up=1.0,
+        gam_dn=1.0,
+        ref_up=b_max,
+        ref_dn=b_min,
+        b_min=b_min,
+        b_max=b_max,
+        sigma=sigma,
+        xi=xi,
+        multiplicative=multiplicative,
+    )
 
 
 def soft_bounds_after_up_pulses(w0, n, s_up, b_max):

@@ -29,9 +29,7 @@ def simulate(stages, batches, forward=None, backward=None):
         for m in range(stages):
             k, j = sent[m], returned[m]
             came = k < total and (m == 0 or 0 <= done_forward[m - 1, k] < cycle)
-            back = j < total and (
-                0 <= done_forward[m, j] < cycle if m == stages - 1 else 0 <= done_backward[m + 1, j] < cycle
-            )
+            back = j < total and (0 <= done_forward[m, j] < cycle if m == stages - 1 else 0 <= done_backward[m + 1, j] < cycle)
             if endless:
                 came = came and k - j < stages - m
             else:

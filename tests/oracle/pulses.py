@@ -25,8 +25,18 @@ class Trains(NamedTuple):
 
 
 def trains(
-    x, d, lr, dw_min, desired_bl, *, update_management=True, update_bl_management=True, fixed_bl=True, um_grad_scale=1.0,
-    power_of_two_scales=False, shared_random_numbers=False,
+    x,
+    d,
+    lr,
+    dw_min,
+    desired_bl,
+    *,
+    update_management=True,
+    update_bl_management=True,
+    fixed_bl=True,
+    um_grad_scale=1.0,
+    power_of_two_scales=False,
+    shared_random_numbers=False,
 ) -> Trains:
     """Train length and probability scales.
 

@@ -64,9 +64,21 @@ def _noise(noise, attempt):
 
 
 def read_vector(
-    w, x, *, nm=1.0, dac_bound=1.0, dac_steps=None, adc_bound=None, adc_steps=None, bound_management="none",
-    max_factor=1000, max_res=0.25, input_noise=0.0, weight_noise=0.0, output_noise=0.0,
-):  # fmt: skip
+    w,
+    x,
+    *,
+    nm=1.0,
+    dac_bound=1.0,
+    dac_steps=None,
+    adc_bound=None,
+    adc_steps=None,
+    bound_management="none",
+    max_factor=1000,
+    max_res=0.25,
+    input_noise=0.0,
+    weight_noise=0.0,
+    output_noise=0.0,
+):
     """One vector through the periphery: y = nm*r*ADC((w + weight_noise) (DAC(x/(nm*r)) + input_noise) + output_noise).
 
     r = 1, or under `bound_management="iterative"` 1, 2, 4, ...: the whole noisy product is tried again with r doubled
@@ -114,7 +126,5 @@ def read_transposed(w, rows, *, noise_management_kind="none", threshold=0.0, **c
         raise ValueError("a backward read has no bound management")
     w = np.asarray(w, dtype=np.float64).T
     values = scales(rows, noise_management_kind, threshold)
-    out = [
-        read_vector(w, x, nm=nm, **chain) if nm > 0.0 else np.zeros(len(w)) for x, nm in zip(rows, values, strict=True)
-    ]
+    out = [read_vector(w, x, nm=nm, **chain) if nm > 0.0 else np.zeros(len(w)) for x, nm in zip(rows, values, strict=True)]
     return np.array(out)

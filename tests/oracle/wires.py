@@ -15,8 +15,9 @@ def per_line(value, count):
     return [float(value)] * count if np.ndim(value) == 0 else [float(entry) for entry in value]
 
 
-def network(voltages, resistances, r_word, r_bit, r_driver=0.0, r_sense=0.0, drivers="left", sensors="bottom",
-            transposed=False):  # fmt: skip
+def network(
+    voltages, resistances, r_word, r_bit, r_driver=0.0, r_sense=0.0, drivers="left", sensors="bottom", transposed=False
+):
     """All voltages and currents for one vector, in a dict named as NetworkSolution."""
     m, n = np.shape(resistances)
     r_word, r_driver = per_line(r_word, m), per_line(r_driver, m)
@@ -82,10 +83,18 @@ def network(voltages, resistances, r_word, r_bit, r_driver=0.0, r_sense=0.0, dri
 def power(solution, resistances, r_word, r_bit, r_driver=0.0, r_sense=0.0):
     """Sum of R I^2 over devices and segments, for lines with a driver and a sensor at one end each."""
     m, n = np.shape(resistances)
-    word = np.array([[r + (d if j == 0 else 0.0) for j in range(n)] for r, d in
-                     zip(per_line(r_word, m), per_line(r_driver, m), strict=True)])  # fmt: skip
-    bit = np.array([[r + (s if i == m - 1 else 0.0) for r, s in zip(per_line(r_bit, n), per_line(r_sense, n), strict=True)]
-                    for i in range(m)])  # fmt: skip
+    word = np.array(
+        [
+            [r + (d if j == 0 else 0.0) for j in range(n)]
+            for r, d in zip(per_line(r_word, m), per_line(r_driver, m), strict=True)
+        ]
+    )
+    bit = np.array(
+        [
+            [r + (s if i == m - 1 else 0.0) for r, s in zip(per_line(r_bit, n), per_line(r_sense, n), strict=True)]
+            for i in range(m)
+        ]
+    )
     devices = np.where(np.isfinite(resistances), resistances, 0.0) * solution["device_currents"] ** 2
     return float(np.sum(devices) + np.sum(word * solution["word_currents"] ** 2) + np.sum(bit * solution["bit_currents"] ** 2))
 

@@ -14,8 +14,24 @@ def run(capsys, *argv):
 
 
 def test_a_row_per_resistance_says_what_the_solver_says(tmp_path, capsys):
-    status, out, _ = run(capsys, "wires", "--size", 12, "--columns", 9, "--r-wire", 5, "--r-wire", 0, "--r-sense", 40,
-                         "--seed", 3, "--out", tmp_path)  # fmt: skip
+    status, out, _ = run(
+        capsys,
+        "wires",
+        "--size",
+        12,
+        "--columns",
+        9,
+        "--r-wire",
+        5,
+        "--r-wire",
+        0,
+        "--r-sense",
+        40,
+        "--seed",
+        3,
+        "--out",
+        tmp_path,
+    )
     assert status == 0
     rng = np.random.default_rng(3)
     r = rng.uniform(10e3, 100e3, (12, 9))
@@ -34,8 +50,22 @@ def test_a_row_per_resistance_says_what_the_solver_says(tmp_path, capsys):
 
 
 def test_nonlinear_devices_and_both_ends(tmp_path, capsys):
-    status, out, _ = run(capsys, "wires", "--size", 8, "--nonlinearity", 4, "--voltage", 1, "--drivers", "both", "--sensors",
-                         "both", "--out", tmp_path)  # fmt: skip
+    status, out, _ = run(
+        capsys,
+        "wires",
+        "--size",
+        8,
+        "--nonlinearity",
+        4,
+        "--voltage",
+        1,
+        "--drivers",
+        "both",
+        "--sensors",
+        "both",
+        "--out",
+        tmp_path,
+    )
     assert status == 0
     rng = np.random.default_rng(0)
     r = rng.uniform(10e3, 100e3, (8, 8))

@@ -105,8 +105,9 @@ def test_a_single_shorted_device_is_a_divider():
 
 def test_currents_divide_in_a_loop_of_ideal_conductors_as_between_equal_resistances():
     """Two shorted devices of one ideal word line feed one ideal bit line: three of four branches in a loop, one outside."""
-    tiny = rpu.solve_network([1.0, 0.0], [[1e-6], [1e-6]], r_word=[1e-6, 1e-6], r_bit=0.0, r_sense=10.0, r_driver=[5.0, np.inf],
-                             method="direct")  # fmt: skip
+    tiny = rpu.solve_network(
+        [1.0, 0.0], [[1e-6], [1e-6]], r_word=[1e-6, 1e-6], r_bit=0.0, r_sense=10.0, r_driver=[5.0, np.inf], method="direct"
+    )
     ideal = rpu.solve_network([1.0, 0.0], [[0.0], [0.0]], r_word=[0.0, 0.0], r_bit=0.0, r_sense=10.0, r_driver=[5.0, np.inf])
     np.testing.assert_allclose(ideal.device_currents, tiny.device_currents, rtol=1e-6, atol=1e-9)
     lever = rpu.solve_network([1.0], [[10.0, 20.0, 40.0]], r_word=0.0, r_bit=0.0, drivers="both")

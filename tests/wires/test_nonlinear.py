@@ -47,8 +47,9 @@ def test_kirchhoff_in_a_batch_with_all_topologies(transposed):
     r[rng.random(r.shape) < 0.1] = np.inf
     v = rng.uniform(-1.0, 1.0, (5, 30 if transposed else 20))
     v[3] = 0.0
-    s = rpu.solve_network(v, r, r_word=4.0, r_bit=0.0, r_sense=40.0, r_driver=9.0, drivers="both", nonlinearity=alpha,
-                          transposed=transposed)  # fmt: skip
+    s = rpu.solve_network(
+        v, r, r_word=4.0, r_bit=0.0, r_sense=40.0, r_driver=9.0, drivers="both", nonlinearity=alpha, transposed=transposed
+    )
     device = np.sinh(alpha * (s.word_voltages - s.bit_voltages)) / (alpha * r)
     largest = np.abs(device).max()
     np.testing.assert_allclose(s.device_currents, device, rtol=0.0, atol=1e-11 * largest)
