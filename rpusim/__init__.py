@@ -1,5 +1,5 @@
 """Physics of resistive crossbar arrays, and the training algorithms that run on them."""
 
-from rpusim._lazy import attach as _attach
+from rpusim._base.lazy import attach as _attach
 
 __getattr__, __dir__, __all__ = _attach(__name__)

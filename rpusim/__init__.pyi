@@ -1,14 +1,21 @@
-from rpusim import algorithms, checkpoint, datasets, devices, dynamics, experiments, nn, plotting, reproduce, wires
-from rpusim._threads import get_num_threads, set_num_threads, threads
-from rpusim._version import __version__
-from rpusim.array import CrossbarArray, DifferentialPair, Programming, PulseCount, ReadCount
-from rpusim.cells import CellArray
-from rpusim.conductance import ConductanceScale
-from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
-from rpusim.slicing import SlicedArray
-from rpusim.specification import from_dict, from_json
-from rpusim.technology import EventCost, Technology, cost
-from rpusim.wires import Wires, WriteWires, solve_network
+from rpusim import algorithms, datasets, devices, experiments, fitting, nn, plotting, reproduce, theory, wires
+from rpusim._base import checkpoint
+from rpusim._base.specification import from_dict, from_json
+from rpusim._base.threads import get_num_threads, set_num_threads, threads
+from rpusim._base.version import __version__
+from rpusim.arrays.cell import CellArray
+from rpusim.arrays.counts import Programming, PulseCount, ReadCount
+from rpusim.arrays.crossbar import CrossbarArray
+from rpusim.arrays.pair import DifferentialPair
+from rpusim.arrays.sliced import SlicedArray
+from rpusim.arrays.technology import EventCost, Technology, cost
+from rpusim.periphery.converters import ADC, DAC
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
+from rpusim.wires.conductance import ConductanceScale
+from rpusim.wires.lines import Wires
+from rpusim.wires.network import solve_network
+from rpusim.wires.writes import WriteWires
 
 __all__ = [
     "ADC",
@@ -33,8 +40,8 @@ __all__ = [
     "cost",
     "datasets",
     "devices",
-    "dynamics",
     "experiments",
+    "fitting",
     "from_dict",
     "from_json",
     "get_num_threads",
@@ -43,6 +50,7 @@ __all__ = [
     "reproduce",
     "set_num_threads",
     "solve_network",
+    "theory",
     "threads",
     "wires",
 ]

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rpusim._progress import progress_bar
-from rpusim._validation import boolean, integer_value
-from rpusim.checkpoint import atomic_file, remove_leftovers
+from rpusim._base.checkpoint import atomic_file, remove_leftovers
+from rpusim._base.progress import progress_bar
+from rpusim._base.validation import boolean, integer_value
 
 __all__ = ["Dataset", "Text", "cifar10", "fashion_mnist", "mnist", "read_idx", "text"]
 

@@ -14,17 +14,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim import _random, dynamics
-from rpusim._processes import processors, shared_work
-from rpusim._progress import progress_bar
-from rpusim._random import RNG
-from rpusim._validation import choice, instance, integer_value, real, signal
+from rpusim import theory
+from rpusim._base import random as _random
+from rpusim._base.processes import processors, shared_work
+from rpusim._base.progress import progress_bar
+from rpusim._base.random import RNG
+from rpusim._base.validation import choice, instance, integer_value, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
+from rpusim.algorithms.base import column_periphery
 from rpusim.algorithms.shd import SHDTile
-from rpusim.algorithms.transfer import column_periphery
 from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
-from rpusim.dynamics import Regression
-from rpusim.periphery import Periphery
+from rpusim.periphery.reads import Periphery
+from rpusim.theory.sgd import Regression
 
 __all__ = [
     "Period",
@@ -141,7 +142,7 @@ class RegressionRun:
     def theory(self) -> FloatArray:
         """Where theory has the weights settle.
 
-        SGD: where gradient and asymmetry balance with the measured h and m, `rpusim.dynamics.sgd_fixed_point`; for soft
+        SGD: where gradient and asymmetry balance with the measured h and m, `rpusim.theory.sgd_fixed_point`; for soft
         bounds without up_down this is the closed form (h G0 + kappa m G_sym) / (h + kappa m). SHD: C of `equilibria`; nan
         where the equations rest nowhere. The digital baseline, ideal devices and cells: the target, or for SHD the nearest
         weight that the devices of C can reach.
@@ -153,14 +154,14 @@ class RegressionRun:
         if isinstance(rule, SHD) and self.references is not None:
             slow = rule.fast if rule.slow is None else rule.slow
             if isinstance(slow, PulsedDevice):
-                return np.clip(self.target, *(side - self.references[1] for side in dynamics.bounds(slow)))
+                return np.clip(self.target, *(side - self.references[1] for side in theory.bounds(slow)))
         device = self.algorithm.device if isinstance(self.algorithm, SGD) else None
         if not isinstance(device, PulsedDevice):
             return self.target
-        low, high = dynamics.bounds(device)
+        low, high = theory.bounds(device)
         return np.array(
             [
-                dynamics.sgd_fixed_point(
+                theory.sgd_fixed_point(
                     device, Regression(float(goal), self.noise, self.input), self.m, self.h, min(max(float(start), low), high)
                 )
                 for goal, start in zip(self.target, self.weights[0], strict=True)
@@ -168,7 +169,7 @@ class RegressionRun:
         )
 
     @functools.cached_property
-    def equilibria(self) -> list[dynamics.SHDFixedPoint | None] | None:
+    def equilibria(self) -> list[theory.SHDFixedPoint | None] | None:
         """Where the continuum equations of SHD rest, and how stable that is, for each parameter; None for all else.
 
         These are the equations of `continuum`, with the references and the noise of reading A of this run. Of several points
@@ -184,9 +185,9 @@ class RegressionRun:
         assert self.references is not None
         single = len(self.target) == 1
         measured = {} if single else {"m": self.m, "h": self.h}
-        out: list[dynamics.SHDFixedPoint | None] = []
+        out: list[theory.SHDFixedPoint | None] = []
         for goal, a_ref, c_ref in zip(self.target, *self.references, strict=True):
-            points = dynamics.shd_fixed_points(
+            points = theory.shd_fixed_points(
                 rule.fast,
                 slow,
                 self.regression if single else Regression(float(goal), self.noise, self.input),
@@ -200,7 +201,7 @@ class RegressionRun:
             )
             lasting = [point for point in points if point.stability != "unstable"] or points
             path = self.continuum() if single and len(lasting) > 1 else None
-            a, c = (path.a[-1], path.c[-1]) if isinstance(path, dynamics.SHDTrajectory) else (0.0, goal)
+            a, c = (path.a[-1], path.c[-1]) if isinstance(path, theory.SHDTrajectory) else (0.0, goal)
             out.append(min(lasting, key=lambda point, a=a, c=c: math.hypot(point.a - a, point.c - c), default=None))  # type: ignore[misc]
         return out
 
@@ -216,22 +217,22 @@ class RegressionRun:
         size = np.abs(x) * np.sqrt(self.noise**2 + (read * x) ** 2)
         return Regression(target=float(self.target[0]), noise=float(weight @ size / (weight @ np.abs(x))), input=self.input)
 
-    def continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
+    def continuum(self) -> theory.SGDTrajectory | theory.SHDTrajectory | None:
         """Integrate the continuum equations of this run (one parameter, pulsed devices), once; None where there are none."""
         return self._continuum
 
     @functools.cached_property
-    def _continuum(self) -> dynamics.SGDTrajectory | dynamics.SHDTrajectory | None:
+    def _continuum(self) -> theory.SGDTrajectory | theory.SHDTrajectory | None:
         rule = self.algorithm
         if len(self.target) != 1:
             return None
         start = float(self.weights[0, 0])
         if isinstance(rule, SGD) and isinstance(rule.device, PulsedDevice):
-            return dynamics.sgd_trajectory(rule.device, self.regression, self.lr, self.steps, start)
+            return theory.sgd_trajectory(rule.device, self.regression, self.lr, self.steps, start)
         slow = (rule.slow or rule.fast) if isinstance(rule, SHD) else None
         if isinstance(rule, SHD) and isinstance(rule.fast, PulsedDevice) and isinstance(slow, PulsedDevice):
             assert self.references is not None and self.hidden is not None
-            return dynamics.shd_trajectory(
+            return theory.shd_trajectory(
                 rule.fast,
                 slow,
                 self.regression,

@@ -24,9 +24,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # reads are compared with on
 import numpy as np  # noqa: E402
 
 import rpusim as rpu  # noqa: E402
+from rpusim._base.checkpoint import atomic_file
 from rpusim._core.kernels import active_kernel_set  # noqa: E402
 from rpusim.algorithms import AGAD, SGD, SHD, ChoppedTikiTaka, TikiTaka, TikiTakaV2, named  # noqa: E402
-from rpusim.checkpoint import atomic_file  # noqa: E402
 from rpusim.devices import ConstantStep, LinearStep, SoftBounds  # noqa: E402
 
 HISTORY = Path(__file__).with_name("bench-history.jsonl")

@@ -1,4 +1,4 @@
-"""Digests of what rpusim computes: one array per device model, effect and way of reading, one tile per algorithm, one network per
+"""Digests of what rpusim computes: an array per device model, effect and way of reading, a tile per algorithm, a network per
 kind of layer, all with one seed and one thread.
 
 A change that must not change results is compared with what was recorded before it, on the same machine (products of matrices

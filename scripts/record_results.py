@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib
 
 from rpusim import plotting, reproduce
-from rpusim.checkpoint import atomic_file
+from rpusim._base.checkpoint import atomic_file
 
 ROOT = Path(__file__).parents[1]
 

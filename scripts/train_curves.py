@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rpusim import datasets
-from rpusim.checkpoint import atomic_file
+from rpusim._base.checkpoint import atomic_file
 from rpusim.nn import Sequential
 from rpusim.reproduce import ladder, onen2022_fig4
 from rpusim.reproduce.networks import Curve, characters, lenet, lstm, subset, text_rate, train_curves

@@ -2,7 +2,7 @@
 
 Decided, and why:
 - The array is a class with `cdef` methods on raw pointers, so that algorithms call it in a compiled loop without the
-  interpreter (array.pxd is that door); the Python methods are thin and used by rpusim.array, which has validated.
+  interpreter (array.pxd is that door); the Python methods are thin and used by rpusim.arrays, which has validated.
 - An update splits its batch into parts whose trains fit the cache, draws the trains of a part vector by vector, then
   walks blocks of rows through the part. Both steps run in parallel; the result depends on neither split. Threads come back
   to the same rows (`_update_blocks`).
@@ -22,7 +22,7 @@ from libc.math cimport fabs, fabsf, rint
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
-from rpusim._validation import signal
+from rpusim._base.validation import signal
 
 from rpusim._core.kernels cimport (
     RPU_BACKWARD, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES, RPU_MODEL_constant_step,
@@ -61,7 +61,7 @@ cdef int32_t NO_ROW = 0x7FFFFFFF      # the rows of a vector without pulses
 def as_batch(str name, value, Py_ssize_t n):
     """Return `value` as a C-contiguous float32 array of shape (batch, n) or (n,), checked to be finite.
 
-    What already is such an array is passed on as it is; the general case is `rpusim._validation.signal`."""
+    What already is such an array is passed on as it is; the general case is `rpusim._base.validation.signal`."""
     cdef cnp.ndarray array
     cdef int ndim
     if cnp.PyArray_CheckExact(value):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import boolean, choice, physical, real
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, choice, physical, real
 from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
 from rpusim.algorithms.transfer import ZERO_SHIFTS
-from rpusim.specification import parameter
 
 __all__ = ["AGAD"]
 

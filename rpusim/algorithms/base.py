@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._random import RNG
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount
-from rpusim.cells import CellArray
-from rpusim.periphery import Periphery
-from rpusim.specification import Specification
+from rpusim._base.random import RNG
+from rpusim._base.specification import Specification
+from rpusim._base.state import check_entries
+from rpusim._base.validation import instance, integer, optional, real
+from rpusim.arrays.cell import CellArray
+from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.crossbar import CrossbarArray
+from rpusim.arrays.pair import DifferentialPair
+from rpusim.devices import Device, Ideal, PulsedDevice, UnitCell
+from rpusim.periphery.converters import ADC
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 
 __all__ = ["Algorithm", "Cost", "Tile"]
 
@@ -146,3 +154,102 @@ def _rebuilt(
         array._set_peripheries(forward, backward)
     tile.load_state_dict(state)
     return tile
+
+
+is_device = instance(Device, "a device of rpusim.devices")
+
+
+is_periphery = optional(instance(Periphery, "a Periphery"))
+
+
+is_scheme = instance(PulseScheme, "a PulseScheme")
+
+
+def is_single_device(name: str, value: Device) -> Device:
+    """Check a device that is no cell of several, which only `SGD` takes."""
+    if isinstance(is_device(name, value), UnitCell):
+        raise TypeError(f"{name} must be a single device, not a cell, which SGD takes; got {value!r}")
+    return value
+
+
+class ArrayTile(Tile):
+    """A tile that is one array.
+
+    Attributes
+    ----------
+    array : CrossbarArray or CellArray
+    """
+
+    def __init__(self, algorithm: Algorithm, array: CrossbarArray | CellArray) -> None:
+        self.algorithm = algorithm
+        self.array = array
+        self.shape = array.shape
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        return self.array.forward(x, out)
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        return self.array.backward(d, out)
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        self.array.update(x, d, lr)
+
+    def end_batch(self) -> None:
+        self.array.end_batch()
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        return self.array.weights
+
+    def program(self, weights: ArrayLike) -> None:
+        self.array.program(weights)
+
+    @property
+    def pulse_count(self) -> PulseCount:
+        return self.array.pulse_count
+
+    @property
+    def weight_arrays(self) -> tuple[CrossbarArray, ...]:
+        return self.array.arrays if isinstance(self.array, CellArray) else (self.array,)
+
+    def cost(self) -> Cost:
+        if isinstance(self.array, CellArray):
+            return Cost(arrays=len(self.array.arrays))
+        if isinstance(self.array.device, Ideal):
+            return Cost(arrays=1, updates=0.0, products=float(self.shape[0] * self.shape[1]))
+        return Cost(arrays=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"array": self.array.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_entries("state", state, {"array": None})
+        self.array.load_state_dict(state["array"])
+
+
+is_rate = real(0.0)
+
+
+is_optional_device = optional(is_single_device)
+
+
+is_period = integer(1, 2**31 - 1)
+
+
+def column_periphery(device: Device, columns: int = 1) -> Periphery:
+    """Return the periphery that reads `columns` columns of `device` at once, for transfers.
+
+    The usual ADC, made for sums of hundreds of products, spans +-12. A single device against its reference stays within
+    twice its bounds, so the ADC spans that, times the square root of the number of columns, with the same noise relative to
+    its range (0.5 %). Inputs are 0 and +-1, so there is no noise management; sums that clip all the same are read again.
+    """
+    adc = ADC()
+    if isinstance(device, PulsedDevice):
+        bound = 2.0 * max(device.w_max, -device.w_min) * math.sqrt(columns)
+        adc = ADC(bound=bound, noise=adc.noise * bound / 12.0)
+    return Periphery(adc=adc, noise_management="none", bound_management="none" if columns == 1 else "iterative")
+
+
+def granularity_of(device: Device) -> float:
+    """Step that scales pulses of `device`; 1 for devices that take none."""
+    return device.granularity if isinstance(device, PulsedDevice) else 1.0

@@ -6,17 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import boolean, physical, real
-from rpusim.algorithms.sgd import is_scheme
-from rpusim.algorithms.transfer import ONE_PULSE, _TransferAlgorithm, granularity_of
-from rpusim.periphery import PulseScheme
-from rpusim.specification import parameter
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, physical, real
+from rpusim.algorithms.base import granularity_of, is_scheme
+from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm
+from rpusim.periphery.pulses import PulseScheme
 
 __all__ = ["ChoppedTikiTaka"]
 
 
 @dataclass(frozen=True, repr=False)
-class ChoppedTikiTaka(_TransferAlgorithm):
+class ChoppedTikiTaka(TransferAlgorithm):
     r"""Chopped Tiki-Taka, c-TTv2 (Rasch, Carta, Fagbohungbe and Gokmen, 2024).
 
     As `TikiTakaV2`, with a sign for every line of A, and one for every element of a line, that flip now and then

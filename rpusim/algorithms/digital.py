@@ -8,29 +8,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim import _random
-from rpusim._random import RNG
-from rpusim._validation import integer, integer_value, optional, real, signal
+from rpusim._base import random as _random
+from rpusim._base.random import RNG
+from rpusim._base.specification import parameter
+from rpusim._base.state import check_entries
+from rpusim._base.validation import integer, integer_value, optional, real, signal
 from rpusim.algorithms._digital import DigitalLoop
-from rpusim.algorithms.base import Algorithm, Cost
-from rpusim.algorithms.sgd import ArrayTile, is_periphery, is_scheme
-from rpusim.array import CrossbarArray, check_entries, check_shape, update_vectors
+from rpusim.algorithms.base import Algorithm, ArrayTile, Cost, is_periphery, is_scheme
+from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
 from rpusim.devices import PulsedDevice, SoftBounds
-from rpusim.devices.cells import _pulsed
-from rpusim.periphery import Periphery, PulseScheme
-from rpusim.specification import parameter
+from rpusim.devices.cells import is_pulsed
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 
-__all__: list[str] = []
+__all__ = []
 
 _lr = real()
 is_count = integer(1, 2**31 - 1)
 
 
 @dataclass(frozen=True, repr=False)
-class _DigitalAlgorithm(Algorithm):
+class DigitalAlgorithm(Algorithm):
     """Base of the family: the array, its reads and writes, and how often chi is written."""
 
-    device: PulsedDevice = parameter(SoftBounds, _pulsed)
+    device: PulsedDevice = parameter(SoftBounds, is_pulsed)
     transfer_every: int = parameter(1, is_count)
     n_rows_per_transfer: int | None = parameter(None, optional(is_count))
     forward: Periphery | None = parameter(None, is_periphery)
@@ -62,7 +63,7 @@ class DigitalTile(ArrayTile):
 
     array: CrossbarArray
 
-    def __init__(self, algorithm: _DigitalAlgorithm, shape: tuple[int, int], rng: RNG = None) -> None:
+    def __init__(self, algorithm: DigitalAlgorithm, shape: tuple[int, int], rng: RNG = None) -> None:
         seeds = _random.seed_sequence(rng)
         array = CrossbarArray(
             shape,

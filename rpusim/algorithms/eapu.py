@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import integer
-from rpusim.algorithms.digital import _DigitalAlgorithm
-from rpusim.algorithms.sgd import is_scheme
-from rpusim.periphery import PulseScheme
-from rpusim.specification import parameter
+from rpusim._base.specification import parameter
+from rpusim._base.validation import integer
+from rpusim.algorithms.base import is_scheme
+from rpusim.algorithms.digital import DigitalAlgorithm
+from rpusim.periphery.pulses import PulseScheme
 
 __all__ = ["EaPU"]
 
@@ -18,7 +18,7 @@ EXACT_PULSES = PulseScheme(pulse_type="deterministic_implicit")
 
 
 @dataclass(frozen=True, repr=False)
-class EaPU(_DigitalAlgorithm):
+class EaPU(DigitalAlgorithm):
     r"""Error-aware probabilistic update (Liu et al., 2025).
 
     The change dw = lr sum d x^T of `transfer_every` vectors is formed digitally. Changes below a threshold, which should be

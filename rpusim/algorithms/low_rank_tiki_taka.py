@@ -9,17 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim import _random
-from rpusim._random import RNG
-from rpusim._validation import integer, integer_value, physical, real, signal
+from rpusim._base import random as _random
+from rpusim._base.random import RNG
+from rpusim._base.specification import parameter
+from rpusim._base.state import check_entries
+from rpusim._base.validation import integer, integer_value, physical, real, signal
 from rpusim.algorithms._low_rank import LowRankLoop
-from rpusim.algorithms.base import Algorithm, Cost, Tile
-from rpusim.algorithms.sgd import is_periphery, is_scheme, is_single_device
-from rpusim.algorithms.transfer import is_optional_device, is_period, is_rate
-from rpusim.array import CrossbarArray, PulseCount, check_entries, check_shape, update_vectors
+from rpusim.algorithms.base import (
+    Algorithm,
+    Cost,
+    Tile,
+    is_optional_device,
+    is_period,
+    is_periphery,
+    is_rate,
+    is_scheme,
+    is_single_device,
+)
+from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
 from rpusim.devices import Device, PulsedDevice, SoftBounds
-from rpusim.periphery import Periphery, PulseScheme
-from rpusim.specification import parameter
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 
 __all__ = ["LowRankTikiTaka"]
 

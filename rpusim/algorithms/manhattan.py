@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import physical
-from rpusim.algorithms.digital import _DigitalAlgorithm
+from rpusim._base.specification import parameter
+from rpusim._base.validation import physical
+from rpusim.algorithms.base import is_scheme
+from rpusim.algorithms.digital import DigitalAlgorithm
 from rpusim.algorithms.eapu import EXACT_PULSES
-from rpusim.algorithms.sgd import is_scheme
-from rpusim.periphery import PulseScheme
-from rpusim.specification import parameter
+from rpusim.periphery.pulses import PulseScheme
 
 __all__ = ["Manhattan"]
 
 
 @dataclass(frozen=True, repr=False)
-class Manhattan(_DigitalAlgorithm):
+class Manhattan(DigitalAlgorithm):
     r"""Manhattan rule: every device gets one pulse, whose direction is the sign of the gradient (Zamanidoost et al., 2015).
 
     After every `transfer_every`-th vector, with g the sum of lr d x^T since::

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import boolean, integer, physical
-from rpusim.algorithms.digital import _DigitalAlgorithm
-from rpusim.specification import parameter
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, integer, physical
+from rpusim.algorithms.digital import DigitalAlgorithm
 
 __all__ = ["MixedPrecision"]
 
 
 @dataclass(frozen=True, repr=False)
-class MixedPrecision(_DigitalAlgorithm):
+class MixedPrecision(DigitalAlgorithm):
     r"""Mixed-precision training (Nandakumar, Le Gallo et al., 2020).
 
     For every vector, and after every `transfer_every`-th, row by row::

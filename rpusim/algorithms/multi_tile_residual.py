@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from rpusim._random import RNG
-from rpusim._validation import boolean, integer, integer_value, physical, real
-from rpusim.algorithms.sgd import is_single_device
-from rpusim.algorithms.transfer import TransferTile, _TransferAlgorithm, is_period
+from rpusim._base.random import RNG
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, integer, integer_value, physical, real
+from rpusim.algorithms.base import is_period, is_single_device
+from rpusim.algorithms.transfer import TransferAlgorithm, TransferTile
 from rpusim.devices import Device, SoftBounds
-from rpusim.specification import parameter
 
 __all__ = ["MultiTileResidual"]
 
@@ -20,7 +20,7 @@ _loss = real()
 
 
 @dataclass(frozen=True, repr=False)
-class MultiTileResidual(_TransferAlgorithm):
+class MultiTileResidual(TransferAlgorithm):
     r"""Multi-tile residual learning (Li, Wu, Liu, Gokmen and Chen, 2026).
 
     The weight is sum_n gamma^n W^(n), n = 0 for the slowest tile, N = n_tiles - 1 for the fastest. The fastest takes every

@@ -9,13 +9,13 @@ from rpusim import algorithms as rules
 
 if TYPE_CHECKING:
     from rpusim.devices import Device
-    from rpusim.periphery import PulseScheme
+    from rpusim.periphery.pulses import PulseScheme
 
 __all__ = ["get", "names"]
 
 
 def _five() -> PulseScheme:
-    from rpusim.periphery import PulseScheme
+    from rpusim.periphery.pulses import PulseScheme
 
     return PulseScheme(desired_bl=5)
 
@@ -68,6 +68,6 @@ def get(name: str, device: Device) -> rules.Algorithm:
     >>> rpu.algorithms.named.get("sgd", rpu.devices.SoftBounds(dw_min=0.002))
     SGD(device=SoftBounds(dw_min=0.002))
     """
-    from rpusim._validation import choice
+    from rpusim._base.validation import choice
 
     return ALGORITHMS[choice(*names())("algorithm", name)](device)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import physical
-from rpusim.algorithms.sgd import is_scheme
-from rpusim.algorithms.transfer import ONE_PULSE, _TransferAlgorithm, granularity_of
-from rpusim.periphery import PulseScheme
-from rpusim.specification import parameter
+from rpusim._base.specification import parameter
+from rpusim._base.validation import physical
+from rpusim.algorithms.base import granularity_of, is_scheme
+from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm
+from rpusim.periphery.pulses import PulseScheme
 
 __all__ = ["ResidualLearning", "ResidualLearningV2"]
 
 
 @dataclass(frozen=True, repr=False)
-class ResidualLearning(_TransferAlgorithm):
+class ResidualLearning(TransferAlgorithm):
     r"""Residual learning (Wu, Xiao, Gokmen, Fagbohungbe and Chen, 2025).
 
     The weight is W + gamma P. P learns by gradients at that weight, and W follows P until there is nothing left to learn::

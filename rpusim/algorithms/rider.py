@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import boolean, choice, real
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, choice, real
 from rpusim.algorithms.residual_learning import ResidualLearning
 from rpusim.algorithms.transfer import ZERO_SHIFTS
-from rpusim.specification import parameter
 
 __all__ = ["ERIDER", "RIDER"]
 

@@ -5,30 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from rpusim._random import RNG
-from rpusim._validation import instance, optional
-from rpusim.algorithms.base import Algorithm, Cost, Tile
-from rpusim.array import CrossbarArray, PulseCount, check_entries
-from rpusim.cells import CellArray
+from rpusim._base.random import RNG
+from rpusim._base.specification import parameter
+from rpusim.algorithms.base import Algorithm, ArrayTile, is_device, is_periphery, is_scheme
+from rpusim.arrays.cell import CellArray
+from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import ConstantStep, Device, Ideal, UnitCell
-from rpusim.periphery import Periphery, PulseScheme
-from rpusim.specification import parameter
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 
-__all__ = ["SGD", "DigitalSGD"]
-
-is_device = instance(Device, "a device of rpusim.devices")
-is_periphery = optional(instance(Periphery, "a Periphery"))
-is_scheme = instance(PulseScheme, "a PulseScheme")
-
-
-def is_single_device(name: str, value: Device) -> Device:
-    """Check a device that is no cell of several, which only `SGD` takes."""
-    if isinstance(is_device(name, value), UnitCell):
-        raise TypeError(f"{name} must be a single device, not a cell, which SGD takes; got {value!r}")
-    return value
+__all__ = ["DigitalSGD", "SGD"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +40,7 @@ class SGD(Algorithm):
 
     On a device with response q_up(w), q_down(w) the weight follows, with F = (q_down + q_up) / 2 and
     G = (q_down - q_up) / 2, dW = -lr (g F + |g| G) per gradient g, so that an asymmetric device (G != 0) settles between the
-    optimum and its symmetry point: `rpusim.dynamics.sgd_equilibrium`.
+    optimum and its symmetry point: `rpusim.theory.sgd_equilibrium`.
 
     Parameters
     ----------
@@ -83,58 +69,3 @@ class SGD(Algorithm):
         if isinstance(self.device, UnitCell):
             return ArrayTile(self, CellArray(shape, self.device, **options))
         return ArrayTile(self, CrossbarArray(shape, self.device, **options))
-
-
-class ArrayTile(Tile):
-    """A tile that is one array.
-
-    Attributes
-    ----------
-    array : CrossbarArray or CellArray
-    """
-
-    def __init__(self, algorithm: Algorithm, array: CrossbarArray | CellArray) -> None:
-        self.algorithm = algorithm
-        self.array = array
-        self.shape = array.shape
-
-    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        return self.array.forward(x, out)
-
-    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        return self.array.backward(d, out)
-
-    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
-        self.array.update(x, d, lr)
-
-    def end_batch(self) -> None:
-        self.array.end_batch()
-
-    @property
-    def weights(self) -> NDArray[np.float32]:
-        return self.array.weights
-
-    def program(self, weights: ArrayLike) -> None:
-        self.array.program(weights)
-
-    @property
-    def pulse_count(self) -> PulseCount:
-        return self.array.pulse_count
-
-    @property
-    def weight_arrays(self) -> tuple[CrossbarArray, ...]:
-        return self.array.arrays if isinstance(self.array, CellArray) else (self.array,)
-
-    def cost(self) -> Cost:
-        if isinstance(self.array, CellArray):
-            return Cost(arrays=len(self.array.arrays))
-        if isinstance(self.array.device, Ideal):
-            return Cost(arrays=1, updates=0.0, products=float(self.shape[0] * self.shape[1]))
-        return Cost(arrays=1)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"array": self.array.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_entries("state", state, {"array": None})
-        self.array.load_state_dict(state["array"])

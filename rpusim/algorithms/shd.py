@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim import _random
-from rpusim._random import RNG
-from rpusim._validation import choice, integer, integer_value, real
+from rpusim._base import random as _random
+from rpusim._base.random import RNG
+from rpusim._base.specification import parameter
+from rpusim._base.state import check_entries
+from rpusim._base.validation import choice, integer, integer_value, real
 from rpusim.algorithms._transfer import Transfer, TransferLoop
-from rpusim.algorithms.base import Algorithm, Cost, Tile
-from rpusim.algorithms.sgd import is_periphery, is_scheme, is_single_device
-from rpusim.algorithms.transfer import column_periphery
-from rpusim.array import CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
+from rpusim.algorithms.base import Algorithm, Cost, Tile, column_periphery, is_periphery, is_scheme, is_single_device
+from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
+from rpusim.arrays.pair import DifferentialPair
 from rpusim.devices import Device, PulsedDevice, SoftBounds
-from rpusim.periphery import Periphery, PulseScheme
-from rpusim.specification import parameter
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 
 __all__ = ["SHD"]
 
@@ -41,7 +43,7 @@ class SHD(Algorithm):
 
         C'' + eta_A kappa m C' + eta_A eta_C / transfer_every dE/dC = 0,   eta_A = lr fast_lr, eta_C = lr slow_lr
 
-    so that asymmetric devices spiral into the optimum, where symmetric ones orbit it. See `rpusim.dynamics`.
+    so that asymmetric devices spiral into the optimum, where symmetric ones orbit it. See `rpusim.theory`.
 
     Parameters
     ----------

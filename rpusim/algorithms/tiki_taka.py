@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import choice, numbers_of, physical, real
-from rpusim.algorithms.sgd import is_single_device
-from rpusim.algorithms.transfer import _TransferAlgorithm, is_period, is_rate
+from rpusim._base.specification import parameter
+from rpusim._base.validation import choice, numbers_of, physical, real
+from rpusim.algorithms.base import is_period, is_rate, is_single_device
+from rpusim.algorithms.transfer import TransferAlgorithm
 from rpusim.devices import Device, PulsedDevice
-from rpusim.specification import parameter
 
 __all__ = ["TikiTaka"]
 
@@ -21,7 +21,7 @@ def _devices(name: str, value: Any) -> tuple[Device, ...]:
 
 
 @dataclass(frozen=True, repr=False)
-class TikiTaka(_TransferAlgorithm):
+class TikiTaka(TransferAlgorithm):
     r"""Tiki-Taka, version 1 (Gokmen and Haensch, 2020).
 
     The weight is W = C + gamma A. For every vector, and after every `transfer_every`-th, with i the next line::

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import boolean, physical, real
-from rpusim.algorithms.sgd import is_scheme
-from rpusim.algorithms.transfer import ONE_PULSE, _TransferAlgorithm, granularity_of
-from rpusim.periphery import PulseScheme
-from rpusim.specification import parameter
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, physical, real
+from rpusim.algorithms.base import granularity_of, is_scheme
+from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm
+from rpusim.periphery.pulses import PulseScheme
 
 __all__ = ["TikiTakaV2"]
 
 
 @dataclass(frozen=True, repr=False)
-class TikiTakaV2(_TransferAlgorithm):
+class TikiTakaV2(TransferAlgorithm):
     r"""Tiki-Taka, version 2 (Gokmen, 2021): what is read of A is summed digitally, and C moves by single pulses.
 
     The weight is W = C. For every vector, and after every `transfer_every`-th, with i the next line::

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -10,50 +9,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim import _random
-from rpusim._random import RNG
-from rpusim._validation import boolean, choice, integer, integer_value, optional, physical, real, signal
+from rpusim._base import random as _random
+from rpusim._base.random import RNG
+from rpusim._base.specification import parameter
+from rpusim._base.state import check_entries, checked_list, checked_planes
+from rpusim._base.validation import boolean, choice, integer, integer_value, optional, physical, real, signal
 from rpusim.algorithms._transfer import Transfer, TransferLoop
-from rpusim.algorithms.base import Algorithm, Cost, Tile
-from rpusim.algorithms.sgd import is_periphery, is_scheme, is_single_device
-from rpusim.array import MAX_LR, CrossbarArray, DifferentialPair, PulseCount, check_entries, check_shape, update_vectors
+from rpusim.algorithms.base import (
+    Algorithm,
+    Cost,
+    Tile,
+    column_periphery,
+    granularity_of,
+    is_optional_device,
+    is_period,
+    is_periphery,
+    is_rate,
+    is_scheme,
+    is_single_device,
+)
+from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.crossbar import MAX_LR, CrossbarArray, check_shape, update_vectors
+from rpusim.arrays.pair import DifferentialPair
 from rpusim.devices import Device, Ideal, PulsedDevice, SoftBounds
-from rpusim.periphery import ADC, Periphery, PulseScheme
-from rpusim.specification import parameter
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 
-__all__: list[str] = []
+__all__ = []
 
 _lr = real()
-is_rate = real(0.0)
-is_optional_device = optional(is_single_device)
-is_period = integer(1, 2**31 - 1)
+
 
 ZERO_SHIFTS = ("exact", "pulses", "random_pulses", "none")
+
+
 #: Pulses of algorithms with a digital buffer: exactly one where the buffer overflows.
 ONE_PULSE = PulseScheme(desired_bl=1, update_management=False, update_bl_management=False)
 
 
-def column_periphery(device: Device, columns: int = 1) -> Periphery:
-    """Return the periphery that reads `columns` columns of `device` at once, for transfers.
-
-    The usual ADC, made for sums of hundreds of products, spans +-12. A single device against its reference stays within
-    twice its bounds, so the ADC spans that, times the square root of the number of columns, with the same noise relative to
-    its range (0.5 %). Inputs are 0 and +-1, so there is no noise management; sums that clip all the same are read again.
-    """
-    adc = ADC()
-    if isinstance(device, PulsedDevice):
-        bound = 2.0 * max(device.w_max, -device.w_min) * math.sqrt(columns)
-        adc = ADC(bound=bound, noise=adc.noise * bound / 12.0)
-    return Periphery(adc=adc, noise_management="none", bound_management="none" if columns == 1 else "iterative")
-
-
-def granularity_of(device: Device) -> float:
-    """Step that scales pulses of `device`; 1 for devices that take none."""
-    return device.granularity if isinstance(device, PulsedDevice) else 1.0
-
-
 @dataclass(frozen=True, repr=False)
-class _TransferAlgorithm(Algorithm):
+class TransferAlgorithm(Algorithm):
     """Base of the family: the settings of the two arrays, and of reading one to write the other."""
 
     fast: Device = parameter(SoftBounds, is_single_device)
@@ -138,9 +133,9 @@ class TransferTile(Tile):
         The static reference that is subtracted where an array is read; None where there is none.
     """
 
-    def __init__(self, algorithm: _TransferAlgorithm, shape: tuple[int, int], rng: RNG = None) -> None:
+    def __init__(self, algorithm: TransferAlgorithm, shape: tuple[int, int], rng: RNG = None) -> None:
         seeds = _random.seed_sequence(rng)
-        self.algorithm: _TransferAlgorithm = algorithm
+        self.algorithm: TransferAlgorithm = algorithm
         self.shape = check_shape(shape)
         devices = algorithm._devices()
         self.arrays = tuple(self._array(k, device, seeds) for k, device in enumerate(devices))
@@ -412,27 +407,3 @@ class TransferTile(Tile):
                 own[name][...] = plane
         self._loop.set_vectors(vectors)
         self._loop.x_mean, self._loop.d_mean = means
-
-
-def checked_list(name: str, values: Any, length: int, check: Any) -> list[Any]:
-    """Return `values` if it is a list of `length` numbers that `check` accepts."""
-    if not isinstance(values, (list, tuple)) or len(values) != length:
-        raise ValueError(f"{name} must be a list of {length} numbers; got {values!r}")
-    return [check(f"{name}[{k}]", value) for k, value in enumerate(values)]
-
-
-def checked_planes(name: str, state: Any, own: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the buffers of `state` if they are of the shapes and types of `own`."""
-    check_entries(name, state, own)
-    out = {}
-    for entry, plane in own.items():
-        value = np.asarray(state[entry])
-        label = f"{name}[{entry!r}]"
-        if plane.dtype == np.int8:
-            low = 0 if entry == "flipped" else -1
-            if value.dtype != np.int8 or value.shape != plane.shape or not np.isin(value, (low, 1)).all():
-                raise ValueError(f"{label} must hold {plane.size} int8 numbers, each {low} or 1; got {state[entry]!r}")
-            out[entry] = value
-        else:
-            out[entry] = signal(label, value, plane.shape)
-    return out

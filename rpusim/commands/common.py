@@ -20,7 +20,7 @@ DEMO_DEVICES = ("constant-step", "linear-step", "soft-bounds", "ideal")
 def device_called(text: str, table: Mapping[str, Device]) -> Device:
     """Return the device called `text`, in `table` or a preset, or described by it as JSON or in a JSON file."""
     from rpusim import devices
-    from rpusim.specification import from_json
+    from rpusim._base.specification import from_json
 
     if text in table:
         return table[text]
@@ -80,7 +80,7 @@ def save_arrays(path: Path, **arrays: Any) -> Path:
     """Write an .npz beside its target and move it into place."""
     import numpy as np
 
-    from rpusim.checkpoint import atomic_file
+    from rpusim._base.checkpoint import atomic_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:

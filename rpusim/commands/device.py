@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rpusim._table import table
+from rpusim._base.table import table
 from rpusim.commands.common import labelled, positive_int, report
 
 __all__ = ["add_parser", "run"]
@@ -42,10 +42,11 @@ def run(args: argparse.Namespace) -> int:
     import matplotlib
 
     from rpusim import devices, plotting
-    from rpusim.checkpoint import atomic_file
+    from rpusim._base.checkpoint import atomic_file
+    from rpusim.theory import response_theory
 
     ((label, device),) = labelled([args.name], {}).items()
-    theory = devices.response(device)  # type: ignore[arg-type]
+    theory = response_theory(device)  # type: ignore[arg-type]
     is_preset = args.name.replace("-", "_") in devices.presets.names()
     sources = devices.presets.source(args.name).citations if is_preset else ()
     print(repr(device))
@@ -74,10 +75,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _presets_table() -> str:
     from rpusim import devices
+    from rpusim.theory import response_theory
 
     rows = []
     for name in devices.presets.names():
-        theory = devices.response(devices.presets.get(name))
+        theory = response_theory(devices.presets.get(name))
         rows.append(
             [
                 name.replace("_", "-"),

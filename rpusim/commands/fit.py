@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rpusim._table import table
+from rpusim._base.table import table
 from rpusim.commands.common import beside, positive_int, report, subplots
 
 __all__ = ["add_parser", "run"]
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Fit a device to measured ramps."""
     import matplotlib
 
-    from rpusim import devices, plotting
-    from rpusim.checkpoint import atomic_file
+    from rpusim import fitting, plotting
+    from rpusim._base.checkpoint import atomic_file
 
     sources = [(p, None) for p in args.files] + [(p, "up") for p in args.up] + [(p, "down") for p in args.down]
     if not sources:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     down: list[Any] = []
     units = {}
     for path, direction in sources:
-        ramps = devices.read_ramps(path, columns=args.column, direction=direction, pulses_per_ramp=args.pulses_per_ramp)
+        ramps = fitting.read_ramps(path, columns=args.column, direction=direction, pulses_per_ramp=args.pulses_per_ramp)
         up, down, units[ramps.unit] = up + ramps.up, down + ramps.down, path
         for note in ramps.notes:
             print(f"note: {note}")
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"files must be of one unit; got {', '.join(f'{p}: {u or None}' for u, p in units.items())}")
     if args.devices:
         up, down = [[r] for r in up], [[r] for r in down]
-    result = devices.fit(
+    result = fitting.fit(
         up or None,
         down or None,
         args.model,

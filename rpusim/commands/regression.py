@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rpusim._table import table as _table
+from rpusim._base.table import table as _table
 from rpusim.commands.common import DEMO_DEVICES, positive_int
 from rpusim.commands.common import labelled as _labelled
 from rpusim.commands.common import report as _report
@@ -164,7 +164,7 @@ def _mark(run: experiments.RegressionRun) -> str:
 def _spiral(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from rpusim import algorithms, devices, dynamics, experiments
+    from rpusim import algorithms, devices, experiments, theory
 
     written, rows, arrays = [], [], {}
     signs = np.array([1.0] if args.parameters == 1 else [1.0, -1.0])
@@ -192,12 +192,12 @@ def _spiral(args: argparse.Namespace) -> int:
             fast_lr, slow_lr = run.lr * rule.fast_lr, run.lr * rule.slow_lr
             kappa = 0.0
             if isinstance(device, devices.PulsedDevice) and math.isfinite(device.symmetry_point):
-                kappa = dynamics.asymmetry(device)
+                kappa = theory.asymmetry(device)
             # a transfer vector reaches each of n weights every n-th transfer
-            theory = dynamics.oscillator(fast_lr, slow_lr, 1.0, every * len(target), kappa, run.m)
+            expected = theory.oscillator(fast_lr, slow_lr, 1.0, every * len(target), kappa, run.m)
             continuum = run.continuum()
             integrated = ""
-            if isinstance(continuum, dynamics.SHDTrajectory):
+            if isinstance(continuum, theory.SHDTrajectory):
                 integrated = f"{_period(continuum.t, continuum.c, args.target).value:.0f}"
             for p, goal in enumerate(run.target):
                 period = _period(run.t, run.weights[:, p], goal)
@@ -210,9 +210,9 @@ def _spiral(args: argparse.Namespace) -> int:
                         f"{run.standard_error[p]:.4f}",
                         f"{hidden:+.4f}",
                         _plus_minus(period),
-                        f"{theory.period:.0f}",
+                        f"{expected.period:.0f}",
                         integrated,
-                        f"{theory.damping:.2e}",
+                        f"{expected.damping:.2e}",
                     ]
                 )
             plotting.hidden_against_weight(run, ax=ax[0, k])

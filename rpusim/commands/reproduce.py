@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from rpusim._table import table
+from rpusim._base.table import table
 from rpusim.commands.common import beside, positive_int, report
 
 __all__ = ["add_parser", "run"]
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     import matplotlib
 
     from rpusim import plotting
-    from rpusim.checkpoint import atomic_file
+    from rpusim._base.checkpoint import atomic_file
 
     entry = reproduce.get(args.name)
     result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)

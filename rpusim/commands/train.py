@@ -101,9 +101,9 @@ def run(args: argparse.Namespace) -> int:
 
     import rpusim as rpu
     from rpusim import plotting
+    from rpusim._base.specification import from_dict
     from rpusim._core.kernels import active_kernel_set
     from rpusim.nn import Trainer
-    from rpusim.specification import from_dict
 
     ((label, device),) = labelled([args.device], {name: from_dict(data) for name, data in TRAINING_DEVICES.items()}).items()
     if args.device.lstrip().startswith("{"):  # files of other devices of this model are others

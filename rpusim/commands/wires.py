@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import Any
 
-from rpusim._table import table
+from rpusim._base.table import table
 from rpusim.commands.common import positive_int, report
 
 __all__ = ["add_parser", "run"]

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.specification import Specification, parameter
+from rpusim._base.validation import boolean, instance, optional, physical, real
 from rpusim._core.kernels import model_names
-from rpusim._validation import boolean, instance, optional, physical, real
-from rpusim.specification import Specification, parameter
 
 __all__ = ["Device", "Drift", "PulsedDevice"]
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rpusim._validation import boolean, choice, instance, integer, numbers_of, optional, physical, real
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, choice, instance, integer, numbers_of, optional, physical, real
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.step import SoftBounds
-from rpusim.periphery import Periphery, PulseScheme
-from rpusim.specification import parameter
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 
 __all__ = ["OneSidedCell", "ReferenceCell", "UnitCell", "VectorCell"]
 
-_pulsed = instance(PulsedDevice, "a pulsed device of rpusim.devices")
+is_pulsed = instance(PulsedDevice, "a pulsed device of rpusim.devices")
 
 
 def _pulsed_devices(name: str, value: Any) -> tuple[PulsedDevice, ...]:
     if not isinstance(value, (tuple, list)) or not 1 <= len(value) <= 17:
         raise TypeError(f"{name} must be a tuple of 1 to 17 pulsed devices; got {value!r}")
-    return tuple(_pulsed(f"{name}[{k}]", device) for k, device in enumerate(value))
+    return tuple(is_pulsed(f"{name}[{k}]", device) for k, device in enumerate(value))
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,8 +97,8 @@ class ReferenceCell(UnitCell):
            [-0.1, -0.1]], dtype=float32)
     """
 
-    device: PulsedDevice = parameter(SoftBounds, _pulsed)
-    reference: PulsedDevice | None = parameter(None, optional(_pulsed))
+    device: PulsedDevice = parameter(SoftBounds, is_pulsed)
+    reference: PulsedDevice | None = parameter(None, optional(is_pulsed))
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +131,7 @@ class OneSidedCell(UnitCell):
     (3, 4)
     """
 
-    device: PulsedDevice = parameter(SoftBounds(w_min=0.0, w_min_dtod=0.0), _pulsed)
+    device: PulsedDevice = parameter(SoftBounds(w_min=0.0, w_min_dtod=0.0), is_pulsed)
     refresh_every: int = parameter(0, integer(0, 2**31 - 1))
     refresh_upper: float = parameter(0.75, real(0.0, 1.0))
     refresh_lower: float = parameter(0.25, real(0.0, 1.0))

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._validation import boolean, integer, integer_value, numbers_of, physical, real
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, integer, integer_value, numbers_of, physical, real
 from rpusim.devices.base import PulsedDevice
-from rpusim.specification import parameter
 
 __all__ = ["ExpStep", "FromResponse", "PiecewiseStep", "PowStep", "PowStepReference"]
 

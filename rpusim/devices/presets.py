@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from rpusim._validation import choice, physical, real
+from rpusim._base.validation import choice, physical, real
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.nonlinear import ExpStep, FromResponse, PiecewiseStep, PowStep
 from rpusim.devices.step import ConstantStep, LinearStep, SoftBounds, SoftBoundsReference

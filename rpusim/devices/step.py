@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._validation import boolean, physical, real
+from rpusim._base.specification import parameter
+from rpusim._base.validation import boolean, physical, real
 from rpusim.devices.base import PulsedDevice, linear_symmetry_point
-from rpusim.specification import parameter
 
 __all__ = ["AbruptReset", "ConstantStep", "LinearStep", "SoftBounds", "SoftBoundsPmax", "SoftBoundsReference"]
 

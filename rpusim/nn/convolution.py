@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rpusim._random import RNG, child, generator, seed_sequence
-from rpusim._validation import choice, integer_value, physical
+from rpusim._base.random import RNG, child, generator, seed_sequence
+from rpusim._base.validation import choice, integer_value, physical
 from rpusim.algorithms import Algorithm
 from rpusim.nn import _windows
-from rpusim.nn.layers import Layer, _check_gradient, _no_forward
+from rpusim.nn.layer import Layer, check_gradient, no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
@@ -298,10 +298,10 @@ class Conv2d(Layer):
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._input is None:
-            raise _no_forward(self)
+            raise no_forward(self)
         x, channels, inputs = self._input, self.in_channels // self.groups, self.kernels[0].inputs
         rows, columns = self.windows.outputs(x.shape)
-        _check_gradient(d, (len(x), self.out_channels, rows, columns))
+        check_gradient(d, (len(x), self.out_channels, rows, columns))
         flat = self._gradient = np.ascontiguousarray(d.transpose(0, 2, 3, 1)).reshape(len(x), rows * columns, self.out_channels)
         z = np.zeros(x.shape, np.float32) if input_gradient else None
         if z is None and not self.parameters():
@@ -468,9 +468,9 @@ class MaxPool2d(_Pool):
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._kept is None:
-            raise _no_forward(self)
+            raise no_forward(self)
         places, shape = self._kept
-        _check_gradient(d, places.shape)
+        check_gradient(d, places.shape)
         z = np.zeros(shape, np.float32)
         self.windows.to_places(d, places, z)
         return z
@@ -500,9 +500,9 @@ class AvgPool2d(_Pool):
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._kept is None:
-            raise _no_forward(self)
+            raise no_forward(self)
         outputs, shape = self._kept
-        _check_gradient(d, outputs)
+        check_gradient(d, outputs)
         z = np.zeros(shape, np.float32)
         self.windows.spread(d, z)
         return z

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rpusim._validation import signal
+from rpusim._base.validation import signal
 from rpusim.nn import _elementwise
 
 __all__ = ["cross_entropy", "squared_error"]

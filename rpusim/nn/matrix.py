@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._random import RNG, child, generator, seed_sequence
-from rpusim._validation import boolean, instance, integer, integer_value, optional, physical, signal
+from rpusim._base.random import RNG, child, generator, seed_sequence
+from rpusim._base.specification import Specification, parameter
+from rpusim._base.validation import boolean, instance, integer, integer_value, optional, physical, signal
 from rpusim.algorithms import Algorithm
 from rpusim.nn.optimizers import Parameter
-from rpusim.specification import Specification, parameter
 
 __all__ = ["Mapping", "Matrix"]
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from rpusim import checkpoint as files
-from rpusim._random import RNG, child, seed_sequence
-from rpusim._validation import instance, integer_value, real, signal
-from rpusim.nn.layers import Layer, _check_gradient, _no_forward, indices, layer_from_dict
+from rpusim._base import checkpoint as files
+from rpusim._base.random import RNG, child, seed_sequence
+from rpusim._base.validation import instance, integer_value, real, signal
+from rpusim.nn.embedding import indices
+from rpusim.nn.layer import Layer, check_gradient, layer_from_dict, no_forward
 from rpusim.nn.matrix import Matrix
 from rpusim.nn.optimizers import Optimizer, Parameter
 
@@ -462,8 +463,8 @@ class Concatenate(_Group):
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._sizes is None:
-            raise _no_forward(self)
-        _check_gradient(d, self._shape)
+            raise no_forward(self)
+        check_gradient(d, self._shape)
         z: np.ndarray | None = None
         for branch, part in zip(self.branches, np.split(d, np.cumsum(self._sizes)[:-1], self.axis), strict=True):
             part = np.ascontiguousarray(part)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._validation import integer_value, physical, real, signal
-from rpusim.specification import Specification, parameter
+from rpusim._base.specification import Specification, parameter
+from rpusim._base.validation import integer_value, physical, real, signal
 
 __all__ = ["Adam", "Momentum", "Optimizer", "Parameter"]
 

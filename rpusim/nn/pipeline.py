@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rpusim._validation import choice, integer, integer_value, numbers_of, optional
+from rpusim._base.specification import Specification, parameter
+from rpusim._base.validation import choice, integer, integer_value, numbers_of, optional
 from rpusim.nn.network import Sequential
-from rpusim.specification import Specification, parameter
 
 __all__ = ["Pipeline"]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rpusim._validation import boolean, integer_value, physical
+from rpusim._base.validation import boolean, integer_value, physical
 from rpusim.algorithms import Algorithm
 from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
-from rpusim.nn.layers import Layer, MatrixLayer, _check_gradient, _no_forward
+from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
 __all__ = ["GRU", "LSTM", "RNN", "LastStep"]
@@ -91,11 +91,11 @@ class _Recurrent(MatrixLayer):
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Take dL/dh_t from outside for all t; gradients end at the first step of the batch."""
         if self._vectors is None or len(self._steps) * self.reads < len(self._vectors):  # none, or broken off
-            raise _no_forward(self)
+            raise no_forward(self)
         n, h = self.in_features or 0, self.out_features or 0
         time, shape = len(self._steps), self._vectors.shape[:2]
         batch = shape[1]
-        _check_gradient(d, (batch, time, h))
+        check_gradient(d, (batch, time, h))
         self._deltas = np.zeros((*shape, self.gates * h), np.float32)
         if self.matrix.mapping.learn_input_range:
             self._back = np.empty((*shape, n + h), np.float32)
@@ -333,8 +333,8 @@ class LastStep(Layer):
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._shape is None:
-            raise _no_forward(self)
-        _check_gradient(d, (self._shape[0], self._shape[2]))
+            raise no_forward(self)
+        check_gradient(d, (self._shape[0], self._shape[2]))
         z = np.zeros(self._shape, np.float32)
         z[:, -1] = d
         return z

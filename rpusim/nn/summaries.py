@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._table import table
-from rpusim._validation import instance
+from rpusim._base.table import table
+from rpusim._base.validation import instance
 from rpusim.devices import PulsedDevice
-from rpusim.nn.layers import Layer
+from rpusim.nn.layer import Layer
 from rpusim.nn.matrix import Matrix
 
 __all__ = ["Row", "Summary", "named_layers", "places_in_range", "saturation", "summary"]

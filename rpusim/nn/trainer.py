@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import copy
-import csv
-import functools
-import io
-import itertools
-import json
 import math
 import os
 import signal as signals
 import threading
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rpusim import checkpoint as files
-from rpusim._progress import progress_bar
-from rpusim._random import RNG, child, generator, seed_sequence
-from rpusim._validation import boolean, choice, instance, integer, integer_value, optional, real, signal
+from rpusim._base import checkpoint as files
+from rpusim._base.progress import progress_bar
+from rpusim._base.random import RNG, child, generator, seed_sequence
+from rpusim._base.validation import boolean, choice, instance, integer, integer_value, optional, real, signal
+from rpusim.nn.data import Source
+from rpusim.nn.history import MADE_BY, History
 from rpusim.nn.losses import STEPS, class_labels
 from rpusim.nn.network import Sequential
 from rpusim.nn.optimizers import Optimizer
@@ -33,112 +28,9 @@ from rpusim.nn.pipeline import Pipeline, outputs_in_a_row, run_of
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["History", "Sequences", "Trainer"]
+__all__ = ["Trainer"]
 
-_MADE_BY = "rpusim.nn.Trainer"
 _REFRESH_S = 0.2  # of the progress bar
-
-
-@dataclass
-class History:
-    """What happened in each epoch: lists of equal length, one entry per epoch.
-
-    Attributes
-    ----------
-    train_loss : list of float
-        Mean loss of the training samples, each taken just before its own update.
-    test_loss : list of float or None
-        Mean loss of the validation samples after the epoch; None without validation.
-    test_error : list of float or None
-        Wrongly classified validation samples, in %; None without validation or labels.
-    lr : list of float
-        Learning rate.
-    seconds : list of float
-        Wall time of the training steps, without the validation, in s.
-    samples_per_second : list of float
-        Training samples over `seconds`, in 1/s.
-
-    Examples
-    --------
-    >>> history = History([0.5], [0.4], [12.0], [0.05], [2.0], [30000.0])
-    >>> history.to_dict()["test_error"]
-    [12.0]
-    """
-
-    train_loss: list[float] = field(default_factory=list)
-    test_loss: list[float | None] = field(default_factory=list)
-    test_error: list[float | None] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    samples_per_second: list[float] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        """Return the number of epochs."""
-        return len(self.train_loss)
-
-    def to_dict(self) -> dict[str, list[Any]]:
-        """Return copies of the lists, by name."""
-        return asdict(self)
-
-    def save_json(self, path: str | os.PathLike[str]) -> None:
-        """Write `to_dict()` as JSON."""
-        with files.atomic_file(path) as file:
-            file.write((json.dumps(self.to_dict(), indent=2) + "\n").encode())
-
-    def save_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one row per epoch (counted from 1), with a row of names above; None is an empty cell."""
-        columns, text = self.to_dict(), io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(["epoch", *columns])
-        for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
-            writer.writerow([epoch, *row])
-        with files.atomic_file(path) as file:
-            file.write(text.getvalue().encode())
-
-
-class Sequences:
-    """Batches of a long row of tokens for recurrent networks: what comes next is the target.
-
-    The row is cut into `batch_size` equal parts that run side by side; every batch is the next `length` tokens of each, so that
-    a stateful layer goes on where it was. What is left over at the end is not used.
-
-    Parameters
-    ----------
-    tokens : array_like of int, shape (n,)
-    batch_size : int, default 1
-    length : int, default 100
-        Steps of a batch, through which gradients go back.
-
-    Examples
-    --------
-    >>> batches = Sequences([0, 1, 2, 3, 4, 5, 6], length=3)
-    >>> [(x.tolist(), y.tolist()) for x, y in batches]
-    [([[0, 1, 2]], [[1, 2, 3]]), ([[3, 4, 5]], [[4, 5, 6]])]
-    """
-
-    def __init__(self, tokens: Any, batch_size: int = 1, length: int = 100) -> None:
-        array = np.asarray(tokens)
-        if array.dtype.kind not in "iu" or array.ndim != 1:
-            raise TypeError(f"tokens must be integers of shape (any,); got dtype {array.dtype}, shape {array.shape}")
-        rows = integer_value("batch_size", batch_size, low=1)
-        self.length = integer_value("length", length, low=1)
-        part = (len(array) - 1) // rows
-        if part < self.length:
-            raise ValueError(
-                f"tokens must be at least {rows * self.length + 1} for {rows} parts of {self.length}; got {len(array)}"
-            )
-        whole = part // self.length * self.length
-        starts = part * np.arange(rows)[:, None] + np.arange(whole)
-        self._x, self._y = array[starts].astype(np.int64), array[starts + 1].astype(np.int64)
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return self._x.shape[1] // self.length
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, self._x.shape[1], self.length):
-            part = slice(start, start + self.length)
-            yield self._x[:, part], self._y[:, part]
 
 
 class _Stop:
@@ -454,7 +346,7 @@ class Trainer:
         return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
     def _run_epoch(
-        self, source: _Source, rate: float, bar: tqdm[Any], stop: _Stop, every: int | None, save: Callable[[], None]
+        self, source: Source, rate: float, bar: tqdm[Any], stop: _Stop, every: int | None, save: Callable[[], None]
     ) -> None:
         """Train the rest of an epoch. Arrays were checked before: nothing is, here."""
         run, cycles = run_of(self.schedule, self.net, STEPS[self.loss]), self.cycles
@@ -490,7 +382,7 @@ class Trainer:
         self.cycles = cycles + run.cycles
         bar.update(self._seen - bar.n)
 
-    def _evaluate(self, source: _Source, size: int) -> tuple[float, float | None]:
+    def _evaluate(self, source: Source, size: int) -> tuple[float, float | None]:
         loss_step = STEPS[self.loss]
         total = 0.0
         wrong = 0
@@ -514,18 +406,18 @@ class Trainer:
             return self.lr
         return real(0)(f"lr({epoch})", self.lr(epoch))
 
-    def _source(self, name: str, data: Any, steps: int | None = None) -> _Source:
+    def _source(self, name: str, data: Any, steps: int | None = None) -> Source:
         kind = f"a pair (x, y), or an iterable of such batches; got {type(data).__name__}"
         if isinstance(data, (tuple, list)):
             batches = isinstance(data, list) and all(isinstance(batch, tuple) and len(batch) == 2 for batch in data)
             if not batches and len(data) != 2:
                 raise TypeError(f"{name} must be {kind} of {len(data)}")
-            return _Source(name, self, data, not batches, steps)
+            return Source(name, self, data, not batches, steps)
         if isinstance(data, (np.ndarray, str, bytes, dict)) or not hasattr(data, "__iter__"):
             raise TypeError(f"{name} must be {kind}")
         if steps is None and iter(data) is data:
             raise TypeError(f"{name} must be {kind}, which can be gone through only once (it may be so if steps is given)")
-        return _Source(name, self, data, False, steps)
+        return Source(name, self, data, False, steps)
 
     def _samples(self, name: str, pair: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Check a pair (x, y) and return inputs, the loss's targets, and labels or None; targets of steps in one row."""
@@ -556,13 +448,13 @@ class Trainer:
             self._shape = copy.deepcopy(self.net).predict(x[:1]).shape
         return self._shape
 
-    def _origin(self, source: _Source) -> dict[str, Any]:
+    def _origin(self, source: Source) -> dict[str, Any]:
         """Return what a checkpoint must have in common with the training that goes on from it."""
         seeds = self._seeds
         entropy: Any = seeds.entropy
         entropy = int(entropy) if np.ndim(entropy) == 0 else [int(word) for word in entropy]
         return {
-            "made_by": _MADE_BY,
+            "made_by": MADE_BY,
             "network": repr(self.net),
             "loss": self.loss,
             "batch_size": self.batch_size,
@@ -574,7 +466,7 @@ class Trainer:
             "data": source.checksum,
         }
 
-    def _checkpoint(self, source: _Source) -> dict[str, Any]:
+    def _checkpoint(self, source: Source) -> dict[str, Any]:
         return {
             **self._origin(source),
             "state": self.net.state_dict(),
@@ -590,7 +482,7 @@ class Trainer:
             "iterates": {str(k): one for k, one in enumerate(self._iterates)},
         }
 
-    def _prepare_checkpoint(self, path: str | os.PathLike[str], source: _Source, epochs: int, resume: bool) -> None:
+    def _prepare_checkpoint(self, path: str | os.PathLike[str], source: Source, epochs: int, resume: bool) -> None:
         """Go on from the checkpoint if there is one and it is asked for; if not, make sure that one can be written."""
         name = os.fspath(path)
         if not os.path.exists(path):
@@ -606,7 +498,7 @@ class Trainer:
             if data.pop("average")["epochs"]:
                 raise ValueError(f"checkpoint {name} holds an average of an earlier version, which cannot go on")
             data |= {"steps": None, "iterates": {}, "within": {"lr": self._rate(len(data["history"]["lr"])), **data["within"]}}
-        if data.get("made_by") != _MADE_BY or set(data) != {*origin, "state", "history", "within", "iterates"}:
+        if data.get("made_by") != MADE_BY or set(data) != {*origin, "state", "history", "within", "iterates"}:
             raise ValueError(f"checkpoint {name} was not written by rpusim.nn.Trainer")
         for key, mine in origin.items():
             if data[key] != mine and key == "data":
@@ -638,89 +530,3 @@ class Trainer:
         self._steps, self._seen = within["steps"], within["seen"]
         self._total, self._seconds, self.cycles = within["total"], within["seconds"], within["cycles"]
         self._iterates = iterates
-
-
-class _Source:
-    """Samples of one `fit` or `evaluate`: a pair of arrays, or batches as they come."""
-
-    def __init__(self, name: str, trainer: Trainer, data: Any, pair: bool, steps: int | None = None) -> None:
-        self._name, self._trainer, self._data, self.pair, self.most = name, trainer, data, pair, steps
-        self.once = not pair and iter(data) is data
-        if pair:
-            self._x, self._targets, self._labels = trainer._samples(name, data)
-            self.samples = len(self._x)
-            self.targets = len(self._in_a_row(self._targets, self._labels)[0])
-            return
-        self.samples = self.targets = 0  # not known
-        if steps is not None:
-            return
-        for index, batch in enumerate(data):  # once through: everything is checked before anything is trained
-            self.samples += self._flat(index, batch)[1].shape[0]
-        if self.samples == 0:
-            raise ValueError(f"{name} must hold at least one batch; got none")
-        self.targets = self.samples
-
-    @functools.cached_property
-    def checksum(self) -> int | None:
-        """Return a CRC-32 of what is trained on; None where it may be others each time it is gone through."""
-        parts: tuple[Any, ...]
-        if self.pair:
-            parts = (self._x, self._targets)
-        elif isinstance(self._data, Sequences):
-            parts = (self._data.length, self._data._x, self._data._y)
-        else:
-            return None
-        value = 0
-        for part in map(np.ascontiguousarray, parts):
-            value = zlib.crc32(part.view(np.uint8).data, zlib.crc32(repr((part.dtype.str, part.shape)).encode(), value))
-        return value
-
-    def _flat(self, index: int, batch: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        x, targets, labels = self._trainer._samples(f"{self._name}[{index}]", batch)
-        return x, *self._in_a_row(targets, labels)
-
-    @staticmethod
-    def _in_a_row(targets: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Sequences have a target for each step: those of a batch one after another."""
-        if labels is None:
-            return targets.reshape(-1, targets.shape[-1]), None
-        if targets.ndim == labels.ndim:
-            return targets.reshape(-1), labels.reshape(-1)
-        return targets.reshape(-1, targets.shape[-1]), labels.reshape(-1)
-
-    def batches(self, order: np.ndarray | None, size: int, skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield inputs and targets of one epoch, without the first `skip` batches."""
-        return itertools.islice(self._batches(order, size, skip), None if self.most is None else self.most - skip)
-
-    def _batches(self, order: np.ndarray | None, size: int, skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        if order is None:
-            first = 0 if self.once else skip  # what is gone cannot be skipped again
-            index = skip - 1
-            for index, batch in enumerate(itertools.islice(self._data, first, None), start=skip):
-                x, targets, _ = self._flat(index, batch)
-                yield x, targets
-            if index < 0:
-                wanted = "as many batches as epochs have steps" if self.once else "at least one batch"
-                raise ValueError(f"{self._name} must hold {wanted}; got no more")
-            return
-        x, y = self._x, self._targets
-        flat = y.ndim == 1 or self._labels is None and y.ndim == 2
-        if size == 1 and flat:  # views, not copies
-            for row in order[skip:].tolist():
-                yield x[row : row + 1], y[row : row + 1]
-            return
-        for start in range(skip * size, len(order), size):
-            rows = order[start : start + size]
-            targets = y[rows]
-            yield x[rows], targets if flat else self._in_a_row(targets, None if self._labels is None else self._labels[rows])[0]
-
-    def evaluated(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Yield inputs, targets and labels in order."""
-        if not self.pair:
-            for index, batch in enumerate(self._data):
-                yield self._flat(index, batch)
-            return
-        for start in range(0, self.samples, size):
-            part = slice(start, start + size)
-            labels = None if self._labels is None else self._labels[part]
-            yield self._x[part], *self._in_a_row(self._targets[part], labels)

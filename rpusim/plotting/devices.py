@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rpusim._validation import instance, integer_value
-from rpusim.array import CrossbarArray
-from rpusim.devices import PulsedDevice, response
+from rpusim._base.validation import instance, integer_value
+from rpusim.arrays.crossbar import CrossbarArray
+from rpusim.devices import PulsedDevice
 from rpusim.plotting.style import COLORS, axes
+from rpusim.theory import response_theory
 
 __all__ = ["device_figure", "parameter_spread", "pulse_response", "response_functions", "step_sizes"]
 
@@ -152,7 +153,7 @@ def response_functions(device: PulsedDevice, *, ax: Axes | None = None) -> Axes:
     ['F', 'G']
     """
     device, ax = _check("device", device), axes(ax)
-    w, theory = _states(device), response(device)
+    w, theory = _states(device), response_theory(device)
     ax.plot(w, theory.F(w), color=COLORS[2], label="F")
     ax.plot(w, theory.G(w), color=COLORS[3], label="G")
     _mark_symmetry_point(device, ax)
@@ -263,7 +264,7 @@ def device_figure(device: PulsedDevice, *, rng: int = 0, n_devices: int = 20) ->
 
 
 def _states(device: PulsedDevice) -> NDArray[np.float64]:
-    theory = response(device)
+    theory = response_theory(device)
     return np.linspace(theory.w_min, theory.w_max, 201)
 
 

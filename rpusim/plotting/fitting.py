@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from rpusim._validation import integer_value
-from rpusim.array import CrossbarArray
-from rpusim.devices.fitting import FitResult
+from rpusim._base.validation import integer_value
+from rpusim.arrays.crossbar import CrossbarArray
+from rpusim.fitting.result import FitResult
 from rpusim.plotting.style import COLORS, axes
 
 __all__ = ["fit_residuals", "fitted_ramps", "simulate_ramps"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from rpusim._validation import instance, integer_value
-from rpusim.array import CrossbarArray
+from rpusim._base.validation import instance, integer_value
+from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import Ideal
-from rpusim.periphery import ADC, Periphery
+from rpusim.periphery.converters import ADC
+from rpusim.periphery.reads import Periphery
 from rpusim.plotting.style import COLORS, axes
 
 __all__ = ["adc_transfer"]

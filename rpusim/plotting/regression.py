@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from rpusim import dynamics
-from rpusim.dynamics import SHDTrajectory
 from rpusim.experiments import RegressionRun
 from rpusim.plotting.style import COLORS, axes
+from rpusim.theory.shd import SHDTrajectory
 
 __all__ = ["hidden_against_weight", "residuals", "trajectories"]
 
@@ -69,9 +68,9 @@ def hidden_against_weight(run: RegressionRun, *, ax: Axes | None = None, continu
             rasterized=True,
         )
         ax.plot(run.target[p], 0.0, "+", color=COLORS[1], markersize=10, label="target" if p == 0 else None)
-    theory = run.continuum() if continuum else None
-    if isinstance(theory, dynamics.SHDTrajectory):
-        ax.plot(theory.c, theory.a, color="k", linewidth=0.8, label="continuum equations")
+    path = run.continuum() if continuum else None
+    if isinstance(path, SHDTrajectory):
+        ax.plot(path.c, path.a, color="k", linewidth=0.8, label="continuum equations")
     ax.set(xlabel="C (a.u.)", ylabel="A (a.u.)")
     ax.legend(loc="best" if len(run.t) < 20_000 else "upper left")
     return ax

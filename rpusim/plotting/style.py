@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rpusim.checkpoint import atomic_file
+from rpusim._base.checkpoint import atomic_file
 
 __all__ = ["COLORS", "axes", "save", "style"]
 

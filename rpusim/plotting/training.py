@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from rpusim._validation import choice, instance, integer_value
+from rpusim._base.validation import choice, instance, integer_value
 from rpusim.nn import History, Matrix, Sequential
 from rpusim.nn.summaries import named_layers, places_in_range, saturation
 from rpusim.plotting.style import axes

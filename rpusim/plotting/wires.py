@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._validation import choice, instance, real_array
+from rpusim._base.validation import choice, instance, real_array
 from rpusim.plotting.style import COLORS, axes
-from rpusim.wires import NetworkSolution
+from rpusim.wires.solution import NetworkSolution
 
 __all__ = ["device_currents", "node_voltages", "output_errors", "wires_figure"]
 

@@ -4,6 +4,6 @@ Each is a `Reproduction` in a registry: `names` lists them, `get` returns one, a
 prints what was measured beside what was published, and writes a JSON file and a figure.
 """
 
-from rpusim._lazy import attach as _attach
+from rpusim._base.lazy import attach as _attach
 
 __getattr__, __dir__, __all__ = _attach(__name__)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rpusim._validation import choice
+from rpusim._base.validation import choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

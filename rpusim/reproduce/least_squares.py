@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim import _random
-from rpusim._random import RNG
+from rpusim._base import random as _random
+from rpusim._base.random import RNG
 from rpusim.algorithms import Algorithm
 from rpusim.devices import SoftBounds
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rpusim.algorithms import SGD, Algorithm, MultiTileResidual
-from rpusim.periphery import Periphery, PulseScheme
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import noise_free
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rpusim import datasets
-from rpusim._progress import progress_bar
+from rpusim._base.progress import progress_bar
 from rpusim.algorithms import SGD, Algorithm
 from rpusim.datasets import Dataset
 from rpusim.devices import Device
 from rpusim.devices.presets import rpu_baseline
 from rpusim.nn import LSTM, Conv2d, Flatten, Linear, MaxPool2d, OneHot, Sequences, Sequential, Sigmoid, Tanh, Trainer
-from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
+from rpusim.periphery.converters import ADC, DAC
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Result
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.devices import Device, LinearStep
 from rpusim.devices.presets import onen_saturating, onen_symmetric
-from rpusim.periphery import ADC, DAC, Periphery, PulseScheme
+from rpusim.periphery.converters import ADC, DAC
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, text_rate, train_curves
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rpusim import _random
-from rpusim._progress import progress_bar
-from rpusim._random import RNG
-from rpusim._validation import integer_value
+from rpusim._base import random as _random
+from rpusim._base.progress import progress_bar
+from rpusim._base.random import RNG
+from rpusim._base.validation import integer_value
 from rpusim.algorithms import AGAD, SGD, Algorithm, ChoppedTikiTaka
 from rpusim.devices import SoftBounds, SoftBoundsReference
-from rpusim.periphery import Periphery, PulseScheme
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 
 if TYPE_CHECKING:

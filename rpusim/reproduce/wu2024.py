@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rpusim import _random
+from rpusim._base import random as _random
 from rpusim.algorithms import SGD, DigitalSGD
-from rpusim.periphery import Periphery, PulseScheme
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import descend, noise_free, problem
 

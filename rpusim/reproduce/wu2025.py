@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rpusim.algorithms import SGD, Algorithm, ResidualLearning, TikiTaka
-from rpusim.periphery import Periphery, PulseScheme
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import descend, noise_free, problem
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rpusim.algorithms import ERIDER, RIDER, Algorithm, ResidualLearning
-from rpusim.array import CrossbarArray
+from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import SoftBounds
-from rpusim.dynamics import zero_shift_law
-from rpusim.periphery import Periphery, PulseScheme
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.least_squares import descend, noise_free, problem
+from rpusim.theory.zero_shift import zero_shift_law
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import rpusim as rpu
 from rpusim import ADC, DAC, ConductanceScale, Periphery, PulseScheme, Wires, WriteWires
+from rpusim._base.specification import Specification
 from rpusim.algorithms import SGD, SHD, DigitalSGD
 from rpusim.devices import (
     ConstantStep,
@@ -26,7 +27,6 @@ from rpusim.devices import (
     SoftBounds,
     SoftBoundsReference,
 )
-from rpusim.specification import Specification
 
 CLASSES = [
     ConstantStep, LinearStep, SoftBounds, SoftBoundsReference, PowStep, PowStepReference, Ideal, DAC, ADC, Periphery,

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim import dynamics, experiments
-from rpusim.algorithms.transfer import column_periphery
+from rpusim import experiments, theory
+from rpusim.algorithms.base import column_periphery
 from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, regression, regressions, sweep
 
 TARGETS = np.linspace(-0.8, 0.8, 5)
@@ -103,17 +103,17 @@ def test_damped_period_on_an_asymmetric_device():
     rule = rpu.algorithms.SHD(fast, slow, fast_lr=1.0, slow_lr=0.15)
     runs = ensemble(rule, 24, target=0.2, start=0.0, noise=0.5, lr=0.005, steps=6000)  # slow: no pulse train saturates
     c = np.mean([run.weights[:, 0] for run in runs], axis=0) - 0.2
-    m = dynamics.Regression(target=0.2, noise=0.5).mean_abs_gradient(0.2)
-    theory = dynamics.oscillator(0.005, 0.00075, 1.0, kappa=1.0, m=float(m))
-    assert theory.omega < 0.92 * theory.omega0
+    m = theory.Regression(target=0.2, noise=0.5).mean_abs_gradient(0.2)
+    expected = theory.oscillator(0.005, 0.00075, 1.0, kappa=1.0, m=float(m))
+    assert expected.omega < 0.92 * expected.omega0
     from scipy.optimize import curve_fit
 
     def damped(t, omega, gamma):
         return -0.2 * np.exp(-gamma * t) * (np.cos(omega * t) + gamma / omega * np.sin(omega * t))
 
-    (omega, gamma), _ = curve_fit(damped, np.arange(6001), c, p0=(theory.omega0, 0.5 * theory.damping))
-    assert omega == pytest.approx(theory.omega, rel=0.05)
-    assert gamma == pytest.approx(theory.damping, rel=0.15)
+    (omega, gamma), _ = curve_fit(damped, np.arange(6001), c, p0=(expected.omega0, 0.5 * expected.damping))
+    assert omega == pytest.approx(expected.omega, rel=0.05)
+    assert gamma == pytest.approx(expected.damping, rel=0.15)
 
 
 def test_oscillation_does_not_decay_on_a_symmetric_device():
@@ -122,7 +122,7 @@ def test_oscillation_does_not_decay_on_a_symmetric_device():
     ratio = {}
     for name in ("constant-step", "soft-bounds"):
         runs = ensemble(demo_algorithm("shd", demo_device(name)), 8, target=0.0, start=0.2, noise=0.1, lr=0.005, steps=9000)
-        energies = np.array([dynamics.energy(r.hidden[:, 0], r.weights[:, 0], **rates) for r in runs])
+        energies = np.array([theory.energy(r.hidden[:, 0], r.weights[:, 0], **rates) for r in runs])
         early, late = energies[:, :900].mean(axis=1), energies[:, -900:].mean(axis=1)
         ratio[name] = (late / early).mean(), (late / early).std(ddof=1) / math.sqrt(8)
     assert ratio["constant-step"][0] > 1 - 3 * ratio["constant-step"][1]
@@ -231,7 +231,7 @@ def test_the_theory_of_shd_holds_for_references_that_were_found_by_pulses():
     settings = run.references[0, 0], run.references[1, 0]
     adc = column_periphery(rule.fast).adc
     assert settings[0] != pytest.approx(0.1, abs=1e-4)  # A rests off its symmetry point, and so does C off its target
-    long = dynamics.shd_trajectory(
+    long = theory.shd_trajectory(
         rule.fast,
         rule.fast,
         run.regression,

@@ -178,12 +178,12 @@ def test_layers_are_there_once_at_any_depth_and_have_names_of_their_own():
     ):
         with pytest.raises(ValueError, match="must be layers of their own; got one that is there twice"):
             make()
-    with pytest.raises(TypeError, match="a layer called ReLU exists already, in rpusim.nn.layers"):
+    with pytest.raises(TypeError, match="a layer called ReLU exists already, in rpusim.nn.activations"):
         type("ReLU", (nn.Layer,), {})
-    assert nn.layers.layer_from_dict(nn.ReLU().to_dict()).__class__ is nn.ReLU
+    assert nn.layer.layer_from_dict(nn.ReLU().to_dict()).__class__ is nn.ReLU
     for _ in range(2):  # a name of one's own may be used again: the last one counts
         mine = type("MineAlone", (nn.Layer,), {"__module__": f"module{_}"})
-    assert nn.layers.layer_from_dict({"type": "MineAlone"}).__class__ is mine
+    assert nn.layer.layer_from_dict({"type": "MineAlone"}).__class__ is mine
 
 
 def test_every_position_of_a_replicated_convolution_has_one_replica():
@@ -642,7 +642,7 @@ def test_a_network_is_loaded_to_the_same_bits(tmp_path):
         ),
         (lambda: nn.BatchNorm(3).forward(images(1, 3)), ["x", "2 values", "(1, 3)"]),
         (lambda: nn.BatchNorm(3).forward(images(4, 2)), ["x", "3", "(4, 2)"]),
-        (lambda: nn.layers.layer_from_dict({"type": "Quantum"}), ["data", "Linear", "Quantum"]),
+        (lambda: nn.layer.layer_from_dict({"type": "Quantum"}), ["data", "Linear", "Quantum"]),
         (lambda: nn.Residual(built(nn.Linear(3, 2, RULE))).forward(images(1, 3)), ["shortcut", "(1, 2)", "(1, 3)"]),
     ],
 )

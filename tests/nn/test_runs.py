@@ -16,6 +16,7 @@ import pytest
 
 import rpusim as rpu
 from rpusim import nn
+from rpusim._base.random import child, generator
 from rpusim.algorithms import SGD, DigitalSGD
 
 RULE = DigitalSGD()
@@ -43,7 +44,7 @@ def test_batches_that_come_are_trained_in_their_order_once_per_epoch():
     trainer = nn.Trainer(network(), lr=0.1, rng=3)
     history = trainer.fit(batches, epochs=2, validation=batches[:2])
     by_hand = network()
-    by_hand.build(rpu._random.child(np.random.SeedSequence(3), 0))
+    by_hand.build(child(np.random.SeedSequence(3), 0))
     losses = []
     for _ in range(2):
         total = 0.0
@@ -289,7 +290,8 @@ def test_epochs_of_some_steps():
     assert all(np.array_equal(a, b) for a, b in zip(weights(again), weights(twice), strict=True))
     pair, by_hand = (nn.Trainer(network(), rng=3, batch_size=7) for _ in range(2))
     pair.fit((X, Y), epochs=2, steps=4)
-    order = [rpu._random.generator(rpu._random.child(np.random.SeedSequence(3), 1, k)).permutation(60) for k in (0, 1)]
+    seeds = [child(np.random.SeedSequence(3), 1, k) for k in (0, 1)]
+    order = [generator(seed).permutation(60) for seed in seeds]
     by_hand.fit([(X[rows[k : k + 7]], Y[rows[k : k + 7]]) for rows in order for k in range(0, 28, 7)], epochs=1)
     assert_same(pair, by_hand)
     with pytest.raises(TypeError, match="only once"):

@@ -11,7 +11,7 @@ import pytest
 from rpusim import checkpoint
 from rpusim.algorithms import DigitalSGD
 from rpusim.nn import History, Linear, Sequential, Sigmoid, Tanh, Trainer
-from rpusim.nn.layers import Layer
+from rpusim.nn.layer import Layer
 
 
 class NoisyTile:

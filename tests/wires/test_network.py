@@ -9,7 +9,7 @@ import pytest
 from oracle import wires as oracle
 
 import rpusim as rpu
-from rpusim.wires import Network
+from rpusim.wires.network import Network
 
 ARRAYS = ("currents", "word_voltages", "bit_voltages", "device_currents", "word_currents", "bit_currents")
 

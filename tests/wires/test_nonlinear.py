@@ -80,7 +80,7 @@ def test_an_inner_solve_that_fails_is_an_error():
 
 
 def test_newton_that_fails_is_an_error(monkeypatch):
-    monkeypatch.setattr("rpusim.wires.NEWTON_STEPS", 1)
+    monkeypatch.setattr("rpusim.wires.network.NEWTON_STEPS", 1)
     said = r"has not converged in 1 steps: relative error \d.* of .*, tolerance 1e-13"
     with pytest.raises(rpu.wires.ConvergenceError, match=said):
         rpu.solve_network([1.0, 0.5], np.full((2, 2), 1e3), r_word=50.0, r_bit=50.0, nonlinearity=5.0)

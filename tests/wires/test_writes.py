@@ -10,7 +10,7 @@ import pytest
 from oracle import wires as oracle
 
 import rpusim as rpu
-from rpusim.wires import WriteWires, write_voltages
+from rpusim.wires.writes import WriteWires, write_voltages
 
 LINES = {
     "plain": {"r_word": 1.5, "r_bit": 0.7},

@@ -1,0 +1,1 @@
+"""What all floors stand on: specifications, checks, states, random streams, files, tables."""

@@ -1,0 +1,167 @@
+"""Specifications: frozen dataclasses that say what a device, a converter or an algorithm is, and hold no state."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib import import_module
+from typing import Any, ClassVar, TypeVar
+
+__all__ = ["Specification", "parameter"]
+
+#: the specifications of this package, by module: `from_dict` loads the one that it needs
+MODULES = {
+    "algorithms.agad": "AGAD",
+    "algorithms.base": "Algorithm",
+    "algorithms.chopped_tiki_taka": "ChoppedTikiTaka",
+    "algorithms.digital": "DigitalAlgorithm",
+    "algorithms.eapu": "EaPU",
+    "algorithms.low_rank_tiki_taka": "LowRankTikiTaka",
+    "algorithms.manhattan": "Manhattan",
+    "algorithms.mixed_precision": "MixedPrecision",
+    "algorithms.multi_tile_residual": "MultiTileResidual",
+    "algorithms.residual_learning": "ResidualLearning ResidualLearningV2",
+    "algorithms.rider": "ERIDER RIDER",
+    "algorithms.sgd": "DigitalSGD SGD",
+    "algorithms.shd": "SHD",
+    "algorithms.tiki_taka": "TikiTaka",
+    "algorithms.tiki_taka_v2": "TikiTakaV2",
+    "algorithms.transfer": "TransferAlgorithm",
+    "arrays.technology": "Technology",
+    "devices.base": "Device Drift PulsedDevice",
+    "devices.cells": "OneSidedCell ReferenceCell UnitCell VectorCell",
+    "devices.ideal": "Ideal",
+    "devices.nonlinear": "ExpStep PiecewiseStep PowStep PowStepReference",
+    "devices.step": "AbruptReset ConstantStep LinearStep SoftBounds SoftBoundsReference",
+    "nn.matrix": "Mapping",
+    "nn.optimizers": "Adam Momentum Optimizer",
+    "nn.pipeline": "Pipeline",
+    "periphery.converters": "ADC DAC",
+    "periphery.pulses": "PulseScheme",
+    "periphery.reads": "Periphery",
+    "theory.sgd": "Regression",
+    "wires.conductance": "ConductanceScale",
+    "wires.lines": "Wires",
+    "wires.writes": "WriteWires",
+}
+HOMES = {name: f"rpusim.{module}" for module, names in MODULES.items() for name in names.split()}
+
+T = TypeVar("T", bound="Specification")
+
+
+def parameter(default: Any, check: Any) -> Any:
+    """A dataclass field with a default and a check (one of `rpusim._base.validation`)."""
+    if isinstance(default, type):
+        return dataclasses.field(default_factory=default, metadata={"check": check})
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+class Specification:
+    """Base of all specifications: checked at construction, equal by value, printed as written, JSON both ways.
+
+    Subclasses are frozen dataclasses whose fields come from `parameter(default, check)`. A rule between fields goes into
+    `_check_consistency`.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.002)
+    >>> device
+    SoftBounds(dw_min=0.002)
+    >>> rpu.from_dict(device.to_dict()) == device
+    True
+    """
+
+    _registry: ClassVar[dict[str, type[Specification]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__name__.startswith("_"):
+            known = Specification._registry.get(cls.__name__)
+            home = known.__module__ if known is not None else HOMES.get(cls.__name__, cls.__module__)
+            name = known.__qualname__ if known is not None else cls.__qualname__
+            if (home, name) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"a specification called {cls.__name__} exists already, in {home}")
+            Specification._registry[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            check = field.metadata.get("check")
+            if check is not None:
+                value = check(f"{type(self).__name__}: {field.name}", getattr(self, field.name))
+                object.__setattr__(self, field.name, value)
+        self._check_consistency()
+
+    def _check_consistency(self) -> None:
+        """Raise ValueError where fields contradict each other."""
+
+    def __repr__(self) -> str:
+        shown = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            else:
+                default = field.default
+            if default is dataclasses.MISSING or value != default or type(value) is not type(default):
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def replace(self: T, **changes: Any) -> T:
+        """Return a copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a plain dict (JSON-ready) with the class name under "type" and every field."""
+        out: dict[str, Any] = {"type": type(self).__name__}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            out[field.name] = _plain(value)
+        return out
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return `to_dict()` as JSON text; keyword arguments go to `json.dumps`."""
+        return json.dumps(self.to_dict(), **kwargs)
+
+
+def _plain(value: Any) -> Any:
+    """A field as JSON can hold it."""
+    if isinstance(value, Specification):
+        return value.to_dict()
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def from_dict(data: dict[str, Any]) -> Any:
+    """Build the specification that `to_dict` described.
+
+    Raises
+    ------
+    ValueError
+        If the type or a field is unknown, or a value is not allowed.
+    """
+    if not isinstance(data, dict) or "type" not in data:
+        raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {data!r}")
+    kinds = Specification._registry
+    known = {*HOMES, *kinds}
+    if not isinstance(data["type"], str) or data["type"] not in known:
+        raise ValueError(f"data['type'] must be one of {', '.join(sorted(known))}; got {data['type']!r}")
+    if data["type"] not in kinds:
+        import_module(HOMES[data["type"]])
+    kind = kinds[data["type"]]
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - names - {"type"})
+    if unknown:
+        raise ValueError(f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}")
+    return kind(**{name: _built(value) for name, value in data.items() if name != "type"})
+
+
+def _built(value: Any) -> Any:
+    """The value of a field: specifications within it are built, in sequences too."""
+    if isinstance(value, dict) and "type" in value:
+        return from_dict(value)
+    return tuple(_built(entry) for entry in value) if isinstance(value, list) else value
+
+
+def from_json(text: str) -> Any:
+    """Build the specification that `to_json` described."""
+    return from_dict(json.loads(text))

@@ -1,0 +1,5 @@
+"""Arrays of devices with their periphery, and what they count and cost."""
+
+from rpusim._base.lazy import attach as _attach
+
+__getattr__, __dir__, __all__ = _attach(__name__)

@@ -1,0 +1,992 @@
+"""Crossbar arrays: devices read in parallel by Ohm's and Kirchhoff's laws and written by coinciding pulses."""
+
+from __future__ import annotations
+
+import json
+import math
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim._base import random as _random
+from rpusim._base.random import RNG
+from rpusim._base.state import check_entries, checked_doubles, completed_specification, differences_of
+from rpusim._base.validation import boolean, choice, instance, integer, integer_value, real, signal
+from rpusim._core.array import ArrayCore, as_batch, as_batches
+from rpusim._core.kernels import KINDS, normals, uniforms
+from rpusim.arrays.counts import Programming, PulseCount, ReadCount
+from rpusim.arrays.parameters import Parameters, ReadParameters
+from rpusim.devices.base import Device, PulsedDevice
+from rpusim.devices.cells import UnitCell
+from rpusim.devices.ideal import Ideal
+from rpusim.periphery.pulses import PulseScheme
+from rpusim.periphery.reads import Periphery
+from rpusim.wires.conductance import ConductanceScale
+from rpusim.wires.product import WiredProduct
+from rpusim.wires.writes import STEP_PARAMETERS
+
+__all__ = ["CrossbarArray"]
+
+_real = real()
+
+
+is_zero_shift_method = choice("exact", "pulses", "random_pulses")
+
+
+_rule = choice("max", "quantile", "std")
+
+
+_scale = instance(ConductanceScale, "a ConductanceScale or None")
+
+
+STATE_VERSION = 2
+
+
+MAX_BL = 65535
+
+
+MAX_LR = 1e30
+
+
+ROUNDING = 1e-5  # by which a state may lie beyond bounds that are shifted by a reference
+
+
+MOST_PULSES = 1 << 22  # of a device in one operation; between operations, Ctrl-C is heard
+
+
+MEASUREMENT = 0x9E3779B97F4A7C15
+
+
+def check_shape(shape: Any) -> tuple[int, int]:
+    """Return `shape` as (rows, columns), both at least 1."""
+    try:
+        rows, columns = shape
+    except (TypeError, ValueError):
+        raise TypeError(f"shape must be a pair (outputs, inputs); got {shape!r}") from None
+    return integer_value("shape[0]", rows, 1, 2**31 - 1), integer_value("shape[1]", columns, 1, 2**31 - 1)
+
+
+def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the checked vectors of an update of `shape`: as many in `d` as in `x`."""
+    return as_batches(x, d, *shape)
+
+
+class CrossbarArray:
+    r"""An array of devices with its periphery.
+
+    W has shape (outputs, inputs): forward reads y = W x, backward z = W^T d, and an update changes W by -lr d x^T in
+    expectation, through stochastic pulses and the response of each device.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (outputs, inputs), i.e. rows and columns.
+    device : Device
+        What one cross-point is. Its spreads are drawn here.
+    forward : Periphery, optional
+        How y = W x is read; by default `Periphery()`.
+    backward : Periphery, optional
+        How z = W^T d is read; by default as `forward`. Backward reads never use bound management.
+    pulses : PulseScheme, optional
+        How updates become pulses; by default `PulseScheme()`.
+    rng : int, SeedSequence, Generator or None
+        Seed of the device spreads and of all run-time noise. Equal seeds give equal bits.
+    count_pulses : bool, default False
+        Count the pulses of each device (16 bytes per device); totals are always counted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not allowed.
+
+    Notes
+    -----
+    Memory per device: 4 bytes of state (8 with write noise); 16 bytes for steps and bounds where any of them has a spread, as
+    the four are kept side by side; and 8 for the two slopes or exponents of `LinearStep` and `PowStep`, 4 for the reference of
+    `SoftBoundsReference` and `PowStepReference`, and 4 each for decay, diffusion and reset, where they have one. A `SoftBounds`
+    takes 20 bytes, a `ConstantStep` without spreads 4. Devices with `endurance` or `half_select` always count their pulses (16
+    bytes), and keep their first bounds (8) or what they had counted before (16). Reads of 4 vectors or more of several arrays
+    as one (`DifferentialPair`, `CellArray`), and reads with noise of devices or voltage drops, take 4 bytes for their sum.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.002, w_max=1.0, w_min=-1.0)
+    >>> array = rpu.CrossbarArray((2, 3), device, forward=rpu.Periphery.ideal(), rng=0)
+    >>> array.program(np.full((2, 3), 0.1))
+    >>> array.forward([1.0, 2.0, 3.0])
+    array([0.6, 0.6], dtype=float32)
+    >>> array.update(np.ones((8, 3)), np.ones((8, 2)), lr=0.01)
+    >>> bool(array.weights.mean() < 0.1)
+    True
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        device: Device,
+        *,
+        forward: Periphery | None = None,
+        backward: Periphery | None = None,
+        pulses: PulseScheme | None = None,
+        rng: RNG = None,
+        count_pulses: bool = False,
+    ) -> None:
+        self.shape = check_shape(shape)
+        if isinstance(device, UnitCell):
+            raise TypeError(f"device must be a single device; CellArray, and so SGD, takes unit cells; got {device!r}")
+        self.device = instance((Ideal, PulsedDevice), "a device of rpusim.devices")("device", device)
+        periphery = instance(Periphery, "a Periphery or None")
+        self.forward_periphery = Periphery() if forward is None else periphery("forward", forward)
+        self.backward_periphery = (
+            self.forward_periphery if backward is None else periphery("backward", backward)
+        ).without_bound_management()
+        self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
+        count_pulses = boolean("count_pulses", count_pulses)
+        if isinstance(device, PulsedDevice) and (device.endurance > 0.0 or device.half_select > 0.0):
+            count_pulses = True
+        seeds = _random.seed_sequence(rng)
+
+        self._weights = np.zeros(self.shape, dtype=np.float32)
+        self._device_pulses = np.zeros((2, *self.shape), dtype=np.int64) if count_pulses else None
+        self._parameters: dict[str, NDArray[np.float32]] = {}
+        #: what pulses change; `_weights` is what is read, which differs by write noise
+        self._state = self._weights
+        model, granularity, noise = "", 1.0, (0.0, 0.0)
+        extra: dict[str, Any] = {}
+        if isinstance(device, PulsedDevice):
+            extra = {"constants": device.constants}
+            if device.write_noise_std > 0.0:
+                self._state = np.zeros(self.shape, dtype=np.float32)
+                extra |= {"state": self._state, "write_noise": self._write_noise}
+            self._parameters = device.draw_parameters(self.shape, _random.generator(_random.child(seeds, 1)))
+            model, granularity, noise = device.kernel, device.granularity, device.noise_weights
+        self._largest_lr = MAX_LR
+        if isinstance(device, PulsedDevice) and not self.pulses.fixed_bl:
+            self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
+        self._events = 0  # decays, diffusions and resets so far
+        #: whether the end of a mini-batch does nothing; asked once per training step
+        self._is_timeless = not isinstance(device, PulsedDevice) or not any(
+            (device.half_select, device.endurance, device.diffusion, device.lifetime)
+        )
+        self._watchers: list[weakref.WeakMethod[Callable[[], None]]] = []
+        self._core = ArrayCore(
+            self._weights,
+            model,
+            granularity,
+            *noise,
+            _random.key(_random.child(seeds, 0)),
+            self._device_pulses,
+            **extra,
+        )
+        #: since the last `end_batch`: how often columns, then rows, fired; what pulse counts are without the updates since
+        self._disturb: dict[str, NDArray[np.int64]] | None = None
+        if isinstance(device, PulsedDevice) and device.half_select > 0.0:
+            lines = np.zeros(self.shape[1] + self.shape[0], dtype=np.int64)
+            self._disturb = {"fired": lines, "before": np.zeros((2, *self.shape), dtype=np.int64)}
+            self._core.set_fired(lines)
+        drift = device.drift if isinstance(device, PulsedDevice) else None
+        #: time so far; when each device last changed, its state then, and its state after the last call of `drift`
+        self._drift_time = 0.0
+        self._drift = None if drift is None else {k: np.zeros(self.shape) for k in ("since", "start", "last")}
+        self._share_parameters()
+        #: what wears out, as it was when new
+        self._new_bounds: dict[str, NDArray[np.float32]] = {}
+        if isinstance(device, PulsedDevice) and device.endurance > 0.0:  # copies: views would keep all parameters they are of
+            self._new_bounds = {name: self._parameters[name].copy() for name in ("w_max", "w_min")}
+        self._read_parameters = [
+            periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
+            for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))
+        ]
+        #: of both directions: the lines, how weights are conductances, and the products with both
+        self._wires: list[Any] = [None, None]
+        for k in range(2):
+            self._set_direction(k)
+        self._core.set_scheme(**self.pulses.core_arguments())
+        if self.pulses.wires is not None:
+            self.pulses.wires.check(device, self.shape)
+            own = weakref.ref(self)  # or the two would hold each other, and memory, until the garbage collector comes
+            self._core.write_wires = lambda: own()._wire_pulses()  # type: ignore[union-attr]
+        self.program(self._weights)
+
+    def __repr__(self) -> str:
+        return f"CrossbarArray({self.shape}, {self.device!r})"
+
+    def _share_parameters(self) -> None:
+        """Give the core the parameters that its kernel uses; what is kept here are views of its copy."""
+        if isinstance(self.device, PulsedDevice):
+            names = self.device.parameter_names
+            self._parameters |= zip(names, self._core.set_parameters([self._parameters[name] for name in names]), strict=True)
+
+    def _wire_pulses(self) -> None:
+        """Before an update, for which the core keeps it: what pulses do to devices at the voltage that lines leave."""
+        assert isinstance(self.device, PulsedDevice) and self.pulses.wires is not None
+        factors = self.pulses.wires.factors(self._weights)
+        parameters = {name: self._parameters[name] for name in self.device.parameter_names}
+        scaled = {name: (value * factors).astype(np.float32) for name, value in parameters.items() if name in STEP_PARAMETERS}
+        self._core.set_parameters(list((parameters | scaled).values()))
+
+    def _set_direction(self, k: int) -> None:
+        """Give the core the periphery of forward (0) or backward (1) reads."""
+        periphery = (self.forward_periphery, self.backward_periphery)[k]
+        self._core.set_direction(k, **periphery.core_arguments(self.shape[1 - k], self._read_parameters[k]))
+        wires = (periphery.wires, periphery.conductances)
+        other = self._wires[1 - k]
+        if self._wires[k] is None or self._wires[k][:2] != wires:
+            shared = other is not None and other[:2] == wires
+            product = None if wires[0] is None else other[2] if shared else WiredProduct(*wires, self.shape)  # type: ignore
+            self._wires[k] = (*wires, product)
+            self._core.set_wires(k, product)
+
+    # ---- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Copy of the state of all devices, float32 (outputs, inputs), in weight units."""
+        with self._core.lock:
+            return self._weights.copy()
+
+    @property
+    def parameters(self) -> Parameters:
+        """The drawn parameters of the devices as named arrays; assign to change them."""
+        return Parameters(self)
+
+    @property
+    def forward_parameters(self) -> ReadParameters:
+        """What was drawn for forward reads (gains of ADCs ...) as named arrays; assign to change it."""
+        return ReadParameters(self, 0)
+
+    @property
+    def backward_parameters(self) -> ReadParameters:
+        """What was drawn for backward reads as named arrays; assign to change it."""
+        return ReadParameters(self, 1)
+
+    def program(self, weights: ArrayLike) -> None:
+        """Write `weights` (outputs, inputs) at once, clipped to each device's own bounds, with the devices' write noise (by
+        default none)."""
+        new = signal("weights", weights, self.shape)
+        if isinstance(self.device, PulsedDevice):
+            # no -0: pulses of size 0 would leave its sign or not, by how a batch was split
+            new = np.clip(new, *self.device.bounds_of(self._parameters)) + np.float32(0.0)
+        with self._core.lock:
+            self._state[...] = new
+            if self._state is not self._weights:
+                self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
+                self._events += 1
+        self._tell_watchers()  # who may take the locks of other arrays
+
+    def program_verify(
+        self, weights: ArrayLike, *, tolerance: float | None = None, max_pulses: int = 1000, gain: float = 0.5
+    ) -> Programming:
+        """Write `weights` in a closed loop: read, give the devices that are off pulses towards their goal, read again.
+
+        Columns are read one by one through the forward periphery, so its noise and resolution limit what can be told. A
+        device that is off by e gets max(1, trunc(gain |e| / granularity)) pulses per round.
+
+        Parameters
+        ----------
+        weights : array_like (outputs, inputs)
+            Goal in weight units; devices get as close as their bounds let them.
+        tolerance : float, optional
+            Error that is good enough, in weight units; by default the granularity of the device.
+        max_pulses : int, default 1000
+            Budget of each device.
+        gain : float, default 0.5
+            Part of the error that a round should remove, in (0, 1].
+
+        Returns
+        -------
+        Programming
+            With `weights` as read, `pulses` per device, `within` the tolerance or not, and the number of `rounds`.
+
+        Examples
+        --------
+        >>> import numpy as np, rpusim as rpu
+        >>> device = rpu.devices.SoftBounds(dw_min=0.01, w_max=2.0, w_min=-2.0)
+        >>> array = rpu.CrossbarArray((2, 2), device, forward=rpu.Periphery.ideal(), rng=0)
+        >>> done = array.program_verify([[0.1, -0.2], [0.0, 0.3]])
+        >>> bool(done.within.all()), bool(abs(array.weights - [[0.1, -0.2], [0.0, 0.3]]).max() <= 0.01)
+        (True, True)
+        """
+        self._needs_pulses("program_verify")
+        assert isinstance(self.device, PulsedDevice)
+        goal = signal("weights", weights, self.shape)
+        step = self.device.granularity
+        tolerance = step if tolerance is None else real(0.0, open_low=True)("tolerance", tolerance)
+        budget = integer_value("max_pulses", max_pulses, 0, 2**31 - 1)
+        gain = real(0.0, 1.0, open_low=True)("gain", gain)
+        columns = np.eye(self.shape[1], dtype=np.float32)
+        given, rounds = np.zeros(self.shape, dtype=np.int64), 0
+        while True:
+            read = np.ascontiguousarray(self.forward(columns).T)
+            rounds += 1
+            error = goal.astype(np.float64) - read
+            counts = np.maximum(1.0, np.trunc(gain * np.abs(error) / step))
+            counts = np.where(np.abs(error) > tolerance, np.minimum(counts, budget - given), 0.0).astype(np.int32)
+            if not counts.any():
+                return Programming(read, given, np.abs(error) <= tolerance, rounds)
+            self._pulse(np.sign(error).astype(np.int32) * counts)
+            given += counts
+
+    @property
+    def _write_noise(self) -> float:
+        """Standard deviation of what is read around the state, in weight units."""
+        device = self.device
+        return device.write_noise_std * device.dw_min if isinstance(device, PulsedDevice) else 0.0
+
+    def read_conductance(self, scale: ConductanceScale | None = None) -> tuple[NDArray[np.float64], ...]:
+        """Return the state of all devices as conductances, in siemens, float64 (outputs, inputs): one or two arrays, by the
+        mapping of `scale` (by default `ConductanceScale()`); see there."""
+        scale = ConductanceScale() if scale is None else _scale("scale", scale)
+        return scale.conductances(self._weights)
+
+    def read_currents(
+        self, voltages: ArrayLike, scale: ConductanceScale | None = None, *, transposed: bool = False
+    ) -> NDArray[np.float64]:
+        """Return the currents for `voltages` by Ohm's and Kirchhoff's laws, without converters, wires or noise.
+
+        Parameters
+        ----------
+        voltages : array_like of shape (inputs,) or (batch, inputs), in volt
+            On the input lines; (outputs,) or (batch, outputs) on the output lines where `transposed`.
+        scale : ConductanceScale, optional
+            By default `ConductanceScale()`.
+        transposed : bool, default False
+
+        Returns
+        -------
+        float64 array of shape (outputs,) or (batch, outputs), or transposed, in ampere
+            Of two conductances the difference of their currents.
+        """
+        transposed = boolean("transposed", transposed)
+        v = as_batch("voltages", voltages, self.shape[1 - transposed]).astype(np.float64)
+        g = self.read_conductance(scale)
+        total = g[0] if len(g) == 1 else g[0] - g[1]
+        return v @ (total if transposed else total.T)
+
+    def calibrate(
+        self,
+        x: ArrayLike,
+        *,
+        inputs: str | None = "max",
+        outputs: str | None = "max",
+        quantile: float = 0.999,
+        n_std: float = 4.0,
+    ) -> Periphery:
+        """Fit the ranges of forward reads to example inputs, and return the new periphery, which the array now has.
+
+        The input range r becomes ``noise_management="constant", nm_threshold=r``; the output range, found from exact
+        products of the inputs clipped to +-r, divided by r and rounded by the DACs, becomes `adc.bound`. Bits stay, so the
+        steps follow; noise stays in its units. An array that is to load this array's state must be built with the returned
+        periphery.
+
+        Parameters
+        ----------
+        x : array_like of shape (batch, inputs)
+            Examples.
+        inputs, outputs : {"max", "quantile", "std", None}
+            The range is the largest magnitude, a quantile of the magnitudes, `n_std` times their root mean square, or left
+            as it is.
+        quantile : float, default 0.999
+        n_std : float, default 4
+
+        Raises
+        ------
+        ValueError
+            If there are no examples, or a range would be 0.
+
+        Examples
+        --------
+        >>> import numpy as np, rpusim as rpu
+        >>> array = rpu.CrossbarArray((2, 3), rpu.devices.Ideal(), rng=0)
+        >>> array.program(np.full((2, 3), 0.5))
+        >>> periphery = array.calibrate([[1.0, 2.0, 0.0], [0.0, 4.0, 0.0]])
+        >>> periphery.nm_threshold, periphery.adc.bound
+        (4.0, 0.5)
+        """
+        examples = signal("x", x, (None, self.shape[1]))
+        if len(examples) == 0:
+            raise ValueError(f"x must hold at least one vector; got shape {examples.shape}")
+        quantile, n_std = real(0.0, 1.0, open_low=True)("quantile", quantile), real(0.0, open_low=True)("n_std", n_std)
+
+        def limit(name: str, rule: str, values: NDArray[np.float64]) -> float:
+            size = np.abs(values)
+            found = {
+                "max": lambda: np.max(size),
+                "quantile": lambda: np.quantile(size, quantile),
+                "std": lambda: n_std * np.sqrt(np.mean(size**2)),
+            }[_rule(name, rule)]()
+            if not 1e-30 <= found <= 1e30:
+                raise ValueError(f"x must give a range above 0 for {name}; got {found:g} by the rule {rule!r}")
+            return float(found)
+
+        periphery = self.forward_periphery
+        signals = examples.astype(np.float64)
+        if inputs is not None:
+            r = limit("inputs", inputs, signals)
+            dac = periphery.dac if periphery.dac.bound is None else periphery.dac.replace(bound=1.0)
+            changes: dict[str, Any] = {"nm_decay": 1e-3}
+            if periphery.bound_management == "none":  # which has no resolution but that of "abs_max_np_sum"
+                changes["bm_max_resolution"] = Periphery().bm_max_resolution
+            if periphery.bound_management != "iterative_worst_case":
+                changes["nm_assumed_wmax"] = 0.6
+            periphery = periphery.replace(dac=dac, noise_management="constant", nm_threshold=r, **changes)
+            signals = np.clip(signals / r, -1.0, 1.0)
+        elif outputs is not None and periphery.noise_management != "constant":
+            raise ValueError(
+                f"inputs must not be None where noise_management={periphery.noise_management!r} scales every vector anew, so "
+                "that outputs have no common range"
+            )
+        else:
+            signals = np.clip(signals / (periphery.nm_threshold or 1.0), -1.0, 1.0)
+        if outputs is not None:
+            if periphery.dac.step:
+                signals = np.rint(signals / periphery.dac.step) * periphery.dac.step
+            bound = limit("outputs", outputs, signals @ self._weights.T.astype(np.float64))
+            drawn = self._read_parameters[0]
+            if "nonlinearity" in drawn:
+                drawn["nonlinearity"] *= np.float32((periphery.adc.bound or 1.0) / bound)
+            periphery = periphery.replace(adc=periphery.adc.replace(bound=bound))
+        self.forward_periphery = periphery
+        self._set_direction(0)
+        return periphery
+
+    # ---- the three operations ----------------------------------------------------------------------------------------
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read y = W x through the forward periphery.
+
+        Parameters
+        ----------
+        x : array_like of shape (inputs,) or (batch, inputs)
+            Finite real numbers.
+        out : float32 array of shape (outputs,) or (batch, outputs), optional
+            Where to write the result.
+
+        Returns
+        -------
+        float32 array of shape (outputs,) or (batch, outputs)
+        """
+        return self._core.py_read("x", x, out, 0, None)
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read z = W^T d through the backward periphery; shapes as in `forward`, with inputs and outputs exchanged."""
+        return self._core.py_read("d", d, out, 1, None)
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        """Change W by -lr d x^T in expectation, by pulses; the vectors of a batch act one after another.
+
+        Parameters
+        ----------
+        x : array_like of shape (inputs,) or (batch, inputs)
+        d : array_like of shape (outputs,) or (batch, outputs)
+            Derivative of the loss with respect to y.
+        lr : float
+            Learning rate; a negative one reverses the direction.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For wrong shapes, dtypes or numbers that are not finite; the array is then unchanged.
+        """
+        if type(lr) is not float:
+            lr = _real("lr", lr)
+        if not -self._largest_lr <= lr <= self._largest_lr:
+            self._check_rate(lr)
+        self._core.py_update(x, d, lr)
+
+    def _check_rate(self, lr: float) -> None:
+        """Raise ValueError where `lr` is beyond float32, or would need longer trains than there may be."""
+        if -self._largest_lr <= lr <= self._largest_lr:
+            return
+        _real("lr", lr)
+        if abs(lr) > MAX_LR:
+            raise ValueError(f"lr must be at most {MAX_LR:g} in size; got {lr:g}")
+        raise ValueError(
+            f"lr must be at most {MAX_BL} dw_min ({self._largest_lr:g}) in size where fixed_bl=False, "
+            f"so that trains have at most {MAX_BL} slots; got {lr:g}"
+        )
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    def end_batch(self) -> None:
+        """Let the time of one mini-batch pass: half-selected pulses disturb (`half_select`), bounds close by wear
+        (`endurance`), then diffusion w <- w + diffusion_rate xi, then decay w <- reset_level + (w - reset_level) decay_scale,
+        each clipped to the bounds. Nothing happens to devices without `half_select`, `endurance`, `diffusion`, `lifetime`."""
+        if self._is_timeless:
+            return
+        device = self.device
+        assert isinstance(device, PulsedDevice)
+        if self._disturb is not None and self._disturb["fired"].any():
+            self._half_select(device, **self._disturb)
+        if device.endurance > 0.0:
+            self._wear(device)
+        if device.diffusion == 0.0 and device.lifetime == 0.0:
+            return
+        p = self._parameters
+        if device.diffusion > 0.0:
+            self.program(self._state + p["diffusion_rate"] * self._event_normals(KINDS["diffusion"]))
+        if device.lifetime > 0.0:
+            self.program(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
+        self._events += 1
+
+    #: whether down pulses are pulses of these devices (else of their partners in a one-sided cell)
+    _takes_down = True
+
+    def _tell_watchers(self) -> None:
+        """Let those who keep copies of parameters or weights renew them."""
+        if not self._watchers:
+            return
+        self._watchers = [watcher for watcher in self._watchers if watcher() is not None]
+        for watcher in self._watchers:
+            renew = watcher()
+            if renew is not None:
+                renew()
+
+    def _watch(self, renew: Callable[[], None]) -> None:
+        """Call a bound method after parameters were assigned, or weights written."""
+        watcher = weakref.WeakMethod(renew)
+        if watcher not in self._watchers:
+            self._watchers.append(watcher)
+
+    def _set_peripheries(self, forward: Periphery, backward: Periphery) -> None:
+        """Take the peripheries of another array of these devices, as `calibrate` may have left them."""
+        for direction, name, periphery in ((0, "forward_periphery", forward), (1, "backward_periphery", backward)):
+            if getattr(self, name) != periphery:
+                setattr(self, name, periphery)
+                self._set_direction(direction)
+
+    def _half_select(self, device: PulsedDevice, fired: NDArray[np.int64], before: NDArray[np.int64]) -> None:
+        assert self._device_pulses is not None
+        lines = fired[: self.shape[1]] + fired[self.shape[1] :, None]
+        p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
+        up, down = p["half_select"] * (lines - 2 * (self._device_pulses - before))
+        low, high = device.bounds_of(p)
+        parts = max(1, math.ceil(max(up.max(), down.max())))
+        w = self._state.astype(np.float64)
+        for _ in range(parts):
+            step_up, step_down = device.steps_of(p, w)
+            w = np.clip(w + (up * step_up - down * step_down) / parts, low, high)
+        self.program(w)
+        fired[...] = 0
+        before[...] = self._device_pulses
+
+    def _wear(self, device: PulsedDevice) -> None:
+        assert self._device_pulses is not None
+        high, low = (self._new_bounds[name].astype(np.float64) for name in ("w_max", "w_min"))
+        remaining = np.exp(-sum(self.device_pulse_count) / device.endurance)
+        middle, half = (high + low) / 2, (high - low) / 2 * remaining
+        for name, bound in (("w_max", middle + half), ("w_min", middle - half)):
+            self._parameters[name] = bound.astype(np.float32)
+        self._share_parameters()
+        inside = np.clip(self._state, *device.bounds_of(self._parameters))
+        if np.any(inside != self._state):
+            self.program(inside)
+
+    def drift(self, delta_t: float) -> None:
+        """Let the time `delta_t` pass for devices that have a `Drift`; see there for the law.
+
+        Parameters
+        ----------
+        delta_t : float
+            Time since the last call, in the unit of `Drift.t_0`.
+
+        Raises
+        ------
+        ValueError
+            If the device has no drift, or time would run backwards.
+        """
+        self._needs_pulses("drift")
+        law = self.device.drift if isinstance(self.device, PulsedDevice) else None
+        if law is None or self._drift is None:
+            raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
+        delta_t = real(0.0)("delta_t", delta_t)
+        past, w = self._drift, self._state.astype(np.float64)
+        self._drift_time += delta_t / law.t_0
+        changed = np.abs(w - past["last"]) > law.reset_tol
+        past["since"][changed] = self._drift_time
+        past["start"][changed] = w[changed]
+        nu = np.broadcast_to(self._parameters["drift_nu"], self.shape).astype(np.float64)
+        if law.nu_std > 0.0:
+            nu = nu * (1.0 + law.nu_std * self._event_normals(KINDS["drift_nu"]))
+        if law.nu_k != 0.0:
+            g = (past["start"] - law.w_offset) / law.wg_ratio + law.g_offset
+            nu = nu - np.where(g > 0.0, law.nu_k * (np.log(np.where(g > 0.0, g, 1.0)) - law.log_g0), 0.0)
+        f = np.maximum(self._drift_time - past["since"], 1.0) ** -nu
+        a = law.g_offset * law.wg_ratio + law.w_offset
+        drifted = past["start"] * f + a * (f - 1.0)
+        w = np.where(changed, w, drifted)
+        if law.w_noise_std > 0.0:
+            w = w + law.w_noise_std * self._event_normals(KINDS["drift_noise"])
+        self._events += 1
+        self.program(w)
+        past["last"][...] = self._state
+
+    def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
+        """Bring devices to reset_level + reset_std xi, clipped to their bounds.
+
+        Parameters
+        ----------
+        columns : int or array_like of int, optional
+            Columns to reset; by default all.
+        probability : float, default 1
+            Probability with which each of their devices is reset.
+        """
+        self._needs_pulses("reset")
+        assert isinstance(self.device, PulsedDevice)
+        probability = real(0.0, 1.0)("probability", probability)
+        chosen = np.zeros(self.shape, dtype=bool)
+        if columns is None:
+            chosen[:] = True
+        else:
+            index = np.asarray(columns, dtype=np.intp if np.size(columns) == 0 else None)
+            if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= self.shape[1]):
+                raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {columns!r}")
+            chosen[:, index] = True
+        if probability < 1.0:
+            draws = uniforms(self._core.key, self._weights.size, operation=self._events, kind=KINDS["reset_choice"])
+            chosen &= draws.reshape(self.shape) <= probability
+        self._reset_where(chosen)
+
+    def _reset_where(self, chosen: NDArray[np.bool_]) -> None:
+        assert isinstance(self.device, PulsedDevice)
+        level = self._parameters["reset_level"] + self.device.reset_std * self._event_normals(KINDS["reset"])
+        self.program(np.where(chosen, level, self._state))
+        self._events += 1
+
+    def _event_normals(self, kind: int) -> NDArray[np.float32]:
+        return normals(self._core.key, self._weights.size, operation=self._events, kind=kind).reshape(self.shape)
+
+    # ---- pulses on devices -------------------------------------------------------------------------------------------
+
+    def pulse(self, counts: ArrayLike) -> None:
+        """Give devices pulses directly: `counts` up pulses where positive, down pulses where negative.
+
+        Parameters
+        ----------
+        counts : int or array_like of int of shape (outputs, inputs)
+            More than 2^22 pulses of a device are given in parts of as many, each an operation of its own.
+        """
+        self._needs_pulses("pulse")
+        array = np.asarray(counts)
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"counts must be integers; got dtype {array.dtype}")
+        if array.ndim and array.shape != self.shape:
+            raise ValueError(f"counts must be an int or have shape {self.shape}; got shape {array.shape}")
+        if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31) + 1):
+            raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.max()} as largest")
+        self._pulse(np.broadcast_to(array, self.shape))
+
+    def _pulse(self, counts: NDArray[Any]) -> None:
+        """Give pulses to single devices, which disturbs no others."""
+        left = np.array(counts, dtype=np.int32, order="C")
+        while True:
+            part = np.clip(left, -MOST_PULSES, MOST_PULSES)
+            self._core.pulse(part)
+            left -= part
+            if not left.any():
+                break
+        if self._disturb is not None:
+            self._disturb["before"] += np.stack([np.maximum(counts, 0), np.maximum(-counts.astype(np.int64), 0)])
+        self._tell_watchers()
+
+    def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:
+        """Return the state of each device at which an up and a down pulse cancel.
+
+        Parameters
+        ----------
+        method : {"exact", "pulses", "random_pulses"}
+            "exact": from the parameters; nan for a device that has none. "pulses": as a lab would, by alternating up and
+            down pulses and averaging the states of the second half; afterwards everything is as before. "random_pulses":
+            likewise, with directions drawn for each device and pulse.
+        n_pulses : int, optional
+            Number of pulses of the other methods; by default 20 times the number of states. How far that leads:
+            `rpusim.theory.zero_shift_law`.
+
+        Returns
+        -------
+        float64 array (outputs, inputs), in weight units
+        """
+        self._needs_pulses("symmetry_point")
+        assert isinstance(self.device, PulsedDevice)
+        if is_zero_shift_method("method", method) == "exact":
+            if n_pulses is not None:
+                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
+            p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
+            return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
+        weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
+        device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
+        before = None if self._disturb is None else self._disturb["before"].copy()
+        self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
+        try:
+            return self._alternate(n_pulses, method)
+        finally:
+            self._weights[...] = weights
+            self._state[...] = state
+            self._core.counters, self._core.key = counters, key
+            if device_pulses is not None and self._device_pulses is not None:
+                self._device_pulses[...] = device_pulses
+            if before is not None and self._disturb is not None:
+                self._disturb["before"][...] = before
+
+    def _alternate(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
+        """Alternate up and down pulses on all devices, or draw them; return their mean states over the second half."""
+        if self._disturb is None or self._device_pulses is None:
+            return self._alternated(n_pulses, method)
+        self._disturb["before"] -= self._device_pulses
+        try:
+            return self._alternated(n_pulses, method)
+        finally:  # as in `_pulse`: single devices are addressed, and no others disturbed
+            self._disturb["before"] += self._device_pulses
+
+    def _alternated(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
+        assert isinstance(self.device, PulsedDevice)
+        if n_pulses is None:
+            n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
+        n_pulses = integer_value("n_pulses", n_pulses, 2, 2**31 - 1)
+        pairs = (n_pulses + 1) // 2
+        total = np.zeros(self.shape)
+        chunk = max(1, 500_000 // self._weights.size)  # between chunks, Ctrl-C is heard
+        for first, last in ((0, pairs // 2), (pairs // 2, pairs)):
+            total[...] = 0.0
+            if method == "random_pulses":
+                for _ in range(2 * first, min(2 * last, n_pulses)):
+                    draws = uniforms(
+                        self._core.key, total.size, line=1, operation=self._core.counters[0], kind=KINDS["reset_choice"]
+                    )
+                    self._core.pulse(np.where(draws.reshape(self.shape) <= 0.5, np.int32(1), np.int32(-1)))
+                    total += self._state
+                continue
+            for done in range(first, last, chunk):
+                self._core.alternate(min(chunk, last - done), total)
+        return total / ((n_pulses if method == "random_pulses" else 2 * pairs) - 2 * (pairs // 2))
+
+    @property
+    def pulse_count(self) -> PulseCount:
+        """Up and down pulses that have fired on the whole array."""
+        return PulseCount(*self._core.counters[3:])
+
+    @property
+    def update_count(self) -> int:
+        """Vectors of updates, and calls of `pulse`, so far."""
+        return self._core.counters[0]
+
+    @property
+    def forward_count(self) -> ReadCount:
+        """What forward reads did so far."""
+        return self._read_count(0)
+
+    @property
+    def backward_count(self) -> ReadCount:
+        """What backward reads did so far."""
+        return self._read_count(1)
+
+    def _read_count(self, k: int) -> ReadCount:
+        vectors, products, retries, inputs_clipped, outputs_clipped = self._core.read_counts[k]
+        periphery = (self.forward_periphery, self.backward_periphery)[k]
+        if periphery.is_ideal:
+            return ReadCount(vectors, products, 0, 0, 0, 0, 0)
+        signs = 1 if periphery.sign_handling == "one_pass" else 2
+        tries = products // (signs * periphery.dac.passes)
+        per_output = periphery.dac.passes * (2 if periphery.sign_handling == "digital_sum" else 1)
+        return ReadCount(
+            vectors,
+            products,
+            retries,
+            tries * self.shape[1 - k],
+            tries * per_output * self.shape[k],
+            inputs_clipped,
+            outputs_clipped,
+        )
+
+    @property
+    def device_pulse_count(self) -> PulseCount:
+        """Up and down pulses of each device, int64 (outputs, inputs); needs ``count_pulses=True``."""
+        if self._device_pulses is None:
+            raise ValueError("device_pulse_count needs an array built with count_pulses=True; got False")
+        up, down = self._device_pulses.copy()
+        return PulseCount(up, down if self._takes_down else np.zeros_like(down))
+
+    def _needs_pulses(self, what: str) -> None:
+        if not isinstance(self.device, PulsedDevice):
+            raise ValueError(f"{what} needs a device that takes pulses; got {self.device!r}")
+
+    # ---- copying and saving ------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = {
+            "forward": self.forward_periphery,
+            "backward": self.backward_periphery,
+            "pulses": self.pulses,
+            "count_pulses": self._device_pulses is not None,
+        }
+        return {
+            "shape": self.shape,
+            "device": self.device,
+            "options": options,
+            "takes_down": self._takes_down,
+            "state": self.state_dict(),
+        }
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        CrossbarArray.__init__(self, saved["shape"], saved["device"], rng=0, **saved["options"])
+        self._takes_down = saved["takes_down"]
+        self.load_state_dict(saved["state"])
+
+    def _specification(self) -> str:
+        parts = (self.device, self.forward_periphery, self.backward_periphery, self.pulses)
+        return json.dumps([part.to_dict() for part in parts])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that later results depend on, as a nested dict of arrays and plain values."""
+        with self._core.lock:
+            return self._state_alone()
+
+    def _state_alone(self) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            "version": STATE_VERSION,
+            "specification": self._specification(),
+            "weights": self.weights,
+            "parameters": {name: value.copy() for name, value in self._parameters.items()},
+            "key": self._core.key,
+            "counters": list(self._core.counters),
+            "averages": list(self._core.averages),
+            "reads": [list(counts) for counts in self._core.read_counts],
+            "read_parameters": [{name: v.copy() for name, v in drawn.items()} for drawn in self._read_parameters],
+            "events": self._events,
+        }
+        if self._state is not self._weights:
+            state["state"] = self._state.copy()
+        if isinstance(self.device, PulsedDevice) and self.device.endurance > 0.0:
+            state["new_bounds"] = {name: value.copy() for name, value in self._new_bounds.items()}
+        if self._drift is not None:
+            state["drift"] = {"time": self._drift_time, **{name: value.copy() for name, value in self._drift.items()}}
+        if self._device_pulses is not None:
+            state["device_pulses"] = self._device_pulses.copy()
+        if self._disturb is not None:
+            state["disturb"] = {name: value.copy() for name, value in self._disturb.items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; the array then continues to the same bits.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the state is of another specification, shape or version, or damaged. The array is then unchanged.
+        """
+        self._restore(self._checked_state(state, "state"))
+
+    def _checked_state(self, state: Any, name: str) -> dict[str, Any]:
+        """Return the state with every entry checked and converted; nothing is changed here."""
+        entries = check_entries(name, state, self.state_dict())
+        if entries["version"] != STATE_VERSION:
+            raise ValueError(f"{name}['version'] must be {STATE_VERSION}; got {entries['version']!r}")
+        saved = completed_specification(entries["specification"])
+        if saved != self._specification():
+            differences = differences_of(self._specification(), saved)
+            raise ValueError(f"{name} must be of an array with the same specification; got {differences}")
+        checked: dict[str, Any] = {
+            "weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(),
+            "parameters": {},
+        }
+        check_entries(f"{name}['parameters']", entries["parameters"], self._parameters)
+        for parameter, value in entries["parameters"].items():
+            label = f"{name}['parameters'][{parameter!r}]"
+            shape = (1, 1) if np.shape(value) == (1, 1) else self.shape
+            checked["parameters"][parameter] = signal(label, value, shape).copy()
+        within = "weights"
+        if self._state is not self._weights:
+            within = "state"
+            checked["state"] = signal(f"{name}['state']", entries["state"], self.shape).copy()
+        if isinstance(self.device, PulsedDevice):
+            low, high = self.device.bounds_of(checked["parameters"])
+            if np.any((checked[within] < low - ROUNDING) | (checked[within] > high + ROUNDING)):
+                raise ValueError(
+                    f"{name}[{within!r}] must lie within the bounds of the devices, w_min to w_max; got some beyond"
+                )
+        if "new_bounds" in entries:
+            check_entries(f"{name}['new_bounds']", entries["new_bounds"], self._new_bounds)
+            checked["new_bounds"] = {
+                bound: signal(f"{name}['new_bounds'][{bound!r}]", value, np.shape(value) if np.size(value) == 1 else self.shape)
+                for bound, value in entries["new_bounds"].items()
+            }
+        if self._drift is not None:
+            check_entries(f"{name}['drift']", entries["drift"], {"time": None, **self._drift})
+            checked["drift_time"] = real(0.0)(f"{name}['drift']['time']", entries["drift"]["time"])
+            checked["drift"] = {
+                k: checked_doubles(f"{name}['drift'][{k!r}]", entries["drift"][k], self.shape) for k in self._drift
+            }
+        checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
+        checked["events"] = integer_value(f"{name}['events']", entries["events"], 0, 2**55)
+        for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):
+            values = entries[entry]
+            if not isinstance(values, (list, tuple)) or len(values) != length:
+                raise ValueError(f"{name}[{entry!r}] must be a list of {length} numbers; got {values!r}")
+            checked[entry] = tuple(check(f"{name}[{entry!r}][{k}]", value) for k, value in enumerate(values))
+        reads, drawn = entries["reads"], entries["read_parameters"]
+        if not isinstance(reads, (list, tuple)) or len(reads) != 2 or any(np.shape(counts) != (5,) for counts in reads):
+            raise ValueError(f"{name}['reads'] must be 2 lists of 5 numbers; got {reads!r}")
+        count = integer(0, 2**63 - 1)
+        checked["reads"] = [[count(f"{name}['reads'][{k}]", value) for value in reads[k]] for k in range(2)]
+        if not isinstance(drawn, (list, tuple)) or len(drawn) != 2:
+            raise ValueError(f"{name}['read_parameters'] must be a list of 2 dicts; got {type(drawn).__name__}")
+        checked["read_parameters"] = []
+        for k, known in enumerate(self._read_parameters):
+            label = f"{name}['read_parameters'][{k}]"
+            check_entries(label, drawn[k], known)
+            checked["read_parameters"].append(
+                {entry: signal(f"{label}[{entry!r}]", drawn[k][entry], old.shape).copy() for entry, old in known.items()}
+            )
+        if self._device_pulses is not None:
+            pulses = np.asarray(entries["device_pulses"])
+            if pulses.dtype.kind not in "iu" or pulses.shape != self._device_pulses.shape:
+                raise ValueError(
+                    f"{name}['device_pulses'] must be integers of shape {self._device_pulses.shape}; got dtype "
+                    f"{pulses.dtype}, shape {pulses.shape}"
+                )
+            checked["device_pulses"] = pulses
+        if self._disturb is not None:
+            check_entries(f"{name}['disturb']", entries["disturb"], self._disturb)
+            checked["disturb"] = {}
+            for entry, own in self._disturb.items():
+                value = np.asarray(entries["disturb"][entry])
+                if value.dtype.kind not in "iu" or value.shape != own.shape or np.any(value < 0):
+                    raise ValueError(
+                        f"{name}['disturb'][{entry!r}] must be integers of at least 0 of shape {own.shape}; got dtype "
+                        f"{value.dtype}, shape {value.shape}"
+                    )
+                checked["disturb"][entry] = value
+        return checked
+
+    def _restore(self, checked: dict[str, Any]) -> None:
+        with self._core.lock:  # what runs in another thread ends before, or begins after
+            self._restore_alone(checked)
+        self._tell_watchers()
+
+    def _restore_alone(self, checked: dict[str, Any]) -> None:
+        self._parameters.update(checked["parameters"])
+        self._new_bounds.update(checked.get("new_bounds", {}))
+        if self._drift is not None:
+            self._drift_time = checked["drift_time"]
+            self._drift.update(checked["drift"])
+        self._share_parameters()
+        self._events = checked["events"]
+        self._weights[...] = checked["weights"]
+        if self._state is not self._weights:
+            self._state[...] = checked["state"]
+        self._core.key = checked["key"]
+        self._core.counters = checked["counters"]
+        self._core.averages = checked["averages"]
+        self._core.read_counts = checked["reads"]
+        for k, drawn in enumerate(checked["read_parameters"]):
+            self._read_parameters[k].update(drawn)
+            self._set_direction(k)
+        if self._device_pulses is not None:
+            self._device_pulses[...] = checked["device_pulses"]
+        if self._disturb is not None:
+            for entry, value in checked["disturb"].items():
+                self._disturb[entry][...] = value

@@ -1,0 +1,116 @@
+"""Two arrays read as their difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim._base.state import check_entries
+from rpusim._base.validation import instance, signal
+from rpusim.arrays.crossbar import CrossbarArray, is_zero_shift_method
+
+__all__ = ["DifferentialPair"]
+
+
+class DifferentialPair:
+    """A main array and a static reference array on the same lines: the weight is their difference.
+
+    Reads subtract the two currents before the converters of `main`. Pulses go to `main` only. Several pairs may share one
+    reference array.
+
+    Parameters
+    ----------
+    main : CrossbarArray
+        The array that is updated; its periphery reads the pair.
+    reference : CrossbarArray
+        Array of the same shape that is only programmed.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.01, up_down=0.3, w_max=1.0, w_min=-1.0)
+    >>> main, reference = (rpu.CrossbarArray((2, 2), device, rng=seed) for seed in (0, 1))
+    >>> pair = rpu.DifferentialPair(main, reference)
+    >>> pair.zero_shift()
+    >>> bool(abs(main.weights - main.symmetry_point()).max() < 1e-6), float(abs(pair.weights).max())
+    (True, 0.0)
+    """
+
+    def __init__(self, main: CrossbarArray, reference: CrossbarArray) -> None:
+        array = instance(CrossbarArray, "a CrossbarArray")
+        self.main: CrossbarArray = array("main", main)
+        self.reference: CrossbarArray = array("reference", reference)
+        if main.shape != reference.shape:
+            raise ValueError(f"reference must have the shape of main, {main.shape}; got {reference.shape}")
+        if main is reference:
+            raise ValueError("reference must be another array than main; got the same one")
+        self.shape = main.shape
+
+    def __repr__(self) -> str:
+        return f"DifferentialPair({self.main!r}, {self.reference!r})"
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """main.weights - reference.weights, float32 (outputs, inputs)."""
+        return self.main._weights - self.reference._weights
+
+    def program(self, weights: ArrayLike) -> None:
+        """Write the main array so that the difference becomes `weights`, clipped to the bounds of its devices."""
+        self.main.program(signal("weights", weights, self.shape) + self.reference._weights)
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read (W_main - W_reference) x through the forward periphery of `main`; see `CrossbarArray.forward`."""
+        return self.main._core.py_read("x", x, out, 0, self.reference._core)
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read (W_main - W_reference)^T d through the backward periphery of `main`; see `CrossbarArray.backward`."""
+        return self.main._core.py_read("d", d, out, 1, self.reference._core)
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        """Update the main array; see `CrossbarArray.update`."""
+        self.main.update(x, d, lr)
+
+    def zero_shift(self, method: str = "exact", n_pulses: int | None = None) -> None:
+        """Bring the main array to its symmetry point and copy it to the reference, so that weight 0 is symmetric.
+
+        Parameters
+        ----------
+        method : {"exact", "pulses", "random_pulses"}
+            "exact": from the parameters of the devices; one without a symmetry point keeps its present state. "pulses":
+            by alternating up and down pulses on the main array, as in Methods M1 of Onen et al. (2022). "random_pulses":
+            with directions drawn for each device and pulse, as in Algorithm 1 of Xiao et al. (2026). The reference becomes
+            the last state, without the write noise of the main array; its own devices add theirs.
+        n_pulses : int, optional
+            Number of pulses of the other methods; by default 20 times the number of states. Those that alternate are
+            rounded up to whole pairs.
+        """
+        if is_zero_shift_method("method", method) == "exact":
+            point = self.main.symmetry_point("exact")
+            if n_pulses is not None:
+                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
+            self.main.program(np.where(np.isnan(point), self.main._state, point))
+        else:
+            self.main._needs_pulses("zero_shift")
+            self.main._alternate(n_pulses, method)
+        self.reference.program(self.main._state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of both arrays."""
+        return {"main": self.main.state_dict(), "reference": self.reference.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; on an error nothing is changed."""
+        self._restore(self._checked_state(state, "state"))
+
+    def _checked_state(self, state: Any, name: str) -> dict[str, Any]:
+        check_entries(name, state, {"main": None, "reference": None})
+        return {
+            "main": self.main._checked_state(state["main"], f"{name}['main']"),
+            "reference": self.reference._checked_state(state["reference"], f"{name}['reference']"),
+        }
+
+    def _restore(self, checked: dict[str, Any]) -> None:
+        self.main._restore(checked["main"])
+        self.reference._restore(checked["reference"])

@@ -1,0 +1,125 @@
+"""What the work of an array costs: its counts of events times a plain table of figures per event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rpusim._base.specification import Specification, parameter
+from rpusim._base.validation import instance, integer, physical
+from rpusim.arrays.crossbar import CrossbarArray
+
+__all__ = ["EventCost", "Technology", "cost"]
+
+_figure = physical(0.0)
+
+
+@dataclass(frozen=True, repr=False)
+class Technology(Specification):
+    """Energy, time and area per event or part, in joule, second and square metre.
+
+    The defaults for reads are those of ISAAC at 32 nm (Shafiee et al., ISCA 2016, Table I), divided by the numbers of parts
+    there: 8 ADCs of 8 bits and 1.2 GS/s take 16 mW and 9600 um^2; 8 x 128 DACs of 1 bit take 4 mW and 170 um^2 (one such figure
+    is counted per bit); 8 arrays of 128 x 128 devices take 2.4 mW and 200 um^2; a pass through an array takes 100 ns. Those of
+    ADCs and DACs have been checked against their transcription in Accelergy's hwcomponents-library (isaac.py), which charges
+    a DAC 128/100 of that, as it idles while ADCs finish; those of arrays and the 100 ns have not been checked against it. Those
+    for pulses are derived, not published: the device of Gokmen and Vlasov (2016), 1 V for 1 ns over 7 megaohm, half of the
+    voltage on the line of every other device not counted. None holds for another technology: replace them.
+
+    Parameters
+    ----------
+    dac_energy : float, default 3.9e-13
+        Per conversion and bit.
+    adc_energy : float, default 1.7e-12
+        Per conversion.
+    device_energy : float, default 1.8e-15
+        Per device and pass of a read.
+    pulse_energy : float, default 1.4e-16
+        Per device and pulse.
+    read_time : float, default 1e-7
+        Per pass of a vector through the array.
+    adc_time : float, default 8.3e-10
+        Per conversion.
+    slot_time : float, default 1e-9
+        Per slot of a pulse train.
+    device_area, dac_area, adc_area : float, default 1.5e-15, 1.7e-13, 1.2e-9
+        Per device; per line and bit; per ADC.
+    outputs_per_adc : int, default 128
+        Outputs that share one ADC, which converts them one after another.
+    """
+
+    dac_energy: float = parameter(3.9e-13, _figure)
+    adc_energy: float = parameter(1.7e-12, _figure)
+    device_energy: float = parameter(1.8e-15, _figure)
+    pulse_energy: float = parameter(1.4e-16, _figure)
+    read_time: float = parameter(1e-7, _figure)
+    adc_time: float = parameter(8.3e-10, _figure)
+    slot_time: float = parameter(1e-9, _figure)
+    device_area: float = parameter(1.5e-15, _figure)
+    dac_area: float = parameter(1.7e-13, _figure)
+    adc_area: float = parameter(1.2e-9, _figure)
+    outputs_per_adc: int = parameter(128, integer(1, 2**31 - 1))
+
+
+class EventCost(NamedTuple):
+    """energy: joule, by part; time: second, by operation, one after another; area: square metre, by part."""
+
+    energy: dict[str, float]
+    time: dict[str, float]
+    area: dict[str, float]
+
+    def __str__(self) -> str:
+        lines = []
+        for name, unit, table in (("energy", "J", self.energy), ("time", "s", self.time), ("area", "m2", self.area)):
+            parts = ", ".join(f"{part} {value:.3g}" for part, value in table.items())
+            lines.append(f"{name:6} {sum(table.values()):10.3g} {unit:2} ({parts})")
+        return "\n".join(lines)
+
+
+def cost(array: CrossbarArray, technology: Technology | None = None) -> EventCost:
+    """Return what all that `array` has done since it was built cost, and the area it takes.
+
+    Energy is events times figure; time is passes times `read_time`, the conversions of an ADC one after another, and
+    updates times `slot_time` times `desired_bl` (the longest train). Reads of an ideal periphery convert nothing and count
+    only their passes.
+
+    Parameters
+    ----------
+    array : CrossbarArray
+    technology : Technology, optional
+        By default `Technology()`; see there for what its figures are worth.
+
+    Returns
+    -------
+    EventCost
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> array = rpu.CrossbarArray((128, 128), rpu.devices.SoftBounds(), rng=0)
+    >>> y = array.forward([[0.5] * 128] * 10)
+    >>> rpu.cost(array).energy["adc"]  # 10 vectors, 128 conversions each, none read twice
+    2.176e-09
+    """
+    instance(CrossbarArray, "a CrossbarArray")("array", array)
+    t = Technology() if technology is None else instance(Technology, "a Technology or None")("technology", technology)
+    rows, columns = array.shape
+    devices = rows * columns
+    energy = {"dac": 0.0, "adc": 0.0, "devices": 0.0, "pulses": sum(array.pulse_count) * t.pulse_energy}
+    time = {}
+    area = {"devices": devices * t.device_area, "dac": 0.0, "adc": 0.0}
+    directions = (
+        ("forward", array.forward_count, array.forward_periphery, columns, rows),
+        ("backward", array.backward_count, array.backward_periphery, rows, columns),
+    )
+    for name, count, periphery, inputs, outputs in directions:
+        bits = periphery.dac.bits or 1
+        converters = -(-outputs // t.outputs_per_adc)
+        energy["dac"] += count.dac_conversions * bits * t.dac_energy
+        energy["adc"] += count.adc_conversions * t.adc_energy
+        energy["devices"] += count.products * devices * t.device_energy
+        time[name] = count.products * t.read_time + count.adc_conversions / converters * t.adc_time
+        area["dac"] += inputs * bits * t.dac_area
+        area["adc"] += converters * t.adc_area
+    time["update"] = array.update_count * array.pulses.desired_bl * t.slot_time
+    return EventCost(energy, time, area)

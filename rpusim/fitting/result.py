@@ -1,0 +1,217 @@
+"""What a fit found."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+
+from rpusim.devices.base import PulsedDevice
+from rpusim.fitting.ramps import Array
+
+__all__ = ["FitResult", "ModelScore"]
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """How well one model describes the ramps.
+
+    Attributes
+    ----------
+    model : str
+    n_parameters : int
+        Free parameters, of all devices together, noises included.
+    log_likelihood, aic, bic : float
+        aic = 2 k - 2 log L, bic = k log(n) - 2 log L for n values.
+    r2, r2_blocks : float
+        How well the noise-free response of the mean device, from the best start, follows the mean measured curve of each
+        direction: 1 - (sum of squared residuals) / (sum of squares about the mean of each direction). r2 is of the curve as
+        it is, pulse by pulse: where few ramps were measured, read noise bounds it. r2_blocks is of the means of 10 blocks of
+        neighbouring pulses into which each curve is cut.
+    """
+
+    model: str
+    n_parameters: int
+    log_likelihood: float
+    aic: float
+    bic: float
+    r2: float
+    r2_blocks: float
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A device fitted to measured ramps, and how sure its parameters are.
+
+    Attributes
+    ----------
+    device : PulsedDevice
+        The specification; its spreads are 0 where only one device was measured.
+    values, standard_errors : dict of str to float
+        Fitted parameters in weight units and their standard errors; inf where the ramps do not tell the parameter.
+        `read_noise` is among them. Parameters that were held are in `notes`.
+    notes : tuple of str
+        What was held, and why.
+    read_noise : float
+        Standard deviation of one read, in weight units. No part of the device.
+    slow_noise, slow_time : float
+        Standard deviation, in weight units, of noise of the reads that is correlated from pulse to pulse by
+        exp(-1 / slow_time). 0 and nan where none was found. No part of the device.
+    offset, slope : float
+        conductance = offset + slope * weight.
+    unit : str
+        Unit of the ramps.
+    score : ModelScore
+        Of the chosen model.
+    comparison : tuple of ModelScore
+        All models tried, best first.
+    criterion : str
+        "bic" or "aic": what best means.
+    n_values, n_ramps, n_devices : int
+        Size of the data.
+    up, down : tuple of ndarray
+        The ramps in weight units.
+    """
+
+    device: PulsedDevice
+    values: dict[str, float]
+    standard_errors: dict[str, float]
+    notes: tuple[str, ...]
+    read_noise: float
+    slow_noise: float
+    slow_time: float
+    offset: float
+    slope: float
+    unit: str
+    score: ModelScore
+    comparison: tuple[ModelScore, ...]
+    criterion: str
+    n_values: int
+    n_ramps: int
+    n_devices: int
+    up: tuple[Array, ...] = dataclasses.field(repr=False)
+    down: tuple[Array, ...] = dataclasses.field(repr=False)
+
+    @property
+    def r2(self) -> float:
+        """Coefficient of determination on the mean curve, pulse by pulse (`ModelScore`)."""
+        return self.score.r2
+
+    @property
+    def r2_blocks(self) -> float:
+        """Coefficient of determination on means of 10 blocks of neighbouring pulses of the mean curve (`ModelScore`)."""
+        return self.score.r2_blocks
+
+    @property
+    def block_length(self) -> int:
+        """Pulses in the longest of the blocks of `r2_blocks`."""
+        return max(len(_blocks(curve)[0]) for curve, _ in self.mean_curves().values())
+
+    def to_conductance(self, w: ArrayLike) -> Array:
+        """Conductance, in `unit`, at weights `w`."""
+        return self.offset + self.slope * np.asarray(w, dtype=np.float64)
+
+    def to_weight(self, g: ArrayLike) -> Array:
+        """Weight at conductances `g`, in `unit`."""
+        return (np.asarray(g, dtype=np.float64) - self.offset) / self.slope
+
+    def mean_curves(self) -> dict[str, tuple[Array, Array]]:
+        """For "up" and "down" where there are any: mean measured curve and fitted noise-free response, in weight units."""
+        out = {}
+        for name, ramps, sign in (("up", self.up, 1.0), ("down", self.down, -1.0)):
+            if ramps:
+                measured = _mean_curve(ramps)
+                out[name] = measured, _best_response(self.device, measured, sign)
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the ramps as a plain dict, JSON-ready; what is not finite is None."""
+
+        def plain(x: float) -> float | None:
+            return float(x) if math.isfinite(x) else None
+
+        return {
+            "format": "rpusim fit",
+            "version": 1,
+            "device": self.device.to_dict(),
+            "values": {k: plain(v) for k, v in self.values.items()},
+            "standard_errors": {k: plain(v) for k, v in self.standard_errors.items()},
+            "read_noise": self.read_noise,
+            "slow_noise": self.slow_noise,
+            "slow_time": plain(self.slow_time),
+            "scale": {"offset": self.offset, "slope": self.slope, "unit": self.unit},
+            "criterion": self.criterion,
+            "comparison": [
+                {k: plain(v) if k.startswith("r2") else v for k, v in dataclasses.asdict(s).items()} for s in self.comparison
+            ],
+            "notes": list(self.notes),
+            "n_values": self.n_values,
+            "n_ramps": self.n_ramps,
+            "n_devices": self.n_devices,
+        }
+
+
+def _mean_curve(ramps: Sequence[Array]) -> Array:
+    """Mean over ramps at each pulse, nan where fewer than half of them have a value."""
+    y = np.full((max(map(len, ramps)), len(ramps)), math.nan)
+    for k, ramp in enumerate(ramps):
+        y[: len(ramp), k] = ramp
+    count = np.isfinite(y).sum(1)
+    mean = np.nansum(y, axis=1) / np.maximum(count, 1)
+    return np.where(2 * count >= len(ramps), mean, math.nan)
+
+
+def _best_response(device: PulsedDevice, measured: Array, sign: float) -> Array:
+    """Noise-free response from the start that is nearest to `measured` in the least squares."""
+    low, high = device.w_min, device.w_max
+
+    def run(start: float) -> Array:
+        w = np.empty(len(measured))
+        w[0] = start
+        step = device.step_up if sign > 0 else device.step_down
+        for n in range(1, len(w)):
+            w[n] = min(max(w[n - 1] + sign * float(step(w[n - 1])), low), high)
+        return w
+
+    first = measured[np.isfinite(measured)][: max(3, len(measured) // 10)]
+    margin = float(np.ptp(first)) + 1e-9
+    near = (max(low, float(first.min()) - margin), min(high, float(first.max()) + margin))
+    if not near[0] < near[1]:
+        return run(min(max(float(first.mean()), low), high))
+
+    def misfit(start: float) -> float:
+        return float(np.nansum((run(start) - measured) ** 2))
+
+    best = minimize_scalar(misfit, bounds=near, method="bounded", options={"xatol": 1e-5 * margin, "maxiter": 40})
+    return run(float(best.x))
+
+
+_N_BLOCKS = 10
+
+
+def _blocks(measured: Array) -> list[NDArray[np.intp]]:
+    """Where the values of a curve are, in blocks of neighbours."""
+    seen = np.flatnonzero(np.isfinite(measured))
+    return np.array_split(seen, min(_N_BLOCKS, len(seen)))
+
+
+def r_squared(device: PulsedDevice, up: Sequence[Array], down: Sequence[Array]) -> tuple[float, float]:
+    """Coefficient of determination on the mean curves, and on means of blocks of them."""
+    left, total = np.zeros(2), np.zeros(2)
+    for ramps, sign in ((up, 1.0), (down, -1.0)):
+        if ramps:
+            measured = _mean_curve(ramps)
+            residual = measured - _best_response(device, measured, sign)
+            blocks = _blocks(measured)
+            for k, groups in enumerate(([[n] for b in blocks for n in b], blocks)):
+                means = np.array([measured[g].mean() for g in groups])
+                left[k] += sum(float(residual[g].mean()) ** 2 for g in groups)
+                total[k] += float(((means - means.mean()) ** 2).sum())
+    of_pulses, of_blocks = (1.0 - float(x / y) if y > 0.0 else math.nan for x, y in zip(left, total, strict=True))
+    return of_pulses, of_blocks

@@ -1,0 +1,118 @@
+"""Layers that take indices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rpusim._base.random import RNG, generator, seed_sequence
+from rpusim._base.validation import integer_value
+from rpusim.nn.layer import Layer, check_gradient, no_forward
+from rpusim.nn.optimizers import Parameter
+
+__all__ = ["Embedding", "OneHot"]
+
+
+class OneHot(Layer):
+    """Integers (batch, ...) -> vectors (batch, ..., n) with a 1 at their place.
+
+    Parameters
+    ----------
+    n : int
+        Number of classes; inputs are 0 to n - 1.
+
+    Examples
+    --------
+    >>> OneHot(3).forward(np.array([[0, 2]])).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]
+    """
+
+    takes_indices = True
+    in_flight = ()
+
+    def __init__(self, n: int) -> None:
+        self.n = integer_value("n", n, low=1)
+        self.out_features = self.n
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        x = indices("x", x, self.n)
+        return np.eye(self.n, dtype=np.float32)[x]
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        return None
+
+
+class Embedding(Layer):
+    """Integers (batch, ...) -> rows of a digital table, (batch, ..., features).
+
+    Parameters
+    ----------
+    n, features : int
+        Rows of the table and their length; initial values are standard normal.
+
+    Examples
+    --------
+    >>> layer = Embedding(10, 4)
+    >>> layer.build(rng=0)
+    >>> layer.forward(np.array([[1, 2, 1]])).shape
+    (1, 3, 4)
+    """
+
+    takes_indices = True
+    trainable = True
+    in_flight = ("_indices",)
+
+    def __init__(self, n: int, features: int) -> None:
+        self.n, self.features = integer_value("n", n, low=1), integer_value("features", features, low=1)
+        self.out_features = self.features
+        self.table: Parameter | None = None
+        self._indices: np.ndarray | None = None
+
+    @property
+    def built(self) -> bool:
+        return self.table is not None
+
+    def build(self, rng: RNG = None) -> None:
+        self.table = Parameter(generator(seed_sequence(rng)).standard_normal((self.n, self.features)))
+
+    def _table(self, what: str) -> Parameter:
+        if self.table is None:
+            raise RuntimeError(f"Embedding: call build(rng) before {what}")
+        return self.table
+
+    def parameters(self) -> list[Parameter]:
+        return [] if self.table is None else [self.table]
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        x = indices("x", x, self.n)
+        self._indices = x if train else None
+        return self._table("forward").value[x]
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._indices is None:
+            raise no_forward(self)
+        check_gradient(d, (*self._indices.shape, self.features))
+        np.add.at(self._table("backward").gradient, self._indices, d)
+        return None
+
+    def update(self, lr: float) -> None:
+        self._table("update").step(lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"table": self._table("state_dict").state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not isinstance(state, dict) or set(state) != {"table"}:
+            raise ValueError(f"state must be a dict with 'table'; got {state!r:.80}")
+        self._table("load_state_dict").load_state_dict(state["table"], "state['table']")
+
+
+def indices(name: str, value: Any, n: int) -> np.ndarray:
+    """Return integers checked to be from 0 to n - 1."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers from 0 to {n - 1}; got dtype {array.dtype}")
+    if array.size and (array.min() < 0 or array.max() >= n):
+        raise ValueError(f"{name} must be integers from 0 to {n - 1}; got {array.min()} to {array.max()}")
+    return array

@@ -1,0 +1,76 @@
+"""What a training recorded."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rpusim._base import checkpoint as files
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["History"]
+
+MADE_BY = "rpusim.nn.Trainer"
+
+
+@dataclass
+class History:
+    """What happened in each epoch: lists of equal length, one entry per epoch.
+
+    Attributes
+    ----------
+    train_loss : list of float
+        Mean loss of the training samples, each taken just before its own update.
+    test_loss : list of float or None
+        Mean loss of the validation samples after the epoch; None without validation.
+    test_error : list of float or None
+        Wrongly classified validation samples, in %; None without validation or labels.
+    lr : list of float
+        Learning rate.
+    seconds : list of float
+        Wall time of the training steps, without the validation, in s.
+    samples_per_second : list of float
+        Training samples over `seconds`, in 1/s.
+
+    Examples
+    --------
+    >>> history = History([0.5], [0.4], [12.0], [0.05], [2.0], [30000.0])
+    >>> history.to_dict()["test_error"]
+    [12.0]
+    """
+
+    train_loss: list[float] = field(default_factory=list)
+    test_loss: list[float | None] = field(default_factory=list)
+    test_error: list[float | None] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    samples_per_second: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Return the number of epochs."""
+        return len(self.train_loss)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return copies of the lists, by name."""
+        return asdict(self)
+
+    def save_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_dict()` as JSON."""
+        with files.atomic_file(path) as file:
+            file.write((json.dumps(self.to_dict(), indent=2) + "\n").encode())
+
+    def save_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write one row per epoch (counted from 1), with a row of names above; None is an empty cell."""
+        columns, text = self.to_dict(), io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(["epoch", *columns])
+        for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
+            writer.writerow([epoch, *row])
+        with files.atomic_file(path) as file:
+            file.write(text.getvalue().encode())

@@ -1,0 +1,172 @@
+"""Layers that keep signals in range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rpusim._base.random import RNG, key, seed_sequence
+from rpusim._base.validation import integer_value, physical, real, signal
+from rpusim._core.kernels import KINDS, uniforms
+from rpusim.nn.layer import Layer, check_gradient, no_forward
+from rpusim.nn.optimizers import Parameter
+
+__all__ = ["BatchNorm", "Dropout"]
+
+
+class Dropout(Layer):
+    """In training, each element is 0 with probability `p`, else divided by 1 - p; without training, the identity.
+
+    Parameters
+    ----------
+    p : float
+        Probability, at least 0 and below 1.
+
+    Examples
+    --------
+    >>> layer = Dropout(0.5)
+    >>> layer.build(rng=0)
+    >>> sorted(set(layer.forward(np.ones((1, 100), np.float32)).ravel().tolist()))
+    [0.0, 2.0]
+    """
+
+    trainable = True
+    in_flight = ("_mask",)
+
+    def __init__(self, p: float) -> None:
+        self.p = real(0.0, 1.0, open_high=True)("p", p)
+        self._key: int | None = None
+        self._calls = 0
+        self._mask: np.ndarray | None = None
+
+    @property
+    def built(self) -> bool:
+        return self._key is not None
+
+    def build(self, rng: RNG = None) -> None:
+        self._key, self._calls = key(seed_sequence(rng)), 0
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        self._mask = None
+        if not train:
+            return x
+        if self._key is None:
+            raise RuntimeError("Dropout: call build(rng) before forward")
+        draws = uniforms(self._key, x.size, operation=self._calls, kind=KINDS["reset_choice"]).reshape(x.shape)
+        self._calls += 1
+        self._mask = (draws > self.p) * np.float32(1.0 / (1.0 - self.p))
+        return x * self._mask
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._mask is None:
+            raise no_forward(self)
+        check_gradient(d, self._mask.shape)
+        return d * self._mask
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._key is None:
+            raise RuntimeError("Dropout: call build(rng) before state_dict")
+        return {"key": self._key, "calls": self._calls}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not isinstance(state, dict) or set(state) != {"key", "calls"}:
+            raise ValueError(f"state must be a dict with 'calls' and 'key'; got {state!r:.80}")
+        number = integer_value("state['key']", state["key"], 0, 2**64 - 1)
+        self._key, self._calls = number, integer_value("state['calls']", state["calls"], 0, 2**55)
+
+
+class BatchNorm(Layer):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, for each feature; digital.
+
+    In training, mean and variance are those of the batch (and positions), and running averages of them are kept, which are
+    used otherwise (Ioffe and Szegedy, 2015).
+
+    Parameters
+    ----------
+    features : int
+        Length of the second axis: vectors (batch, features) or images (batch, features, height, width).
+    momentum : float, default 0.1
+        Weight of the newest batch in the running averages.
+    epsilon : float, default 1e-5
+
+    Examples
+    --------
+    >>> x = np.array([[1.0], [3.0]], np.float32)
+    >>> BatchNorm(1).forward(x).round(3).tolist()
+    [[-1.0], [1.0]]
+    """
+
+    trainable = True
+    in_flight = ("_kept",)
+
+    def __init__(self, features: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+        self.features = integer_value("features", features, low=1)
+        self.momentum = real(0.0, 1.0)("momentum", momentum)
+        self.epsilon = physical(0.0, open_low=True)("epsilon", epsilon)
+        self.gamma, self.beta = Parameter(np.ones(self.features)), Parameter(np.zeros(self.features))
+        self.build()
+
+    def build(self, rng: RNG = None) -> None:
+        """Begin with gamma = 1, beta = 0 and averages of 0 and 1."""
+        self.gamma.reset(1.0)
+        self.beta.reset(0.0)
+        self.mean, self.variance = np.zeros(self.features, np.float32), np.ones(self.features, np.float32)
+        self._kept: Any = None
+
+    def parameters(self) -> list[Parameter]:
+        return [self.gamma, self.beta]
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        if x.ndim < 2 or x.shape[1] != self.features:
+            raise ValueError(f"x must have {self.features} features on its second axis; got shape {x.shape}")
+        axes = (0, *range(2, x.ndim))
+        form = (1, self.features, *(1,) * (x.ndim - 2))
+        mean, variance = self.mean, self.variance
+        if train:
+            n = x.size // self.features
+            if n < 2:
+                raise ValueError(f"x must hold at least 2 values per feature in training; got shape {x.shape}")
+            mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
+            variance = x.var(axis=axes, dtype=np.float64).astype(np.float32)
+            m = np.float32(self.momentum)
+            self.mean += m * (mean - self.mean)
+            self.variance += m * (variance * np.float32(n / (n - 1)) - self.variance)
+        scale = (1.0 / np.sqrt(variance + np.float32(self.epsilon))).astype(np.float32)
+        normal = (x - mean.reshape(form)) * scale.reshape(form)
+        self._kept = (normal, scale, axes, form) if train else None
+        return normal * self.gamma.value.reshape(form) + self.beta.value.reshape(form)
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._kept is None:
+            raise no_forward(self)
+        normal, scale, axes, form = self._kept
+        check_gradient(d, normal.shape)
+        total, product = d.sum(axis=axes), (d * normal).sum(axis=axes)
+        self.beta.gradient += total
+        self.gamma.gradient += product
+        if not input_gradient:
+            return None
+        n = np.float32(d.size // self.features)
+        inner = d - (total / n).reshape(form) - normal * (product / n).reshape(form)
+        return inner * (self.gamma.value * scale).reshape(form)
+
+    def update(self, lr: float) -> None:
+        self.gamma.step(lr)
+        self.beta.step(lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "gamma": self.gamma.state_dict(),
+            "beta": self.beta.state_dict(),
+            "mean": self.mean.copy(),
+            "variance": self.variance.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not isinstance(state, dict) or set(state) != {"gamma", "beta", "mean", "variance"}:
+            raise ValueError(f"state must be a dict with 'beta', 'gamma', 'mean' and 'variance'; got {state!r:.80}")
+        self.gamma.load_state_dict(state["gamma"], "state['gamma']")
+        self.beta.load_state_dict(state["beta"], "state['beta']")
+        for name, array in (("mean", self.mean), ("variance", self.variance)):
+            array[...] = signal(f"state[{name!r}]", state[name], array.shape)
