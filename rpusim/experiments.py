@@ -25,6 +25,7 @@ from rpusim.algorithms.base import column_periphery
 from rpusim.algorithms.shd import SHDTile
 from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
 from rpusim.periphery.reads import Periphery
+from rpusim.theory import SGDTrajectory, SHDFixedPoint, SHDTrajectory
 from rpusim.theory.sgd import Regression
 
 __all__ = [
@@ -169,7 +170,7 @@ class RegressionRun:
         )
 
     @functools.cached_property
-    def equilibria(self) -> list[theory.SHDFixedPoint | None] | None:
+    def equilibria(self) -> list[SHDFixedPoint | None] | None:
         """Where the continuum equations of SHD rest, and how stable that is, for each parameter; None for all else.
 
         These are the equations of `continuum`, with the references and the noise of reading A of this run. Of several points
@@ -185,7 +186,7 @@ class RegressionRun:
         assert self.references is not None
         single = len(self.target) == 1
         measured = {} if single else {"m": self.m, "h": self.h}
-        out: list[theory.SHDFixedPoint | None] = []
+        out: list[SHDFixedPoint | None] = []
         for goal, a_ref, c_ref in zip(self.target, *self.references, strict=True):
             points = theory.shd_fixed_points(
                 rule.fast,
@@ -201,7 +202,7 @@ class RegressionRun:
             )
             lasting = [point for point in points if point.stability != "unstable"] or points
             path = self.continuum() if single and len(lasting) > 1 else None
-            a, c = (path.a[-1], path.c[-1]) if isinstance(path, theory.SHDTrajectory) else (0.0, goal)
+            a, c = (path.a[-1], path.c[-1]) if isinstance(path, SHDTrajectory) else (0.0, goal)
             out.append(min(lasting, key=lambda point, a=a, c=c: math.hypot(point.a - a, point.c - c), default=None))  # type: ignore[misc]
         return out
 
@@ -217,12 +218,12 @@ class RegressionRun:
         size = np.abs(x) * np.sqrt(self.noise**2 + (read * x) ** 2)
         return Regression(target=float(self.target[0]), noise=float(weight @ size / (weight @ np.abs(x))), input=self.input)
 
-    def continuum(self) -> theory.SGDTrajectory | theory.SHDTrajectory | None:
+    def continuum(self) -> SGDTrajectory | SHDTrajectory | None:
         """Integrate the continuum equations of this run (one parameter, pulsed devices), once; None where there are none."""
         return self._continuum
 
     @functools.cached_property
-    def _continuum(self) -> theory.SGDTrajectory | theory.SHDTrajectory | None:
+    def _continuum(self) -> SGDTrajectory | SHDTrajectory | None:
         rule = self.algorithm
         if len(self.target) != 1:
             return None

@@ -38,6 +38,7 @@ class ArrayCore:
         write_noise: float = 0.0,
         constants: tuple[float, ...] = (),
     ) -> None: ...
+    def set_fired(self, fired: NDArray[np.int64]) -> None: ...
     def set_parts(self, factor: float, cores: list[ArrayCore], factors: list[float]) -> None: ...
     def set_direction(
         self,
@@ -68,6 +69,8 @@ class ArrayCore:
         update_bl_management: bool,
         fixed_bl: bool,
         um_grad_scale: float,
+        power_of_two_scales: bool,
+        shared_random_numbers: bool,
     ) -> None: ...
     def py_update(self, x: object, d: object, lr: float) -> None: ...
     def py_read(

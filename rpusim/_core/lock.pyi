@@ -1,6 +1,7 @@
 from types import TracebackType
-from typing import Literal
+from typing import Literal, final
 
+@final
 class Lock:
     def acquire(self) -> Literal[True]: ...
     def release(self) -> int: ...

@@ -3,6 +3,8 @@ from numpy.typing import NDArray
 
 from rpusim._core.array import ArrayCore
 
+RULES: tuple[str, ...]
+
 class DigitalLoop:
     vectors: int
     def __init__(

@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from rpusim._core.array import ArrayCore
 
+SELECTIONS: tuple[str, ...]
+BASELINES: tuple[str, ...]
+
 class Transfer:
     def __init__(
         self,
@@ -39,6 +42,9 @@ class Transfer:
         reset_prob: float = ...,
         reset_std: float = ...,
     ) -> None: ...
+    @property
+    def chops(self) -> bool: ...
+    def cores(self) -> list[ArrayCore]: ...
     def set_reset(self, level: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]) -> None: ...
 
 class TransferLoop:

@@ -216,7 +216,7 @@ class PulsedDevice(Device):
 
     def _check_consistency(self) -> None:
         super()._check_consistency()
-        _check_law(type(self))
+        _check_law(type(self))  # type: ignore[arg-type]
         if self.w_max == 0.0 and self.w_min == 0.0:
             raise ValueError(f"{type(self).__name__}: w_max must be above w_min; got 0.0 for both")
         if self.dw_min_dtod_log_normal and self.dw_min_dtod == 0.0:

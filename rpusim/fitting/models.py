@@ -29,9 +29,9 @@ _REAL = Transform(float, float)
 _POSITIVE = Transform(lambda t: math.exp(min(t, 60.0)), lambda x: math.log(max(x, 1e-26)))
 
 
-_UP_TO_20, _UP_TO_60 = (  # where specifications end
-    Transform(lambda t, top=top: min(math.exp(min(t, 60.0)), top), _POSITIVE.inverse) for top in (20.0, 60.0)
-)
+# where specifications end
+_UP_TO_20 = Transform(lambda t: min(math.exp(min(t, 60.0)), 20.0), _POSITIVE.inverse)
+_UP_TO_60 = Transform(lambda t: min(math.exp(min(t, 60.0)), 60.0), _POSITIVE.inverse)
 
 
 _NEGATIVE = Transform(lambda t: -math.exp(min(t, 60.0)), lambda x: math.log(max(-x, 1e-26)))

@@ -72,7 +72,7 @@ def _maximise(problem: Problem, start: Mapping[str, Any]) -> tuple[dict[str, Any
             raise StopIteration
 
     with contextlib.suppress(StopIteration):
-        minimize(  # type: ignore[call-overload]
+        minimize(
             lambda x: look(x)[0],
             reached,
             jac=lambda x: look(x)[1],

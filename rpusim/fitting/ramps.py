@@ -134,7 +134,7 @@ def read_ramps(
 
 def _table(path: Path, text: str) -> tuple[list[str] | None, Array, list[int]]:
     """Header cells or None, the numbers as (rows, columns), and the line number of each row."""
-    kept = []
+    kept: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.lstrip().startswith('"#'):
             whole = kept or line.lstrip().startswith("#")

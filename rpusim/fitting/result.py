@@ -209,7 +209,8 @@ def r_squared(device: PulsedDevice, up: Sequence[Array], down: Sequence[Array]) 
             measured = _mean_curve(ramps)
             residual = measured - _best_response(device, measured, sign)
             blocks = _blocks(measured)
-            for k, groups in enumerate(([[n] for b in blocks for n in b], blocks)):
+            single = [np.array([n]) for b in blocks for n in b]
+            for k, groups in enumerate((single, blocks)):
                 means = np.array([measured[g].mean() for g in groups])
                 left[k] += sum(float(residual[g].mean()) ** 2 for g in groups)
                 total[k] += float(((means - means.mean()) ** 2).sum())

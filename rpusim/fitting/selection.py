@@ -219,7 +219,7 @@ def fit(
         for n in errors:
             if not math.isfinite(errors[n]):
                 notes.append(f"{n} is not told by these ramps")
-        noises = {n: float(values[n]) for n in ("read_noise", "slow_noise", "slow_time") if n in values}
+        noises: dict[str, float] = {n: float(values[n]) for n in ("read_noise", "slow_noise", "slow_time") if n in values}
         if noises.get("slow_noise") == 0.0:
             noises.pop("slow_time", None)
         outcomes.append((score, device, {**fitted, **noises}, errors, notes))

@@ -95,7 +95,7 @@ class _Part(NamedTuple):
     columns: int
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many images."""
         return self.images.stop - self.images.start
 
@@ -246,7 +246,7 @@ class Conv2d(Layer):
     def _patches_of(self, x: np.ndarray, part: _Part, group: int, width: int) -> np.ndarray:
         """Return the windows of a group of channels as vectors (images positions, width); what is wider than they are is 1."""
         channels, inputs = self.in_channels // self.groups, self.kernels[0].inputs
-        out = np.empty((part.count * part.positions, width), np.float32)
+        out = np.empty((part.number * part.positions, width), np.float32)
         out[:, inputs:] = 1.0
         self.windows.gather(x[part.images, group * channels : (group + 1) * channels], part.rows, part.columns, out)
         return out
@@ -261,7 +261,7 @@ class Conv2d(Layer):
             replica, group = divmod(index, self.groups)
             patches = by_group[group]
             if self.replicas > 1:
-                patches = patches.reshape(part.count, part.positions, -1)[:, order[replica]].reshape(-1, first.columns)
+                patches = patches.reshape(part.number, part.positions, -1)[:, order[replica]].reshape(-1, first.columns)
             out.append(patches if ready else matrix.drive(patches))
         return out
 
@@ -280,7 +280,7 @@ class Conv2d(Layer):
             vectors = self._vectors(x, part, order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
                 replica, group = divmod(index, self.groups)
-                result = matrix.forward(v).reshape(part.count, -1, outputs)
+                result = matrix.forward(v).reshape(part.number, -1, outputs)
                 y[part.images, part.places(order[replica]), group * outputs : (group + 1) * outputs] = result
             if train and len(parts) == 1:
                 self._patches = vectors
@@ -310,21 +310,21 @@ class Conv2d(Layer):
             for group in range(self.groups):
                 windows = None  # dL/dpatches
                 if input_gradient and self.replicas > 1:
-                    windows = np.empty((part.count, part.positions, inputs), np.float32)
+                    windows = np.empty((part.number, part.positions, inputs), np.float32)
                 if self.kernels[0].parameters:
-                    patches = self._patches_of(x, part, group, inputs).reshape(part.count, part.positions, inputs)
+                    patches = self._patches_of(x, part, group, inputs).reshape(part.number, part.positions, inputs)
                 for replica, order in enumerate(self._order):
                     index = replica * self.groups + group
                     matrix = self.kernels[index]
                     delta = self._gradients_of(flat, part, index)
                     back = matrix.backward(delta) if input_gradient else None
                     if windows is not None and back is not None:
-                        windows[:, order] = back.reshape(part.count, -1, inputs)
+                        windows[:, order] = back.reshape(part.number, -1, inputs)
                     if matrix.parameters:
                         own = patches[:, order].reshape(-1, inputs)
                         matrix.gradients(own, delta, self._gradients_of(self._output, part, index), back)
                 if z is not None:
-                    vectors = back if windows is None else windows.reshape(-1, inputs)
+                    vectors: Any = back if windows is None else windows.reshape(-1, inputs)
                     images = z[part.images, group * channels : (group + 1) * channels]
                     self.windows.scatter(vectors, part.rows, columns, images)
         return z

@@ -188,6 +188,7 @@ class Matrix:
         if self._scale is not None:
             self._scale.reset(1.0)
         if self._range is not None:
+            assert self.mapping.input_range is not None
             self._range.reset(self.mapping.input_range)
         self._program(weights)
 
@@ -297,7 +298,7 @@ class Matrix:
             gradient = np.minimum(z, 0.0)[x >= r].sum() - np.maximum(z, 0.0)[x <= -r].sum()
             self._range.gradient += np.float32(gradient * r)
             self._watched += x.size
-            self._within += np.count_nonzero(np.abs(x) < r)
+            self._within += int(np.count_nonzero(np.abs(x) < r))
 
     def update(self, v: NDArray[np.float32], d: NDArray[np.float32], lr: float) -> None:
         """Train the tiles on driven inputs and dL/dy, one vector after another; `end_batch` is to follow."""

@@ -107,7 +107,7 @@ class _Recurrent(MatrixLayer):
             if z is not None:
                 z[:, t] = back
         if self.matrix.parameters:
-            flat = [None if a is None else a.reshape(-1, a.shape[2]) for a in self._signals()]
+            flat: list[Any] = [None if a is None else a.reshape(-1, a.shape[2]) for a in self._signals()]
             self.matrix.gradients(*flat)
         return z
 
@@ -245,7 +245,9 @@ class LSTM(_Recurrent):
 
     def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         delta = self._deltas[t]
-        dc = lstm_gradient(*self._steps[t], *coming, delta)
+        gates, before, squashed = self._steps[t]
+        dh, dc = coming
+        dc = lstm_gradient(gates, before, squashed, dh, dc, delta)
         dx, dh = self._read_back(t, delta)
         return dx, [dh, dc]
 

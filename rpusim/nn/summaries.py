@@ -130,7 +130,7 @@ def places_in_range(matrix: Matrix) -> NDArray[np.float32]:
     found = [np.empty(0, np.float32)]
     for array in (array for tile in matrix.tiles for array in tile.weight_arrays):
         if isinstance(array.device, PulsedDevice):
-            low, high = array.device.bounds_of(array.parameters)  # type: ignore[arg-type]
+            low, high = array.device.bounds_of(array.parameters)
             span = np.broadcast_to(high - low, array.shape)
             found.append(np.divide(array.weights - low, span, where=span > 0.0, out=np.zeros(array.shape, np.float32)).ravel())
     return np.concatenate(found)

@@ -57,7 +57,7 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
         for ending, settings in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
             target = path.with_name(path.name + ending)
             with atomic_file(target) as file:
-                figure.savefig(file, format=ending[1:], **settings)  # type: ignore[arg-type]
+                figure.savefig(file, format=ending[1:], **settings)
             written.append(target)
             figure.set_layout_engine("none")  # what has been laid out stays so: that takes as long as drawing
     finally:

@@ -136,9 +136,9 @@ def _shd_flow(
         reference_of("fast_reference", fast_reference, "fast", fast),
         reference_of("slow_reference", slow_reference, "slow", slow),
     )
-    tables = (equations.response_table(device, *bounds(device)) for device in (fast, slow))
     return equations.shd_flow(
-        *tables,
+        equations.response_table(fast, *bounds(fast)),
+        equations.response_table(slow, *bounds(slow)),
         references,
         regression.target,
         regression.h if h is None else positive("h", h),

@@ -101,5 +101,5 @@ def solution_of(
     power = np.sum(word * device.sum(axis=2), axis=1) - np.sum(bit * device.sum(axis=1), axis=1)
     arrays = (out, nodes + word[:, :, None], u + bit[:, None, :], device, word_currents, bit_currents, power)
     if not batch:
-        arrays = tuple(array[0] for array in arrays)  # type: ignore[assignment]
+        arrays = tuple(array[0] for array in arrays)
     return NetworkSolution(*arrays, method, iterations, residual)
