@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rpusim._core.kernels import is_finite
 
-__all__ = ["boolean", "choice", "instance", "integer", "integer_value", "optional", "physical", "real", "real_array", "signal"]
-
-Check = Callable[[str, Any], Any]
+__all__ = [
+    "Check",
+    "boolean",
+    "checked_by",
+    "choice",
+    "instance",
+    "integer",
+    "integer_value",
+    "numbers_of",
+    "one_or_more",
+    "optional",
+    "physical",
+    "real",
+    "real_array",
+    "signal",
+]
 
 
 def fail(name: str, allowed: str, value: Any, error: type[Exception] = ValueError) -> None:
@@ -25,126 +40,266 @@ def fail(name: str, allowed: str, value: Any, error: type[Exception] = ValueErro
 LARGEST, SMALLEST = 1e30, 1e-30
 
 
-def physical(low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> Check:
-    """A real number in an interval, at most 1e30 in size, and at least 1e-30 where it must be positive."""
-    within = real(low, high, open_low=open_low)
-    smallest = SMALLEST if open_low else 0.0
+class Check(ABC):
+    """What a value must be: called with a name and a value, it returns the value as it is kept, or raises.
 
-    def check(name: str, value: Any) -> float:
-        number = within(name, value)
-        if not smallest <= abs(number) <= LARGEST:
-            fail(name, f"of a size from {smallest:g} to {LARGEST:g}", value)
-        return number
+    A check is data, so that tests can make values that it refuses by themselves.
+    """
 
-    return check
+    @abstractmethod
+    def __call__(self, name: str, value: Any) -> Any:
+        """Return `value` as it is kept; raise TypeError or ValueError, which name it, where it is not allowed."""
+
+    @abstractmethod
+    def wrong(self) -> Iterator[Any]:
+        """Values that are refused: of other types, and right beside what is allowed."""
 
 
-def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Check:
-    """A finite real number in an interval; returns it as a Python float."""
-    left = "(" if open_low or low == -math.inf else "["
-    right = ")" if open_high or high == math.inf else "]"
-    allowed = "a finite real number"
-    if low != -math.inf or high != math.inf:
-        allowed += f" in {left}{low:g}, {high:g}{right}"
+@dataclass(frozen=True)
+class Real(Check):
+    """A finite real number in an interval; kept as a Python float."""
 
-    def check(name: str, value: Any) -> float:
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    smallest: float = 0.0  # in size
+    largest: float = math.inf
+
+    def __call__(self, name: str, value: Any) -> float:
         if isinstance(value, np.ndarray) and value.ndim == 0:
             value = value.item()
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-            fail(name, allowed, value, TypeError)
+            fail(name, self._allowed(), value, TypeError)
         try:
             number = float(value)
         except OverflowError:  # an integer beyond all floats
             number = math.inf
-        inside = (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
-        if not math.isfinite(number) or not inside:
-            fail(name, allowed, value)
+        above = self.low < number if self.open_low else self.low <= number
+        below = number < self.high if self.open_high else number <= self.high
+        if not (math.isfinite(number) and above and below):
+            fail(name, self._allowed(), value)
+        if not self.smallest <= abs(number) <= self.largest:
+            fail(name, f"of a size from {self.smallest:g} to {self.largest:g}", value)
         return number
 
-    return check
+    def _allowed(self) -> str:
+        if self.low == -math.inf and self.high == math.inf:
+            return "a finite real number"
+        left = "(" if self.open_low or self.low == -math.inf else "["
+        right = ")" if self.open_high or self.high == math.inf else "]"
+        return f"a finite real number in {left}{self.low:g}, {self.high:g}{right}"
+
+    def wrong(self) -> Iterator[Any]:
+        yield from ("0.1", True, 1j, [0.5], {}, math.nan, math.inf, -math.inf, np.float32("nan"), 10**400)
+        if self.low > -math.inf:
+            yield self.low if self.open_low else math.nextafter(self.low, -math.inf)
+            yield self.low - 1.0
+        if self.high < math.inf:
+            yield self.high if self.open_high else math.nextafter(self.high, math.inf)
+            yield self.high + 1.0
+        if self.largest < math.inf:
+            yield 1.1 * self.largest if self.high > 0.0 else -1.1 * self.largest
+        if self.smallest > 0.0:
+            yield 0.9 * self.smallest
 
 
-def integer(low: int | None = None, high: int | None = None) -> Check:
-    """An integer between two inclusive bounds; returns it as a Python int."""
-    allowed = "an integer"
-    if low is not None and high is not None:
-        allowed += f" from {low} to {high}"
-    elif low is not None:
-        allowed += f" of at least {low}"
+def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Real:
+    """A finite real number in an interval; kept as a Python float."""
+    return Real(low, high, open_low, open_high)
 
-    def check(name: str, value: Any) -> int:
+
+def physical(low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> Real:
+    """A real number in an interval, at most 1e30 in size, and at least 1e-30 where it must be positive."""
+    return Real(low, high, open_low, smallest=SMALLEST if open_low else 0.0, largest=LARGEST)
+
+
+@dataclass(frozen=True)
+class Integer(Check):
+    """An integer between two inclusive bounds; kept as a Python int."""
+
+    low: int | None = None
+    high: int | None = None
+
+    def __call__(self, name: str, value: Any) -> int:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-            fail(name, allowed, value, TypeError)
+            fail(name, self._allowed(), value, TypeError)
         number = int(value)
-        if (low is not None and number < low) or (high is not None and number > high):
-            fail(name, allowed, value)
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
+            fail(name, self._allowed(), value)
         return number
 
-    return check
+    def _allowed(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"an integer from {self.low} to {self.high}"
+        return "an integer" if self.low is None else f"an integer of at least {self.low}"
+
+    def wrong(self) -> Iterator[Any]:
+        yield from ("3", 1.5, 3.0, True, [3], math.nan)
+        if self.low is not None:
+            yield self.low - 1
+        if self.high is not None:
+            yield self.high + 1
+
+
+def integer(low: int | None = None, high: int | None = None) -> Integer:
+    """An integer between two inclusive bounds; kept as a Python int."""
+    return Integer(low, high)
 
 
 def integer_value(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
     """`integer(low, high)` applied at once, for arguments of functions."""
-    return integer(low, high)(name, value)
+    return Integer(low, high)(name, value)
 
 
-def boolean(name: str, value: Any) -> bool:
+@dataclass(frozen=True)
+class Boolean(Check):
     """True or False, and nothing that merely behaves like them."""
-    if not isinstance(value, (bool, np.bool_)):
-        fail(name, "True or False", value, TypeError)
-    return bool(value)
+
+    def __call__(self, name: str, value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            fail(name, "True or False", value, TypeError)
+        return bool(value)
+
+    def wrong(self) -> Iterator[Any]:
+        yield from (0, 1, "True", 0.0, np.array(True))
 
 
-def choice(*options: str) -> Check:
+boolean = Boolean()
+
+
+@dataclass(frozen=True)
+class Choice(Check):
     """One of a few names."""
-    allowed = "one of " + ", ".join(repr(option) for option in options)
 
-    def check(name: str, value: Any) -> str:
+    options: tuple[str, ...]
+
+    def __call__(self, name: str, value: Any) -> str:
         if not isinstance(value, str):
-            fail(name, allowed, value, TypeError)
-        if value not in options:
-            fail(name, allowed, value)
+            fail(name, self._allowed(), value, TypeError)
+        if value not in self.options:
+            fail(name, self._allowed(), value)
         return value
 
-    return check
+    def _allowed(self) -> str:
+        return "one of " + ", ".join(repr(option) for option in self.options)
+
+    def wrong(self) -> Iterator[Any]:
+        yield from (1, b"none", ["none"], True, "", "bogus", self.options[0].upper() + "x")
 
 
-def instance(kinds: type | tuple[type, ...], allowed: str) -> Check:
+def choice(*options: str) -> Choice:
+    """One of a few names."""
+    return Choice(options)
+
+
+@dataclass(frozen=True)
+class Instance(Check):
+    """An object of one of some classes; `allowed` says it in the user's words."""
+
+    kinds: tuple[type, ...]
+    allowed: str
+
+    def __call__(self, name: str, value: Any) -> Any:
+        if not isinstance(value, self.kinds):
+            fail(name, self.allowed, value, TypeError)
+        return value
+
+    def wrong(self) -> Iterator[Any]:
+        others: tuple[Any, ...] = ("text", 3, 1.5, {}, [], self.kinds[0])
+        yield from (value for value in others if not isinstance(value, self.kinds))
+
+
+def instance(kinds: type | tuple[type, ...], allowed: str) -> Instance:
     """An object of a given class; `allowed` says it in the user's words."""
-
-    def check(name: str, value: Any) -> Any:
-        if not isinstance(value, kinds):
-            fail(name, allowed, value, TypeError)
-        return value
-
-    return check
+    return Instance(kinds if isinstance(kinds, tuple) else (kinds,), allowed)
 
 
-def optional(check: Check) -> Check:
-    """None, or what `check` accepts."""
+@dataclass(frozen=True)
+class Optional(Check):
+    """None, or what another check accepts."""
 
-    def check_optional(name: str, value: Any) -> Any:
+    check: Check
+
+    def __call__(self, name: str, value: Any) -> Any:
         if value is None:
             return None
         try:
-            return check(name, value)
+            return self.check(name, value)
         except (TypeError, ValueError) as error:
             raise type(error)(str(error).replace(" must be ", " must be None or ", 1)) from None
 
-    return check_optional
+    def wrong(self) -> Iterator[Any]:
+        yield from (value for value in self.check.wrong() if value is not None)
 
 
-def numbers_of(check: Check) -> Check:
-    """A sequence of at least one number that `check` accepts; returns a tuple."""
+def optional(check: Check) -> Optional:
+    """None, or what `check` accepts."""
+    return Optional(check)
 
-    def check_all(name: str, value: Any) -> tuple[Any, ...]:
+
+@dataclass(frozen=True)
+class NumbersOf(Check):
+    """A sequence of at least one number that another check accepts; kept as a tuple."""
+
+    check: Check
+
+    def __call__(self, name: str, value: Any) -> tuple[Any, ...]:
         if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or np.ndim(value) != 1:
             fail(name, "a sequence of numbers", value, TypeError)
         if len(value) == 0:
             fail(name, "a sequence of at least one number", value)
-        return tuple(check(f"{name}[{k}]", entry) for k, entry in enumerate(value))
+        return tuple(self.check(f"{name}[{k}]", entry) for k, entry in enumerate(value))
 
-    return check_all
+    def wrong(self) -> Iterator[Any]:
+        yield from ("0.1", 1.0, {1.0}, (), None)
+        yield from ([value] for value in self.check.wrong() if np.ndim(value) == 0)
+
+
+def numbers_of(check: Check) -> NumbersOf:
+    """A sequence of at least one number that `check` accepts; kept as a tuple."""
+    return NumbersOf(check)
+
+
+@dataclass(frozen=True)
+class OneOrMore(Check):
+    """What another check accepts, or a sequence of such; a sequence is kept as a tuple."""
+
+    check: Check
+
+    def __call__(self, name: str, value: Any) -> Any:
+        return NumbersOf(self.check)(name, value) if isinstance(value, (tuple, list)) else self.check(name, value)
+
+    def wrong(self) -> Iterator[Any]:
+        yield ()
+        for value in self.check.wrong():
+            if not isinstance(value, (tuple, list)):
+                yield value
+                yield [value]
+
+
+def one_or_more(check: Check) -> OneOrMore:
+    """What `check` accepts, or a sequence of such."""
+    return OneOrMore(check)
+
+
+@dataclass(frozen=True)
+class CheckedBy(Check):
+    """What a function returns of a name and a value, with some values that it refuses."""
+
+    function: Callable[[str, Any], Any]
+    refused: tuple[Any, ...]
+
+    def __call__(self, name: str, value: Any) -> Any:
+        return self.function(name, value)
+
+    def wrong(self) -> Iterator[Any]:
+        yield from self.refused
+
+
+def checked_by(*refused: Any) -> Callable[[Callable[[str, Any], Any]], CheckedBy]:
+    """Make a check of a function of a name and a value; `refused` are some values that it does not accept."""
+    return lambda function: CheckedBy(function, refused)
 
 
 def real_array(

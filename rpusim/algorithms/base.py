@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
 from rpusim._base.state import check_entries
-from rpusim._base.validation import instance, integer, optional, real
+from rpusim._base.validation import checked_by, instance, integer, optional, real
 from rpusim.arrays.cell import CellArray
 from rpusim.arrays.counts import PulseCount
 from rpusim.arrays.crossbar import CrossbarArray
@@ -165,11 +165,13 @@ is_periphery = optional(instance(Periphery, "a Periphery"))
 is_scheme = instance(PulseScheme, "a PulseScheme")
 
 
-def is_single_device(name: str, value: Device) -> Device:
+@checked_by("text", 3, None, Device, UnitCell)
+def is_single_device(name: str, value: Any) -> Device:
     """Check a device that is no cell of several, which only `SGD` takes."""
-    if isinstance(is_device(name, value), UnitCell):
+    device: Device = is_device(name, value)
+    if isinstance(device, UnitCell):
         raise TypeError(f"{name} must be a single device, not a cell, which SGD takes; got {value!r}")
-    return value
+    return device
 
 
 class ArrayTile(Tile):

@@ -14,7 +14,16 @@ from rpusim._base.specification import parameter
 from rpusim._base.state import check_entries
 from rpusim._base.validation import choice, integer, integer_value, real
 from rpusim.algorithms._transfer import Transfer, TransferLoop
-from rpusim.algorithms.base import Algorithm, Cost, Tile, column_periphery, is_periphery, is_scheme, is_single_device
+from rpusim.algorithms.base import (
+    Algorithm,
+    Cost,
+    Tile,
+    column_periphery,
+    is_optional_device,
+    is_periphery,
+    is_scheme,
+    is_single_device,
+)
 from rpusim.arrays.counts import PulseCount
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
 from rpusim.arrays.pair import DifferentialPair
@@ -83,7 +92,7 @@ class SHD(Algorithm):
     """
 
     fast: Device = parameter(SoftBounds, is_single_device)
-    slow: Device | None = parameter(None, lambda name, value: value if value is None else is_single_device(name, value))
+    slow: Device | None = parameter(None, is_optional_device)
     transfer_every: int = parameter(1, integer(1, 2**31 - 1))
     fast_lr: float = parameter(1.0, _rate)
     slow_lr: float = parameter(1.0, _rate)

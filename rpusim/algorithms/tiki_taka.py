@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpusim._base.specification import parameter
-from rpusim._base.validation import choice, numbers_of, physical, real
+from rpusim._base.validation import checked_by, choice, one_or_more, physical, real
 from rpusim.algorithms.base import is_period, is_rate, is_single_device
 from rpusim.algorithms.transfer import TransferAlgorithm
 from rpusim.devices import Device, PulsedDevice
@@ -14,6 +14,7 @@ from rpusim.devices import Device, PulsedDevice
 __all__ = ["TikiTaka"]
 
 
+@checked_by("text", 3, None, [3], {})
 def _devices(name: str, value: Any) -> tuple[Device, ...]:
     if not isinstance(value, (tuple, list)) or len(value) > 14:
         raise TypeError(f"{name} must be a tuple of at most 14 devices; got {value!r}")
@@ -97,12 +98,12 @@ class TikiTaka(TransferAlgorithm):
     """
 
     hidden: tuple[Device, ...] = parameter((), _devices)
-    gamma: float | tuple[float, ...] = parameter(0.0, lambda name, value: _one_or_more(physical(), name, value))
+    gamma: float | tuple[float, ...] = parameter(0.0, one_or_more(physical()))
     transfer_every: int | tuple[int, ...] = parameter(  # type: ignore[assignment]
-        1, lambda name, value: _one_or_more(is_period, name, value)
+        1, one_or_more(is_period)
     )
     transfer_lr: float | tuple[float, ...] = parameter(  # type: ignore[assignment]
-        1.0, lambda name, value: _one_or_more(is_rate, name, value)
+        1.0, one_or_more(is_rate)
     )
     transfer_vectors: str = parameter("one_hot", choice("one_hot", "hadamard"))
     with_reset_prob: float = parameter(0.0, real(0.0, 1.0))
@@ -150,8 +151,3 @@ class TikiTaka(TransferAlgorithm):
         if self.with_reset_prob > 0.0 and isinstance(device, PulsedDevice):
             settings |= {"reset_prob": self.with_reset_prob, "reset_std": device.reset_std}
         return settings
-
-
-def _one_or_more(check: Any, name: str, value: Any) -> Any:
-    """A number, or a sequence of numbers."""
-    return numbers_of(check)(name, value) if isinstance(value, (tuple, list)) else check(name, value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpusim._base.specification import parameter
-from rpusim._base.validation import boolean, choice, instance, integer, numbers_of, optional, physical, real
+from rpusim._base.validation import boolean, checked_by, choice, instance, integer, numbers_of, optional, physical, real
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.step import SoftBounds
 from rpusim.periphery.pulses import PulseScheme
@@ -17,6 +17,7 @@ __all__ = ["OneSidedCell", "ReferenceCell", "UnitCell", "VectorCell"]
 is_pulsed = instance(PulsedDevice, "a pulsed device of rpusim.devices")
 
 
+@checked_by("text", 3, None, [], [3], {})
 def _pulsed_devices(name: str, value: Any) -> tuple[PulsedDevice, ...]:
     if not isinstance(value, (tuple, list)) or not 1 <= len(value) <= 17:
         raise TypeError(f"{name} must be a tuple of 1 to 17 pulsed devices; got {value!r}")

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, fail, integer, real
+from rpusim._base.validation import checked_by, choice, fail, integer, real
 
 __all__ = ["Wires"]
 
 Array = NDArray[np.float64]
 
 
+@checked_by("1", True, 1j, None, {}, [], [[1.0]], -1.0, math.nan, [-1.0], [math.nan])
 def _resistance(name: str, value: Any) -> float | tuple[float, ...]:
     """Ohm: a number of at least 0 (infinity: an open line), or one per line."""
     allowed = "a resistance of at least 0 ohm (infinity: open), or a sequence of one per line"
@@ -32,7 +33,7 @@ def _resistance(name: str, value: Any) -> float | tuple[float, ...]:
         fail(name, allowed, value, TypeError)
     if len(value) == 0:
         fail(name, allowed, value)
-    return tuple(_resistance(f"{name}[{k}]", entry) for k, entry in enumerate(value))  # type: ignore[misc]
+    return tuple(_resistance(f"{name}[{k}]", entry) for k, entry in enumerate(value))
 
 
 @dataclass(frozen=True, repr=False)
