@@ -1,17 +1,239 @@
-"""States: what `state_dict` returns and `load_state_dict` takes."""
+"""States: what later results depend on, declared once; dicts, checks, restoring and versions follow from the declaration.
+
+An object that has a state says so by its entries (`Stateful._entries`): for each one how it is read, what it must be, and how it
+is put back. `state_dict` reads them; `load_state_dict` first checks all of them, of the object and of its parts, and then puts
+them back, so that a state that is refused changes nothing.
+"""
 
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._base.specification import from_dict
-from rpusim._base.validation import signal
+from rpusim._base.specification import Specification, from_dict
+from rpusim._base.validation import Check, signal
 
 __all__ = []
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value of a state."""
+
+    get: Callable[[], Any]
+    #: (name, value) -> what `put` takes; raises TypeError or ValueError
+    check: Callable[[str, Any], Any]
+    put: Callable[[Any], object]
+
+
+class Stateful:
+    """Base of what has a state that is saved and restored."""
+
+    @abstractmethod
+    def _entries(self) -> dict[str, Entry]:
+        """The state by name, in the order in which it is put back."""
+
+    def _agree(self, name: str, checked: dict[str, Any]) -> None:
+        """Raise ValueError where entries that are right by themselves contradict each other."""
+
+    def _restored(self) -> None:
+        """Do what follows from new entries."""
+
+    def _whole(self) -> AbstractContextManager[object]:
+        """Within which no other thread changes the state."""
+        return nullcontext()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that later results depend on, as a nested dict of arrays and plain values."""
+        with self._whole():
+            return {name: entry.get() for name, entry in self._entries().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; what follows are the same bits.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the state is of another specification, shape or version, or damaged. Nothing is changed then.
+        """
+        self.restore(self.checked_state("state", state))
+
+    def checked_state(self, name: str, state: Any) -> dict[str, Any]:
+        """Return a state with every entry checked and converted; nothing is changed here."""
+        entries = self._entries()
+        check_entries(name, state, entries)
+        checked = {key: entry.check(f"{name}[{key!r}]", state[key]) for key, entry in entries.items()}
+        self._agree(name, checked)
+        return checked
+
+    def restore(self, checked: dict[str, Any]) -> None:
+        """Put back what `checked_state` returned."""
+        with self._whole():
+            for key, entry in self._entries().items():
+                entry.put(checked[key])
+        self._restored()
+
+
+# ---- kinds of entries ------------------------------------------------------------------------------------------------
+
+
+def value(get: Callable[[], Any], put: Callable[[Any], object], check: Callable[[str, Any], Any]) -> Entry:
+    """A number, or a list of them."""
+    return Entry(get, check, put)
+
+
+def attribute(owner: Any, name: str, check: Callable[[str, Any], Any]) -> Entry:
+    """A number that is an attribute."""
+    return Entry(lambda: getattr(owner, name), check, lambda new: setattr(owner, name, new))
+
+
+def numbers(owner: Any, name: str, check: Check, length: int) -> Entry:
+    """A tuple of numbers that is an attribute, saved as a list."""
+    return Entry(
+        lambda: list(getattr(owner, name)),
+        lambda label, values: checked_list(label, values, length, check),
+        lambda new: setattr(owner, name, tuple(new)),
+    )
+
+
+def buffer(array: NDArray[Any], *, low: float | None = None, among: tuple[int, ...] = ()) -> Entry:
+    """An array that is filled anew where it is: of its shape and kind; integers of at least `low`, or some of a few."""
+
+    def put(new: NDArray[Any]) -> None:
+        array[...] = new
+
+    return Entry(array.copy, lambda name, given: checked_array(name, given, array, low=low, among=among), put)
+
+
+def tables(own: MutableMapping[str, NDArray[Any]], shape: tuple[int, ...] | None = None) -> Entry:
+    """Arrays by name, which are replaced: of their shapes, or of `shape` or one number where that is given."""
+
+    def check(name: str, state: Any) -> dict[str, NDArray[Any]]:
+        check_entries(name, state, own)
+        out = {}
+        for key, array in own.items():
+            label = f"{name}[{key!r}]"
+            if shape is None:
+                out[key] = checked_array(label, state[key], array)
+            else:
+                out[key] = signal(label, state[key], (1, 1) if np.shape(state[key]) == (1, 1) else shape).copy()
+        return out
+
+    return Entry(lambda: {key: array.copy() for key, array in own.items()}, check, own.update)
+
+
+def several(entries: Sequence[Entry]) -> Entry:
+    """A list of entries."""
+
+    def check(name: str, states: Any) -> list[Any]:
+        if not isinstance(states, (list, tuple)) or len(states) != len(entries):
+            raise ValueError(f"{name} must be a list of {len(entries)} entries; got {states!r:.80}")
+        return [entry.check(f"{name}[{k}]", state) for k, (entry, state) in enumerate(zip(entries, states, strict=True))]
+
+    def put(checked: list[Any]) -> None:
+        for entry, new in zip(entries, checked, strict=True):
+            entry.put(new)
+
+    return Entry(lambda: [entry.get() for entry in entries], check, put)
+
+
+def group(entries: Mapping[str, Entry]) -> Entry:
+    """Entries by name within an entry."""
+
+    def check(name: str, state: Any) -> dict[str, Any]:
+        check_entries(name, state, entries)
+        return {key: entry.check(f"{name}[{key!r}]", state[key]) for key, entry in entries.items()}
+
+    def put(checked: dict[str, Any]) -> None:
+        for key, entry in entries.items():
+            entry.put(checked[key])
+
+    return Entry(lambda: {key: entry.get() for key, entry in entries.items()}, check, put)
+
+
+def part(whole: Stateful) -> Entry:
+    """The state of an object that belongs to another."""
+    return Entry(whole.state_dict, whole.checked_state, whole.restore)
+
+
+def parts(wholes: Sequence[Stateful]) -> Entry:
+    """The states of several objects, under "0", "1", ..."""
+    return group({str(k): part(whole) for k, whole in enumerate(wholes)})
+
+
+def version(number: int) -> Entry:
+    """The version of a state, which must be this one."""
+
+    def check(name: str, saved: Any) -> int:
+        if saved != number:
+            raise ValueError(f"{name} must be {number}; got {saved!r}")
+        return number
+
+    return Entry(lambda: number, check, lambda _: None)
+
+
+def same_specification(what: str, own: Mapping[str, Specification]) -> Entry:
+    """What an object was built from, which must be the same; fields that came later count as their defaults."""
+    text = json.dumps([one.to_dict() for one in own.values()])
+
+    def check(name: str, saved: Any) -> str:
+        completed = completed_specification(saved)
+        if completed != text:
+            whole = name.rpartition("[")[0]
+            raise ValueError(
+                f"{whole} must be of {what} with the same specification; got {differences_of(own, text, completed)}"
+            )
+        return text
+
+    return Entry(lambda: text, check, lambda _: None)
+
+
+# ---- checks ----------------------------------------------------------------------------------------------------------
+
+
+def checked_array(
+    name: str, given: Any, own: NDArray[Any], *, low: float | None = None, among: tuple[int, ...] = ()
+) -> NDArray[Any]:
+    """Return a copy of `given` if it is an array of the shape and the kind of `own`."""
+    if own.dtype == np.float32:
+        return signal(name, given, own.shape).copy()
+    array = np.array(given)
+    if own.dtype == np.float64:
+        what, right = "finite float64 numbers", array.dtype == np.float64
+        right = right and array.shape == own.shape and bool(np.all(np.isfinite(array)))
+    else:
+        what, right = "integers", array.dtype.kind in "iu" and array.shape == own.shape
+        if low is not None:
+            what, right = f"integers of at least {low:g}", right and not np.any(array < low)
+        if among:
+            what = f"integers, each {' or '.join(map(str, among))},"
+            right = right and array.dtype == own.dtype and bool(np.isin(array, among).all())
+    if not right:
+        raise ValueError(f"{name} must be {what} of shape {own.shape}; got dtype {array.dtype}, shape {array.shape}")
+    return array.astype(own.dtype)
+
+
+def check_entries(name: str, state: Any, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `state` if it is a dict with the entries of `expected`."""
+    if not isinstance(state, dict):
+        raise TypeError(f"{name} must be a dict made by state_dict(); got {type(state).__name__}")
+    if sorted(map(str, state)) != sorted(expected):
+        raise ValueError(f"{name} must have the entries {sorted(expected)}; got {sorted(map(str, state))}")
+    return state
+
+
+def checked_list(name: str, values: Any, length: int, check: Callable[[str, Any], Any]) -> list[Any]:
+    """Return `values` if it is a list of `length` numbers that `check` accepts."""
+    if not isinstance(values, (list, tuple)) or len(values) != length:
+        raise ValueError(f"{name} must be a list of {length} numbers; got {values!r}")
+    return [check(f"{name}[{k}]", value) for k, value in enumerate(values)]
 
 
 def completed_specification(saved: Any) -> Any:
@@ -22,11 +244,11 @@ def completed_specification(saved: Any) -> Any:
         return saved
 
 
-def differences_of(own: str, other: Any) -> str:
-    """What a saved specification has that an array's own has not, field by field."""
+def differences_of(names: Mapping[str, Any], own: str, other: Any) -> str:
+    """What a saved specification has that an object's own has not, field by field."""
     try:
         saved = json.loads(other)
-        assert len(saved) == 4 and all(isinstance(part, dict) for part in saved)
+        assert len(saved) == len(names) and all(isinstance(part, dict) for part in saved)
     except (AssertionError, TypeError, ValueError):
         return f"{other!r:.100}"
     found = []
@@ -39,49 +261,6 @@ def differences_of(own: str, other: Any) -> str:
             values = (v.get("type", v) if isinstance(v, dict) else v for v in (there, here))
             found.append("{} {}, not {}".format(path, *("nothing" if v is ... else repr(v) for v in values)))
 
-    for part, here, there in zip(("device", "forward", "backward", "pulses"), json.loads(own), saved, strict=True):
-        compare(part, here, there)
+    for name, here, there in zip(names, json.loads(own), saved, strict=True):
+        compare(name, here, there)
     return "; ".join(found) or f"{other!r:.100}"
-
-
-def checked_doubles(name: str, value: Any, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return a copy of `value` if it is a finite float64 array of `shape`."""
-    array = np.array(value)
-    if array.dtype != np.float64 or array.shape != shape or not np.all(np.isfinite(array)):
-        raise ValueError(
-            f"{name} must be finite float64 numbers of shape {shape}; got dtype {array.dtype}, shape {array.shape}"
-        )
-    return array
-
-
-def check_entries(name: str, state: Any, expected: dict[str, Any]) -> dict[str, Any]:
-    """Return `state` if it is a dict with the entries of `expected`."""
-    if not isinstance(state, dict):
-        raise TypeError(f"{name} must be a dict made by state_dict(); got {type(state).__name__}")
-    if sorted(map(str, state)) != sorted(expected):
-        raise ValueError(f"{name} must have the entries {sorted(expected)}; got {sorted(map(str, state))}")
-    return state
-
-
-def checked_list(name: str, values: Any, length: int, check: Any) -> list[Any]:
-    """Return `values` if it is a list of `length` numbers that `check` accepts."""
-    if not isinstance(values, (list, tuple)) or len(values) != length:
-        raise ValueError(f"{name} must be a list of {length} numbers; got {values!r}")
-    return [check(f"{name}[{k}]", value) for k, value in enumerate(values)]
-
-
-def checked_planes(name: str, state: Any, own: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the buffers of `state` if they are of the shapes and types of `own`."""
-    check_entries(name, state, own)
-    out = {}
-    for entry, plane in own.items():
-        value = np.asarray(state[entry])
-        label = f"{name}[{entry!r}]"
-        if plane.dtype == np.int8:
-            low = 0 if entry == "flipped" else -1
-            if value.dtype != np.int8 or value.shape != plane.shape or not np.isin(value, (low, 1)).all():
-                raise ValueError(f"{label} must hold {plane.size} int8 numbers, each {low} or 1; got {state[entry]!r}")
-            out[entry] = value
-        else:
-            out[entry] = signal(label, value, plane.shape)
-    return out

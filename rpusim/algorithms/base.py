@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
-from rpusim._base.state import check_entries
+from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import checked_by, instance, integer, optional, real
 from rpusim.arrays.cell import CellArray
 from rpusim.arrays.counts import PulseCount
@@ -60,7 +60,7 @@ class Algorithm(Specification):
         raise TypeError(f"{type(self).__name__} does not build tiles; use one of its subclasses")
 
 
-class Tile(ABC):
+class Tile(Stateful, ABC):
     """One trainable weight W (outputs, inputs), made of arrays.
 
     x has shape (batch, inputs), d and y (batch, outputs), or one dimension less for a single vector.
@@ -115,14 +115,6 @@ class Tile(ABC):
     @abstractmethod
     def cost(self) -> Cost:
         """Return what the tile needs beside forward and backward reads: arrays, digital memory, reads, writes."""
-
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything later results depend on, as a nested dict of arrays and plain values."""
-
-    @abstractmethod
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned; the tile then continues to the same bits."""
 
 
 def _arrays_of(tile: Tile) -> list[CrossbarArray]:
@@ -221,12 +213,8 @@ class ArrayTile(Tile):
             return Cost(arrays=1, updates=0.0, products=float(self.shape[0] * self.shape[1]))
         return Cost(arrays=1)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"array": self.array.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_entries("state", state, {"array": None})
-        self.array.load_state_dict(state["array"])
+    def _entries(self) -> dict[str, Entry]:
+        return {"array": part(self.array)}
 
 
 is_rate = real(0.0)

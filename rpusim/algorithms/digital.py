@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
-from rpusim._base.state import check_entries
-from rpusim._base.validation import integer, integer_value, optional, real, signal
+from rpusim._base.state import Entry, part, value
+from rpusim._base.validation import integer, optional, real, signal
 from rpusim.algorithms._digital import DigitalLoop
 from rpusim.algorithms.base import Algorithm, ArrayTile, Cost, is_periphery, is_scheme
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
@@ -113,16 +113,13 @@ class DigitalTile(ArrayTile):
         kept = 0 if rule._settings()["rule"] != "truncate" and rule.transfer_every == 1 and rows == self.shape[0] else size
         return Cost(arrays=1, digital=int(kept), updates=rows / rule.transfer_every, products=size)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"array": self.array.state_dict(), "chi": self.chi, "vectors": self._loop.vectors, "key": self._key}
+    def _entries(self) -> dict[str, Entry]:
+        def put(chi: NDArray[np.float32]) -> None:
+            self._chi[...] = chi
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_entries("state", state, dict.fromkeys(("array", "chi", "vectors", "key")))
-        array = self.array._checked_state(state["array"], "state['array']")
-        chi = signal("state['chi']", state["chi"], self.shape)
-        vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
-        key = integer_value("state['key']", state["key"], 0, 2**64 - 1)
-        self.array._restore(array)
-        self._build_loop(key)
-        self._chi[...] = chi
-        self._loop.set_vectors(vectors)
+        return {
+            "array": part(self.array),
+            "key": value(lambda: self._key, self._build_loop, integer(0, 2**64 - 1)),
+            "chi": Entry(lambda: self.chi, lambda name, chi: signal(name, chi, self.shape), put),
+            "vectors": value(lambda: self._loop.vectors, lambda new: self._loop.set_vectors(new), integer(0, 2**63 - 1)),
+        }

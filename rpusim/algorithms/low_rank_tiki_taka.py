@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
-from rpusim._base.state import check_entries
-from rpusim._base.validation import integer, integer_value, physical, real, signal
+from rpusim._base.state import Entry, parts, value
+from rpusim._base.validation import integer, physical, real, signal
 from rpusim.algorithms._low_rank import LowRankLoop
 from rpusim.algorithms.base import (
     Algorithm,
@@ -210,20 +209,12 @@ class LowRankTile(Tile):
         # forward and backward read each of the thin arrays too; learning reads them once more
         return Cost(arrays=1, reads=6.0 + 2.0 * transfers, updates=2.0 + transfers)
 
-    def state_dict(self) -> dict[str, Any]:
-        arrays = {str(k): array.state_dict() for k, array in enumerate(self.arrays)}
-        return {"arrays": arrays, "key": self._key, "vectors": self._loop.vectors}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_entries("state", state, dict.fromkeys(("arrays", "key", "vectors")))
-        check_entries("state['arrays']", state["arrays"], dict.fromkeys("012"))
-        arrays = [a._checked_state(state["arrays"][str(k)], f"state['arrays']['{k}']") for k, a in enumerate(self.arrays)]
-        key = integer_value("state['key']", state["key"], 0, 2**64 - 1)
-        vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
-        for array, entries in zip(self.arrays, arrays, strict=True):
-            array._restore(entries)
-        self._build_loop(key)
-        self._loop.set_vectors(vectors)
+    def _entries(self) -> dict[str, Entry]:
+        return {
+            "arrays": parts(self.arrays),
+            "key": value(lambda: self._key, self._build_loop, integer(0, 2**64 - 1)),
+            "vectors": value(lambda: self._loop.vectors, lambda new: self._loop.set_vectors(new), integer(0, 2**63 - 1)),
+        }
 
 
 def _apart(x: ArrayLike, out: NDArray[np.float32] | None) -> ArrayLike:

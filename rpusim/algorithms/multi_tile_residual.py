@@ -9,7 +9,8 @@ import numpy as np
 
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
-from rpusim._base.validation import boolean, integer, integer_value, physical, real
+from rpusim._base.state import Entry, attribute, checked_list
+from rpusim._base.validation import boolean, integer, physical, real
 from rpusim.algorithms.base import is_period, is_single_device
 from rpusim.algorithms.transfer import TransferAlgorithm, TransferTile
 from rpusim.devices import Device, SoftBounds
@@ -149,20 +150,25 @@ class MultiTile(TransferTile):
         self._build_loop(self._keys)
         self._loop.set_vectors(vectors)
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"stage": self.stage, "losses": list(self._losses)}
+    def _entries(self) -> dict[str, Entry]:
+        losses = Entry(
+            lambda: list(self._losses),
+            lambda name, values: checked_list(name, values, np.size(values), _loss),
+            lambda values: setattr(self, "_losses", values),
+        )
+        return super()._entries() | {"stage": attribute(self, "stage", integer(0, len(self.arrays) - 1)), "losses": losses}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def checked_state(self, name: str, state: Any) -> dict[str, Any]:
         if not isinstance(state, dict) or "stage" not in state:
-            return super().load_state_dict(state)  # which says what is missing
-        stage = integer_value("state['stage']", state["stage"], 0, len(self.arrays) - 1)
-        losses = [_loss("state['losses']", loss) for loss in np.ravel(state.get("losses", [])).tolist()]
-        before = self.stage, self._losses
-        self._enter(stage)  # buffers are those of the stage
+            return super().checked_state(name, state)  # which says what is missing
+        stage = integer(0, len(self.arrays) - 1)(f"{name}['stage']", state["stage"])
+        now = vars(self).copy()
         try:
-            super().load_state_dict(state)
-        except BaseException:
-            self._enter(before[0])
-            self._losses = before[1]
-            raise
-        self._losses = losses
+            self._enter(stage)  # buffers are those of the stage
+            return super().checked_state(name, state)
+        finally:
+            vars(self).update(now)
+
+    def restore(self, checked: dict[str, Any]) -> None:
+        self._enter(checked["stage"])
+        super().restore(checked)

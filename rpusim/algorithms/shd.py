@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
-from rpusim._base.state import check_entries
-from rpusim._base.validation import choice, integer, integer_value, real
+from rpusim._base.state import Entry, part, value
+from rpusim._base.validation import choice, integer, real
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import (
     Algorithm,
@@ -207,13 +207,6 @@ class SHDTile(Tile):
         arrays = 3 if self.slow.reference is self.fast.reference else 4
         return Cost(arrays=arrays, reads=1.0 / every, updates=1.0 + 1.0 / every)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"fast": self.fast.state_dict(), "slow": self.slow.state_dict(), "vectors": self._loop.vectors}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_entries("state", state, {"fast": None, "slow": None, "vectors": None})
-        fast = self.fast._checked_state(state["fast"], "state['fast']")
-        slow = self.slow._checked_state(state["slow"], "state['slow']")
-        self._loop.set_vectors(integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1))
-        self.fast._restore(fast)
-        self.slow._restore(slow)
+    def _entries(self) -> dict[str, Entry]:
+        vectors = value(lambda: self._loop.vectors, self._loop.set_vectors, integer(0, 2**63 - 1))
+        return {"fast": part(self.fast), "slow": part(self.slow), "vectors": vectors}

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
-from rpusim._base.state import check_entries, checked_list, checked_planes
-from rpusim._base.validation import boolean, choice, integer, integer_value, optional, physical, real, signal
+from rpusim._base.state import Entry, check_entries, checked_array, checked_list, group, part, parts, value
+from rpusim._base.validation import boolean, choice, integer, optional, physical, real, signal
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import (
     Algorithm,
@@ -367,43 +367,53 @@ class TransferTile(Tile):
 
     # ---- saving ------------------------------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
-            "arrays": {str(k): array.state_dict() for k, array in enumerate(self.arrays)},
-            "references": {str(k): a.weights for k, a in enumerate(self.references) if a is not None},
-            "buffers": {str(k): {n: p.copy() for n, p in level.items()} for k, level in enumerate(self._buffers)},
-            "keys": list(self._keys),
-            "vectors": self._loop.vectors,
-            "means": [self._loop.x_mean, self._loop.d_mean],
+    def _entries(self) -> dict[str, Entry]:
+        known = {str(k): a for k, a in enumerate(self.references) if a is not None}
+        entries = {
+            "arrays": parts(self.arrays),
+            "references": group({k: _written(array) for k, array in known.items()}),
+            "keys": value(
+                lambda: list(self._keys),
+                self._build_loop,  # with new buffers
+                lambda name, keys: checked_list(name, keys, len(self._keys), integer(0, 2**64 - 1)),
+            ),
+            "buffers": group({str(k): _planes(self, k) for k in range(len(self._buffers))}),
+            "vectors": value(lambda: self._loop.vectors, lambda new: self._loop.set_vectors(new), integer(0, 2**63 - 1)),
+            "means": value(
+                lambda: [self._loop.x_mean, self._loop.d_mean],
+                self._set_means,
+                lambda name, means: checked_list(name, means, 2, real()),
+            ),
         }
         if self._reader is not None:
-            state["reader"] = self._read().state_dict()
-        return state
+            entries = {"reader": part(self._read()), **entries}
+        return entries
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_entries("state", state, self.state_dict())
-        check_entries("state['arrays']", state["arrays"], {str(k): None for k in range(len(self.arrays))})
-        arrays = [a._checked_state(state["arrays"][str(k)], f"state['arrays']['{k}']") for k, a in enumerate(self.arrays)]
-        known = {str(k): a for k, a in enumerate(self.references) if a is not None}
-        check_entries("state['references']", state["references"], known)
-        references = {k: signal(f"state['references'][{k!r}]", state["references"][k], self.shape) for k in known}
-        check_entries("state['buffers']", state["buffers"], {str(k): None for k in range(len(self._buffers))})
-        buffers = [
-            checked_planes(f"state['buffers']['{k}']", state["buffers"][str(k)], level) for k, level in enumerate(self._buffers)
-        ]
-        vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
-        keys = checked_list("state['keys']", state["keys"], len(self._keys), integer(0, 2**64 - 1))
-        means = checked_list("state['means']", state["means"], 2, real())
-        if self._reader is not None:
-            reader = self._reader._checked_state(state["reader"], "state['reader']")
-            self._reader._restore(reader)
-        for array, entries in zip(self.arrays, arrays, strict=True):
-            array._restore(entries)
-        for name, weights in references.items():
-            known[name].program(weights)
-        self._build_loop(keys)
-        for own, level in zip(self._buffers, buffers, strict=True):
-            for name, plane in level.items():
-                own[name][...] = plane
-        self._loop.set_vectors(vectors)
+    def _set_means(self, means: list[float]) -> None:
         self._loop.x_mean, self._loop.d_mean = means
+
+
+def _written(array: CrossbarArray) -> Entry:
+    """The weights of a reference, which are written."""
+    return Entry(lambda: array.weights, lambda name, weights: signal(name, weights, array.shape), array.program)
+
+
+def _planes(tile: TransferTile, level: int) -> Entry:
+    """The buffers of a level, of which the loop has new ones whenever it is built."""
+
+    def own() -> dict[str, NDArray[Any]]:
+        return tile._buffers[level]
+
+    def check(name: str, state: Any) -> dict[str, NDArray[Any]]:
+        planes = own()
+        check_entries(name, state, planes)
+        among = {
+            key: (() if plane.dtype != np.int8 else (0, 1) if key == "flipped" else (-1, 1)) for key, plane in planes.items()
+        }
+        return {key: checked_array(f"{name}[{key!r}]", state[key], planes[key], among=among[key]) for key in planes}
+
+    def put(checked: dict[str, NDArray[Any]]) -> None:
+        for key, plane in own().items():
+            plane[...] = checked[key]
+
+    return Entry(lambda: {key: plane.copy() for key, plane in own().items()}, check, put)

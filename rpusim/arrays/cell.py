@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
-from rpusim._base.state import check_entries
-from rpusim._base.validation import instance, integer_value, real, signal
+from rpusim._base.state import Entry, Stateful, attribute, parts
+from rpusim._base.validation import instance, integer, real, signal
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim.arrays.counts import PulseCount, ReadCount
 from rpusim.arrays.crossbar import CrossbarArray, update_vectors
@@ -24,7 +24,7 @@ __all__ = ["CellArray"]
 _real = real()
 
 
-class CellArray:
+class CellArray(Stateful):
     """An array of unit cells: one crossbar array per device of the cell, read together through one periphery.
 
     Reads, updates and saving are as in `CrossbarArray`; the weight is the cell's combination of its devices.
@@ -292,25 +292,16 @@ class CellArray:
             return PulseCount(sum(count.up for count in counts), 0)
         return PulseCount(sum(count.up for count in counts), sum(count.down for count in counts))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything later results depend on."""
-        arrays = {str(k): array.state_dict() for k, array in enumerate(self.arrays)}
-        return {"arrays": arrays, "vectors": self._vectors, "choices": self._choices}
+    def _entries(self) -> dict[str, Entry]:
+        return {
+            "arrays": parts(self.arrays),
+            "vectors": attribute(self, "_vectors", integer(0, 2**63 - 1)),
+            "choices": attribute(self, "_choices", integer(0, 2**64 - 1)),
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned; on an error nothing is changed."""
-        check_entries("state", state, {"arrays": None, "vectors": None, "choices": None})
-        names = [str(k) for k in range(len(self.arrays))]
-        check_entries("state['arrays']", state["arrays"], dict.fromkeys(names))
-        vectors = integer_value("state['vectors']", state["vectors"], 0, 2**63 - 1)
-        choices = integer_value("state['choices']", state["choices"], 0, 2**64 - 1)
-        checked = [
-            array._checked_state(state["arrays"][name], f"state['arrays'][{name!r}]")
-            for name, array in zip(names, self.arrays, strict=True)
-        ]
-        shared = [array._core.train_key == self.arrays[0]._core.train_key for array in self.arrays]
-        for array, entries in zip(self.arrays, checked, strict=True):
-            array._restore(entries)
+    def restore(self, checked: dict[str, Any]) -> None:
+        first = self.arrays[0]._core
+        shared = [array._core.train_key == first.train_key for array in self.arrays]
+        super().restore(checked)
         for array, same in zip(self.arrays, shared, strict=True):
-            array._core.train_key = self.arrays[0]._core.key if same else array._core.key
-        self._vectors, self._choices = vectors, choices
+            array._core.train_key = first.key if same else array._core.key

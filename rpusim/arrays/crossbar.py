@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import weakref
 from collections.abc import Callable
@@ -13,10 +12,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
-from rpusim._base.state import check_entries, checked_doubles, completed_specification, differences_of
+from rpusim._base.state import (
+    Entry,
+    Stateful,
+    attribute,
+    buffer,
+    checked_list,
+    group,
+    numbers,
+    same_specification,
+    several,
+    tables,
+    version,
+)
 from rpusim._base.validation import boolean, choice, instance, integer, integer_value, real, signal
 from rpusim._core.array import ArrayCore, as_batch, as_batches
 from rpusim._core.kernels import KINDS, normals, uniforms
+from rpusim._core.lock import Lock
 from rpusim.arrays.counts import Programming, PulseCount, ReadCount
 from rpusim.arrays.parameters import Parameters, ReadParameters
 from rpusim.devices.base import Device, PulsedDevice
@@ -74,7 +86,7 @@ def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[
     return as_batches(x, d, *shape)
 
 
-class CrossbarArray:
+class CrossbarArray(Stateful):
     r"""An array of devices with its periphery.
 
     W has shape (outputs, inputs): forward reads y = W x, backward z = W^T d, and an update changes W by -lr d x^T in
@@ -836,157 +848,55 @@ class CrossbarArray:
         self._takes_down = saved["takes_down"]
         self.load_state_dict(saved["state"])
 
-    def _specification(self) -> str:
-        parts = (self.device, self.forward_periphery, self.backward_periphery, self.pulses)
-        return json.dumps([part.to_dict() for part in parts])
+    def _whole(self) -> Lock:
+        return self._core.lock
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that later results depend on, as a nested dict of arrays and plain values."""
-        with self._core.lock:
-            return self._state_alone()
-
-    def _state_alone(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
-            "version": STATE_VERSION,
-            "specification": self._specification(),
-            "weights": self.weights,
-            "parameters": {name: value.copy() for name, value in self._parameters.items()},
-            "key": self._core.key,
-            "counters": list(self._core.counters),
-            "averages": list(self._core.averages),
-            "reads": [list(counts) for counts in self._core.read_counts],
-            "read_parameters": [{name: v.copy() for name, v in drawn.items()} for drawn in self._read_parameters],
-            "events": self._events,
+    def _entries(self) -> dict[str, Entry]:
+        """See `Stateful`."""
+        core, count = self._core, integer(0, 2**63 - 1)
+        names = ("device", "forward", "backward", "pulses")
+        built_from = (self.device, self.forward_periphery, self.backward_periphery, self.pulses)
+        entries = {
+            "version": version(STATE_VERSION),
+            "specification": same_specification("an array", dict(zip(names, built_from, strict=True))),
+            "weights": buffer(self._weights),
+            "parameters": tables(self._parameters, self.shape),
+            "key": attribute(core, "key", integer(0, 2**64 - 1)),
+            "counters": numbers(core, "counters", count, 5),
+            "averages": numbers(core, "averages", _real, 2),
+            "reads": Entry(
+                lambda: [list(counts) for counts in core.read_counts],
+                lambda name, reads: checked_list(name, reads, 2, lambda label, row: checked_list(label, row, 5, count)),
+                lambda reads: setattr(core, "read_counts", reads),
+            ),
+            "read_parameters": several([tables(drawn) for drawn in self._read_parameters]),
+            "events": attribute(self, "_events", integer(0, 2**55)),
         }
         if self._state is not self._weights:
-            state["state"] = self._state.copy()
+            entries["state"] = buffer(self._state)
         if isinstance(self.device, PulsedDevice) and self.device.endurance > 0.0:
-            state["new_bounds"] = {name: value.copy() for name, value in self._new_bounds.items()}
+            entries["new_bounds"] = tables(self._new_bounds, self.shape)
         if self._drift is not None:
-            state["drift"] = {"time": self._drift_time, **{name: value.copy() for name, value in self._drift.items()}}
+            time = attribute(self, "_drift_time", real(0.0))
+            entries["drift"] = group({"time": time, **{name: buffer(value) for name, value in self._drift.items()}})
         if self._device_pulses is not None:
-            state["device_pulses"] = self._device_pulses.copy()
+            entries["device_pulses"] = buffer(self._device_pulses)
         if self._disturb is not None:
-            state["disturb"] = {name: value.copy() for name, value in self._disturb.items()}
-        return state
+            entries["disturb"] = group({name: buffer(value, low=0) for name, value in self._disturb.items()})
+        return entries
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned; the array then continues to the same bits.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the state is of another specification, shape or version, or damaged. The array is then unchanged.
-        """
-        self._restore(self._checked_state(state, "state"))
-
-    def _checked_state(self, state: Any, name: str) -> dict[str, Any]:
-        """Return the state with every entry checked and converted; nothing is changed here."""
-        entries = check_entries(name, state, self.state_dict())
-        if entries["version"] != STATE_VERSION:
-            raise ValueError(f"{name}['version'] must be {STATE_VERSION}; got {entries['version']!r}")
-        saved = completed_specification(entries["specification"])
-        if saved != self._specification():
-            differences = differences_of(self._specification(), saved)
-            raise ValueError(f"{name} must be of an array with the same specification; got {differences}")
-        checked: dict[str, Any] = {
-            "weights": signal(f"{name}['weights']", entries["weights"], self.shape).copy(),
-            "parameters": {},
-        }
-        check_entries(f"{name}['parameters']", entries["parameters"], self._parameters)
-        for parameter, value in entries["parameters"].items():
-            label = f"{name}['parameters'][{parameter!r}]"
-            shape = (1, 1) if np.shape(value) == (1, 1) else self.shape
-            checked["parameters"][parameter] = signal(label, value, shape).copy()
-        within = "weights"
-        if self._state is not self._weights:
-            within = "state"
-            checked["state"] = signal(f"{name}['state']", entries["state"], self.shape).copy()
+    def _agree(self, name: str, checked: dict[str, Any]) -> None:
         if isinstance(self.device, PulsedDevice):
+            within = "weights" if self._state is self._weights else "state"
             low, high = self.device.bounds_of(checked["parameters"])
             if np.any((checked[within] < low - ROUNDING) | (checked[within] > high + ROUNDING)):
                 raise ValueError(
                     f"{name}[{within!r}] must lie within the bounds of the devices, w_min to w_max; got some beyond"
                 )
-        if "new_bounds" in entries:
-            check_entries(f"{name}['new_bounds']", entries["new_bounds"], self._new_bounds)
-            checked["new_bounds"] = {
-                bound: signal(f"{name}['new_bounds'][{bound!r}]", value, np.shape(value) if np.size(value) == 1 else self.shape)
-                for bound, value in entries["new_bounds"].items()
-            }
-        if self._drift is not None:
-            check_entries(f"{name}['drift']", entries["drift"], {"time": None, **self._drift})
-            checked["drift_time"] = real(0.0)(f"{name}['drift']['time']", entries["drift"]["time"])
-            checked["drift"] = {
-                k: checked_doubles(f"{name}['drift'][{k!r}]", entries["drift"][k], self.shape) for k in self._drift
-            }
-        checked["key"] = integer_value(f"{name}['key']", entries["key"], 0, 2**64 - 1)
-        checked["events"] = integer_value(f"{name}['events']", entries["events"], 0, 2**55)
-        for entry, length, check in (("counters", 5, integer(0, 2**63 - 1)), ("averages", 2, _real)):
-            values = entries[entry]
-            if not isinstance(values, (list, tuple)) or len(values) != length:
-                raise ValueError(f"{name}[{entry!r}] must be a list of {length} numbers; got {values!r}")
-            checked[entry] = tuple(check(f"{name}[{entry!r}][{k}]", value) for k, value in enumerate(values))
-        reads, drawn = entries["reads"], entries["read_parameters"]
-        if not isinstance(reads, (list, tuple)) or len(reads) != 2 or any(np.shape(counts) != (5,) for counts in reads):
-            raise ValueError(f"{name}['reads'] must be 2 lists of 5 numbers; got {reads!r}")
-        count = integer(0, 2**63 - 1)
-        checked["reads"] = [[count(f"{name}['reads'][{k}]", value) for value in reads[k]] for k in range(2)]
-        if not isinstance(drawn, (list, tuple)) or len(drawn) != 2:
-            raise ValueError(f"{name}['read_parameters'] must be a list of 2 dicts; got {type(drawn).__name__}")
-        checked["read_parameters"] = []
-        for k, known in enumerate(self._read_parameters):
-            label = f"{name}['read_parameters'][{k}]"
-            check_entries(label, drawn[k], known)
-            checked["read_parameters"].append(
-                {entry: signal(f"{label}[{entry!r}]", drawn[k][entry], old.shape).copy() for entry, old in known.items()}
-            )
-        if self._device_pulses is not None:
-            pulses = np.asarray(entries["device_pulses"])
-            if pulses.dtype.kind not in "iu" or pulses.shape != self._device_pulses.shape:
-                raise ValueError(
-                    f"{name}['device_pulses'] must be integers of shape {self._device_pulses.shape}; got dtype "
-                    f"{pulses.dtype}, shape {pulses.shape}"
-                )
-            checked["device_pulses"] = pulses
-        if self._disturb is not None:
-            check_entries(f"{name}['disturb']", entries["disturb"], self._disturb)
-            checked["disturb"] = {}
-            for entry, own in self._disturb.items():
-                value = np.asarray(entries["disturb"][entry])
-                if value.dtype.kind not in "iu" or value.shape != own.shape or np.any(value < 0):
-                    raise ValueError(
-                        f"{name}['disturb'][{entry!r}] must be integers of at least 0 of shape {own.shape}; got dtype "
-                        f"{value.dtype}, shape {value.shape}"
-                    )
-                checked["disturb"][entry] = value
-        return checked
 
-    def _restore(self, checked: dict[str, Any]) -> None:
-        with self._core.lock:  # what runs in another thread ends before, or begins after
-            self._restore_alone(checked)
+    def _restored(self) -> None:
+        with self._core.lock:
+            self._share_parameters()
+            for k in range(2):
+                self._set_direction(k)
         self._tell_watchers()
-
-    def _restore_alone(self, checked: dict[str, Any]) -> None:
-        self._parameters.update(checked["parameters"])
-        self._new_bounds.update(checked.get("new_bounds", {}))
-        if self._drift is not None:
-            self._drift_time = checked["drift_time"]
-            self._drift.update(checked["drift"])
-        self._share_parameters()
-        self._events = checked["events"]
-        self._weights[...] = checked["weights"]
-        if self._state is not self._weights:
-            self._state[...] = checked["state"]
-        self._core.key = checked["key"]
-        self._core.counters = checked["counters"]
-        self._core.averages = checked["averages"]
-        self._core.read_counts = checked["reads"]
-        for k, drawn in enumerate(checked["read_parameters"]):
-            self._read_parameters[k].update(drawn)
-            self._set_direction(k)
-        if self._device_pulses is not None:
-            self._device_pulses[...] = checked["device_pulses"]
-        if self._disturb is not None:
-            for entry, value in checked["disturb"].items():
-                self._disturb[entry][...] = value

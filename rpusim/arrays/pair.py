@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.state import check_entries
+from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import instance, signal
 from rpusim.arrays.crossbar import CrossbarArray, is_zero_shift_method
 
 __all__ = ["DifferentialPair"]
 
 
-class DifferentialPair:
+class DifferentialPair(Stateful):
     """A main array and a static reference array on the same lines: the weight is their difference.
 
     Reads subtract the two currents before the converters of `main`. Pulses go to `main` only. Several pairs may share one
@@ -96,21 +94,5 @@ class DifferentialPair:
             self.main._alternate(n_pulses, method)
         self.reference.program(self.main._state)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of both arrays."""
-        return {"main": self.main.state_dict(), "reference": self.reference.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned; on an error nothing is changed."""
-        self._restore(self._checked_state(state, "state"))
-
-    def _checked_state(self, state: Any, name: str) -> dict[str, Any]:
-        check_entries(name, state, {"main": None, "reference": None})
-        return {
-            "main": self.main._checked_state(state["main"], f"{name}['main']"),
-            "reference": self.reference._checked_state(state["reference"], f"{name}['reference']"),
-        }
-
-    def _restore(self, checked: dict[str, Any]) -> None:
-        self.main._restore(checked["main"])
-        self.reference._restore(checked["reference"])
+    def _entries(self) -> dict[str, Entry]:
+        return {"main": part(self.main), "reference": part(self.reference)}

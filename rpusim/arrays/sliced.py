@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
-from rpusim._base.state import check_entries
+from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import integer_value, physical, signal
 from rpusim.arrays.crossbar import CrossbarArray, check_shape
 from rpusim.devices import Device, PulsedDevice
@@ -19,7 +18,7 @@ from rpusim.periphery.reads import Periphery
 __all__ = ["SlicedArray"]
 
 
-class SlicedArray:
+class SlicedArray(Stateful):
     """A weight of more bits than a device holds, in several arrays: the first holds the highest digit.
 
     The magnitude of a weight, relative to `w_max`, is rounded to slice_bits x slices bits and cut into `slices` digits; the
@@ -134,16 +133,5 @@ class SlicedArray:
         total[...] = sum(np.float32(c) * part for c, part in zip(self.factors, parts, strict=True))
         return total
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of all arrays."""
-        return {str(k): array.state_dict() for k, array in enumerate(self.arrays)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned; on an error nothing is changed."""
-        names = [str(k) for k in range(len(self.arrays))]
-        check_entries("state", state, dict.fromkeys(names))
-        checked = [
-            array._checked_state(state[name], f"state[{name!r}]") for name, array in zip(names, self.arrays, strict=True)
-        ]
-        for array, entries in zip(self.arrays, checked, strict=True):
-            array._restore(entries)
+    def _entries(self) -> dict[str, Entry]:
+        return {str(k): part(array) for k, array in enumerate(self.arrays)}

@@ -354,7 +354,7 @@ def test_a_stage_begins_where_weights_do_or_where_it_is_said():
 
 def test_a_pipeline_survives_json():
     p = Pipeline("synchronous", starts=(0, 3), micro_batch=2)
-    assert rpu.specification.from_dict(p.to_dict()) == p
+    assert rpu.from_dict(p.to_dict()) == p
     assert repr(p) == "Pipeline(mode='synchronous', starts=(0, 3), micro_batch=2)"
 
 
