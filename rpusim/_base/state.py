@@ -1,8 +1,8 @@
 """States: what later results depend on, declared once; dicts, checks, restoring and versions follow from the declaration.
 
-An object that has a state says so by its entries (`Stateful._entries`): for each one how it is read, what it must be, and how it
-is put back. `state_dict` reads them; `load_state_dict` first checks all of them, of the object and of its parts, and then puts
-them back, so that a state that is refused changes nothing.
+An object that has a state says so by its entries (`Stateful._entries`): for each one how it is read, what it must be, and
+how it is put back. `state_dict` reads them; `load_state_dict` first checks all of them, of the object and of its parts, and
+then puts them back, so that a state that is refused changes nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rpusim._base.specification import Specification, from_dict
 from rpusim._base.validation import Check, signal
+from rpusim._core.lock import Lock, Look
 
 __all__ = []
 
@@ -46,13 +47,14 @@ class Stateful:
     def _restored(self) -> None:
         """Do what follows from new entries."""
 
-    def _whole(self) -> AbstractContextManager[object]:
-        """Within which no other thread changes the state."""
-        return nullcontext()
+    def _guard(self) -> Lock | None:
+        """Return the lock of whoever changes the state."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that later results depend on, as a nested dict of arrays and plain values."""
-        with self._whole():
+        lock = self._guard()
+        with nullcontext() if lock is None else Look(lock):
             return {name: entry.get() for name, entry in self._entries().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -75,7 +77,8 @@ class Stateful:
 
     def restore(self, checked: dict[str, Any]) -> None:
         """Put back what `checked_state` returned."""
-        with self._whole():
+        lock = self._guard()
+        with nullcontext() if lock is None else lock:
             for key, entry in self._entries().items():
                 entry.put(checked[key])
         self._restored()

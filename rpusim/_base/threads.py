@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from rpusim._base.validation import integer_value
 from rpusim._core import threads as _core
 
@@ -55,7 +53,7 @@ def set_num_threads(n: int) -> None:
     _core.set_num_threads(integer_value("n", n, 1, MOST_THREADS))
 
 
-class threads:
+class threads(_core.Block):
     """Let the calls of this thread, within a `with` block, use `n` threads; those of other threads are as they were.
 
     Parameters
@@ -72,15 +70,7 @@ class threads:
     """
 
     def __init__(self, n: int) -> None:
-        self.n = integer_value("n", n, 1, MOST_THREADS)
-        self._before: list[int] = []  # one for each block that has begun
-
-    def __enter__(self) -> threads:
-        self._before.append(_core.set_own_threads(self.n))
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        _core.set_own_threads(self._before.pop())
+        super().__init__(integer_value("n", n, 1, MOST_THREADS))
 
     def __repr__(self) -> str:
         return f"threads({self.n})"

@@ -22,14 +22,15 @@ from libc.math cimport fabs, fabsf, rint
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from rpusim._core.kernels import model_names
-from rpusim._base.validation import signal
+from rpusim._base.validation import signal as checked_signal
 
 from rpusim._core.kernels cimport (
     RPU_BACKWARD, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES, RPU_MODEL_constant_step,
-    RPU_MODEL_piecewise_step,    RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, active_kernels, rpu_count_pulses, rpu_draw_trains, rpu_lay_out_work,
+    RPU_MODEL_piecewise_step, RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, active_kernels, rpu_count_pulses, rpu_draw_trains,
+    rpu_lay_out_work,
     rpu_plan_pulses, rpu_pulse_count, rpu_scratch_bytes, rpu_trains_bytes, rpu_work,
 )
-from rpusim._core.products cimport add_product, product
+from rpusim._core.products cimport add_product, product as matrix_product
 from rpusim._core.threads cimport num_threads, rpu_take, run_team
 
 cnp.import_array()
@@ -75,7 +76,7 @@ def as_batch(str name, value, Py_ssize_t n):
         ndim = np.ndim(value)
     except ValueError:
         ndim = 2        # ragged: the next line says so
-    return signal(name, value, (n,) if ndim == 1 else (None, n))
+    return checked_signal(name, value, (n,) if ndim == 1 else (None, n))
 
 
 def as_batches(x, d, Py_ssize_t rows, Py_ssize_t columns):
@@ -114,21 +115,23 @@ cdef const float *_floats(array) except? NULL:
 
 
 cdef void *grow(Buffer *buffer, size_t size) except NULL nogil:
+    cdef void *old
     if buffer.size < size + 64 or buffer.data == NULL:
-        free(buffer.data)
+        old = buffer.data
+        buffer.data, buffer.size = NULL, 0      # before it is freed: a fork may come at any time
+        free(old)
         buffer.data = malloc(size + size // 2 + 64)
-        buffer.size = size + size // 2 + 64
         if buffer.data == NULL:
-            buffer.size = 0
             with gil:
                 raise MemoryError(f"no memory for a buffer of {size} bytes")
+        buffer.size = size + size // 2 + 64
     return <void *>((<uintptr_t>buffer.data + 63) & ~<uintptr_t>63)
 
 
 # What the members of a team do together; each takes the next piece that nobody has.
 
-ctypedef void (*UpdateRows)(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int, uint64_t,
-                            uint64_t) noexcept nogil
+ctypedef void (*UpdateRows)(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int,
+                            uint64_t, uint64_t) noexcept nogil
 
 
 cdef struct ConvertTask:
@@ -185,8 +188,8 @@ cdef void _convert_outputs(void *task, int member) noexcept nogil:
             return
         for q in range(first, min(t.vectors, first + t.block)):
             v = t.index[q]
-            t.clipped[q] = <int32_t>t.kernels.adc(t.converters, t.product + q * t.n_out, t.n_out, t.factor[q], 0, t.key, t.offset,
-                                                  t.operation + v, t.retry, t.y + v * t.n_out)
+            t.clipped[q] = <int32_t>t.kernels.adc(t.converters, t.product + q * t.n_out, t.n_out, t.factor[q], 0, t.key,
+                                                  t.offset, t.operation + v, t.retry, t.y + v * t.n_out)
 
 
 cdef struct DrawTask:
@@ -220,8 +223,8 @@ cdef void _draw_vectors(void *task, int member) noexcept nogil:
         trains.pulses.up = trains.pulses.down = 0
         trains.row = &NO_ROW
         if t.plans[v].bl:
-            rpu_draw_trains(t.kernels, t.plans[v], t.x + v * t.columns, t.d + v * t.rows, t.rows, t.columns, t.key, t.updates + v,
-                            t.memory[v], t.scratch + member * t.scratch_bytes,
+            rpu_draw_trains(t.kernels, t.plans[v], t.x + v * t.columns, t.d + v * t.rows, t.rows, t.columns, t.key,
+                            t.updates + v, t.memory[v], t.scratch + member * t.scratch_bytes,
                             NULL if t.fired == NULL else t.fired + member * t.lines, trains)
 
 
@@ -284,8 +287,8 @@ cdef void _update_blocks(void *task, int member) noexcept nogil:
             first = _block_start(t.cells.rows, owner, t.threads, block, t.blocks)
             last = _block_start(t.cells.rows, owner, t.threads, block + 1, t.blocks)
             if first < last:
-                t.update_rows(t.cells, t.trains, t.vectors, first, last, block == before + 1, t.works + member, t.reverse, t.key,
-                              t.updates)
+                t.update_rows(t.cells, t.trains, t.vectors, first, last, block == before + 1, t.works + member, t.reverse,
+                              t.key, t.updates)
                 before = block
 
 
@@ -350,16 +353,16 @@ cdef class ArrayCore:
         self.averages = -1.0, -1.0
         self.read_counts = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0))
 
-    def set_parameters(self, list values):
+    def set_parameters(self, list values, bint within=False):
         """Take over the parameters of the model: float32 arrays (rows, columns), or (1, 1) for all devices. Four (step_up,
         step_down, w_max, w_min), then two for the directions and one more where the model has them.
 
         They are copied to where the kernels want them, side by side. Returned are views of that copy, and arrays of shape
-        (1, 1) as they came."""
+        (1, 1) as they came. `within`: from `write_wires`, so within an update."""
         cdef float[:, :, ::1] view
         if self.model < 0 or len(values) != self.kernels.parameters[self.model]:
-            raise ValueError(f"devices of this kernel must have {self.kernels.parameters[self.model] if self.model >= 0 else 0} "
-                             f"parameters; got {len(values)}")
+            wanted = self.kernels.parameters[self.model] if self.model >= 0 else 0
+            raise ValueError(f"devices of this kernel must have {wanted} parameters; got {len(values)}")
         out = []
         packs = []
         for name, first, width in (("quad", 0, 4), ("pair", 4, 2), ("single", len(values) - 1, 1)):
@@ -372,7 +375,11 @@ cdef class ArrayCore:
                 packed[:, :, k] = value
             packs.append((name, packed, 0 if shared else width * self.columns))
             out += [value if value.size == 1 else packed[:, :, k] for k, value in enumerate(group)]
-        with self.lock:         # not while another thread steps devices by the old ones
+        if within:
+            self.lock.acquire()
+        else:
+            self.lock.begin()   # not while another thread, or this one, steps devices by the old ones
+        try:
             for name, packed, stride in packs:
                 view = packed
                 self.owners[name] = packed
@@ -382,6 +389,11 @@ cdef class ArrayCore:
                     self.cells.pair, self.cells.pair_stride = &view[0, 0, 0], stride
                 else:
                     self.cells.single, self.cells.single_stride = &view[0, 0, 0], stride
+        finally:
+            if within:
+                self.lock.release()
+            else:
+                self.lock.end()
         return out
 
     def set_fired(self, int64_t[::1] fired):
@@ -545,12 +557,13 @@ cdef class ArrayCore:
         x_batch, d_batch = as_batches(x, d, self.rows, self.columns)
         x_data, d_data = <const float *>cnp.PyArray_DATA(x_batch), <const float *>cnp.PyArray_DATA(d_batch)
         vectors = cnp.PyArray_SIZE(x_batch) // self.columns
-        self.lock.acquire()
+        self.lock.begin()
         try:
+            self.keeping.kept = NULL    # a thread that was lost in a fork may have left it
             with nogil:
                 self.update(x_data, d_data, vectors, lr)
         finally:
-            self.lock.release()
+            self.lock.end()
 
     def py_read(self, str name, x, out, int transposed, ArrayCore reference):
         """Return y = x w^T (or x w where transposed), minus the same product with `reference` where given, in `out` unless that
@@ -581,12 +594,13 @@ cdef class ArrayCore:
         x_data = <const float *>cnp.PyArray_DATA(batch)
         y_data = <float *>cnp.PyArray_DATA(y)
         vectors = cnp.PyArray_SIZE(batch) // n_in
-        self.lock.acquire()
+        self.lock.begin()
         try:
+            self.earlier = NULL         # as in `py_update`
             with nogil:
                 self.read(x_data, y_data, vectors, transposed, reference)
         finally:
-            self.lock.release()
+            self.lock.end()
         return y
 
     def pulse(self, const int32_t[:, ::1] counts):
@@ -596,7 +610,8 @@ cdef class ArrayCore:
         cdef rpu_pulse_count n
         cdef int64_t given = 0
         self._check_pulses(counts.shape[0], counts.shape[1])
-        with self.lock:
+        self.lock.begin()
+        try:
             scratch = <uint16_t *>grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
                 for i in range(self.rows):
@@ -608,14 +623,17 @@ cdef class ArrayCore:
                         given = 0
                         with gil:
                             PyErr_CheckSignals()    # Ctrl-C stops long calls
-            self.updates += 1
+        finally:
+            self.updates += 1       # the noise of the rows that got theirs is spent
+            self.lock.end()
 
     def _check_pulses(self, Py_ssize_t rows, Py_ssize_t columns):
         # See that devices take pulses, and that there is a number for each.
         if self.model < 0:
             raise ValueError("devices without pulses cannot be given any")
         if rows != self.rows or columns != self.columns:
-            raise ValueError(f"there must be a number for each of the {self.rows} x {self.columns} devices; got {rows} x {columns}")
+            raise ValueError(f"there must be a number for each of the {self.rows} x {self.columns} devices; got {rows} x "
+                             f"{columns}")
 
     def alternate(self, Py_ssize_t pairs, double[:, ::1] total):
         """Give every device `pairs` times an up and a down pulse; add the state after each pulse to `total`.
@@ -625,7 +643,8 @@ cdef class ArrayCore:
         cdef uint16_t *scratch
         cdef int32_t[::1] up = np.ones(self.columns, dtype=np.int32), down = -np.ones(self.columns, dtype=np.int32)
         self._check_pulses(total.shape[0], total.shape[1])
-        with self.lock:
+        self.lock.begin()
+        try:
             scratch = <uint16_t *>grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
                 for i in range(self.rows):
@@ -640,6 +659,8 @@ cdef class ArrayCore:
             self.pulses_up += pairs * self.rows * self.columns
             self.pulses_down += pairs * self.rows * self.columns
             self.updates += 2 * pairs
+        finally:
+            self.lock.end()
 
     # ---- update ------------------------------------------------------------------------------------------------------
 
@@ -740,8 +761,8 @@ cdef class ArrayCore:
             fired = <int64_t *>grow(&self.lines, threads * lines * sizeof(int64_t))
             for v in range(threads * lines):
                 fired[v] = 0
-        drawing_task = DrawTask(self.kernels, self.rows, self.columns, self.train_key, self.updates, plans, x, d, vectors, memory,
-                                scratch, scratch_bytes, fired, lines, trains, 0)
+        drawing_task = DrawTask(self.kernels, self.rows, self.columns, self.train_key, self.updates, plans, x, d, vectors,
+                                memory, scratch, scratch_bytes, fired, lines, trains, 0)
         run_team(_draw_vectors, &drawing_task, threads, drawing * PULSE_NS)
         for v in range(threads * lines):
             self.fired[v % lines] += fired[v]
@@ -786,7 +807,14 @@ cdef class ArrayCore:
         cdef uint16_t *scratch = <uint16_t *>(counts + self.columns)
         cdef Py_ssize_t v, i
         cdef rpu_pulse_count n
+        cdef int64_t given = 0
         for v in range(vectors):
+            if given > PULSES_BETWEEN_SIGNALS:
+                given = 0
+                self.updates += v
+                with gil:
+                    PyErr_CheckSignals()        # Ctrl-C stops long calls
+                self.updates -= v
             if plans[v].bl == 0:
                 continue
             if self.fired is not None:
@@ -803,6 +831,7 @@ cdef class ArrayCore:
                 n = self.kernels.pulse_row[self.model](&self.cells, i, counts, scratch, self.key, self.updates + v)
                 self.pulses_up += n.up
                 self.pulses_down += n.down
+                given += n.up + n.down
         return 0
 
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil:
@@ -953,7 +982,7 @@ cdef class ArrayCore:
             self._wired_products(self._effective(matrix, reference, asymmetry, 1), v, y, vectors, transposed)
         elif asymmetry != NULL:
             w = self._effective(matrix, reference, asymmetry, 1)
-            product(w, self.rows, self.columns, v, y, vectors, transposed, 1.0)
+            matrix_product(w, self.rows, self.columns, v, y, vectors, transposed, 1.0)
         else:
             self._products(v, y, vectors, transposed, reference)
         if p.converters.ir_drop != 0.0:
@@ -964,7 +993,7 @@ cdef class ArrayCore:
                 for j in range(n_in):
                     share = 1.0 - <double>j / n_in
                     changed[q * n_in + j] = <float>(v[q * n_in + j] * (1.0 - share * share))
-            product(w, self.rows, self.columns, changed, sloped, vectors, transposed, 1.0)
+            matrix_product(w, self.rows, self.columns, changed, sloped, vectors, transposed, 1.0)
             if w != matrix:
                 for k in range(size):
                     matrix[k] = w[k]
@@ -972,7 +1001,7 @@ cdef class ArrayCore:
                 matrix[k] = fabsf(matrix[k])
             for j in range(vectors * n_in):
                 changed[j] = fabsf(v[j])
-            product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 1.0)
+            matrix_product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 1.0)
         if noisy:
             variance = work + vectors * (n_in + 2 * n_out)
             share = <double>p.read_noise * p.read_noise
@@ -988,7 +1017,7 @@ cdef class ArrayCore:
                     changed[j] = v[j] * v[j]
                 variances = <int32_t>n_out
                 w = self._effective(matrix, reference, NULL, -p.read_noise_law)
-                product(w, self.rows, self.columns, changed, variance, vectors, transposed, <float>share)
+                matrix_product(w, self.rows, self.columns, changed, variance, vectors, transposed, <float>share)
         for q in range(vectors):
             sum = 0.0
             if p.converters.voltage_offset != NULL or p.converters.series != 0.0:
@@ -1060,10 +1089,11 @@ cdef class ArrayCore:
         cdef int k
         if self.earlier == NULL:
             if vectors >= MERGED_VECTORS and (self.parts or reference is not None):
-                product(self._effective(<float *>grow(&self.matrix, 4 * self.rows * self.columns), reference, NULL, 1),
-                        self.rows, self.columns, x, y, vectors, transposed, 1.0)
+                matrix_product(
+                    self._effective(<float *>grow(&self.matrix, 4 * self.rows * self.columns), reference, NULL, 1),
+                    self.rows, self.columns, x, y, vectors, transposed, 1.0)
                 return 0
-            product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, self.factor)
+            matrix_product(&self.w[0, 0], self.rows, self.columns, x, y, vectors, transposed, self.factor)
         else:
             for i in range(n_out):
                 y[i] = self.factor * (self.earlier[i] * x[self.earlier_line]) + <float>0.0      # as a product: no -0

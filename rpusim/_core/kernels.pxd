@@ -110,7 +110,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int32_t panels[RPU_N_MODELS]
         int32_t parameters[RPU_N_MODELS]
         rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
-                                        uint64_t) noexcept nogil
+                                                   uint64_t) noexcept nogil
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
                               int64_t) noexcept nogil
         int64_t (*dac)(const rpu_converters *, const float *, int64_t, double, uint64_t, int, uint64_t, uint32_t,

@@ -12,6 +12,6 @@ cdef extern from "kernels/team.h":
 cdef int num_threads() noexcept nogil
 # Whether somebody has said so: by `set_num_threads` or `threads`, and not by the environment.
 cdef bint is_chosen() noexcept nogil
-# part(task, 0), and part(task, k) for those k < members that come in time; a part does all that others leave. `ns`: how long one
-# thread takes for it, in nanoseconds, about.
+# part(task, 0), and part(task, k) for those k < members that come in time; a part does all that others leave. `ns`: how long
+# one thread takes for it, in nanoseconds, about.
 cdef void run_team(rpu_part part, void *task, int members, double ns) noexcept nogil

@@ -9,6 +9,8 @@ Decided, and why:
 
 import os
 
+from cpython.pythread cimport PyThread_get_thread_ident
+
 
 cdef extern from "kernels/team.h":
     void rpu_team_run(rpu_part part, void *task, int members, int wake) nogil
@@ -87,12 +89,32 @@ def set_num_threads(int n):
     _threads, _chosen = n, True
 
 
-def set_own_threads(int n):
-    """Set the number of threads of the calling thread (0: that of the process); return the one before."""
+cdef int set_own_threads(int n) noexcept:
+    # Set the number of threads of the calling thread (0: that of the process); return the one before.
     global rpu_own_threads
     cdef int before = rpu_own_threads
     rpu_own_threads = n
     return before
+
+
+cdef class Block:
+    """`with` it, the calling thread has `n` threads. Compiled, so that a Ctrl-C comes before the number has changed or after
+    the block has begun, which then gives it back."""
+    cdef readonly int n
+    cdef dict before            # the numbers of each thread before its blocks that have begun
+
+    def __init__(self, int n):
+        self.n, self.before = n, {}
+
+    def __enter__(self):
+        self.before.setdefault(PyThread_get_thread_ident(), []).append(set_own_threads(self.n))
+        return self
+
+    def __exit__(self, *_):
+        cdef list own = self.before[PyThread_get_thread_ident()]
+        set_own_threads(own.pop())
+        if not own:
+            del self.before[PyThread_get_thread_ident()]
 
 
 def _forget():

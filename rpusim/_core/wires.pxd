@@ -51,5 +51,6 @@ cdef class NetworkCore:
                     rpu_wires_task *task) noexcept nogil
     cdef int _solution(self, const double *g, const double *word, const double *bit, const double *emf, double *u, double *v,
                        double *memory, rpu_wires_task *task) noexcept nogil
-    cdef int _share_out(self, rpu_part part, Solves *solves, Py_ssize_t first, Py_ssize_t count, Py_ssize_t threads) except -1 nogil
+    cdef int _share_out(self, rpu_part part, Solves *solves, Py_ssize_t first, Py_ssize_t count,
+                        Py_ssize_t threads) except -1 nogil
     cdef void _note(self, const rpu_wires_task *tasks, Py_ssize_t count) noexcept nogil

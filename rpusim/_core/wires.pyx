@@ -367,7 +367,8 @@ cdef class NetworkCore:
                 v[i * self.columns + j] = tall_v[i * width + j]
         return failed
 
-    cdef int _share_out(self, rpu_part part, Solves *solves, Py_ssize_t first, Py_ssize_t count, Py_ssize_t threads) except -1 nogil:
+    cdef int _share_out(self, rpu_part part, Solves *solves, Py_ssize_t first, Py_ssize_t count,
+                        Py_ssize_t threads) except -1 nogil:
         # Solves number `first` to `count`, as many at a time as there are threads; whether one has not converged.
         cdef Py_ssize_t k
         cdef int failed = 0
@@ -392,22 +393,34 @@ cdef class NetworkCore:
 
     def py_factor(self, const double[:, ::1] g):
         """Factor for new conductances (rows, columns)."""
-        with self.lock, nogil:
-            self.factor(&g[0, 0])
+        self.lock.begin()
+        try:
+            with nogil:
+                self.factor(&g[0, 0])
+        finally:
+            self.lock.end()
 
     def py_solve(self, const double[:, ::1] v, double[:, ::1] out, bint transposed, bint warm):
         """Fill `out` with the currents of `v`; return whether all vectors have converged."""
         cdef int failed = 1
-        with self.lock, nogil:
-            failed = self.solve(&v[0, 0], &out[0, 0], v.shape[0], transposed, warm)
+        self.lock.begin()
+        try:
+            with nogil:
+                failed = self.solve(&v[0, 0], &out[0, 0], v.shape[0], transposed, warm)
+        finally:
+            self.lock.end()
         return not failed
 
     def py_read_float(self, const float[:, ::1] g, const float[:, ::1] v, float[:, ::1] out, bint transposed):
         """Factor for `g` and fill `out` with the currents of `v`, as compiled callers do; return whether all converged."""
         cdef int failed = 1
-        with self.lock, nogil:
-            self.factor_float(&g[0, 0])
-            failed = self.solve_float(&v[0, 0], &out[0, 0], v.shape[0], transposed, False)
+        self.lock.begin()
+        try:
+            with nogil:
+                self.factor_float(&g[0, 0])
+                failed = self.solve_float(&v[0, 0], &out[0, 0], v.shape[0], transposed, False)
+        finally:
+            self.lock.end()
         return not failed
 
     def py_solution(self, const double[:, ::1] word, const double[:, ::1] bit, double[:, :, ::1] u, double[:, :, ::1] v,
@@ -426,11 +439,15 @@ cdef class NetworkCore:
         if g is not None:
             solves.g, solves.emf = &g[0, 0, 0], &emf[0, 0, 0]
         solves.word, solves.bit, solves.u, solves.nodes = &word[0, 0], &bit[0, 0], &u[0, 0, 0], &v[0, 0, 0]
-        with self.lock, nogil:
-            solves.memory, solves.share = <double *>grow(&self.work, threads * share * sizeof(double)), share
-            self.iterations = 0
-            self.residual = 0.0
-            failed = self._share_out(_solve_nodes, &solves, 0, vectors, threads)
+        self.lock.begin()
+        try:
+            with nogil:
+                solves.memory, solves.share = <double *>grow(&self.work, threads * share * sizeof(double)), share
+                self.iterations = 0
+                self.residual = 0.0
+                failed = self._share_out(_solve_nodes, &solves, 0, vectors, threads)
+        finally:
+            self.lock.end()
         return not failed
 
 

@@ -66,19 +66,21 @@ cdef class DigitalLoop:
 
     def set_vectors(self, uint64_t vectors):
         """Set the number of vectors so far."""
+        self.target.lock.begin()
         self.vectors = vectors
+        self.target.lock.end()
 
     def run(self, cnp.ndarray x, cnp.ndarray d, double lr):
         """Take the vectors x and d, with learning rate `lr`."""
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.target.columns
-        self.target.lock.acquire()
+        self.target.lock.begin()
         try:
             with nogil:
                 self.learn(x_data, d_data, vectors, lr)
         finally:
-            self.target.lock.release()
+            self.target.lock.end()
 
     cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
         cdef Py_ssize_t v, rows = self.target.rows, columns = self.target.columns
@@ -162,6 +164,8 @@ cdef class DigitalLoop:
                 found = True
         if found:
             self.unit[row] = 1.0
-            self.target.update(&self.pulses[0], &self.unit[0], 1, self.rate)
-            self.unit[row] = 0.0
+            try:
+                self.target.update(&self.pulses[0], &self.unit[0], 1, self.rate)
+            finally:                # also after a Ctrl-C
+                self.unit[row] = 0.0
         return 0

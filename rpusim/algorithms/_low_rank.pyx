@@ -12,7 +12,7 @@ import numpy as np
 
 from rpusim._core.array cimport ArrayCore
 from rpusim._core.kernels cimport RPU_RESET, RPU_WRITE_ALL
-from rpusim._core.lock cimport acquire_all, release_all
+from rpusim._core.lock cimport begin_all, end_all
 
 cnp.import_array()
 
@@ -49,36 +49,38 @@ cdef class LowRankLoop:
 
     def set_vectors(self, uint64_t vectors):
         """Set the number of vectors so far."""
+        begin_all(self.locks)
         self.vectors = vectors
+        end_all(self.locks)
 
     def set_bounds(self, const float[:, ::1] low_a, const float[:, ::1] high_a, const float[:, ::1] low_b,
                    const float[:, ::1] high_b):
         """Give the bounds of the devices of A and B."""
-        acquire_all(self.locks)         # which a loop that runs in another thread has
+        begin_all(self.locks)         # which a loop that runs in another thread has
         try:
             self.low_a, self.high_a, self.low_b, self.high_b = low_a, high_a, low_b, high_b
         finally:
-            release_all(self.locks)
+            end_all(self.locks)
 
     def start(self, uint64_t event):
         """Set A to 0 and draw B, as after transfer number `event`."""
-        acquire_all(self.locks)
+        begin_all(self.locks)
         try:
             self.renew(event)
         finally:
-            release_all(self.locks)
+            end_all(self.locks)
 
     def run(self, cnp.ndarray x, cnp.ndarray d, double fast_rate, double transfer_rate):
         """Take the vectors x and d: A and B learn with `fast_rate`, W moves by transfer_rate A B."""
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.w.columns
-        acquire_all(self.locks)
+        begin_all(self.locks)
         try:
             with nogil:
                 self.learn(x_data, d_data, vectors, fast_rate, transfer_rate)
         finally:
-            release_all(self.locks)
+            end_all(self.locks)
 
     cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double fast_rate,
                    double transfer_rate) except -1 nogil:
@@ -95,9 +97,11 @@ cdef class LowRankLoop:
             if self.vectors % <uint64_t>self.every == 0:
                 for k in range(self.rank):
                     self.unit[k] = 1.0
-                    self.a.read(&self.unit[0], &self.column[0], 1, 0, None)
-                    self.b.read(&self.unit[0], &self.row[0], 1, 1, None)
-                    self.unit[k] = 0.0
+                    try:
+                        self.a.read(&self.unit[0], &self.column[0], 1, 0, None)
+                        self.b.read(&self.unit[0], &self.row[0], 1, 1, None)
+                    finally:        # also after a Ctrl-C, or lines whose currents do not converge
+                        self.unit[k] = 0.0
                     self.w.update(&self.row[0], &self.column[0], 1, -transfer_rate)
                 self.renew(self.vectors // <uint64_t>self.every)
             if self.vectors % 256 == 0:

@@ -24,7 +24,7 @@ import numpy as np
 
 from rpusim._core.array cimport ArrayCore
 from rpusim._core.kernels cimport RPU_RESET, RPU_RESET_CHOICE, RPU_STOCHASTIC, uniform
-from rpusim._core.lock cimport acquire_all, release_all
+from rpusim._core.lock cimport begin_all, end_all
 
 cnp.import_array()
 
@@ -154,11 +154,23 @@ cdef class Transfer:
             rate = rate / <double>self.lines
         else:
             u[line] = 1.0
-        self.source.earlier, self.source.earlier_line = self.kept, line
         try:
-            self.source.read(u, y, 1, 0 if self.columns else 1, self.reference)
-        finally:
-            self.source.earlier = NULL
+            self.source.earlier, self.source.earlier_line = self.kept, line
+            try:
+                self.source.read(u, y, 1, 0 if self.columns else 1, self.reference)
+            finally:
+                self.source.earlier = NULL
+            self.use(number, line, rate, fast_rate)
+        finally:            # also after a Ctrl-C, or lines whose currents do not converge
+            u[line] = 0.0
+        if self.line_chop is not None:
+            self.chop(number, line)
+        return 0
+
+    cdef int use(self, uint64_t number, Py_ssize_t line, double rate, double fast_rate) except -1 nogil:
+        # What was read of a line goes on.
+        cdef float *u = &self.u[0]
+        cdef float *y = &self.y[0]
         if self.reset_prob > 0.0:
             self.reset(number, line)
         if self.baseline == 1 and self.flipped[line]:
@@ -172,9 +184,6 @@ cdef class Transfer:
                 self.write(u, y, self.step_lr)
         else:
             self.write(u, y, -rate)
-        u[line] = 0.0
-        if self.line_chop is not None:
-            self.chop(number, line)
         return 0
 
     cdef int write(self, float *u, float *y, double lr) except -1 nogil:
@@ -283,7 +292,9 @@ cdef class TransferLoop:
 
     def set_vectors(self, uint64_t vectors):
         """Set the number of vectors so far."""
+        begin_all(self.locks)
         self.vectors = vectors
+        end_all(self.locks)
 
     def run(self, cnp.ndarray x, cnp.ndarray d, double fast_rate, double[::1] rates):
         """Take the vectors x and d: the fast array learns with `fast_rate`, level k hands over with rates[k]."""
@@ -291,8 +302,9 @@ cdef class TransferLoop:
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.fast.columns
         cdef bint waits
-        acquire_all(self.locks)
+        begin_all(self.locks)
         try:
+            self.first.kept = self.fast.earlier = self.fast.keeping.kept = NULL     # as in `ArrayCore.py_update`
             waits = vectors > self.first.every and not self.auto_scale and self.first.can_wait()
             if waits and self.kept is None:
                 self.kept = np.empty((KEPT, self.first.length + 16), dtype=np.float32)      # no power of two: cache sets
@@ -304,7 +316,7 @@ cdef class TransferLoop:
                 with nogil:
                     self.learn(x_data, d_data, vectors, fast_rate, &rates[0])
         finally:
-            release_all(self.locks)
+            end_all(self.locks)
 
     cdef int learn_at_once(self, const float *x, const float *d, Py_ssize_t vectors, double rate,
                            double *rates) except -1 nogil:

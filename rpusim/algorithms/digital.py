@@ -13,6 +13,7 @@ from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, part, value
 from rpusim._base.validation import integer, optional, real, signal
+from rpusim._core.lock import Lock
 from rpusim.algorithms._digital import DigitalLoop
 from rpusim.algorithms.base import Algorithm, ArrayTile, Cost, is_periphery, is_scheme
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
@@ -80,6 +81,7 @@ class DigitalTile(ArrayTile):
                 f"n_rows_per_transfer must be at most the number of outputs, {rows}; got {algorithm.n_rows_per_transfer}"
             )
         self._rule = algorithm
+        self._lock = Lock()  # as in `TransferTile`
         self._build_loop(_random.key(_random.child(seeds, 1)))
 
     def _build_loop(self, key: int) -> None:
@@ -104,7 +106,8 @@ class DigitalTile(ArrayTile):
         lr = _lr("lr", lr)
         x, d = update_vectors(x, d, self.shape)
         self.array._check_rate(lr)
-        self._loop.run(x, d, lr)
+        with self._lock:
+            self._loop.run(x, d, lr)
 
     def cost(self) -> Cost:
         rule, size = self._rule, float(self.shape[0] * self.shape[1])
@@ -112,6 +115,9 @@ class DigitalTile(ArrayTile):
         # a gradient that is spent as soon as it is formed needs no memory
         kept = 0 if rule._settings()["rule"] != "truncate" and rule.transfer_every == 1 and rows == self.shape[0] else size
         return Cost(arrays=1, digital=int(kept), updates=rows / rule.transfer_every, products=size)
+
+    def _guard(self) -> Lock:
+        return self._lock
 
     def _entries(self) -> dict[str, Entry]:
         def put(chi: NDArray[np.float32]) -> None:

@@ -13,6 +13,7 @@ from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, parts, value
 from rpusim._base.validation import integer, physical, real, signal
+from rpusim._core.lock import Lock, Look
 from rpusim.algorithms._low_rank import LowRankLoop
 from rpusim.algorithms.base import (
     Algorithm,
@@ -112,6 +113,7 @@ class LowRankTile(Tile):
     def __init__(self, algorithm: LowRankTikiTaka, shape: tuple[int, int], rng: RNG = None) -> None:
         self.algorithm: LowRankTikiTaka = algorithm
         self.shape = check_shape(shape)
+        self._lock = Lock()  # as in `TransferTile`
         seeds, (outputs, inputs), rank = _random.seed_sequence(rng), self.shape, algorithm.rank
         slow = algorithm.fast if algorithm.slow is None else algorithm.slow
         self.arrays = tuple(
@@ -144,12 +146,13 @@ class LowRankTile(Tile):
             array._watch(self._set_bounds)
 
     def _set_bounds(self) -> None:
-        bounds = []
-        for array in self.arrays[1:]:
-            device = array.device
-            low, high = device.bounds_of(array._parameters) if isinstance(device, PulsedDevice) else (-np.inf, np.inf)
-            bounds += [np.ascontiguousarray(np.broadcast_to(side, array.shape), np.float32) for side in (low, high)]
-        self._loop.set_bounds(*bounds)
+        with self._lock:
+            bounds = []
+            for array in self.arrays[1:]:
+                device = array.device
+                low, high = device.bounds_of(array._parameters) if isinstance(device, PulsedDevice) else (-np.inf, np.inf)
+                bounds += [np.ascontiguousarray(np.broadcast_to(side, array.shape), np.float32) for side in (low, high)]
+            self._loop.set_bounds(*bounds)
 
     @property
     def a(self) -> NDArray[np.float32]:
@@ -182,7 +185,8 @@ class LowRankTile(Tile):
         fast, slow = lr * rule.fast_lr * rule.alpha, rule.transfer_lr * rule.alpha
         self.arrays[1]._check_rate(fast)
         self.arrays[0]._check_rate(slow)
-        self._loop.run(x, d, fast, slow)
+        with self._lock:
+            self._loop.run(x, d, fast, slow)
 
     def end_batch(self) -> None:
         for array in self.arrays:
@@ -191,7 +195,8 @@ class LowRankTile(Tile):
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        return self.arrays[0]._weights + np.float32(self.algorithm.alpha) * (self.a @ self.b)
+        with Look(self._lock):
+            return self.arrays[0].weights + np.float32(self.algorithm.alpha) * (self.a @ self.b)
 
     def program(self, weights: ArrayLike) -> None:
         """Write W so that the weight becomes `weights`, clipped to the bounds of its devices; A and B stay as they are."""
@@ -208,6 +213,9 @@ class LowRankTile(Tile):
         transfers = self.algorithm.rank / self.algorithm.transfer_every
         # forward and backward read each of the thin arrays too; learning reads them once more
         return Cost(arrays=1, reads=6.0 + 2.0 * transfers, updates=2.0 + transfers)
+
+    def _guard(self) -> Lock:
+        return self._lock
 
     def _entries(self) -> dict[str, Entry]:
         return {

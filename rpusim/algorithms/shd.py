@@ -13,6 +13,7 @@ from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, part, value
 from rpusim._base.validation import choice, integer, real
+from rpusim._core.lock import Lock
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import (
     Algorithm,
@@ -126,6 +127,7 @@ class SHDTile(Tile):
             return CrossbarArray(shape, device, rng=_random.child(seeds, k), **kwargs)
 
         self.algorithm: SHD = algorithm
+        self._lock = Lock()  # as in `TransferTile`
         together = check_shape(shape)[1] if algorithm.transfer_vectors == "hadamard" else 1
         transfer_forward = algorithm.transfer_forward or column_periphery(algorithm.fast, together)
         fast_main = array(0, algorithm.fast, forward=transfer_forward, pulses=algorithm.pulses)
@@ -170,11 +172,13 @@ class SHDTile(Tile):
         return self.slow.backward(d, out)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
-        if self._lr is None or type(lr) is not float or lr != self._lr[0]:
-            self._lr = self._checked_rates(_lr("lr", lr))
+        rates = self._lr
+        if rates is None or type(lr) is not float or lr != rates[0]:
+            self._lr = rates = self._checked_rates(_lr("lr", lr))
         x, d = update_vectors(x, d, self.shape)
         # C follows A, whichever way the loss drives A
-        self._loop.run(x, d, *self._lr[1:])
+        with self._lock:
+            self._loop.run(x, d, *rates[1:])
 
     def _checked_rates(self, lr: float) -> tuple[float, float, NDArray[np.float64]]:
         rule = self.algorithm
@@ -206,6 +210,9 @@ class SHDTile(Tile):
         every = self.algorithm.transfer_every
         arrays = 3 if self.slow.reference is self.fast.reference else 4
         return Cost(arrays=arrays, reads=1.0 / every, updates=1.0 + 1.0 / every)
+
+    def _guard(self) -> Lock:
+        return self._lock
 
     def _entries(self) -> dict[str, Entry]:
         vectors = value(lambda: self._loop.vectors, self._loop.set_vectors, integer(0, 2**63 - 1))

@@ -14,6 +14,7 @@ from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, check_entries, checked_array, checked_list, group, part, parts, value
 from rpusim._base.validation import boolean, choice, integer, optional, physical, real, signal
+from rpusim._core.lock import Lock, Look
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import (
     Algorithm,
@@ -137,6 +138,7 @@ class TransferTile(Tile):
         seeds = _random.seed_sequence(rng)
         self.algorithm: TransferAlgorithm = algorithm
         self.shape = check_shape(shape)
+        self._lock = Lock()  # taken before those of the arrays: updates and checkpoints see the whole tile
         devices = algorithm._devices()
         self.arrays = tuple(self._array(k, device, seeds) for k, device in enumerate(devices))
         self.references = tuple(self._reference(k, array, seeds) for k, array in enumerate(self.arrays[:-1]))
@@ -184,9 +186,8 @@ class TransferTile(Tile):
     def _build_loop(self, keys: list[int]) -> None:
         """Make the compiled loop, with new buffers."""
         rule, transfer = self.algorithm, None
-        self._keys = keys
-        self._resets: list[tuple[Transfer, int]] = []
-        self._buffers: list[dict[str, NDArray[Any]]] = []
+        resets: list[tuple[Transfer, int]] = []
+        buffers: list[dict[str, NDArray[Any]]] = []
         chain = self._chain()
         for k, source in reversed(list(enumerate(chain[:-1]))):
             settings = rule._level(k, self.shape)
@@ -217,10 +218,11 @@ class TransferTile(Tile):
                 **settings,
             )
             if settings.get("reset_prob", 0.0) > 0.0:
-                self._resets.append((transfer, source))
-            self._buffers.insert(0, state)
+                resets.append((transfer, source))
+            buffers.insert(0, state)
         assert transfer is not None
         self._loop = TransferLoop(transfer, **rule._loop())
+        self._keys, self._resets, self._buffers = keys, resets, buffers  # whole: others may be looking
         self._set_resets()
         for _, k in self._resets:
             for array in (self.arrays[k], self.references[k]):
@@ -229,12 +231,14 @@ class TransferTile(Tile):
 
     def _set_resets(self) -> None:
         """Tell the loop where resets lead: to the reference, or where there is none to 0, plus the devices' reset level."""
-        for transfer, k in self._resets:
-            array, reference = self.arrays[k], self.references[k]
-            assert isinstance(array.device, PulsedDevice)
-            level = array._parameters["reset_level"] + (0.0 if reference is None else reference._weights)
-            low, high = array.device.bounds_of(array._parameters)
-            transfer.set_reset(*(np.ascontiguousarray(np.broadcast_to(a, self.shape), np.float32) for a in (level, low, high)))
+        with self._lock:  # or what is new might be followed by what another thread has read before
+            for transfer, k in self._resets:
+                array, reference = self.arrays[k], self.references[k]
+                assert isinstance(array.device, PulsedDevice)
+                level = array._parameters["reset_level"] + (0.0 if reference is None else reference._weights)
+                low, high = array.device.bounds_of(array._parameters)
+                new = (np.ascontiguousarray(np.broadcast_to(a, self.shape), np.float32) for a in (level, low, high))
+                transfer.set_reset(*new)
 
     # ---- what it holds -----------------------------------------------------------------------------------------------
 
@@ -276,9 +280,10 @@ class TransferTile(Tile):
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        total = self._mixed()
-        total += np.float32(self._gammas[-1]) * self.arrays[-1]._weights
-        return total
+        with Look(self._lock):
+            total = self._mixed()
+            total += np.float32(self._gammas[-1]) * self.arrays[-1]._weights
+            return total
 
     def _mixed(self) -> NDArray[np.float32]:
         """The part of the weight that the arrays but the last hold."""
@@ -321,10 +326,16 @@ class TransferTile(Tile):
     # ---- the three operations ----------------------------------------------------------------------------------------
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        return self._read().forward(x, out)
+        if self._reader is None:
+            return self.arrays[-1].forward(x, out)
+        with self._lock:  # or another thread might form the weight anew meanwhile
+            return self._read().forward(x, out)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        return self._read().backward(d, out)
+        if self._reader is None:
+            return self.arrays[-1].backward(d, out)
+        with self._lock:
+            return self._read().backward(d, out)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         lr = _lr("lr", lr)
@@ -337,7 +348,8 @@ class TransferTile(Tile):
                 self.arrays[k]._check_rate(rate)
             elif rate > MAX_LR:
                 raise ValueError(f"lr must be such that the buffer grows by at most {MAX_LR:g} pulses; got {lr:g}, {rate:g}")
-        self._loop.run(x, d, fast, np.array(rates, dtype=np.float64))
+        with self._lock:
+            self._loop.run(x, d, fast, np.array(rates, dtype=np.float64))
 
     def end_batch(self) -> None:
         for array in self.arrays:
@@ -366,6 +378,9 @@ class TransferTile(Tile):
         )
 
     # ---- saving ------------------------------------------------------------------------------------------------------
+
+    def _guard(self) -> Lock:
+        return self._lock
 
     def _entries(self) -> dict[str, Entry]:
         known = {str(k): a for k, a in enumerate(self.references) if a is not None}

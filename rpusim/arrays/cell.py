@@ -13,6 +13,7 @@ from rpusim._base.random import RNG
 from rpusim._base.state import Entry, Stateful, attribute, parts
 from rpusim._base.validation import instance, integer, real, signal
 from rpusim._core.kernels import KINDS, uniforms
+from rpusim._core.lock import Lock, Look
 from rpusim.arrays.counts import PulseCount, ReadCount
 from rpusim.arrays.crossbar import CrossbarArray, update_vectors
 from rpusim.devices.cells import OneSidedCell, ReferenceCell, UnitCell, VectorCell
@@ -64,6 +65,7 @@ class CellArray(Stateful):
         pulses: PulseScheme | None = None,
         rng: RNG = None,
     ) -> None:
+        self._lock = Lock()  # taken before those of the arrays: an update and a checkpoint see all of them
         self.device = instance(UnitCell, "a unit cell of rpusim.devices")("cell", cell)
         seeds = _random.seed_sequence(rng)
         if isinstance(cell, VectorCell):
@@ -108,7 +110,7 @@ class CellArray(Stateful):
         """The combined weight, float32 (outputs, inputs)."""
         total = np.zeros(self.shape, dtype=np.float32)
         for gamma, array in zip(self.gammas, self.arrays, strict=True):
-            total += np.float32(gamma) * array._weights
+            total += np.float32(gamma) * array.weights
         return total
 
     def program(self, weights: ArrayLike) -> None:
@@ -156,18 +158,19 @@ class CellArray(Stateful):
         for array in self.arrays:
             array._check_rate(lr)
         cell = self.device
-        if isinstance(cell, OneSidedCell):
-            self._update_one_sided(cell, x, d, lr)
-        elif isinstance(cell, ReferenceCell):
-            self.arrays[0].update(x, d, lr)
-        else:
-            chosen = self._chosen(cell, len(x))
-            for k, array in enumerate(self.arrays):
-                if chosen is None:
-                    array.update(x, d, lr)
-                elif np.any(chosen == k):
-                    array.update(x[chosen == k], d[chosen == k], lr)
-        self._vectors += len(x)
+        with self._lock:
+            if isinstance(cell, OneSidedCell):
+                self._update_one_sided(cell, x, d, lr)
+            elif isinstance(cell, ReferenceCell):
+                self.arrays[0].update(x, d, lr)
+            else:
+                chosen = self._chosen(cell, len(x))
+                for k, array in enumerate(self.arrays):
+                    if chosen is None:
+                        array.update(x, d, lr)
+                    elif np.any(chosen == k):
+                        array.update(x[chosen == k], d[chosen == k], lr)
+            self._vectors += len(x)
 
     def _chosen(self, cell: Any, vectors: int) -> NDArray[np.int64] | None:
         """Which device each of the next vectors updates; None: all."""
@@ -209,28 +212,35 @@ class CellArray(Stateful):
         for array, amount in ((minus, np.maximum(-difference, 0.0)), (plus, np.maximum(difference, 0.0))):
             array._reset_where(chosen)
             # both, if only with zeros: their numbers of updates must stay equal, since they share their trains
-            array._core.set_scheme(**cell.refresh_pulses.core_arguments())
-            try:
-                array.update(columns, np.ascontiguousarray(-amount.T), 1.0)
-            finally:
-                array._core.set_scheme(**array.pulses.core_arguments())
+            with array._core.lock:
+                array._core.set_scheme(**cell.refresh_pulses.core_arguments())
+                try:
+                    array.update(columns, np.ascontiguousarray(-amount.T), 1.0)
+                finally:
+                    array._core.set_scheme(**array.pulses.core_arguments())
 
     def _read_columns(self, array: CrossbarArray, cell: OneSidedCell) -> NDArray[np.float32]:
         """The states of one device per cell as the refresh reads them."""
         core = array._core
         parts = (self.gammas[0], [other._core for other in self.arrays[1:]], list(self.gammas[1:]))
         alone = array is self.arrays[0]
-        core.set_direction(0, **cell.refresh_forward.core_arguments(self.shape[1], {}))
-        try:
-            if alone:
-                core.set_parts(1.0, [], [])
-            return array.forward(np.eye(self.shape[1], dtype=np.float32)).T
-        finally:
-            if alone:
-                core.set_parts(*parts)
-            array._set_direction(0)
+        with core.lock:  # or reads of other threads would be of one device
+            core.set_direction(0, **cell.refresh_forward.core_arguments(self.shape[1], {}))
+            try:
+                if alone:
+                    core.set_parts(1.0, [], [])
+                return array.forward(np.eye(self.shape[1], dtype=np.float32)).T
+            finally:
+                if alone:
+                    core.set_parts(*parts)
+                array._set_direction(0)
 
     def __getstate__(self) -> dict[str, Any]:
+        # or another thread may calibrate one of them in between; in the order in which loops take them
+        with Look(self._lock, *(core.lock for core in sorted((array._core for array in self.arrays), key=id))):
+            return self._saved()
+
+    def _saved(self) -> dict[str, Any]:
         first = self.arrays[0]
         options = {
             "forward": first.forward_periphery, "backward": first.backward_periphery, "pulses": first.pulses,
@@ -292,6 +302,9 @@ class CellArray(Stateful):
             return PulseCount(sum(count.up for count in counts), 0)
         return PulseCount(sum(count.up for count in counts), sum(count.down for count in counts))
 
+    def _guard(self) -> Lock:
+        return self._lock
+
     def _entries(self) -> dict[str, Entry]:
         return {
             "arrays": parts(self.arrays),
@@ -301,7 +314,8 @@ class CellArray(Stateful):
 
     def restore(self, checked: dict[str, Any]) -> None:
         first = self.arrays[0]._core
-        shared = [array._core.train_key == first.train_key for array in self.arrays]
-        super().restore(checked)
-        for array, same in zip(self.arrays, shared, strict=True):
-            array._core.train_key = first.key if same else array._core.key
+        with self._lock:
+            shared = [array._core.train_key == first.train_key for array in self.arrays]
+            super().restore(checked)
+            for array, same in zip(self.arrays, shared, strict=True):
+                array._core.train_key = first.key if same else array._core.key

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from rpusim._base.state import (
 from rpusim._base.validation import boolean, choice, instance, integer, integer_value, real, signal
 from rpusim._core.array import ArrayCore, as_batch, as_batches
 from rpusim._core.kernels import KINDS, normals, uniforms
-from rpusim._core.lock import Lock
+from rpusim._core.lock import Lock, Look
 from rpusim.arrays.counts import Programming, PulseCount, ReadCount
 from rpusim.arrays.parameters import Parameters, ReadParameters
 from rpusim.devices.base import Device, PulsedDevice
@@ -66,7 +67,8 @@ MAX_LR = 1e30
 ROUNDING = 1e-5  # by which a state may lie beyond bounds that are shifted by a reference
 
 
-MOST_PULSES = 1 << 22  # of a device in one operation; between operations, Ctrl-C is heard
+MOST_PULSES = 1 << 22  # of a device in one operation
+MOST_PULSES_OF_ROW = 1 << 26  # of its row, at least one for each device; between rows, Ctrl-C is heard
 
 
 MEASUREMENT = 0x9E3779B97F4A7C15
@@ -239,7 +241,7 @@ class CrossbarArray(Stateful):
         factors = self.pulses.wires.factors(self._weights)
         parameters = {name: self._parameters[name] for name in self.device.parameter_names}
         scaled = {name: (value * factors).astype(np.float32) for name, value in parameters.items() if name in STEP_PARAMETERS}
-        self._core.set_parameters(list((parameters | scaled).values()))
+        self._core.set_parameters(list((parameters | scaled).values()), within=True)
 
     def _set_direction(self, k: int) -> None:
         """Give the core the periphery of forward (0) or backward (1) reads."""
@@ -258,7 +260,7 @@ class CrossbarArray(Stateful):
     @property
     def weights(self) -> NDArray[np.float32]:
         """Copy of the state of all devices, float32 (outputs, inputs), in weight units."""
-        with self._core.lock:
+        with Look(self._core.lock):
             return self._weights.copy()
 
     @property
@@ -279,16 +281,21 @@ class CrossbarArray(Stateful):
     def program(self, weights: ArrayLike) -> None:
         """Write `weights` (outputs, inputs) at once, clipped to each device's own bounds, with the devices' write noise (by
         default none)."""
+        weights = signal("weights", weights, self.shape)
+        with self._core.lock:
+            self._write(weights)
+        self._tell_watchers()  # who may take the locks of other arrays
+
+    def _write(self, weights: ArrayLike) -> None:
+        """As `program`, for who has the lock and tells watchers when it is free again."""
         new = signal("weights", weights, self.shape)
         if isinstance(self.device, PulsedDevice):
             # no -0: pulses of size 0 would leave its sign or not, by how a batch was split
             new = np.clip(new, *self.device.bounds_of(self._parameters)) + np.float32(0.0)
-        with self._core.lock:
-            self._state[...] = new
-            if self._state is not self._weights:
-                self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
-                self._events += 1
-        self._tell_watchers()  # who may take the locks of other arrays
+        self._state[...] = new
+        if self._state is not self._weights:
+            self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
+            self._events += 1
 
     def program_verify(
         self, weights: ArrayLike, *, tolerance: float | None = None, max_pulses: int = 1000, gain: float = 0.5
@@ -353,7 +360,7 @@ class CrossbarArray(Stateful):
         """Return the state of all devices as conductances, in siemens, float64 (outputs, inputs): one or two arrays, by the
         mapping of `scale` (by default `ConductanceScale()`); see there."""
         scale = ConductanceScale() if scale is None else _scale("scale", scale)
-        return scale.conductances(self._weights)
+        return scale.conductances(self.weights)
 
     def read_currents(
         self, voltages: ArrayLike, scale: ConductanceScale | None = None, *, transposed: bool = False
@@ -435,35 +442,36 @@ class CrossbarArray(Stateful):
                 raise ValueError(f"x must give a range above 0 for {name}; got {found:g} by the rule {rule!r}")
             return float(found)
 
-        periphery = self.forward_periphery
-        signals = examples.astype(np.float64)
-        if inputs is not None:
-            r = limit("inputs", inputs, signals)
-            dac = periphery.dac if periphery.dac.bound is None else periphery.dac.replace(bound=1.0)
-            changes: dict[str, Any] = {"nm_decay": 1e-3}
-            if periphery.bound_management == "none":  # which has no resolution but that of "abs_max_np_sum"
-                changes["bm_max_resolution"] = Periphery().bm_max_resolution
-            if periphery.bound_management != "iterative_worst_case":
-                changes["nm_assumed_wmax"] = 0.6
-            periphery = periphery.replace(dac=dac, noise_management="constant", nm_threshold=r, **changes)
-            signals = np.clip(signals / r, -1.0, 1.0)
-        elif outputs is not None and periphery.noise_management != "constant":
-            raise ValueError(
-                f"inputs must not be None where noise_management={periphery.noise_management!r} scales every vector anew, so "
-                "that outputs have no common range"
-            )
-        else:
-            signals = np.clip(signals / (periphery.nm_threshold or 1.0), -1.0, 1.0)
-        if outputs is not None:
-            if periphery.dac.step:
-                signals = np.rint(signals / periphery.dac.step) * periphery.dac.step
-            bound = limit("outputs", outputs, signals @ self._weights.T.astype(np.float64))
-            drawn = self._read_parameters[0]
-            if "nonlinearity" in drawn:
-                drawn["nonlinearity"] *= np.float32((periphery.adc.bound or 1.0) / bound)
-            periphery = periphery.replace(adc=periphery.adc.replace(bound=bound))
-        self.forward_periphery = periphery
-        self._set_direction(0)
+        with self._core.lock:
+            periphery = self.forward_periphery
+            signals = examples.astype(np.float64)
+            if inputs is not None:
+                r = limit("inputs", inputs, signals)
+                dac = periphery.dac if periphery.dac.bound is None else periphery.dac.replace(bound=1.0)
+                changes: dict[str, Any] = {"nm_decay": 1e-3}
+                if periphery.bound_management == "none":  # which has no resolution but that of "abs_max_np_sum"
+                    changes["bm_max_resolution"] = Periphery().bm_max_resolution
+                if periphery.bound_management != "iterative_worst_case":
+                    changes["nm_assumed_wmax"] = 0.6
+                periphery = periphery.replace(dac=dac, noise_management="constant", nm_threshold=r, **changes)
+                signals = np.clip(signals / r, -1.0, 1.0)
+            elif outputs is not None and periphery.noise_management != "constant":
+                raise ValueError(
+                    f"inputs must not be None where noise_management={periphery.noise_management!r} scales every vector anew, "
+                    "so that outputs have no common range"
+                )
+            else:
+                signals = np.clip(signals / (periphery.nm_threshold or 1.0), -1.0, 1.0)
+            if outputs is not None:
+                if periphery.dac.step:
+                    signals = np.rint(signals / periphery.dac.step) * periphery.dac.step
+                bound = limit("outputs", outputs, signals @ self._weights.T.astype(np.float64))
+                drawn = self._read_parameters[0]
+                if "nonlinearity" in drawn:
+                    drawn["nonlinearity"] *= np.float32((periphery.adc.bound or 1.0) / bound)
+                periphery = periphery.replace(adc=periphery.adc.replace(bound=bound))
+            self.forward_periphery = periphery
+            self._set_direction(0)
         return periphery
 
     # ---- the three operations ----------------------------------------------------------------------------------------
@@ -530,7 +538,12 @@ class CrossbarArray(Stateful):
         each clipped to the bounds. Nothing happens to devices without `half_select`, `endurance`, `diffusion`, `lifetime`."""
         if self._is_timeless:
             return
-        device = self.device
+        with self._core.lock:
+            self._end_batch()
+        self._tell_watchers()
+
+    def _end_batch(self) -> None:
+        device, p = self.device, self._parameters
         assert isinstance(device, PulsedDevice)
         if self._disturb is not None and self._disturb["fired"].any():
             self._half_select(device, **self._disturb)
@@ -538,11 +551,10 @@ class CrossbarArray(Stateful):
             self._wear(device)
         if device.diffusion == 0.0 and device.lifetime == 0.0:
             return
-        p = self._parameters
         if device.diffusion > 0.0:
-            self.program(self._state + p["diffusion_rate"] * self._event_normals(KINDS["diffusion"]))
+            self._write(self._state + p["diffusion_rate"] * self._event_normals(KINDS["diffusion"]))
         if device.lifetime > 0.0:
-            self.program(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
+            self._write(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
         self._events += 1
 
     #: whether down pulses are pulses of these devices (else of their partners in a one-sided cell)
@@ -552,11 +564,13 @@ class CrossbarArray(Stateful):
         """Let those who keep copies of parameters or weights renew them."""
         if not self._watchers:
             return
-        self._watchers = [watcher for watcher in self._watchers if watcher() is not None]
-        for watcher in self._watchers:
+        for watcher in list(self._watchers):
             renew = watcher()
             if renew is not None:
                 renew()
+            else:  # in place, since other threads add to the list
+                with suppress(ValueError):
+                    self._watchers.remove(watcher)
 
     def _watch(self, renew: Callable[[], None]) -> None:
         """Call a bound method after parameters were assigned, or weights written."""
@@ -582,7 +596,7 @@ class CrossbarArray(Stateful):
         for _ in range(parts):
             step_up, step_down = device.steps_of(p, w)
             w = np.clip(w + (up * step_up - down * step_down) / parts, low, high)
-        self.program(w)
+        self._write(w)
         fired[...] = 0
         before[...] = self._device_pulses
 
@@ -596,7 +610,7 @@ class CrossbarArray(Stateful):
         self._share_parameters()
         inside = np.clip(self._state, *device.bounds_of(self._parameters))
         if np.any(inside != self._state):
-            self.program(inside)
+            self._write(inside)
 
     def drift(self, delta_t: float) -> None:
         """Let the time `delta_t` pass for devices that have a `Drift`; see there for the law.
@@ -616,7 +630,12 @@ class CrossbarArray(Stateful):
         if law is None or self._drift is None:
             raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
         delta_t = real(0.0)("delta_t", delta_t)
-        past, w = self._drift, self._state.astype(np.float64)
+        with self._core.lock:
+            self._drift_by(delta_t, law, self._drift)
+        self._tell_watchers()
+
+    def _drift_by(self, delta_t: float, law: Any, past: dict[str, NDArray[np.float64]]) -> None:
+        w = self._state.astype(np.float64)
         self._drift_time += delta_t / law.t_0
         changed = np.abs(w - past["last"]) > law.reset_tol
         past["since"][changed] = self._drift_time
@@ -634,7 +653,7 @@ class CrossbarArray(Stateful):
         if law.w_noise_std > 0.0:
             w = w + law.w_noise_std * self._event_normals(KINDS["drift_noise"])
         self._events += 1
-        self.program(w)
+        self._write(w)
         past["last"][...] = self._state
 
     def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
@@ -658,16 +677,18 @@ class CrossbarArray(Stateful):
             if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= self.shape[1]):
                 raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {columns!r}")
             chosen[:, index] = True
-        if probability < 1.0:
-            draws = uniforms(self._core.key, self._weights.size, operation=self._events, kind=KINDS["reset_choice"])
-            chosen &= draws.reshape(self.shape) <= probability
-        self._reset_where(chosen)
+        self._reset_where(chosen, probability)
 
-    def _reset_where(self, chosen: NDArray[np.bool_]) -> None:
+    def _reset_where(self, chosen: NDArray[np.bool_], probability: float = 1.0) -> None:
         assert isinstance(self.device, PulsedDevice)
-        level = self._parameters["reset_level"] + self.device.reset_std * self._event_normals(KINDS["reset"])
-        self.program(np.where(chosen, level, self._state))
-        self._events += 1
+        with self._core.lock:
+            if probability < 1.0:
+                draws = uniforms(self._core.key, self._weights.size, operation=self._events, kind=KINDS["reset_choice"])
+                chosen = chosen & (draws.reshape(self.shape) <= probability)
+            level = self._parameters["reset_level"] + self.device.reset_std * self._event_normals(KINDS["reset"])
+            self._write(np.where(chosen, level, self._state))
+            self._events += 1
+        self._tell_watchers()
 
     def _event_normals(self, kind: int) -> NDArray[np.float32]:
         return normals(self._core.key, self._weights.size, operation=self._events, kind=kind).reshape(self.shape)
@@ -680,7 +701,8 @@ class CrossbarArray(Stateful):
         Parameters
         ----------
         counts : int or array_like of int of shape (outputs, inputs)
-            More than 2^22 pulses of a device are given in parts of as many, each an operation of its own.
+            More than 2^22 pulses of a device, or 2^26 / inputs if that is less, are given in parts of as many, each an
+            operation of its own.
         """
         self._needs_pulses("pulse")
         array = np.asarray(counts)
@@ -695,15 +717,27 @@ class CrossbarArray(Stateful):
     def _pulse(self, counts: NDArray[Any]) -> None:
         """Give pulses to single devices, which disturbs no others."""
         left = np.array(counts, dtype=np.int32, order="C")
-        while True:
-            part = np.clip(left, -MOST_PULSES, MOST_PULSES)
-            self._core.pulse(part)
-            left -= part
-            if not left.any():
-                break
-        if self._disturb is not None:
-            self._disturb["before"] += np.stack([np.maximum(counts, 0), np.maximum(-counts.astype(np.int64), 0)])
+        most = min(MOST_PULSES, max(1, MOST_PULSES_OF_ROW // self.shape[1]))
+        with self._core.lock, self._undisturbed():
+            while True:
+                part = np.clip(left, -most, most)
+                self._core.pulse(part)
+                left -= part
+                if not left.any():
+                    break
         self._tell_watchers()
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Count the pulses of the block as of single devices, which disturb no others."""
+        if self._disturb is None or self._device_pulses is None:
+            yield
+            return
+        of_updates = self._device_pulses - self._disturb["before"]
+        try:
+            yield
+        finally:
+            np.subtract(self._device_pulses, of_updates, out=self._disturb["before"])
 
     def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:
         """Return the state of each device at which an up and a down pulse cancel.
@@ -729,6 +763,11 @@ class CrossbarArray(Stateful):
                 raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
             p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
             return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
+        with self._core.lock:  # or updates of other threads would be undone with the pulses
+            return self._measured(n_pulses, method)
+
+    def _measured(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
+        """Alternate pulses, and leave all as it was."""
         weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
         device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
         before = None if self._disturb is None else self._disturb["before"].copy()
@@ -746,13 +785,8 @@ class CrossbarArray(Stateful):
 
     def _alternate(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         """Alternate up and down pulses on all devices, or draw them; return their mean states over the second half."""
-        if self._disturb is None or self._device_pulses is None:
+        with self._core.lock, self._undisturbed():
             return self._alternated(n_pulses, method)
-        self._disturb["before"] -= self._device_pulses
-        try:
-            return self._alternated(n_pulses, method)
-        finally:  # as in `_pulse`: single devices are addressed, and no others disturbed
-            self._disturb["before"] += self._device_pulses
 
     def _alternated(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         assert isinstance(self.device, PulsedDevice)
@@ -829,26 +863,22 @@ class CrossbarArray(Stateful):
     # ---- copying and saving ------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        options = {
-            "forward": self.forward_periphery,
-            "backward": self.backward_periphery,
-            "pulses": self.pulses,
-            "count_pulses": self._device_pulses is not None,
-        }
-        return {
-            "shape": self.shape,
-            "device": self.device,
-            "options": options,
-            "takes_down": self._takes_down,
-            "state": self.state_dict(),
-        }
+        with Look(self._core.lock):  # or another thread may calibrate in between
+            options = {
+                "forward": self.forward_periphery,
+                "backward": self.backward_periphery,
+                "pulses": self.pulses,
+                "count_pulses": self._device_pulses is not None,
+            }
+            state = self.state_dict()
+        return {"shape": self.shape, "device": self.device, "options": options, "takes_down": self._takes_down, "state": state}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         CrossbarArray.__init__(self, saved["shape"], saved["device"], rng=0, **saved["options"])
         self._takes_down = saved["takes_down"]
         self.load_state_dict(saved["state"])
 
-    def _whole(self) -> Lock:
+    def _guard(self) -> Lock:
         return self._core.lock
 
     def _entries(self) -> dict[str, Entry]:

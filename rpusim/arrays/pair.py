@@ -52,7 +52,7 @@ class DifferentialPair(Stateful):
     @property
     def weights(self) -> NDArray[np.float32]:
         """main.weights - reference.weights, float32 (outputs, inputs)."""
-        return self.main._weights - self.reference._weights
+        return self.main.weights - self.reference.weights
 
     def program(self, weights: ArrayLike) -> None:
         """Write the main array so that the difference becomes `weights`, clipped to the bounds of its devices."""
@@ -88,11 +88,16 @@ class DifferentialPair(Stateful):
             point = self.main.symmetry_point("exact")
             if n_pulses is not None:
                 raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
-            self.main.program(np.where(np.isnan(point), self.main._state, point))
+            with self.main._core.lock:
+                self.main._write(np.where(np.isnan(point), self.main._state, point))
+                state = self.main._state.copy()
         else:
             self.main._needs_pulses("zero_shift")
-            self.main._alternate(n_pulses, method)
-        self.reference.program(self.main._state)
+            with self.main._core.lock:
+                self.main._alternate(n_pulses, method)
+                state = self.main._state.copy()
+        self.main._tell_watchers()
+        self.reference.program(state)
 
     def _entries(self) -> dict[str, Entry]:
         return {"main": part(self.main), "reference": part(self.reference)}

@@ -68,19 +68,20 @@ class Parameters(_Parameters):
         stored = signal(f"parameters[{name!r}]", stored, np.shape(stored) if np.ndim(value) == 0 else self._array.shape)
         if np.shares_memory(stored, np.asarray(value)):
             stored = stored.copy()
-        bounds = {side: stored if side == name else self._array._parameters[side] for side in ("w_min", "w_max")}
-        if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
-            raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
         if name == "half_select" and np.any(stored < 0.0):
             raise ValueError(f"parameters['half_select'] must be at least 0; got {stored.min()}")
-        with self._array._core.lock:
-            self._array._parameters[name] = stored
-            if name in self._array._new_bounds:
-                self._array._new_bounds[name] = stored
-            self._array._share_parameters()
-        if name in ("w_max", "w_min", "reference"):
-            self._array.program(self._array._state)
-        self._array._tell_watchers()
+        array = self._array
+        with array._core.lock:
+            bounds = {side: stored if side == name else array._parameters[side] for side in ("w_min", "w_max")}
+            if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
+                raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
+            array._parameters[name] = stored
+            if name in array._new_bounds:
+                array._new_bounds[name] = stored
+            array._share_parameters()
+            if name in ("w_max", "w_min", "reference"):
+                array._write(array._state)
+        array._tell_watchers()
 
 
 class ReadParameters(_Parameters):
@@ -99,5 +100,6 @@ class ReadParameters(_Parameters):
         stored = signal(f"parameters[{name!r}]", np.broadcast_to(value, old.shape) if np.ndim(value) == 0 else value, old.shape)
         if name in ("adc_noise", "nonlinearity", "voltage_offset") and np.any(stored < 0.0):
             raise ValueError(f"parameters[{name!r}] must be at least 0; got {stored.min()}")
-        self._values[name] = stored.copy()
-        self._array._set_direction(self._direction)
+        with self._array._core.lock:
+            self._values[name] = stored.copy()
+            self._array._set_direction(self._direction)
