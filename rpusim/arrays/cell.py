@@ -17,6 +17,7 @@ from rpusim._core.lock import Lock, Look
 from rpusim.arrays.counts import PulseCount, ReadCount
 from rpusim.arrays.crossbar import CrossbarArray, update_vectors
 from rpusim.devices.cells import OneSidedCell, ReferenceCell, UnitCell, VectorCell
+from rpusim.effects.drift import Drifting
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 
@@ -268,7 +269,7 @@ class CellArray(Stateful):
         ValueError
             If none has, or time would run backwards.
         """
-        drifting = [array for array in self.arrays if array._drift is not None]
+        drifting = [array for array in self.arrays if array._effect(Drifting) is not None]
         if not drifting:
             raise ValueError(f"drift needs a cell with a device that has a Drift; got {self.device!r}")
         for array in drifting:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim import effects
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.state import (
@@ -19,7 +19,6 @@ from rpusim._base.state import (
     attribute,
     buffer,
     checked_list,
-    group,
     numbers,
     same_specification,
     several,
@@ -28,13 +27,16 @@ from rpusim._base.state import (
 )
 from rpusim._base.validation import boolean, choice, instance, integer, integer_value, real, signal
 from rpusim._core.array import ArrayCore, as_batch, as_batches
-from rpusim._core.kernels import KINDS, normals, uniforms
+from rpusim._core.kernels import KINDS, uniforms
 from rpusim._core.lock import Lock, Look
+from rpusim.arrays.ageing import ArrayCells
 from rpusim.arrays.counts import Programming, PulseCount, ReadCount
 from rpusim.arrays.parameters import Parameters, ReadParameters
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
+from rpusim.effects.drift import Drifting
+from rpusim.effects.reset import Reset
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 from rpusim.wires.conductance import ConductanceScale
@@ -43,6 +45,7 @@ from rpusim.wires.writes import STEP_PARAMETERS
 
 __all__ = ["CrossbarArray"]
 
+E = TypeVar("E", bound=effects.Effect)
 _real = real()
 
 
@@ -160,12 +163,9 @@ class CrossbarArray(Stateful):
         ).without_bound_management()
         self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
         count_pulses = boolean("count_pulses", count_pulses)
-        if isinstance(device, PulsedDevice) and (device.endurance > 0.0 or device.half_select > 0.0):
-            count_pulses = True
         seeds = _random.seed_sequence(rng)
 
         self._weights = np.zeros(self.shape, dtype=np.float32)
-        self._device_pulses = np.zeros((2, *self.shape), dtype=np.int64) if count_pulses else None
         self._parameters: dict[str, NDArray[np.float32]] = {}
         #: what pulses change; `_weights` is what is read, which differs by write noise
         self._state = self._weights
@@ -181,11 +181,15 @@ class CrossbarArray(Stateful):
         self._largest_lr = MAX_LR
         if isinstance(device, PulsedDevice) and not self.pulses.fixed_bl:
             self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
-        self._events = 0  # decays, diffusions and resets so far
+        self._events = 0  # of effects so far
+        #: what use and time do to the devices, in the order in which it happens
+        self.effects: tuple[effects.Effect, ...] = ()
+        if isinstance(device, PulsedDevice):
+            self.effects = effects.of(device, ArrayCells(self))
         #: whether the end of a mini-batch does nothing; asked once per training step
-        self._is_timeless = not isinstance(device, PulsedDevice) or not any(
-            (device.half_select, device.endurance, device.diffusion, device.lifetime)
-        )
+        self._is_timeless = all(effect.at_end_of_batch is None for effect in self.effects)
+        count_pulses = count_pulses or any(effect.counts_pulses for effect in self.effects)
+        self._device_pulses = np.zeros((2, *self.shape), dtype=np.int64) if count_pulses else None
         self._watchers: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._core = ArrayCore(
             self._weights,
@@ -196,21 +200,10 @@ class CrossbarArray(Stateful):
             self._device_pulses,
             **extra,
         )
-        #: since the last `end_batch`: how often columns, then rows, fired; what pulse counts are without the updates since
-        self._disturb: dict[str, NDArray[np.int64]] | None = None
-        if isinstance(device, PulsedDevice) and device.half_select > 0.0:
-            lines = np.zeros(self.shape[1] + self.shape[0], dtype=np.int64)
-            self._disturb = {"fired": lines, "before": np.zeros((2, *self.shape), dtype=np.int64)}
-            self._core.set_fired(lines)
-        drift = device.drift if isinstance(device, PulsedDevice) else None
-        #: time so far; when each device last changed, its state then, and its state after the last call of `drift`
-        self._drift_time = 0.0
-        self._drift = None if drift is None else {k: np.zeros(self.shape) for k in ("since", "start", "last")}
+        for effect in self.effects:
+            if effect.fired is not None:
+                self._core.set_fired(effect.fired)
         self._share_parameters()
-        #: what wears out, as it was when new
-        self._new_bounds: dict[str, NDArray[np.float32]] = {}
-        if isinstance(device, PulsedDevice) and device.endurance > 0.0:  # copies: views would keep all parameters they are of
-            self._new_bounds = {name: self._parameters[name].copy() for name in ("w_max", "w_min")}
         self._read_parameters = [
             periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
             for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))
@@ -294,7 +287,7 @@ class CrossbarArray(Stateful):
             new = np.clip(new, *self.device.bounds_of(self._parameters)) + np.float32(0.0)
         self._state[...] = new
         if self._state is not self._weights:
-            self._weights[...] = new + self._write_noise * self._event_normals(KINDS["write"])
+            self._weights[...] = new + self._write_noise * ArrayCells(self).normals("write")
             self._events += 1
 
     def program_verify(
@@ -539,23 +532,14 @@ class CrossbarArray(Stateful):
         if self._is_timeless:
             return
         with self._core.lock:
-            self._end_batch()
+            cells = ArrayCells(self)
+            for effect in self.effects:
+                effect.end_batch(cells)
         self._tell_watchers()
 
-    def _end_batch(self) -> None:
-        device, p = self.device, self._parameters
-        assert isinstance(device, PulsedDevice)
-        if self._disturb is not None and self._disturb["fired"].any():
-            self._half_select(device, **self._disturb)
-        if device.endurance > 0.0:
-            self._wear(device)
-        if device.diffusion == 0.0 and device.lifetime == 0.0:
-            return
-        if device.diffusion > 0.0:
-            self._write(self._state + p["diffusion_rate"] * self._event_normals(KINDS["diffusion"]))
-        if device.lifetime > 0.0:
-            self._write(p["reset_level"] + (self._state - p["reset_level"]) * p["decay_scale"])
-        self._events += 1
+    def _effect(self, kind: type[E]) -> E | None:
+        """Return the effect of a kind that the devices have."""
+        return next((effect for effect in self.effects if isinstance(effect, kind)), None)
 
     #: whether down pulses are pulses of these devices (else of their partners in a one-sided cell)
     _takes_down = True
@@ -585,33 +569,6 @@ class CrossbarArray(Stateful):
                 setattr(self, name, periphery)
                 self._set_direction(direction)
 
-    def _half_select(self, device: PulsedDevice, fired: NDArray[np.int64], before: NDArray[np.int64]) -> None:
-        assert self._device_pulses is not None
-        lines = fired[: self.shape[1]] + fired[self.shape[1] :, None]
-        p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
-        up, down = p["half_select"] * (lines - 2 * (self._device_pulses - before))
-        low, high = device.bounds_of(p)
-        parts = max(1, math.ceil(max(up.max(), down.max())))
-        w = self._state.astype(np.float64)
-        for _ in range(parts):
-            step_up, step_down = device.steps_of(p, w)
-            w = np.clip(w + (up * step_up - down * step_down) / parts, low, high)
-        self._write(w)
-        fired[...] = 0
-        before[...] = self._device_pulses
-
-    def _wear(self, device: PulsedDevice) -> None:
-        assert self._device_pulses is not None
-        high, low = (self._new_bounds[name].astype(np.float64) for name in ("w_max", "w_min"))
-        remaining = np.exp(-sum(self.device_pulse_count) / device.endurance)
-        middle, half = (high + low) / 2, (high - low) / 2 * remaining
-        for name, bound in (("w_max", middle + half), ("w_min", middle - half)):
-            self._parameters[name] = bound.astype(np.float32)
-        self._share_parameters()
-        inside = np.clip(self._state, *device.bounds_of(self._parameters))
-        if np.any(inside != self._state):
-            self._write(inside)
-
     def drift(self, delta_t: float) -> None:
         """Let the time `delta_t` pass for devices that have a `Drift`; see there for the law.
 
@@ -626,35 +583,13 @@ class CrossbarArray(Stateful):
             If the device has no drift, or time would run backwards.
         """
         self._needs_pulses("drift")
-        law = self.device.drift if isinstance(self.device, PulsedDevice) else None
-        if law is None or self._drift is None:
+        drifting = self._effect(Drifting)
+        if drifting is None:
             raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
         delta_t = real(0.0)("delta_t", delta_t)
         with self._core.lock:
-            self._drift_by(delta_t, law, self._drift)
+            drifting.pass_time(ArrayCells(self), delta_t)
         self._tell_watchers()
-
-    def _drift_by(self, delta_t: float, law: Any, past: dict[str, NDArray[np.float64]]) -> None:
-        w = self._state.astype(np.float64)
-        self._drift_time += delta_t / law.t_0
-        changed = np.abs(w - past["last"]) > law.reset_tol
-        past["since"][changed] = self._drift_time
-        past["start"][changed] = w[changed]
-        nu = np.broadcast_to(self._parameters["drift_nu"], self.shape).astype(np.float64)
-        if law.nu_std > 0.0:
-            nu = nu * (1.0 + law.nu_std * self._event_normals(KINDS["drift_nu"]))
-        if law.nu_k != 0.0:
-            g = (past["start"] - law.w_offset) / law.wg_ratio + law.g_offset
-            nu = nu - np.where(g > 0.0, law.nu_k * (np.log(np.where(g > 0.0, g, 1.0)) - law.log_g0), 0.0)
-        f = np.maximum(self._drift_time - past["since"], 1.0) ** -nu
-        a = law.g_offset * law.wg_ratio + law.w_offset
-        drifted = past["start"] * f + a * (f - 1.0)
-        w = np.where(changed, w, drifted)
-        if law.w_noise_std > 0.0:
-            w = w + law.w_noise_std * self._event_normals(KINDS["drift_noise"])
-        self._events += 1
-        self._write(w)
-        past["last"][...] = self._state
 
     def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
         """Bring devices to reset_level + reset_std xi, clipped to their bounds.
@@ -680,18 +615,11 @@ class CrossbarArray(Stateful):
         self._reset_where(chosen, probability)
 
     def _reset_where(self, chosen: NDArray[np.bool_], probability: float = 1.0) -> None:
-        assert isinstance(self.device, PulsedDevice)
+        reset = self._effect(Reset)
+        assert reset is not None
         with self._core.lock:
-            if probability < 1.0:
-                draws = uniforms(self._core.key, self._weights.size, operation=self._events, kind=KINDS["reset_choice"])
-                chosen = chosen & (draws.reshape(self.shape) <= probability)
-            level = self._parameters["reset_level"] + self.device.reset_std * self._event_normals(KINDS["reset"])
-            self._write(np.where(chosen, level, self._state))
-            self._events += 1
+            reset.reset(ArrayCells(self), chosen, probability)
         self._tell_watchers()
-
-    def _event_normals(self, kind: int) -> NDArray[np.float32]:
-        return normals(self._core.key, self._weights.size, operation=self._events, kind=kind).reshape(self.shape)
 
     # ---- pulses on devices -------------------------------------------------------------------------------------------
 
@@ -718,7 +646,7 @@ class CrossbarArray(Stateful):
         """Give pulses to single devices, which disturbs no others."""
         left = np.array(counts, dtype=np.int32, order="C")
         most = min(MOST_PULSES, max(1, MOST_PULSES_OF_ROW // self.shape[1]))
-        with self._core.lock, self._undisturbed():
+        with self._core.lock, self._addressed():
             while True:
                 part = np.clip(left, -most, most)
                 self._core.pulse(part)
@@ -728,16 +656,13 @@ class CrossbarArray(Stateful):
         self._tell_watchers()
 
     @contextmanager
-    def _undisturbed(self) -> Iterator[None]:
-        """Count the pulses of the block as of single devices, which disturb no others."""
-        if self._disturb is None or self._device_pulses is None:
+    def _addressed(self) -> Iterator[None]:
+        """Within it, pulses are given to single devices."""
+        cells = ArrayCells(self)
+        with ExitStack() as stack:
+            for effect in self.effects:
+                stack.enter_context(effect.addressed(cells))
             yield
-            return
-        of_updates = self._device_pulses - self._disturb["before"]
-        try:
-            yield
-        finally:
-            np.subtract(self._device_pulses, of_updates, out=self._disturb["before"])
 
     def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:
         """Return the state of each device at which an up and a down pulse cancel.
@@ -770,22 +695,20 @@ class CrossbarArray(Stateful):
         """Alternate pulses, and leave all as it was."""
         weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
         device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
-        before = None if self._disturb is None else self._disturb["before"].copy()
         self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
-        try:
-            return self._alternate(n_pulses, method)
-        finally:
-            self._weights[...] = weights
-            self._state[...] = state
-            self._core.counters, self._core.key = counters, key
-            if device_pulses is not None and self._device_pulses is not None:
-                self._device_pulses[...] = device_pulses
-            if before is not None and self._disturb is not None:
-                self._disturb["before"][...] = before
+        with self._addressed():
+            try:
+                return self._alternate(n_pulses, method)
+            finally:
+                self._weights[...] = weights
+                self._state[...] = state
+                self._core.counters, self._core.key = counters, key
+                if device_pulses is not None and self._device_pulses is not None:
+                    self._device_pulses[...] = device_pulses
 
     def _alternate(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         """Alternate up and down pulses on all devices, or draw them; return their mean states over the second half."""
-        with self._core.lock, self._undisturbed():
+        with self._core.lock, self._addressed():
             return self._alternated(n_pulses, method)
 
     def _alternated(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
@@ -904,16 +827,9 @@ class CrossbarArray(Stateful):
         }
         if self._state is not self._weights:
             entries["state"] = buffer(self._state)
-        if isinstance(self.device, PulsedDevice) and self.device.endurance > 0.0:
-            entries["new_bounds"] = tables(self._new_bounds, self.shape)
-        if self._drift is not None:
-            time = attribute(self, "_drift_time", real(0.0))
-            entries["drift"] = group({"time": time, **{name: buffer(value) for name, value in self._drift.items()}})
         if self._device_pulses is not None:
             entries["device_pulses"] = buffer(self._device_pulses)
-        if self._disturb is not None:
-            entries["disturb"] = group({name: buffer(value, low=0) for name, value in self._disturb.items()})
-        return entries
+        return entries | {effect.name: effect.entry() for effect in self.effects if effect.has_state}
 
     def _agree(self, name: str, checked: dict[str, Any]) -> None:
         if isinstance(self.device, PulsedDevice):

@@ -76,8 +76,8 @@ class Parameters(_Parameters):
             if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
                 raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
             array._parameters[name] = stored
-            if name in array._new_bounds:
-                array._new_bounds[name] = stored
+            for effect in array.effects:
+                effect.assigned(name, stored)
             array._share_parameters()
             if name in ("w_max", "w_min", "reference"):
                 array._write(array._state)

@@ -10,11 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim import effects
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.validation import boolean, instance, optional, physical, real
 from rpusim._core.kernels import model_names
+from rpusim.effects.base import spread
+from rpusim.effects.drift import Drift
 
-__all__ = ["Device", "Drift", "PulsedDevice"]
+__all__ = ["Device", "PulsedDevice"]
 
 _fraction = physical(0.0)
 
@@ -26,62 +29,6 @@ class Device(Specification):
     def _check_consistency(self) -> None:
         if type(self) in (Device, PulsedDevice):
             raise TypeError(f"{type(self).__name__} is a base of devices, not a device; use one of its subclasses")
-
-
-@dataclass(frozen=True, repr=False)
-class Drift(Specification):
-    r"""Drift of the state with time since it was last written, as in phase-change memory.
-
-    At `CrossbarArray.drift(delta_t)`, with t the time since a device last changed (by more than `reset_tol` between two
-    calls) and w_0 its state then::
-
-        nu' = nu (1 + nu_dtod xi_device) (1 + nu_std xi) - nu_k (ln((w_0 - w_offset) / wg_ratio + g_offset) - log_g0)
-        w   = w_0 f + a (f - 1),   f = max(t / t_0, 1)^-nu',   a = g_offset wg_ratio + w_offset
-        w  += w_noise_std xi, clipped to the bounds
-
-    Parameters
-    ----------
-    nu : float, default 0.1
-        Exponent.
-    nu_dtod, nu_std : float, default 0
-        Its device-to-device spread, and its noise from call to call, relative.
-    t_0 : float, default 1
-        Time before which nothing drifts, in the unit of `delta_t`.
-    reset_tol : float, default 1e-7
-        Change of the state that restarts its drift.
-    wg_ratio, g_offset, w_offset : float, default 1, 0, 0
-        Conductance of a weight: g = (w - w_offset) / wg_ratio + g_offset.
-    nu_k, log_g0 : float, default 0
-        Dependence of the exponent on the logarithm of the conductance.
-    w_noise_std : float, default 0
-        Noise added at each call, in weight units.
-
-    Notes
-    -----
-    The law of AIHWKit's DriftParameter. Where ln of a conductance that is not positive would be needed, nu' has no such term.
-
-    Examples
-    --------
-    >>> import rpusim as rpu
-    >>> array = rpu.CrossbarArray((1, 1), rpu.devices.SoftBounds(drift=rpu.devices.Drift(nu=0.5)), rng=0)
-    >>> array.program([[0.1]])
-    >>> array.drift(1.0)        # the first call starts the clock
-    >>> array.drift(4.0)
-    >>> array.weights.round(4)
-    array([[0.05]], dtype=float32)
-    """
-
-    nu: float = parameter(0.1, physical())
-    nu_dtod: float = parameter(0.0, _fraction)
-    nu_std: float = parameter(0.0, _fraction)
-    t_0: float = parameter(1.0, physical(0.0, open_low=True))
-    reset_tol: float = parameter(1e-7, _fraction)
-    wg_ratio: float = parameter(1.0, physical(0.0, open_low=True))
-    g_offset: float = parameter(0.0, physical())
-    w_offset: float = parameter(0.0, physical())
-    nu_k: float = parameter(0.0, physical())
-    log_g0: float = parameter(0.0, physical())
-    w_noise_std: float = parameter(0.0, _fraction)
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,8 +158,6 @@ class PulsedDevice(Device):
     kernel: ClassVar[str] = ""
     #: names of the per-device parameters, in the order of the kernel
     parameter_names: ClassVar[tuple[str, ...]] = ("step_up", "step_down", "w_max", "w_min")
-    #: names of those that every device has beside them
-    time_parameter_names: ClassVar[tuple[str, ...]] = ("decay_scale", "diffusion_rate", "reset_level")
 
     def _check_consistency(self) -> None:
         super()._check_consistency()
@@ -324,33 +269,17 @@ class PulsedDevice(Device):
             for name, ideal in perfect.items():
                 p[name] = np.broadcast_to(p[name], shape).copy()
                 p[name][:, -1] = ideal
-        p |= self._draw_time(shape, rng)
+        p |= effects.draw(self, shape, rng)
         return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in p.items()}
 
-    def _draw_time(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-        lifetime = self.lifetime * _spread(self.lifetime_dtod, shape, rng)
-        remembered = 1.0 - 1.0 / np.maximum(lifetime, 1.0)
-        return {
-            "decay_scale": remembered if self.lifetime > 0.0 else np.ones((1, 1)),
-            "diffusion_rate": np.abs(self.diffusion * _spread(self.diffusion_dtod, shape, rng)),
-            "reset_level": self.reset + _spread(self.reset_dtod, shape, rng) - 1.0,
-        } | self._draw_rare(shape, rng)
-
-    def _draw_rare(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-        """Parameters that only devices have that use them."""
-        rare = {} if self.drift is None else {"drift_nu": self.drift.nu * _spread(self.drift.nu_dtod, shape, rng)}
-        if self.half_select > 0.0:
-            rare["half_select"] = np.abs(self.half_select * _spread(self.half_select_dtod, shape, rng))
-        return rare
-
     def _draw_common(self, shape: tuple[int, int], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-        w_max = self.w_max * _spread(self.w_max_dtod, shape, rng)
-        w_min = self.w_min * _spread(self.w_min_dtod, shape, rng)
+        w_max = self.w_max * spread(self.w_max_dtod, shape, rng)
+        w_min = self.w_min * spread(self.w_min_dtod, shape, rng)
         if self.dw_min_dtod_log_normal:
-            gain = np.exp(_spread(self.dw_min_dtod, shape, rng) - 1.0)
+            gain = np.exp(spread(self.dw_min_dtod, shape, rng) - 1.0)
         else:
-            gain = _spread(self.dw_min_dtod, shape, rng)
-        up_down = self.up_down + _spread(self.up_down_dtod, shape, rng) - 1.0
+            gain = spread(self.dw_min_dtod, shape, rng)
+        up_down = self.up_down + spread(self.up_down_dtod, shape, rng) - 1.0
         step_up, step_down = self.dw_min * (gain + up_down), self.dw_min * (gain - up_down)
         if self.enforce_consistency:
             step_up, step_down = np.abs(step_up), np.abs(step_down)
@@ -393,13 +322,6 @@ def _check_law(kind: type[PulsedDevice]) -> None:
 
 
 _OWN_LAW = "a device of any response is made by rpusim.devices.FromResponse(q_up, q_down)"
-
-
-def _spread(relative: float, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
-    """1 + relative xi for every device, or one 1 for all where there is no spread."""
-    if relative == 0.0:
-        return np.ones((1, 1))
-    return 1.0 + relative * rng.standard_normal(shape)
 
 
 def linear_symmetry_point(up0: Any, up1: Any, down0: Any, down1: Any, w_max: Any, w_min: Any) -> NDArray[np.float64]:

@@ -1,0 +1,35 @@
+"""Reset: devices are brought to a level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rpusim.effects.base import Cells, Draws, Effect, spread
+
+__all__ = ["Reset"]
+
+
+class Reset(Effect):
+    """w <- reset_level + reset_std xi, clipped, for devices that are chosen; reset_level = reset + reset_dtod xi_device."""
+
+    name = "reset"
+    drawn = 1
+
+    @classmethod
+    def draw(cls, device: Any, shape: tuple[int, int], rng: np.random.Generator) -> Draws:
+        return {"reset_level": device.reset + spread(device.reset_dtod, shape, rng) - 1.0}
+
+    @classmethod
+    def of(cls, device: Any, cells: Cells) -> Reset:
+        return cls()
+
+    def reset(self, cells: Cells, chosen: NDArray[np.bool_], probability: float) -> None:
+        """Reset those of `chosen` that chance takes, each with this probability."""
+        if probability < 1.0:
+            chosen = chosen & (cells.uniforms("reset_choice") <= probability)
+        level = cells.parameters["reset_level"] + cells.device.reset_std * cells.normals("reset")
+        cells.write(np.where(chosen, level, cells.state))
+        cells.next_event()
