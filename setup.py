@@ -36,8 +36,9 @@ EXTENSIONS = [
     ("rpusim.nn._elementwise", []),
     ("rpusim.nn._windows", []),
 ]
-# Speed depends on them; all else is glue, and what a processor without any of the sets gets is small and slow in any case.
+# Speed depends on the kernels; all else is glue, and what a processor without any of the sets gets is slow in any case.
 FAST = {f"{KERNELS}/kernels_{name}.c" for name in KERNEL_SETS if name != "baseline"}
+SLOW = {f"{KERNELS}/kernels_baseline.c", UTILITIES.replace(".", "/") + ".c"}
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -75,15 +76,14 @@ class BuildExt(build_ext):
         super().build_extensions()
 
     def _compile(self, extension, source):
-        fast = source in FAST
-        level = ("/O2" if self._msvc else "-O1") if DEBUG or not fast else ("/O2" if self._msvc else "-O3")
+        level = "-O1" if DEBUG or source in SLOW else "-O3" if source in FAST else "-O2"
         return self.compiler.compile(
             [source],
             output_dir=self.build_temp,
             macros=extension.define_macros,
             include_dirs=extension.include_dirs,
             debug=self.debug,
-            extra_postargs=[*self._flags, level],
+            extra_postargs=[*self._flags, "/O2" if self._msvc else level],
             depends=extension.depends,
         )
 

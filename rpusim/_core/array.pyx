@@ -470,8 +470,14 @@ cdef class ArrayCore:
     @property
     def read_counts(self):
         """Of both directions: vectors, products, retries of bound management, inputs and outputs that clipped."""
-        return tuple((self.directions[k].operation, self.directions[k].products, self.directions[k].retries,
-                      self.directions[k].inputs_clipped, self.directions[k].outputs_clipped) for k in range(2))
+        cdef int k
+        self.lock.acquire()         # numbers of one moment
+        found = []
+        for k in range(2):
+            found.append((self.directions[k].operation, self.directions[k].products, self.directions[k].retries,
+                          self.directions[k].inputs_clipped, self.directions[k].outputs_clipped))
+        self.lock.release()
+        return tuple(found)
 
     @read_counts.setter
     def read_counts(self, values):
@@ -497,8 +503,10 @@ cdef class ArrayCore:
     def counters(self):
         """(vectors updated, read forward, read backward, up pulses, down pulses): all run-time state but the weights
         and the averages of noise management."""
-        return (self.updates, self.directions[0].operation, self.directions[1].operation, self.pulses_up,
-                self.pulses_down)
+        self.lock.acquire()
+        found = (self.updates, self.directions[0].operation, self.directions[1].operation, self.pulses_up, self.pulses_down)
+        self.lock.release()
+        return found
 
     @counters.setter
     def counters(self, values):
@@ -509,7 +517,10 @@ cdef class ArrayCore:
     @property
     def averages(self):
         """Running means of max|x| of the two directions; negative before the first vector."""
-        return self.directions[0].average, self.directions[1].average
+        self.lock.acquire()
+        found = self.directions[0].average, self.directions[1].average
+        self.lock.release()
+        return found
 
     @averages.setter
     def averages(self, values):
