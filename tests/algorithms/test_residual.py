@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from oracle import algorithms as oracle
 from oracle.tiles import DETERMINISTIC, EXACT, NO_SPREAD, SCHEME, TRANSFER, TRANSFER_SCHEME, vectors, writer
+from scipy import stats
 
 import rpusim as rpu
 from rpusim import PulseScheme
@@ -81,8 +82,11 @@ def test_version_2_leaks():
         RIDER(**SETTINGS, reference_lr=0.2, fast_lr=0.5, transfer_lr=0.4),
         ERIDER(**SETTINGS, reference_lr=0.2, fast_lr=0.5, transfer_lr=0.4, in_chop_prob=0.3, transfer_every=2),
         ERIDER(**SETTINGS, reference_lr=0.05, fast_lr=0.5, transfer_lr=0.4, in_chop_prob=0.2, in_chop_random=False),
+        ERIDER(
+            **SETTINGS, reference_lr=0.1, fast_lr=0.5, transfer_lr=0.4, in_chop_prob=0.7, in_chop_random=False, transfer_every=3
+        ),
     ],
-    ids=["rider", "e-rider", "e-rider, regular"],
+    ids=["rider", "e-rider", "e-rider, every 5th read", "e-rider, every 2nd read"],
 )
 def test_rider_is_the_plain_loop(rule):
     tile = rule.build(SHAPE, rng=124)
@@ -90,11 +94,17 @@ def test_rider_is_the_plain_loop(rule):
     x, d = vectors(90, SHAPE, seed=125)
     p, w = arrays_of(tile)
     fast, slow = writer(tile.arrays[0], DETERMINISTIC), writer(tile.arrays[1], TRANSFER)
-    signs = [tile.choppers]
-    for one_x, one_d in zip(x, d, strict=True):
-        tile.update(one_x, one_d, 0.2)
-        signs.append(tile.choppers)
     chopped = isinstance(rule, ERIDER)
+    if chopped and not rule.in_chop_random:
+        period = {0.2: 5, 0.7: 2}[rule.in_chop_prob]
+        signs = oracle.regular_choppers(90, *SHAPE, period, rule.transfer_every)
+        tile.update(x, d, 0.2)
+        np.testing.assert_array_equal(tile.choppers[1], signs[-1][1])
+    else:  # at random, by a law that is tested below
+        signs = [tile.choppers]
+        for one_x, one_d in zip(x, d, strict=True):
+            tile.update(one_x, one_d, 0.2)
+            signs.append(tile.choppers)
     assert any((s[1] < 0).any() for s in signs) == chopped
     p, w, q, held = oracle.rider(
         p,
@@ -114,6 +124,21 @@ def test_rider_is_the_plain_loop(rule):
     shown = (p - held) * signs[-1][1] if chopped else p - q
     np.testing.assert_allclose(tile.weights, w + 0.4 * shown, atol=5e-5)
     assert np.abs(w).max() > 0.02 and np.abs(shown).max() > 0.02
+
+
+def test_choppers_of_e_rider_flip_with_their_probability():
+    """6000 flips or not: a probability that is off by 10 % is off by 4 sigma, and by a factor of 2 by 30."""
+    tile = ERIDER(FAST, in_chop_prob=0.2, transfer_every=2).build((2, 3), rng=135)
+    flips, before = np.zeros(3, int), np.ones(3)
+    for t in range(1, 12001):
+        tile.update(np.zeros(3), np.zeros(2), 0.1)
+        outputs, inputs = tile.choppers
+        changed = np.flatnonzero(inputs != before)
+        assert (outputs == 1).all() and set(changed) <= ({(t // 2 - 1) % 3} if t % 2 == 0 else set())
+        flips[changed] += 1
+        before = inputs
+    assert all(stats.binomtest(int(n), 2000, 0.2).pvalue > 1e-6 for n in flips)
+    assert stats.binomtest(int(flips.sum()), 6000, 0.2).pvalue > 1e-6
 
 
 @pytest.mark.parametrize(
@@ -259,6 +284,14 @@ def test_the_warm_start_visits_the_tiles_from_the_slowest_on():
     with pytest.raises(ValueError, match="buffers"):
         other.load_state_dict(tile.state_dict() | {"stage": 1})
     assert other.stage == 3
+
+
+def test_later_stages_of_the_warm_start_end_with_two_rises_in_six_epochs():
+    tile = MultiTileResidual(FAST, n_tiles=7, transfer_every_growth=1, warm_start=True).build((2, 3), rng=144)
+    for stage in range(4):  # of the first four each ends with the first rise
+        assert [tile.end_epoch(loss) for loss in (1.0, 2.0)] == [stage, stage + 1]
+    assert [tile.end_epoch(loss) for loss in (1.0, 2.0, 1.5, 1.4, 1.3, 1.2, 1.1, 1.6)] == [4] * 8  # two rises, six epochs apart
+    assert [tile.end_epoch(loss) for loss in (1.5, 1.7)] == [4, 5]
 
 
 @pytest.mark.parametrize(

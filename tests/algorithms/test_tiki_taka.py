@@ -160,15 +160,26 @@ V2 = {
     "rows": TikiTakaV2(transfer_columns=False, momentum=0.0, transfer_lr=0.5),
     "chopped": ChoppedTikiTaka(in_chop_prob=0.2),
     "chopped regularly": ChoppedTikiTaka(in_chop_prob=0.3, in_chop_random=False, forget_buffer=False, momentum=0.2),
+    "chopped regularly, every 2": ChoppedTikiTaka(in_chop_prob=0.2, in_chop_random=False, transfer_every=2, transfer_lr=3.0),
     "chopped both sides": ChoppedTikiTaka(out_chop_prob=0.4, transfer_columns=False, auto_granularity=7.0),
+    "auto granularity, every 3": ChoppedTikiTaka(in_chop_prob=0.2, auto_granularity=5.0, buffer_granularity=0.7,
+                                                 transfer_every=3),
+    "rows, auto granularity, every 2": ChoppedTikiTaka(transfer_columns=False, in_chop_prob=0.1, auto_granularity=4.0,
+                                                       transfer_every=2, correct_gradient_magnitudes=True, transfer_lr=0.1),
     "auto scale": ChoppedTikiTaka(auto_scale=True, auto_momentum=0.9, fast_lr=0.3, scale_transfer_lr=False, transfer_lr=0.05),
     "gradient magnitudes": ChoppedTikiTaka(correct_gradient_magnitudes=True, in_chop_prob=0.0, transfer_lr=0.1),
     "no buffer": ChoppedTikiTaka(no_buffer=True, buffer_granularity=0.1),
     "agad": AGAD(in_chop_prob=0.3, tail_weightening=1.5),
     "agad at random": AGAD(in_chop_prob=0.3, in_chop_random=True, auto_scale=True, fast_lr=0.2, transfer_columns=False),
+    "agad, every 2": AGAD(in_chop_prob=0.25, tail_weightening=2.0, transfer_every=2, auto_granularity=6.0),
     "agad capped": AGAD(in_chop_prob=0.5, forget_buffer=False, momentum=0.5, buffer_cap=1.1, zero_shift="exact",
                         reference_offset_mean=0.3),
 }  # fmt: skip
+
+
+#: reads from flip to flip, max(ceil(1 / in_chop_prob), 2), where lines flip regularly; AGAD counts them in any case
+REGULAR = {"chopped regularly": 4, "chopped regularly, every 2": 5, "agad": 4, "agad, every 2": 4, "agad capped": 2}
+PERIODS = REGULAR | {"agad at random": 4}
 
 
 @pytest.mark.parametrize("name", V2)
@@ -184,18 +195,23 @@ def test_version_2_is_the_plain_loop(name):
     a, c = turned(tile, *(array.weights for array in tile.arrays))
     (reference,) = turned(tile, np.zeros(shape) if tile.references[0] is None else tile.references[0].weights)
     x, d = vectors(n, shape, seed=94)
-    signs = []
-    for one_x, one_d in zip(x, d, strict=True):
-        outputs, inputs = tile.choppers
-        signs.append((outputs, inputs) if rule.transfer_columns else (inputs, outputs))
-        tile.update(one_x, one_d, lr)
+    if REGULAR.get(name):
+        signs = oracle.regular_choppers(n, 9 - lines, lines, REGULAR[name], rule.transfer_every)
+        tile.update(x, d, lr)
+        np.testing.assert_array_equal(tile.choppers[1 if rule.transfer_columns else 0], signs[-1][1])
+    else:  # what turned at random, by laws that are tested below
+        signs = []
+        for one_x, one_d in zip(x, d, strict=True):
+            outputs, inputs = tile.choppers
+            signs.append((outputs, inputs) if rule.transfer_columns else (inputs, outputs))
+            tile.update(one_x, one_d, lr)
     unit = getattr(rule, "thres_scale", 1.0) * 0.004 if isinstance(rule, TikiTakaV2) else rule.buffer_granularity * 0.01
     if not isinstance(rule, TikiTakaV2) and rule.correct_gradient_magnitudes:
         unit = 0.004
     if getattr(rule, "auto_granularity", 0.0):
-        unit *= rule.auto_granularity / lines
+        unit *= rule.auto_granularity / (lines * rule.transfer_every)
     auto = getattr(rule, "auto_scale", False)
-    period = rule.chop_period if isinstance(rule, AGAD) else 0
+    period = PERIODS[name] if isinstance(rule, AGAD) else 0
     slow_write = turned_writer(tile, 1, slow_scheme)
     first, second = (x, d) if rule.transfer_columns else (d, x)
     a, c, buffer, mean = oracle.tiki_taka_v2(
@@ -392,6 +408,16 @@ def test_rates_that_no_buffer_holds_are_refused():
     tile = TikiTakaV2(fast_lr=0.0).build((2, 3), rng=0)
     with pytest.raises(ValueError, match="lr must be such that the buffer grows by at most 1e.30 pulses; got 1e.29"):
         tile.update(np.ones(3), np.ones(2), 1e29)
+
+
+@pytest.mark.parametrize("settings, together", [({}, 1), ({"transfer_vectors": "hadamard"}, 6)])
+def test_a_is_read_by_an_adc_of_twice_its_bounds(settings, together):
+    """Bounds of 0.6 and -0.8: +-1.6, times the root of the lines that are read at once, with 0.5 % of it as noise."""
+    device = SoftBounds(w_max=0.6, w_min=-0.8, **NO_SPREAD)
+    tile = TikiTaka(device, **settings).build((5, 6), rng=0)
+    adc = tile.arrays[0].forward_periphery.adc
+    assert (adc.bits, adc.bound) == (9, pytest.approx(1.6 * np.sqrt(together)))
+    assert adc.noise == pytest.approx(0.005 * 1.6 * np.sqrt(together))
 
 
 def test_buffers_are_shown_where_there_are_some():

@@ -190,6 +190,20 @@ def test_read_noise_of_pairs_is_that_of_both_arrays():
     assert abs(np.mean(z**2) - 1) < 5 * np.sqrt(2 / z.size)
 
 
+@pytest.mark.parametrize("law", ["additive", "sqrt", "proportional"])
+def test_read_noise_of_cells_is_that_of_all_their_devices(law):
+    """Each counts with the square of its gamma: 4000 outputs give the variance to 2 %."""
+    gammas, states, x = (0.5, 0.3, -0.7), (0.4, -0.2, 0.3), np.array([0.5, -0.2, 0.8, 0.1])
+    device = SoftBounds(w_max_dtod=0.0, w_min_dtod=0.0)
+    cell = VectorCell((device,) * 3, gammas=gammas)
+    array = rpu.CellArray((4000, 4), cell, forward=plain(read_noise=0.2, read_noise_law=law), rng=15)
+    for one, state in zip(array.arrays, states, strict=True):
+        one.program(np.full((4000, 4), state))
+    noise = array.forward(x) - np.sum(x) * np.dot(gammas, states)
+    size = {"additive": np.ones(3), "sqrt": np.sqrt(np.abs(states)), "proportional": np.abs(states)}[law]
+    assert np.mean(noise**2) == pytest.approx(0.2**2 * np.sum((gammas * size) ** 2) * np.sum(x**2), rel=5 * np.sqrt(2 / 4000))
+
+
 def test_every_pass_and_try_draws_its_own_noise():
     w = np.zeros((300, 40))
     one = array_of(w, plain(read_noise=0.2), rng=9).forward(np.ones((50, 40)))
@@ -226,6 +240,11 @@ def test_spreads_of_converters_have_their_laws_and_belong_to_an_output():
     )
     array = CrossbarArray((4000, 3), Ideal(), forward=p, rng=11)
     drawn = drawn_of(array)
+    bound = {"bound": 2.5, "bits": 7}  # the law is relative to it, and so is its spread
+    bounded = drawn_of(CrossbarArray((4000, 3), Ideal(), forward=p.replace(adc=p.adc.replace(**bound)), rng=11))
+    assert stats.kstest(bounded["nonlinearity"], stats.norm(0.16, 0.016).cdf).pvalue > P_LIMIT
+    same = drawn_of(CrossbarArray((5, 3), Ideal(), forward=plain(adc=quiet(bound=4.0, nonlinearity=0.6)), rng=11))
+    np.testing.assert_allclose(same["nonlinearity"], 0.15, rtol=1e-6)
     for name, law in (
         ("adc_noise", stats.foldnorm(5.0, scale=0.02)),
         ("adc_gain", stats.norm(1, 0.05)),

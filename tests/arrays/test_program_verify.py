@@ -35,6 +35,34 @@ def test_pulses_are_counted_exactly():
     np.testing.assert_allclose(array.weights, [[0.1, -0.05, 0.0]], atol=1e-6)
 
 
+def closed_loop(goal, step, gain, tolerance):
+    """Pulses of a device of constant steps that starts at 0, round by round, until it is within the tolerance."""
+    w, rounds = 0.0, []
+    while abs(goal - w) > tolerance:
+        n = max(1, int(gain * abs(goal - w) / step))
+        w += np.sign(goal - w) * n * step
+        rounds.append(n)
+    return rounds
+
+
+@pytest.mark.parametrize("gain", [None, 0.25, 0.5, 0.8, 1.0])
+def test_a_round_removes_its_part_of_the_error(gain):
+    """Every round counts: with twice the gain, or half of it, the devices are there in another number of rounds."""
+    device, settings = ConstantStep(dw_min=0.002, dw_min_std=0.0, **UNIFORM), {} if gain is None else {"gain": gain}
+    for goal in (0.301, -0.2031, 0.0517):
+        array = CrossbarArray((1, 1), device, forward=EXACT, rng=3)
+        done = array.program_verify([[goal]], tolerance=0.0019, **settings)
+        rounds = closed_loop(goal, 0.002, settings.get("gain", 0.5), 0.0019)
+        assert (done.rounds, done.pulses.tolist()) == (len(rounds) + 1, [[sum(rounds)]])
+        np.testing.assert_allclose(array.weights, np.sign(goal) * 0.002 * sum(rounds), atol=2e-6)
+        default = CrossbarArray((1, 1), device, forward=EXACT, rng=3).program_verify([[goal]], **settings)
+        assert default.pulses.sum() == sum(closed_loop(goal, 0.002, settings.get("gain", 0.5), 0.002))  # to within one step
+        for k, budget in enumerate(np.cumsum(rounds)[:-1]):  # a budget that ends with round k shows its size
+            array.program([[0.0]])
+            done = array.program_verify([[goal]], tolerance=0.0019, max_pulses=budget, **settings)
+            assert done.rounds == k + 2
+
+
 def test_the_budget_and_the_bounds_hold():
     array = CrossbarArray((1, 2), ConstantStep(dw_min=0.01, dw_min_std=0.0, w_max=0.2, **UNIFORM), forward=EXACT, rng=4)
     done = array.program_verify([[0.5, -0.1]], max_pulses=7)

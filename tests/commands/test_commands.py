@@ -27,6 +27,8 @@ def test_regression_prints_a_table_and_writes_pictures_and_data(tmp_path, capsys
     for row in asymmetric:  # target, final mean, standard error, theory
         assert abs(float(row[3]) - float(row[5])) < 0.08
         assert float(row[2]) == 0 or abs(float(row[5])) < 0.85 * abs(float(row[2]))
+        assert float(row[6]) == pytest.approx(float(row[3]) - float(row[5]), abs=2e-4)
+    assert [float(row[2]) for row in asymmetric] == [-0.8, 0.0, 0.8] and max(abs(float(row[6])) for row in asymmetric) > 1e-3
     for device in ("constant-step", "soft-bounds"):
         for ending in (".png", ".svg"):
             assert (tmp_path / f"regression-{device}{ending}").stat().st_size > 10_000
@@ -41,8 +43,22 @@ def test_spiral(tmp_path, capsys, parameters):
     status, out, _ = run(capsys, "spiral", "--steps", 1500, "--parameters", parameters, "--out", tmp_path)
     assert status == 0
     assert len([line for line in out.splitlines() if line.strip().startswith("soft-bounds")]) == parameters
+    (row, *_) = (line.split() for line in out.splitlines() if line.strip().startswith("constant-step"))
+    # rates 0.005 and 0.01; two weights are read in turn, each after 20 samples, and then the last column but one is empty
+    period = 2 * np.pi / np.sqrt(0.005 * 0.01 / (1 if parameters == 1 else 10 * 2))
+    assert float(row[-3 if parameters == 1 else -2]) == pytest.approx(period, abs=0.6)
     stem = "spiral" if parameters == 1 else "spiral-two-parameters"
     assert {p.name for p in tmp_path.iterdir()} == {f"{stem}.png", f"{stem}.svg", f"{stem}.npz"}
+
+
+def test_learning_rates_halve(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog. " * 20)
+    arguments = ("--data", text, "--hidden", 4, "--length", 20, "--samples", 200, "--out", tmp_path, "--epochs", 3)
+    status, _, err = run(capsys, "train", "text", "--algorithm", "digital", *arguments, "--lr", 0.08, "--lr-drop", 2)
+    assert status == 0, err
+    (history,) = tmp_path.glob("*.json")
+    assert json.loads(history.read_text())["lr"] == [0.08, 0.08, 0.04]
 
 
 def test_a_device_may_be_given_as_json(tmp_path, capsys):

@@ -301,3 +301,50 @@ def test_errors_elsewhere_arrive_here():
             regressions([good, good | {"noise": -1.0}, good], progress=False, workers=workers)
     with pytest.raises(ValueError, match="workers must be an integer of at least 1; got 0"):
         regressions([good], workers=0)
+
+
+# ---- what a run says of itself ---------------------------------------------------------------------------------------
+
+
+def test_means_and_their_errors_are_those_of_the_tail():
+    """Of 601 records, with a tail of 1/3, the last 200: their mean, and the standard error of it from 20 blocks of 10; m and h
+    are of the same samples, which are drawn as wanted."""
+    rule = rpu.algorithms.SGD(demo_device("soft-bounds"), forward=rpu.Periphery.ideal())
+    run = regression(rule, 0.3, noise=0.7, lr=0.02, steps=600, start=-0.9, rng=30)
+    w = run.weights[-200:, 0]
+    assert len(run.weights) == 601 and run.mean[0] == pytest.approx(w.mean(), rel=1e-12)
+    blocks = w.reshape(20, 10).mean(axis=1)
+    assert run.standard_error[0] == pytest.approx(blocks.std(ddof=1) / np.sqrt(20), rel=1e-12)
+    assert abs(run.weights[:, 0].mean() - w.mean()) > 3 * run.standard_error[0]  # it is the tail that counts
+    digital = regression(
+        demo_algorithm("digital", demo_device("ideal")), 0.3, noise=0.7, lr=1e-9, steps=4000, start=0.3, rng=31
+    )
+    # at the target errors are the noise: E|x d| = E|x| 0.7 E|xi|, of which 1333 samples are within 5 standard errors of 3 %
+    assert digital.m == pytest.approx(0.7 * 2 / np.pi, rel=0.15) and digital.h == pytest.approx(1.0, rel=0.2)
+
+
+def test_errors_of_periods_are_standard_errors():
+    """Half periods of 50 and 60 samples in turn: their mean is 55, their deviation 5, and the period has twice the error."""
+    ends = np.concatenate([[0], np.cumsum([50, 60] * 10)])
+    t = np.arange(ends[-1])
+    k = np.searchsorted(ends, t, side="right") - 1
+    c = np.where(k % 2, -1.0, 1.0) * np.sin(np.pi * (t - ends[k] + 0.5) / np.diff(ends)[k])
+    found = oscillation_period(t, c, 0.0)
+    n = found.half_periods
+    assert n >= 18 and found.value == pytest.approx(110, rel=0.01)
+    assert found.standard_error == pytest.approx(2 * 5 * np.sqrt(n / (n - 1)) / np.sqrt(n), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "adc, expected",
+    [
+        (rpu.ADC(bits=None, bound=None, noise=0.3), 0.3),
+        (rpu.ADC(bits=4, bound=0.7, noise=0.0), 0.1 / np.sqrt(12)),  # 15 levels: steps of 0.1, of which errors are uniform
+        (rpu.ADC(bits=4, bound=0.7, noise=0.03), np.sqrt(0.03**2 + 0.1**2 / 12)),
+    ],
+)
+def test_noise_of_reading_is_that_of_the_converter(adc, expected):
+    """For inputs of +-1 the continuum of SGD adds the noise of forward reads to that of the samples: sqrt(0.4^2 + it^2)."""
+    rule = rpu.algorithms.SGD(demo_device("soft-bounds"), forward=rpu.Periphery(adc=adc, bound_management="none"))
+    run = regression(rule, 0.3, noise=0.4, steps=20, input="binary", rng=32)
+    assert run.regression.noise == pytest.approx(np.hypot(0.4, expected), rel=1e-9)

@@ -362,13 +362,38 @@ def test_input_ranges_clip_and_learn_by_their_rule():
     np.testing.assert_allclose(z, d @ w, atol=1e-6)  # not masked where inputs clip
     r = layer.parameters()[1]
     assert r.gradient[0] == pytest.approx((min(0.0, z[0, 0]) - max(0.0, z[1, 0])) * 1.5, rel=1e-5)
+    gradient = float(r.gradient[0])
     layer.update(0.1)
+    assert r.value[0] == pytest.approx(1.5 - 0.1 * gradient, rel=1e-6)  # and no decay: 2 of 6 inputs are outside
     inside = np.full((2, 3), 0.1, np.float32)
     layer.forward(inside)
     now = float(r.value[0])
     layer.backward(d)
     layer.update(0.1)
     assert r.value[0] == pytest.approx(now * (1.0 - 0.1 * 0.2), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "outside, decays",
+    [((0, 0), (1, 1)), ((1, 4), (1, 1)), ((4, 5), (1, 0)), ((5, 4), (0, 1)), ((6, 6), (0, 0)), ((50, 0), (0, 1))],
+)
+def test_input_ranges_decay_only_where_more_than_95_percent_of_the_inputs_are_inside(outside, decays):
+    """Of 100 inputs since the last update, in two reads of 40 and 60; 95 inside are too few, and the next batch counts anew."""
+    mapping = nn.Mapping(digital_bias=True, input_range=0.5, learn_input_range=True, input_range_decay=0.3)
+    layer = built(nn.Linear(10, 2, RULE, mapping=mapping))
+    layer.matrix.program(np.ones((2, 10)))
+    r = layer.parameters()[1]
+    now = 0.5
+    for beyond, falls in zip(outside, decays, strict=True):
+        x = np.full(100, 0.2, np.float32)
+        x[np.random.default_rng(0).permutation(100)[:beyond]] = 0.9
+        for part in (x[:40], x[40:]):
+            layer.forward(part.reshape(-1, 10))
+            layer.backward(np.ones((len(part) // 10, 2), np.float32))  # dL/dx > 0 where x > r: nothing asks for a larger range
+        layer.update(0.1)
+        now *= 1.0 - 0.1 * 0.3 if falls else 1.0
+        assert r.value[0] == pytest.approx(now, rel=1e-6)
+        layer.matrix.program(np.ones((2, 10)))
 
 
 def test_input_ranges_are_calibrated_to_a_quantile_of_what_comes():

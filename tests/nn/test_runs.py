@@ -501,6 +501,34 @@ def test_layers_may_have_rates_of_their_own():
 
 
 @pytest.mark.parametrize(
+    "make, shape",
+    [
+        (lambda scale: nn.Linear(3, 4, RULE, lr_scale=scale), (6, 3)),
+        (lambda scale: nn.Conv1d(3, 4, 2, RULE, lr_scale=scale), (6, 3, 5)),
+        (lambda scale: nn.Conv2d(3, 4, 2, RULE, lr_scale=scale), (6, 3, 5, 4)),
+        (lambda scale: nn.RNN(3, 4, RULE, lr_scale=scale), (6, 5, 3)),
+        (lambda scale: nn.LSTM(3, 4, RULE, lr_scale=scale), (6, 5, 3)),
+        (lambda scale: nn.GRU(3, 4, RULE, lr_scale=scale), (6, 5, 3)),
+    ],
+    ids=["Linear", "Conv1d", "Conv2d", "RNN", "LSTM", "GRU"],
+)
+def test_every_layer_heeds_its_own_rate(make, shape):
+    """One step of 0.5 with lr_scale 0.25 is a quarter of the step with 1."""
+    steps = []
+    for scale in (1.0, 0.25):
+        layer, rng = make(scale), np.random.default_rng(3)
+        layer.build(1)
+        before = [matrix.weights for matrix in layer.matrices()]
+        y = layer.forward(rng.standard_normal(shape).astype(np.float32))
+        layer.backward(rng.standard_normal(y.shape).astype(np.float32))
+        layer.update(0.5)
+        steps.append([matrix.weights - w for matrix, w in zip(layer.matrices(), before, strict=True)])
+    for whole, part in zip(*steps, strict=True):
+        np.testing.assert_allclose(part, 0.25 * whole, atol=1e-6)
+        assert np.abs(whole).max() > 0.1
+
+
+@pytest.mark.parametrize(
     "change",
     [
         lambda data: data["within"].pop("steps"),

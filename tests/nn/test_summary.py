@@ -80,6 +80,10 @@ def test_saturated_devices_are_those_near_a_bound_of_their_own(rule):
     matrix.program(half)
     ax = plotting.weight_histograms(net, bins=12, ax=Figure().subplots())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0 Linear, 50.0 % saturated"]
+    half[10:20] = -5.0  # 10 rows at the upper bounds, 10 at the lower ones
+    matrix.program(half)
+    ax = plotting.weight_histograms(net, bins=12, ax=Figure().subplots())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0 Linear, 66.7 % saturated"]
 
 
 def test_histograms_are_densities_of_the_weights():

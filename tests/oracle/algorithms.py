@@ -160,6 +160,20 @@ def tiki_taka_v2(
     return a, c, h, mean
 
 
+def regular_choppers(n, outputs, inputs, period, transfer_every=1):
+    """Choppers (outputs, inputs) before each of n vectors, and after the last one: line i turns after every `period`-th of its
+    reads, of which the first comes after (i + 1) `transfer_every` vectors and the others a sweep apart."""
+    found, reads, sign = [], np.zeros(inputs, int), np.ones(inputs)
+    for t in range(n + 1):
+        found.append((np.ones(outputs), sign.copy()))
+        if (t + 1) % transfer_every == 0:
+            i = ((t + 1) // transfer_every - 1) % inputs
+            reads[i] += 1
+            if reads[i] == period:
+                reads[i], sign[i] = 0, -sign[i]
+    return found
+
+
 def quantised(v, bins):
     """v on bins // 2 levels on either side of 0, the last of them max|v|, rounded to the nearest."""
     width = np.abs(v).max() / (bins // 2)

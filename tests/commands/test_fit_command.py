@@ -54,6 +54,9 @@ def test_fit_prints_and_writes(files, tmp_path, capsys):
     assert status == 0
     for part in ("dw_min_std", "read_noise", "dBIC", "R2 on the mean curve", "SoftBounds(dw_min="):
         assert part in text
+    cells = {line.split()[0]: line.split() for line in text.splitlines() if line.split()[3:4] == ["weight"]}
+    for name, zero in (("w_max", 2e-5), ("w_min", 2e-5), ("dw_min", 0.0), ("read_noise", 0.0)):  # 1e-5 siemens per weight
+        assert float(cells[name][4]) == pytest.approx(zero + 1e-5 * float(cells[name][1]), rel=1e-3), name
     assert {p.name for p in out.iterdir()} == {"fit-up.json", "fit-up.png", "fit-up.svg"}
     data = json.loads((out / "fit-up.json").read_text())
     device = from_dict(data["device"])
