@@ -16,7 +16,7 @@ FLOORS = [
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 #: files that may be long, and why
-LONG = {"arrays/crossbar.py": "being taken apart", "devices/presets.py": "a table"}
+LONG = {"devices/presets.py": "a table"}
 
 
 def name_of(path: Path) -> str:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._core.kernels import KINDS, normals, uniforms
 
-if TYPE_CHECKING:
-    from rpusim.arrays.crossbar import CrossbarArray
-
 __all__ = ["ArrayCells"]
 
 
 class ArrayCells:
-    """See `rpusim.effects.Cells`. Made anew for every call: effects do not hold the array that holds them."""
+    """See `rpusim.effects.Cells`; of a `CrossbarArray`. Made for every call: effects do not hold the array that has them."""
 
-    def __init__(self, array: CrossbarArray) -> None:
+    def __init__(self, array: Any) -> None:
         self._array = array
         self.device: Any = array.device
-        self.shape = array.shape
-        self.state = array._state
-        self.parameters = array._parameters
+        self.shape: tuple[int, int] = array.shape
+        self.state: NDArray[np.float32] = array._state
+        self.parameters: dict[str, NDArray[np.float32]] = array._parameters
 
     @property
     def pulses(self) -> NDArray[np.int64]:

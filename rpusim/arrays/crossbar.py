@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,21 +25,19 @@ from rpusim._base.state import (
     tables,
     version,
 )
-from rpusim._base.validation import boolean, choice, instance, integer, integer_value, real, signal
-from rpusim._core.array import ArrayCore, as_batch, as_batches
-from rpusim._core.kernels import KINDS, uniforms
+from rpusim._base.validation import boolean, instance, integer, integer_value, real, signal
+from rpusim._core.array import ArrayCore, as_batches
 from rpusim._core.lock import Lock, Look
 from rpusim.arrays.ageing import ArrayCells
-from rpusim.arrays.counts import Programming, PulseCount, ReadCount
+from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.measuring import Measuring
 from rpusim.arrays.parameters import Parameters, ReadParameters
+from rpusim.arrays.programming import Addressing
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
-from rpusim.effects.drift import Drifting
-from rpusim.effects.reset import Reset
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
-from rpusim.wires.conductance import ConductanceScale
 from rpusim.wires.product import WiredProduct
 from rpusim.wires.writes import STEP_PARAMETERS
 
@@ -47,15 +45,6 @@ __all__ = ["CrossbarArray"]
 
 E = TypeVar("E", bound=effects.Effect)
 _real = real()
-
-
-is_zero_shift_method = choice("exact", "pulses", "random_pulses")
-
-
-_rule = choice("max", "quantile", "std")
-
-
-_scale = instance(ConductanceScale, "a ConductanceScale or None")
 
 
 STATE_VERSION = 2
@@ -68,13 +57,6 @@ MAX_LR = 1e30
 
 
 ROUNDING = 1e-5  # by which a state may lie beyond bounds that are shifted by a reference
-
-
-MOST_PULSES = 1 << 22  # of a device in one operation
-MOST_PULSES_OF_ROW = 1 << 26  # of its row, at least one for each device; between rows, Ctrl-C is heard
-
-
-MEASUREMENT = 0x9E3779B97F4A7C15
 
 
 def check_shape(shape: Any) -> tuple[int, int]:
@@ -91,7 +73,7 @@ def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[
     return as_batches(x, d, *shape)
 
 
-class CrossbarArray(Stateful):
+class CrossbarArray(Addressing, Measuring, Stateful):
     r"""An array of devices with its periphery.
 
     W has shape (outputs, inputs): forward reads y = W x, backward z = W^T d, and an update changes W by -lr d x^T in
@@ -290,182 +272,11 @@ class CrossbarArray(Stateful):
             self._weights[...] = new + self._write_noise * ArrayCells(self).normals("write")
             self._events += 1
 
-    def program_verify(
-        self, weights: ArrayLike, *, tolerance: float | None = None, max_pulses: int = 1000, gain: float = 0.5
-    ) -> Programming:
-        """Write `weights` in a closed loop: read, give the devices that are off pulses towards their goal, read again.
-
-        Columns are read one by one through the forward periphery, so its noise and resolution limit what can be told. A
-        device that is off by e gets max(1, trunc(gain |e| / granularity)) pulses per round.
-
-        Parameters
-        ----------
-        weights : array_like (outputs, inputs)
-            Goal in weight units; devices get as close as their bounds let them.
-        tolerance : float, optional
-            Error that is good enough, in weight units; by default the granularity of the device.
-        max_pulses : int, default 1000
-            Budget of each device.
-        gain : float, default 0.5
-            Part of the error that a round should remove, in (0, 1].
-
-        Returns
-        -------
-        Programming
-            With `weights` as read, `pulses` per device, `within` the tolerance or not, and the number of `rounds`.
-
-        Examples
-        --------
-        >>> import numpy as np, rpusim as rpu
-        >>> device = rpu.devices.SoftBounds(dw_min=0.01, w_max=2.0, w_min=-2.0)
-        >>> array = rpu.CrossbarArray((2, 2), device, forward=rpu.Periphery.ideal(), rng=0)
-        >>> done = array.program_verify([[0.1, -0.2], [0.0, 0.3]])
-        >>> bool(done.within.all()), bool(abs(array.weights - [[0.1, -0.2], [0.0, 0.3]]).max() <= 0.01)
-        (True, True)
-        """
-        self._needs_pulses("program_verify")
-        assert isinstance(self.device, PulsedDevice)
-        goal = signal("weights", weights, self.shape)
-        step = self.device.granularity
-        tolerance = step if tolerance is None else real(0.0, open_low=True)("tolerance", tolerance)
-        budget = integer_value("max_pulses", max_pulses, 0, 2**31 - 1)
-        gain = real(0.0, 1.0, open_low=True)("gain", gain)
-        columns = np.eye(self.shape[1], dtype=np.float32)
-        given, rounds = np.zeros(self.shape, dtype=np.int64), 0
-        while True:
-            read = np.ascontiguousarray(self.forward(columns).T)
-            rounds += 1
-            error = goal.astype(np.float64) - read
-            counts = np.maximum(1.0, np.trunc(gain * np.abs(error) / step))
-            counts = np.where(np.abs(error) > tolerance, np.minimum(counts, budget - given), 0.0).astype(np.int32)
-            if not counts.any():
-                return Programming(read, given, np.abs(error) <= tolerance, rounds)
-            self._pulse(np.sign(error).astype(np.int32) * counts)
-            given += counts
-
     @property
     def _write_noise(self) -> float:
         """Standard deviation of what is read around the state, in weight units."""
         device = self.device
         return device.write_noise_std * device.dw_min if isinstance(device, PulsedDevice) else 0.0
-
-    def read_conductance(self, scale: ConductanceScale | None = None) -> tuple[NDArray[np.float64], ...]:
-        """Return the state of all devices as conductances, in siemens, float64 (outputs, inputs): one or two arrays, by the
-        mapping of `scale` (by default `ConductanceScale()`); see there."""
-        scale = ConductanceScale() if scale is None else _scale("scale", scale)
-        return scale.conductances(self.weights)
-
-    def read_currents(
-        self, voltages: ArrayLike, scale: ConductanceScale | None = None, *, transposed: bool = False
-    ) -> NDArray[np.float64]:
-        """Return the currents for `voltages` by Ohm's and Kirchhoff's laws, without converters, wires or noise.
-
-        Parameters
-        ----------
-        voltages : array_like of shape (inputs,) or (batch, inputs), in volt
-            On the input lines; (outputs,) or (batch, outputs) on the output lines where `transposed`.
-        scale : ConductanceScale, optional
-            By default `ConductanceScale()`.
-        transposed : bool, default False
-
-        Returns
-        -------
-        float64 array of shape (outputs,) or (batch, outputs), or transposed, in ampere
-            Of two conductances the difference of their currents.
-        """
-        transposed = boolean("transposed", transposed)
-        v = as_batch("voltages", voltages, self.shape[1 - transposed]).astype(np.float64)
-        g = self.read_conductance(scale)
-        total = g[0] if len(g) == 1 else g[0] - g[1]
-        return v @ (total if transposed else total.T)
-
-    def calibrate(
-        self,
-        x: ArrayLike,
-        *,
-        inputs: str | None = "max",
-        outputs: str | None = "max",
-        quantile: float = 0.999,
-        n_std: float = 4.0,
-    ) -> Periphery:
-        """Fit the ranges of forward reads to example inputs, and return the new periphery, which the array now has.
-
-        The input range r becomes ``noise_management="constant", nm_threshold=r``; the output range, found from exact
-        products of the inputs clipped to +-r, divided by r and rounded by the DACs, becomes `adc.bound`. Bits stay, so the
-        steps follow; noise stays in its units. An array that is to load this array's state must be built with the returned
-        periphery.
-
-        Parameters
-        ----------
-        x : array_like of shape (batch, inputs)
-            Examples.
-        inputs, outputs : {"max", "quantile", "std", None}
-            The range is the largest magnitude, a quantile of the magnitudes, `n_std` times their root mean square, or left
-            as it is.
-        quantile : float, default 0.999
-        n_std : float, default 4
-
-        Raises
-        ------
-        ValueError
-            If there are no examples, or a range would be 0.
-
-        Examples
-        --------
-        >>> import numpy as np, rpusim as rpu
-        >>> array = rpu.CrossbarArray((2, 3), rpu.devices.Ideal(), rng=0)
-        >>> array.program(np.full((2, 3), 0.5))
-        >>> periphery = array.calibrate([[1.0, 2.0, 0.0], [0.0, 4.0, 0.0]])
-        >>> periphery.nm_threshold, periphery.adc.bound
-        (4.0, 0.5)
-        """
-        examples = signal("x", x, (None, self.shape[1]))
-        if len(examples) == 0:
-            raise ValueError(f"x must hold at least one vector; got shape {examples.shape}")
-        quantile, n_std = real(0.0, 1.0, open_low=True)("quantile", quantile), real(0.0, open_low=True)("n_std", n_std)
-
-        def limit(name: str, rule: str, values: NDArray[np.float64]) -> float:
-            size = np.abs(values)
-            found = {
-                "max": lambda: np.max(size),
-                "quantile": lambda: np.quantile(size, quantile),
-                "std": lambda: n_std * np.sqrt(np.mean(size**2)),
-            }[_rule(name, rule)]()
-            if not 1e-30 <= found <= 1e30:
-                raise ValueError(f"x must give a range above 0 for {name}; got {found:g} by the rule {rule!r}")
-            return float(found)
-
-        with self._core.lock:
-            periphery = self.forward_periphery
-            signals = examples.astype(np.float64)
-            if inputs is not None:
-                r = limit("inputs", inputs, signals)
-                dac = periphery.dac if periphery.dac.bound is None else periphery.dac.replace(bound=1.0)
-                changes: dict[str, Any] = {"nm_decay": 1e-3}
-                if periphery.bound_management == "none":  # which has no resolution but that of "abs_max_np_sum"
-                    changes["bm_max_resolution"] = Periphery().bm_max_resolution
-                if periphery.bound_management != "iterative_worst_case":
-                    changes["nm_assumed_wmax"] = 0.6
-                periphery = periphery.replace(dac=dac, noise_management="constant", nm_threshold=r, **changes)
-                signals = np.clip(signals / r, -1.0, 1.0)
-            elif outputs is not None and periphery.noise_management != "constant":
-                raise ValueError(
-                    f"inputs must not be None where noise_management={periphery.noise_management!r} scales every vector anew, "
-                    "so that outputs have no common range"
-                )
-            else:
-                signals = np.clip(signals / (periphery.nm_threshold or 1.0), -1.0, 1.0)
-            if outputs is not None:
-                if periphery.dac.step:
-                    signals = np.rint(signals / periphery.dac.step) * periphery.dac.step
-                bound = limit("outputs", outputs, signals @ self._weights.T.astype(np.float64))
-                drawn = self._read_parameters[0]
-                if "nonlinearity" in drawn:
-                    drawn["nonlinearity"] *= np.float32((periphery.adc.bound or 1.0) / bound)
-                periphery = periphery.replace(adc=periphery.adc.replace(bound=bound))
-            self.forward_periphery = periphery
-            self._set_direction(0)
-        return periphery
 
     # ---- the three operations ----------------------------------------------------------------------------------------
 
@@ -569,169 +380,7 @@ class CrossbarArray(Stateful):
                 setattr(self, name, periphery)
                 self._set_direction(direction)
 
-    def drift(self, delta_t: float) -> None:
-        """Let the time `delta_t` pass for devices that have a `Drift`; see there for the law.
-
-        Parameters
-        ----------
-        delta_t : float
-            Time since the last call, in the unit of `Drift.t_0`.
-
-        Raises
-        ------
-        ValueError
-            If the device has no drift, or time would run backwards.
-        """
-        self._needs_pulses("drift")
-        drifting = self._effect(Drifting)
-        if drifting is None:
-            raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
-        delta_t = real(0.0)("delta_t", delta_t)
-        with self._core.lock:
-            drifting.pass_time(ArrayCells(self), delta_t)
-        self._tell_watchers()
-
-    def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
-        """Bring devices to reset_level + reset_std xi, clipped to their bounds.
-
-        Parameters
-        ----------
-        columns : int or array_like of int, optional
-            Columns to reset; by default all.
-        probability : float, default 1
-            Probability with which each of their devices is reset.
-        """
-        self._needs_pulses("reset")
-        assert isinstance(self.device, PulsedDevice)
-        probability = real(0.0, 1.0)("probability", probability)
-        chosen = np.zeros(self.shape, dtype=bool)
-        if columns is None:
-            chosen[:] = True
-        else:
-            index = np.asarray(columns, dtype=np.intp if np.size(columns) == 0 else None)
-            if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= self.shape[1]):
-                raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {columns!r}")
-            chosen[:, index] = True
-        self._reset_where(chosen, probability)
-
-    def _reset_where(self, chosen: NDArray[np.bool_], probability: float = 1.0) -> None:
-        reset = self._effect(Reset)
-        assert reset is not None
-        with self._core.lock:
-            reset.reset(ArrayCells(self), chosen, probability)
-        self._tell_watchers()
-
     # ---- pulses on devices -------------------------------------------------------------------------------------------
-
-    def pulse(self, counts: ArrayLike) -> None:
-        """Give devices pulses directly: `counts` up pulses where positive, down pulses where negative.
-
-        Parameters
-        ----------
-        counts : int or array_like of int of shape (outputs, inputs)
-            More than 2^22 pulses of a device, or 2^26 / inputs if that is less, are given in parts of as many, each an
-            operation of its own.
-        """
-        self._needs_pulses("pulse")
-        array = np.asarray(counts)
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"counts must be integers; got dtype {array.dtype}")
-        if array.ndim and array.shape != self.shape:
-            raise ValueError(f"counts must be an int or have shape {self.shape}; got shape {array.shape}")
-        if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31) + 1):
-            raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.max()} as largest")
-        self._pulse(np.broadcast_to(array, self.shape))
-
-    def _pulse(self, counts: NDArray[Any]) -> None:
-        """Give pulses to single devices, which disturbs no others."""
-        left = np.array(counts, dtype=np.int32, order="C")
-        most = min(MOST_PULSES, max(1, MOST_PULSES_OF_ROW // self.shape[1]))
-        with self._core.lock, self._addressed():
-            while True:
-                part = np.clip(left, -most, most)
-                self._core.pulse(part)
-                left -= part
-                if not left.any():
-                    break
-        self._tell_watchers()
-
-    @contextmanager
-    def _addressed(self) -> Iterator[None]:
-        """Within it, pulses are given to single devices."""
-        cells = ArrayCells(self)
-        with ExitStack() as stack:
-            for effect in self.effects:
-                stack.enter_context(effect.addressed(cells))
-            yield
-
-    def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:
-        """Return the state of each device at which an up and a down pulse cancel.
-
-        Parameters
-        ----------
-        method : {"exact", "pulses", "random_pulses"}
-            "exact": from the parameters; nan for a device that has none. "pulses": as a lab would, by alternating up and
-            down pulses and averaging the states of the second half; afterwards everything is as before. "random_pulses":
-            likewise, with directions drawn for each device and pulse.
-        n_pulses : int, optional
-            Number of pulses of the other methods; by default 20 times the number of states. How far that leads:
-            `rpusim.theory.zero_shift_law`.
-
-        Returns
-        -------
-        float64 array (outputs, inputs), in weight units
-        """
-        self._needs_pulses("symmetry_point")
-        assert isinstance(self.device, PulsedDevice)
-        if is_zero_shift_method("method", method) == "exact":
-            if n_pulses is not None:
-                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
-            p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
-            return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
-        with self._core.lock:  # or updates of other threads would be undone with the pulses
-            return self._measured(n_pulses, method)
-
-    def _measured(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
-        """Alternate pulses, and leave all as it was."""
-        weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
-        device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
-        self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
-        with self._addressed():
-            try:
-                return self._alternate(n_pulses, method)
-            finally:
-                self._weights[...] = weights
-                self._state[...] = state
-                self._core.counters, self._core.key = counters, key
-                if device_pulses is not None and self._device_pulses is not None:
-                    self._device_pulses[...] = device_pulses
-
-    def _alternate(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
-        """Alternate up and down pulses on all devices, or draw them; return their mean states over the second half."""
-        with self._core.lock, self._addressed():
-            return self._alternated(n_pulses, method)
-
-    def _alternated(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
-        assert isinstance(self.device, PulsedDevice)
-        if n_pulses is None:
-            n_pulses = int(min(max(20 * self.device.number_of_states, 2), 2**31 - 2))
-        n_pulses = integer_value("n_pulses", n_pulses, 2, 2**31 - 1)
-        pairs = (n_pulses + 1) // 2
-        total = np.zeros(self.shape)
-        chunk = max(1, 500_000 // self._weights.size)  # between chunks, Ctrl-C is heard
-        for first, last in ((0, pairs // 2), (pairs // 2, pairs)):
-            total[...] = 0.0
-            if method == "random_pulses":
-                for _ in range(2 * first, min(2 * last, n_pulses)):
-                    draws = uniforms(
-                        self._core.key, total.size, line=1, operation=self._core.counters[0], kind=KINDS["reset_choice"]
-                    )
-                    self._core.pulse(np.where(draws.reshape(self.shape) <= 0.5, np.int32(1), np.int32(-1)))
-                    total += self._state
-                continue
-            for done in range(first, last, chunk):
-                self._core.alternate(min(chunk, last - done), total)
-        return total / ((n_pulses if method == "random_pulses" else 2 * pairs) - 2 * (pairs // 2))
 
     @property
     def pulse_count(self) -> PulseCount:
@@ -742,34 +391,6 @@ class CrossbarArray(Stateful):
     def update_count(self) -> int:
         """Vectors of updates, and calls of `pulse`, so far."""
         return self._core.counters[0]
-
-    @property
-    def forward_count(self) -> ReadCount:
-        """What forward reads did so far."""
-        return self._read_count(0)
-
-    @property
-    def backward_count(self) -> ReadCount:
-        """What backward reads did so far."""
-        return self._read_count(1)
-
-    def _read_count(self, k: int) -> ReadCount:
-        vectors, products, retries, inputs_clipped, outputs_clipped = self._core.read_counts[k]
-        periphery = (self.forward_periphery, self.backward_periphery)[k]
-        if periphery.is_ideal:
-            return ReadCount(vectors, products, 0, 0, 0, 0, 0)
-        signs = 1 if periphery.sign_handling == "one_pass" else 2
-        tries = products // (signs * periphery.dac.passes)
-        per_output = periphery.dac.passes * (2 if periphery.sign_handling == "digital_sum" else 1)
-        return ReadCount(
-            vectors,
-            products,
-            retries,
-            tries * self.shape[1 - k],
-            tries * per_output * self.shape[k],
-            inputs_clipped,
-            outputs_clipped,
-        )
 
     @property
     def device_pulse_count(self) -> PulseCount:

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import instance, signal
-from rpusim.arrays.crossbar import CrossbarArray, is_zero_shift_method
+from rpusim.arrays.crossbar import CrossbarArray
+from rpusim.arrays.programming import is_zero_shift_method
 
 __all__ = ["DifferentialPair"]
 
