@@ -83,32 +83,33 @@ def scenario_exit(r: random.Random) -> None:
 def scenario_interrupt(r: random.Random) -> None:
     """Ctrl-C at any moment; what was interrupted goes on to work, also in another thread."""
     calls, failed, end = some_calls(r) + numbers_of_threads(r), list[str](), time.monotonic() + 3.0
-    before, done = products.blas_threads(), threading.Event()
+    before = products.blas_threads()
 
     def interrupt() -> None:
         pause = random.Random(r.getrandbits(32))
-        while not done.wait(pause.uniform(0.0, 0.02)):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    other = threading.Thread(target=work, args=(random.Random(1), calls, end, failed))
-    timer = threading.Thread(target=interrupt)
-    handler = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        other.start()
-        timer.start()
         while time.monotonic() < end:
-            try:
-                work(r, calls, end, failed)
-            except KeyboardInterrupt:
-                continue
-    except KeyboardInterrupt:
-        pass
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    done.set()
-    timer.join()
-    finish([other], failed)
-    signal.signal(signal.SIGINT, handler)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(pause.uniform(0.0, 0.02))
+
+    armed: list[bool] = []
+
+    def heard(*_: object) -> None:
+        if armed:
+            armed.clear()
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, heard)
+    threads = [threading.Thread(target=work, args=(random.Random(1), calls, end, failed)), threading.Thread(target=interrupt)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < end:
+        try:
+            armed.append(True)
+            work(r, calls, end, failed)
+            armed.clear()
+        except KeyboardInterrupt:
+            pass
+    finish(threads, failed)
     work(r, calls, time.monotonic() + 0.3, failed)
     finish([], failed)
     if products.blas_threads() != before:
@@ -164,7 +165,10 @@ def trial(name: str, seed: int, limit: float) -> str:
     """Run a trial; return what went wrong."""
     with tempfile.TemporaryFile() as log:
         command = [sys.executable, "-X", "faulthandler", __file__, "--child", "--scenario", name, "--seed", str(seed)]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        environment = dict(os.environ)
+        if name == "fork":  # else OpenBLAS waits for ever where others multiply matrices in NumPy alone, in all of its threads
+            environment["OPENBLAS_NUM_THREADS"] = "1"
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             code: int | None = process.wait(limit)
         except subprocess.TimeoutExpired:
