@@ -161,8 +161,10 @@ def group(entries: Mapping[str, Entry]) -> Entry:
     return Entry(lambda: {key: entry.get() for key, entry in entries.items()}, check, put)
 
 
-def part(whole: Stateful) -> Entry:
-    """The state of an object that belongs to another."""
+def part(whole: Any) -> Entry:
+    """The state of an object that belongs to another; of one that is not `Stateful`, loading it checks it."""
+    if not isinstance(whole, Stateful):
+        return Entry(whole.state_dict, lambda name, state: state, whole.load_state_dict)
     return Entry(whole.state_dict, whole.checked_state, whole.restore)
 
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rpusim._base import state as states
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import choice, integer_value, physical
+from rpusim._base.validation import choice, integer, integer_value, physical
 from rpusim.algorithms import Algorithm
 from rpusim.nn import _windows
 from rpusim.nn.layer import Layer, check_gradient, no_forward
@@ -107,6 +108,12 @@ class _Part(NamedTuple):
     def places(self, order: Any) -> Any:
         """Return which positions of the outputs these are, where `order` has them all (with replicas, rows are never cut)."""
         return slice(self.rows.start * self.columns, self.rows.stop * self.columns) if isinstance(order, slice) else order
+
+
+def _seed_words(name: str, words: Any) -> list[int]:
+    if not isinstance(words, (list, tuple)):
+        raise TypeError(f"{name} must be a list of integers; got {type(words).__name__}")
+    return states.checked_list(name, words, len(words), integer(0))
 
 
 class Conv2d(Layer):
@@ -341,28 +348,34 @@ class Conv2d(Layer):
         for matrix in self.kernels:
             matrix.end_batch(rate)
 
-    def state_dict(self) -> dict[str, Any]:
+    def _entries(self) -> dict[str, states.Entry]:
         if self._seeds is None:
             raise RuntimeError("Conv2d: call build(rng) before state_dict")
-        state: dict[str, Any] = {f"kernel{index}": matrix.state_dict() for index, matrix in enumerate(self.kernels)}
+        entries = {f"kernel{index}": states.part(matrix) for index, matrix in enumerate(self.kernels)}
         if self.replicas > 1:
-            entropy: Any = self._seeds.entropy
-            words = [int(entropy)] if np.ndim(entropy) == 0 else [int(word) for word in entropy]
-            spawn_key = [int(k) for k in self._seeds.spawn_key]
-            state["positions"] = {"entropy": words, "spawn_key": spawn_key, "passes": self._passes}
-        return state
+            entries["positions"] = states.group(
+                {
+                    "entropy": states.value(lambda: self._words()[0], self._set_entropy, _seed_words),
+                    "spawn_key": states.value(lambda: self._words()[1], self._set_spawn_key, _seed_words),
+                    "passes": states.attribute(self, "_passes", integer(0)),
+                }
+            )
+        return entries
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        expected = set(self.state_dict())
-        if not isinstance(state, dict) or set(state) != expected:
-            raise ValueError(f"state must be a dict with {', '.join(map(repr, sorted(expected)))}; got {state!r:.80}")
-        for index, matrix in enumerate(self.kernels):
-            matrix.load_state_dict(state[f"kernel{index}"])
-        if self.replicas > 1:
-            saved = state["positions"]
-            words = saved["entropy"]
-            self._seeds = np.random.SeedSequence(words[0] if len(words) == 1 else words, spawn_key=tuple(saved["spawn_key"]))
-            self._passes = integer_value("state['positions']['passes']", saved["passes"], 0)
+    def _words(self) -> tuple[list[int], list[int]]:
+        assert self._seeds is not None
+        entropy: Any = self._seeds.entropy
+        words = [int(entropy)] if np.ndim(entropy) == 0 else [int(word) for word in entropy]
+        return words, [int(k) for k in self._seeds.spawn_key]
+
+    def _set_entropy(self, words: list[int]) -> None:
+        self._seeds = np.random.SeedSequence(words[0] if len(words) == 1 else words, spawn_key=tuple(self._words()[1]))
+
+    def _set_spawn_key(self, words: list[int]) -> None:
+        assert self._seeds is not None
+        self._seeds = np.random.SeedSequence(self._seeds.entropy, spawn_key=tuple(words))
+
+    def _restored(self) -> None:
         self._reset()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rpusim._base.random import RNG, generator, seed_sequence
+from rpusim._base.state import Entry, part
 from rpusim._base.validation import integer_value
 from rpusim.nn.layer import Layer, check_gradient, no_forward
 from rpusim.nn.optimizers import Parameter
@@ -99,13 +100,8 @@ class Embedding(Layer):
     def update(self, lr: float) -> None:
         self._table("update").step(lr)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"table": self._table("state_dict").state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if not isinstance(state, dict) or set(state) != {"table"}:
-            raise ValueError(f"state must be a dict with 'table'; got {state!r:.80}")
-        self._table("load_state_dict").load_state_dict(state["table"], "state['table']")
+    def _entries(self) -> dict[str, Entry]:
+        return {"table": part(self._table("state_dict or load_state_dict"))}
 
 
 def indices(name: str, value: Any, n: int) -> np.ndarray:

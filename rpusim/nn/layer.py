@@ -9,6 +9,7 @@ import numpy as np
 
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification, from_dict
+from rpusim._base.state import Entry, Stateful
 from rpusim.algorithms import Algorithm
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 from rpusim.nn.optimizers import Parameter
@@ -16,7 +17,7 @@ from rpusim.nn.optimizers import Parameter
 __all__ = ["Layer"]
 
 
-class Layer:
+class Layer(Stateful):
     """Base of all layers: a function without weights, until a subclass says otherwise.
 
     A layer works in turns: `forward(x, train=True)`, `backward(d)`, `update(lr)`. Between them it keeps what the next
@@ -110,12 +111,8 @@ class Layer:
     def reset_state(self) -> None:
         """Forget what is carried from one batch to the next (recurrent layers)."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all state as nested plain dicts, fit for `rpusim.checkpoint.save`."""
+    def _entries(self) -> dict[str, Entry]:
         return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the state that `state_dict` returned."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the layer was made with as a plain dict (JSON-ready); `layer_from_dict` makes it again."""
@@ -222,11 +219,9 @@ class MatrixLayer(Layer):
     def matrices(self) -> list[Matrix]:
         return [self.matrix]
 
-    def state_dict(self) -> dict[str, Any]:
-        self._needs_build("state_dict")
-        return self.matrix.state_dict()
+    def _entries(self) -> dict[str, Entry]:
+        self._needs_build("state_dict or load_state_dict")
+        return self.matrix._entries()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._needs_build("load_state_dict")
-        self.matrix.load_state_dict(state)
+    def _restored(self) -> None:
         self._reset()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
+from rpusim._base.state import Entry, Stateful, buffer, part
 from rpusim._base.validation import boolean, instance, integer, integer_value, optional, physical, signal
 from rpusim.algorithms import Algorithm
 from rpusim.nn.optimizers import Parameter
@@ -121,7 +122,7 @@ class _Sizes:
         return float(np.quantile(np.concatenate(self._parts), quantile, method="higher"))
 
 
-class Matrix:
+class Matrix(Stateful):
     """A trainable matrix (outputs, inputs) with a bias, for layers to use: `drive`, `forward`, `backward`, `update`.
 
     Parameters
@@ -326,37 +327,17 @@ class Matrix:
         if self._range is not None:
             np.maximum(self._range.value, _LEAST_RANGE, out=self._range.value)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of the tiles and of what is digital."""
+    def _entries(self) -> dict[str, Entry]:
         if len(self.tiles) == 1:
-            state: dict[str, Any] = {"tile": self.tiles[0].state_dict()}
+            entries = {"tile": part(self.tiles[0])}
         else:
-            state = {f"tile{k}": tile.state_dict() for k, tile in enumerate(self.tiles)}
+            entries = {f"tile{k}": part(tile) for k, tile in enumerate(self.tiles)}
         if self.mapping.weight_scaling is not None:
-            state["alpha"] = self.alpha.copy()
+            entries["alpha"] = buffer(self.alpha)
         for name, p in (("bias", self._bias), ("scale", self._scale), ("input_range", self._range)):
             if p is not None:
-                state[name] = p.state_dict()
-        return state
-
-    def load_state_dict(self, state: Any) -> None:
-        """Restore what `state_dict` returned; on an error the old state may be changed in part (see `Sequential`)."""
-        expected = set(self.state_dict())
-        if not isinstance(state, dict) or set(state) != expected:
-            raise ValueError(
-                f"state must be what state_dict() of this layer returned, a dict with "
-                f"{', '.join(map(repr, sorted(expected)))}; got {state!r:.80}"
-            )
-        if len(self.tiles) == 1:
-            self.tiles[0].load_state_dict(state["tile"])
-        else:
-            for k, tile in enumerate(self.tiles):
-                tile.load_state_dict(state[f"tile{k}"])
-        if "alpha" in state:
-            self.alpha[...] = signal("state['alpha']", state["alpha"], self.alpha.shape)
-        for name, p in (("bias", self._bias), ("scale", self._scale), ("input_range", self._range)):
-            if p is not None:
-                p.load_state_dict(state[name], f"state[{name!r}]")
+                entries[name] = part(p)
+        return entries
 
 
 def fan_bound(inputs: int) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rpusim._base.random import RNG, key, seed_sequence
-from rpusim._base.validation import integer_value, physical, real, signal
+from rpusim._base.state import Entry, attribute, buffer, part, value
+from rpusim._base.validation import integer, integer_value, physical, real
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim.nn.layer import Layer, check_gradient, no_forward
 from rpusim.nn.optimizers import Parameter
@@ -64,16 +65,16 @@ class Dropout(Layer):
         check_gradient(d, self._mask.shape)
         return d * self._mask
 
-    def state_dict(self) -> dict[str, Any]:
+    def _entries(self) -> dict[str, Entry]:
+        return {
+            "key": value(self._built_key, lambda key: setattr(self, "_key", key), integer(0, 2**64 - 1)),
+            "calls": attribute(self, "_calls", integer(0, 2**55)),
+        }
+
+    def _built_key(self) -> int:
         if self._key is None:
             raise RuntimeError("Dropout: call build(rng) before state_dict")
-        return {"key": self._key, "calls": self._calls}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if not isinstance(state, dict) or set(state) != {"key", "calls"}:
-            raise ValueError(f"state must be a dict with 'calls' and 'key'; got {state!r:.80}")
-        number = integer_value("state['key']", state["key"], 0, 2**64 - 1)
-        self._key, self._calls = number, integer_value("state['calls']", state["calls"], 0, 2**55)
+        return self._key
 
 
 class BatchNorm(Layer):
@@ -155,18 +156,10 @@ class BatchNorm(Layer):
         self.gamma.step(lr)
         self.beta.step(lr)
 
-    def state_dict(self) -> dict[str, Any]:
+    def _entries(self) -> dict[str, Entry]:
         return {
-            "gamma": self.gamma.state_dict(),
-            "beta": self.beta.state_dict(),
-            "mean": self.mean.copy(),
-            "variance": self.variance.copy(),
+            "gamma": part(self.gamma),
+            "beta": part(self.beta),
+            "mean": buffer(self.mean),
+            "variance": buffer(self.variance),
         }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if not isinstance(state, dict) or set(state) != {"gamma", "beta", "mean", "variance"}:
-            raise ValueError(f"state must be a dict with 'beta', 'gamma', 'mean' and 'variance'; got {state!r:.80}")
-        self.gamma.load_state_dict(state["gamma"], "state['gamma']")
-        self.beta.load_state_dict(state["beta"], "state['beta']")
-        for name, array in (("mean", self.mean), ("variance", self.variance)):
-            array[...] = signal(f"state[{name!r}]", state[name], array.shape)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import integer_value, physical, real, signal
+from rpusim._base.state import Entry, Stateful, attribute, buffer, checked_array
+from rpusim._base.validation import integer, physical, real
 
 __all__ = ["Adam", "Momentum", "Optimizer", "Parameter"]
 
@@ -85,7 +86,7 @@ class Adam(Optimizer):
         p.value -= np.float32(rate) * m / (np.sqrt(v / np.float32(1.0 - self.beta2**t)) + np.float32(self.epsilon))
 
 
-class Parameter:
+class Parameter(Stateful):
     """An array that is trained digitally: its value, its gradient, and what its optimizer keeps.
 
     Parameters
@@ -123,19 +124,21 @@ class Parameter:
         self.steps += 1
         self.gradient[...] = 0.0
 
-    def state_dict(self) -> dict[str, Any]:
+    def _entries(self) -> dict[str, Entry]:
+        def check(name: str, slots: Any) -> list[NDArray[np.float32]]:
+            if not isinstance(slots, dict):
+                raise TypeError(f"{name} must be a dict of arrays; got {type(slots).__name__}")
+            return [checked_array(f"{name}[{key!r}]", slot, self.value) for key, slot in sorted(slots.items())]
+
         return {
-            "value": self.value.copy(),
-            "steps": self.steps,
-            "slots": {str(k): slot.copy() for k, slot in enumerate(self._slots)},
+            "value": buffer(self.value),
+            "steps": attribute(self, "steps", integer(0)),
+            "slots": Entry(
+                lambda: {str(k): slot.copy() for k, slot in enumerate(self._slots)},
+                check,
+                lambda slots: setattr(self, "_slots", slots),
+            ),
         }
 
-    def load_state_dict(self, state: Any, name: str = "state") -> None:
-        if not isinstance(state, dict) or set(state) != {"value", "steps", "slots"}:
-            raise ValueError(f"{name} must be a dict with 'slots', 'steps' and 'value'; got {state!r:.80}")
-        value = signal(f"{name}['value']", state["value"], self.value.shape)
-        steps = integer_value(f"{name}['steps']", state["steps"], 0)
-        slots = [signal(f"{name}['slots'][{k!r}]", slot, self.value.shape).copy() for k, slot in sorted(state["slots"].items())]
-        self.value[...] = value
-        self.steps, self._slots = steps, slots
+    def _restored(self) -> None:
         self.gradient[...] = 0.0

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rpusim._base.validation import boolean, integer_value, physical
+from rpusim._base.state import Entry
+from rpusim._base.validation import boolean, integer_value, physical, signal
 from rpusim.algorithms import Algorithm
 from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
 from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, no_forward
@@ -151,19 +152,20 @@ class _Recurrent(MatrixLayer):
         """From dL/dstates after step t to dL/dx and dL/dstates before; writes the deltas of the step."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        if self.stateful:
-            state["carried"] = {str(k): array.copy() for k, array in enumerate(self._carried)}
-        return state
+    def _entries(self) -> dict[str, Entry]:
+        def check(name: str, carried: Any) -> list[np.ndarray]:
+            if not isinstance(carried, dict):
+                raise TypeError(f"{name} must be a dict of arrays; got {type(carried).__name__}")
+            return [signal(f"{name}[{key!r}]", array, np.shape(array)).copy() for key, array in sorted(carried.items())]
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        carried: dict[str, np.ndarray] = {}
-        if self.stateful and isinstance(state, dict) and "carried" in state:
-            carried = state["carried"]
-            state = {name: value for name, value in state.items() if name != "carried"}
-        super().load_state_dict(state)
-        self._carried = [np.array(array, dtype=np.float32) for _, array in sorted(carried.items())]
+        entries = super()._entries()
+        if self.stateful:
+            entries["carried"] = Entry(
+                lambda: {str(k): array.copy() for k, array in enumerate(self._carried)},
+                check,
+                lambda carried: setattr(self, "_carried", carried),
+            )
+        return entries
 
 
 class RNN(_Recurrent):
