@@ -14,13 +14,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "portable.h"
 #include "stream.h"
-
-#if defined(RPU_USE_AVX512) || defined(RPU_USE_AVX2)
-#include <immintrin.h>
-#elif defined(RPU_USE_NEON_AES)
-#include <arm_neon.h>
-#endif
 
 /* rpu_aes holds RPU_AES_BLOCKS blocks of 16 bytes; rpu_aes_round(v, k) is a round and the addition of the next key, and
  * rpu_aes_last the same without mixing of columns; rpu_aes_add adds 64 bits by 64 bits, as keys grow. rpu_aes_at(c, p):

@@ -1,4 +1,4 @@
-/* What surrounds the product: DACs before it, the non-ideal analog path and ADCs behind it. Part of kernels_impl.h.
+/* What surrounds the product: DACs before it, the non-ideal analog path and ADCs behind it.
  *
  * Decided, and why:
  * - One call per vector and stage. The usual chain (rounding, clipping, noise) is one pass over the vector; what few users
@@ -6,6 +6,16 @@
  * - Levels are numbered: v = step * clip(rint(y / step)), so the end levels are exact and clipping is decided in integers.
  * - Noise of devices is referred to the output: a sum of independent normals is a normal of the summed variance, which
  *   `variance` brings, so there is one draw per output and not per device, and the law is exact. */
+#ifndef RPU_CONVERTERS_H
+#define RPU_CONVERTERS_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "kernels.h"
+#include "normal.h"
+#include "portable.h"
+#include "stream.h"
 
 static inline float clip(float value, float bound)
 {
@@ -218,3 +228,5 @@ static int64_t adc(const rpu_converters *c, const float *y, int64_t n, float fac
     return all_clipped;
 }
 
+
+#endif

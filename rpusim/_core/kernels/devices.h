@@ -13,7 +13,13 @@
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H
 
+#include <math.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "normal.h"
+#include "portable.h"
 
 /* Some devices and what one pulse each meets there. */
 typedef struct {

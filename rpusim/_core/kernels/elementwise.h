@@ -1,10 +1,18 @@
-/* Element-wise functions of the trainer. Part of kernels_impl.h.
+/* Element-wise functions of the trainer.
  *
  * Decided, and why:
  * - Training one sample at a time is made of vectors of 10 to 1000 numbers, where a library's call costs more than its loop.
  *   Each function here is what took several calls, and is one pass (measured with NumPy and SciPy: for the loss 5 us of the 75
  *   of a sample of MNIST, now 0.4; two layers of 64 LSTM cells 119 us per character, now 53).
  * - Not a number comes out where not a number comes in. */
+#ifndef RPU_ELEMENTWISE_H
+#define RPU_ELEMENTWISE_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "normal.h"
+#include "portable.h"
 
 /* e^x = scale (1 + more) for x <= 0, relative to 2e-7; below -87 it is e^-87. x = k ln 2 + r: 0.693359375 k is exact, and
  * 2.1e-4 is what ln 2 lacks of it; more = e^r - 1 = r + r^2 P(r) (own minimax fit, 3e-9), which is 0 at 0. */
@@ -122,3 +130,5 @@ static void lstm_gradient(const float *restrict a, const float *restrict before,
         dc_before[j] = d * f[j];
     }
 }
+
+#endif

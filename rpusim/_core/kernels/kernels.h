@@ -99,7 +99,7 @@ typedef struct {
     float *kept;                /* where to: (rows) or (columns) */
 } rpu_trains;
 
-/* Noise of the pulses of one vector, drawn as it is used; see kernels_impl.h. */
+/* Noise of the pulses of one vector, drawn as it is used; see noise.h. */
 typedef struct {
     rpu_stream stream;
     uint32_t chunk;             /* the next one to draw */

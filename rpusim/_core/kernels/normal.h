@@ -10,14 +10,12 @@
 #define RPU_NORMAL_H
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
-#include "ars.h"
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#define RPU_INLINE __forceinline
-#else
-#define RPU_INLINE inline __attribute__((always_inline))    /* a call in a loop keeps it from becoming vectors */
-#endif
+#include "ars.h"
+#include "portable.h"
+#include "stream.h"
 
 static inline float rpu_bits_to_float(uint32_t i) { float f; memcpy(&f, &i, 4); return f; }
 static inline uint32_t rpu_float_to_bits(float f) { uint32_t i; memcpy(&i, &f, 4); return i; }

@@ -14,6 +14,16 @@
 #ifndef RPU_PANEL_H
 #define RPU_PANEL_H
 
+#include <stdint.h>
+#include <string.h>
+
+#include "devices.h"
+#include "kernels.h"
+#include "lists.h"
+#include "noise.h"
+#include "normal.h"
+#include "portable.h"
+
 #if defined(RPU_USE_AVX2) || defined(RPU_USE_AVX512)
 #define RPU_HAS_PANELS 1
 

@@ -9,12 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <intrin.h>
-static int lowest_bit(uint64_t m) { unsigned long k; _BitScanForward64(&k, m); return (int)k; }
-#else
-static int lowest_bit(uint64_t m) { return __builtin_ctzll(m); }
-#endif
+#include "portable.h"
 
 /* The smallest power of two that is at least v > 0. */
 static double power_of_two(double v)
@@ -172,7 +167,7 @@ static int64_t possible_lines(const uint16_t *possible, int64_t groups, int32_t 
     int64_t lines = 0;
     for (int64_t g = 0; g < groups; g += AT_ONCE)
         for (uint64_t m = lines_from(possible, g, groups); m; m &= m - 1)
-            line[lines++] = (int32_t)(RPU_GROUP * g + lowest_bit(m));
+            line[lines++] = (int32_t)(RPU_GROUP * g + rpu_lowest_bit(m));
     return lines;
 }
 
@@ -246,7 +241,7 @@ static void draw_columns_once(const rpu_kernels *k, int64_t columns, uint64_t ke
         for (int64_t g = first; g < last; g += AT_ONCE) {
             const uint64_t below = lines_from(s.negative, g, last);
             for (uint64_t m = lines_from(s.mask, g, last); m; m &= m - 1) {
-                const int bit = lowest_bit(m);
+                const int bit = rpu_lowest_bit(m);
                 const uint32_t negative = (uint32_t)(below >> bit) & 1u;
                 t->columns[q] = (uint16_t)(4 * (RPU_GROUP * (g - first) + bit));
                 minus += (int32_t)negative;
@@ -306,7 +301,7 @@ static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, 
         const int negative = x[s.line[l]] < 0.0f, part = s.line[l] / RPU_SEGMENT;
         for (int32_t word = 0; word < words; word++)
             for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
-                const int32_t slot = 32 * word + lowest_bit(m);
+                const int32_t slot = 32 * word + rpu_lowest_bit(m);
                 t->fired[slot * segments + part]++;
                 s.negative_fired[slot] += negative;
             }
@@ -325,7 +320,7 @@ static void draw_columns(const rpu_kernels *k, const float *x, int64_t columns, 
         const uint32_t negative = x[j] < 0.0f;
         for (int32_t word = 0; word < words; word++)
             for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
-                const int32_t slot = 32 * word + lowest_bit(m);
+                const int32_t slot = 32 * word + rpu_lowest_bit(m);
                 append(t, t->start[slot * segments + part]++, j % RPU_SEGMENT, negative);
             }
     }
@@ -392,7 +387,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
     if (fired && once) {
         for (int64_t g = 0; g < RPU_GROUPS(columns); g++)
             for (uint32_t m = s.mask[g]; m; m &= m - 1)
-                fired[RPU_GROUP * g + lowest_bit(m)]++;
+                fired[RPU_GROUP * g + rpu_lowest_bit(m)]++;
     } else if (fired)   /* the lines and bits are still those of the columns */
         count_lines(s, possible_lines(s.possible, RPU_GROUPS(columns), s.line), words, fired);
 
@@ -432,7 +427,7 @@ void rpu_draw_trains(const rpu_kernels *k, rpu_pulse_plan plan, const float *x, 
         for (int32_t word = 0; word < words; word++) {
             t->row_bits[firing * words + word] = s.bits[l * words + word];
             for (uint32_t m = s.bits[l * words + word]; m; m &= m - 1) {
-                const int32_t slot = 32 * word + lowest_bit(m);
+                const int32_t slot = 32 * word + rpu_lowest_bit(m);
                 base += (uint64_t)s.fired[slot];
                 up += negative ? s.fired[slot] - s.negative_fired[slot] : s.negative_fired[slot];
             }

@@ -1,4 +1,4 @@
-/* Currents of RPU_STRIP vectors at once, one per lane; part of wires_impl.h.
+/* Currents of RPU_STRIP vectors at once, one per lane; equations: wires_impl.h.
  *
  * Decided, and why:
  * - The same equations and the same conjugate gradients on F^T u as for one vector. With vectors in the lanes a factor is
@@ -12,75 +12,20 @@
  * - Factors are scaled by a power of two, so that float32 holds them in any array whose parts make sense. Where it does not,
  *   or a round gains little, the block is given up, and its vectors are solved one by one.
  * - Rows are substituted back in pairs, to hide the latency of the recurrence. */
+#ifndef RPU_WIRES_BLOCK_H
+#define RPU_WIRES_BLOCK_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "portable.h"
+#include "simd8.h"
+#include "wires.h"
 
 #define WIRES_ROUND 1e-10           /* of the square of a residual: what a round leaves */
 #define WIRES_SLOW 1e-4             /* and where it leaves more, float64 is faster */
 #define WIRES_ROUND_FORETOLD 1e-5   /* as WIRES_FORETOLD, in float32 */
-
-#if defined(RPU_USE_AVX512) || defined(RPU_USE_AVX2)
-typedef struct { __m256 part[1]; } f8;
-#define F8_EACH(expression) f8 out; const int k = 0; out.part[k] = (expression); return out
-#define F8_LOAD(p) _mm256_loadu_ps(p)
-#define F8_STORE(p, a) _mm256_storeu_ps(p, a)
-#define F8_SET(a) _mm256_set1_ps(a)
-#define F8_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define F8_FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
-#define F8_PARTS 1
-#else
-typedef struct { float part[8]; } f8;
-#define F8_EACH(expression) f8 out; for (int k = 0; k < 8; k++) out.part[k] = (expression); return out
-#define F8_LOAD(p) (*(p))
-#define F8_STORE(p, a) (*(p) = (a))
-#define F8_SET(a) (a)
-#if defined(__ARM_FEATURE_FMA)
-#define F8_FMA(a, b, c) __builtin_fmaf(a, b, c)
-#define F8_FNMA(a, b, c) __builtin_fmaf(-(a), b, c)
-#else
-#define F8_FMA(a, b, c) ((a) * (b) + (c))
-#define F8_FNMA(a, b, c) ((c) - (a) * (b))
-#endif
-#define F8_PARTS 8
-#endif
-
-static RPU_INLINE f8 f8_load(const float *p) { F8_EACH(F8_LOAD(p + k)); }
-static RPU_INLINE f8 f8_set(float a) { F8_EACH(F8_SET(a)); }
-static RPU_INLINE f8 f8_mul(f8 a, f8 b) { F8_EACH(a.part[k] * b.part[k]); }
-static RPU_INLINE f8 f8_fma(f8 a, f8 b, f8 c) { F8_EACH(F8_FMA(a.part[k], b.part[k], c.part[k])); }     /* a b + c */
-static RPU_INLINE f8 f8_fnma(f8 a, f8 b, f8 c) { F8_EACH(F8_FNMA(a.part[k], b.part[k], c.part[k])); }   /* c - a b */
-static RPU_INLINE void f8_store(float *p, f8 a)
-{
-    for (int k = 0; k < F8_PARTS; k++)
-        F8_STORE(p + k, a.part[k]);
-}
-
-static RPU_INLINE v8 v8_of(f8 a)
-{
-    v8 out;
-#if defined(RPU_USE_AVX512)
-    out.part[0] = _mm512_cvtps_pd(a.part[0]);
-#elif defined(RPU_USE_AVX2)
-    out.part[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(a.part[0]));
-    out.part[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(a.part[0], 1));
-#else
-    for (int k = 0; k < 8; k++)
-        out.part[k] = a.part[k];
-#endif
-    return out;
-}
-
-static RPU_INLINE f8 f8_of(v8 a)
-{
-    f8 out;
-#if defined(RPU_USE_AVX512)
-    out.part[0] = _mm512_cvtpd_ps(a.part[0]);
-#elif defined(RPU_USE_AVX2)
-    out.part[0] = _mm256_set_m128(_mm256_cvtpd_ps(a.part[1]), _mm256_cvtpd_ps(a.part[0]));
-#else
-    for (int k = 0; k < 8; k++)
-        out.part[k] = (float)a.part[k];
-#endif
-    return out;
-}
 
 /* Grids of a block hold [row][column][lane]. */
 typedef struct {
@@ -371,3 +316,5 @@ static int solve_block(const rpu_wires *net, rpu_wires_task *task)
             task->bit_out[LANES(j) + k] = z.bottom[LANES(j) + k] / net->bits.near[j] + z.top[LANES(j) + k] / net->bits.far[j];
     return 1;
 }
+
+#endif
