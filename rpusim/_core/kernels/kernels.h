@@ -26,7 +26,7 @@
 #endif
 #endif
 
-/* Device models. To add one: a line here, a step function in devices.h, a dataclass in rpusim/devices. */
+/* Device models. To add one: a name here and in kernels_impl.h, a step function in devices.h, a dataclass in rpusim/devices. */
 #define RPU_MODELS(X)                                                                                    \
     X(constant_step) X(linear_step) X(soft_bounds) X(soft_bounds_reference) X(exp_step) X(pow_step)      \
     X(pow_step_reference) X(piecewise_step)

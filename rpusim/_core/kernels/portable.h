@@ -36,6 +36,12 @@ static inline int rpu_lowest_bit(uint64_t m) { unsigned long k; _BitScanForward6
 static inline int rpu_lowest_bit(uint64_t m) { return __builtin_ctzll(m); }
 #endif
 
+/* Two names as one, and a name as a string; names that are macros are expanded. */
+#define RPU_STRING2(x) #x
+#define RPU_STRING(x) RPU_STRING2(x)
+#define RPU_JOIN2(a, b) a##b
+#define RPU_JOIN(a, b) RPU_JOIN2(a, b)
+
 /* How many bits are set. */
 static inline int rpu_population(uint64_t m)
 {
