@@ -12,6 +12,7 @@
 #define RPU_ARS_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "portable.h"

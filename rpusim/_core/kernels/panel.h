@@ -23,6 +23,7 @@
 #include "noise.h"
 #include "normal.h"
 #include "portable.h"
+#include "stream.h"
 
 #if defined(RPU_USE_AVX2) || defined(RPU_USE_AVX512)
 #define RPU_HAS_PANELS 1
