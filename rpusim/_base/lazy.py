@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["attach"]
+__all__ = ["attach", "names_in", "public_homes"]
 
 
 def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
@@ -19,14 +20,7 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
     for this. A name must not be that of the module it lives in: importing the module would put it in the name's place.
     """
     module = sys.modules[package]
-    stub = Path(module.__file__ or "").with_name("__init__.pyi")
-    homes: dict[str, str] = {}
-    public: list[str] = []
-    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            homes.update({alias.name: node.module or "" for alias in node.names})
-        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__all__":
-            public = ast.literal_eval(node.value)
+    homes, public = names_in(Path(module.__file__ or "").with_name("__init__.pyi"))
 
     def load(name: str) -> Any:
         if name not in homes:
@@ -38,3 +32,25 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
         return value
 
     return load, lambda: sorted({*vars(module), *homes}), public
+
+
+@cache
+def names_in(stub: Path) -> tuple[dict[str, str], list[str]]:
+    """Return where each name of a stub lives, by its imports, and which are public, by its `__all__`."""
+    homes: dict[str, str] = {}
+    public: list[str] = []
+    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            homes.update({alias.name: node.module or "" for alias in node.names})
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__all__":
+            public = ast.literal_eval(node.value)
+    return homes, public
+
+
+@cache
+def public_homes() -> dict[str, str]:
+    """Return the modules of all public names of the package's rooms."""
+    found: dict[str, str] = {}
+    for stub in sorted(Path(__file__).parents[1].glob("*/__init__.pyi")):
+        found |= names_in(stub)[0]
+    return found

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim._base.specification import HOMES, Specification
+from rpusim._base.lazy import public_homes
+from rpusim._base.specification import Specification
 from rpusim._base.validation import Check, boolean, choice, instance, integer, numbers_of, one_or_more, optional, physical, real
 
 #: what a specification needs that has no default
@@ -22,7 +23,9 @@ NEEDS = {
 
 
 def specifications() -> list[type[Specification]]:
-    kinds = [getattr(importlib.import_module(module), name) for name, module in sorted(HOMES.items())]
+    for module in sorted(set(public_homes().values())):
+        importlib.import_module(module)
+    kinds = [kind for _, kind in sorted(Specification._registry.items()) if kind.__module__.startswith("rpusim.")]
     return [kind for kind in kinds if dataclasses.is_dataclass(kind)]
 
 
