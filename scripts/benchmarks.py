@@ -80,7 +80,7 @@ def updates(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
                 other.result()
 
             with ThreadPoolExecutor(1) as pool:
-                # two threads of one array last: OpenMP's second one goes on waiting for work for a while, on its processor
+                # two threads of one array last: the second one goes on looking for work for a while, on its processor
                 one, apart, normal, two = medians(
                     lambda repeat=repeat, arrays=arrays: repeat(arrays[0], 1),
                     side_by_side,
@@ -428,8 +428,49 @@ def draw_history(path: Path) -> Path:
     return path
 
 
+def threads(repeats: int) -> list[Row]:
+    """Training as it is started, with nothing set, against one thread: a process each, and two of them at once."""
+    code = (
+        "import sys, time, numpy as np, rpusim as rpu\n"
+        "from rpusim.reproduce.networks import lenet, perceptron\n"
+        "rng, A, name, batch, n = np.random.default_rng(0), rpu.algorithms, sys.argv[1], int(sys.argv[2]), int(sys.argv[3])\n"
+        "rule = A.DigitalSGD() if 'digital' in name else A.SGD(rpu.devices.ConstantStep())\n"
+        "small = 'LeNet' in name\n"
+        "x = rng.random((n, 1, 28, 28) if small else (n, 784), dtype=np.float32)\n"
+        "net = (lenet if small else perceptron)(rule)\n"
+        "trainer = rpu.nn.Trainer(net, lr=0.01, rng=0, batch_size=batch)\n"
+        "times = []\n"
+        "for epoch in range(4):\n"
+        "    start = time.perf_counter()\n"
+        "    trainer.fit((x, rng.integers(0, 10, n)), epochs=epoch + 1)\n"
+        "    times.append(time.perf_counter() - start)\n"
+        "print(sorted(times[1:])[1] / n * 1e6)\n"
+    )
+    free = {name: value for name, value in os.environ.items() if not name.endswith("NUM_THREADS")}
+
+    def start(case: tuple[str, int, int], environment: dict[str, str]) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, *map(str, case)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    rows = []
+    for name, batch, n in (("MLP, SGD", 64, 6400), ("MLP, digital", 64, 6400), ("LeNet, SGD", 8, 400)):
+        case = (name, batch, n if repeats > 3 else n // 10)
+        one, none, alone, both = [], [], [], []
+        for _ in range(max(1, repeats // 5)):
+            for times, environment in ((one, free | {"OMP_NUM_THREADS": "1"}), (none, free)):
+                times.append(float(start(case, environment).communicate()[0]))
+            for times, environment in ((alone, free | {"OMP_NUM_THREADS": "1"}), (both, free)):
+                pair = [start(case, environment) for _ in range(2)]
+                times.append(max(float(process.communicate()[0]) for process in pair))
+        single, default = statistics.median(one), statistics.median(none)
+        rows.append(row(f"{name}, batch {batch}, nothing set", default, "us/sample", default / single, "1 thread", 1.0))
+        single, default = statistics.median(alone), statistics.median(both)
+        rows.append(row("  two processes at once", default, "us/sample", default / single, "1 thread each", 1.1))
+    return rows
+
+
 PARTS: dict[str, Callable[[int], list[Row]]] = {
-    part.__name__: part for part in (updates, models, sizes, reads, calls, transfers, wires, peer, networks)
+    part.__name__: part for part in (updates, models, sizes, reads, calls, transfers, wires, peer, networks, threads)
 }
 
 

@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ from rpusim._base.lazy import public_homes
 
 ROOMS = ("algorithms", "arrays", "devices", "fitting", "nn", "periphery", "reproduce", "theory", "wires")
 LAZY = ["rpusim", *(f"rpusim.{room}" for room in ROOMS)]
+PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 NAMES = [(package, name) for package in LAZY for name in importlib.import_module(package).__all__]
 MODULES = [m.name for m in pkgutil.walk_packages(rpusim.__path__, "rpusim.") if not m.name.endswith("__main__")]
 
@@ -165,3 +168,14 @@ print(pickle.dumps((objects, array, rpu.nn.Linear)).hex())
     code = f"import pickle; print(*pickle.loads(bytes.fromhex({data.strip()!r}))[0], sep='; ')"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown == "SoftBounds(dw_min=0.01); Periphery(); AGAD(fast=SoftBounds(dw_min=0.01)); Wires()\n"
+
+
+def test_a_source_folder_that_is_not_compiled_says_so(tmp_path):
+    """It hides an installed rpusim from a Python that is started there."""
+    ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    shutil.copytree(rpusim.__path__[0], tmp_path / "rpusim", ignore=ignored)
+    code = "import rpusim; rpusim.CrossbarArray"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=PLAIN)
+    assert run.returncode == 1
+    assert f"ImportError: rpusim is not compiled in {tmp_path / 'rpusim'}" in run.stderr
+    assert "pip install --editable ." in run.stderr

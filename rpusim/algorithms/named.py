@@ -27,7 +27,8 @@ ALGORITHMS: dict[str, Callable[[Device], rules.Algorithm]] = {
     # rates of the demonstrations here: Onen et al. (2022) give none
     "shd": lambda device: rules.SHD(device, device, fast_lr=1.0, slow_lr=5.0),
     "ttv1": lambda device: rules.TikiTaka(device, fast_lr=1.0, transfer_lr=5.0),
-    # AIHWKit's recipes (build_config): version 2 is the chopped one without flips
+    # AIHWKit's recipes of c-ttv2 and agad (build_config); version 2 is the first without flips, auto-scaled as in the presets
+    # TTv2X (its build_config leaves the rate of A unscaled, at 1)
     "ttv2": lambda device: rules.ChoppedTikiTaka(device, in_chop_prob=0.0, pulses=_five(), fast_lr=0.1, auto_scale=True),
     "c-ttv2": lambda device: rules.ChoppedTikiTaka(device, pulses=_five(), fast_lr=0.1, auto_scale=True),
     "agad": lambda device: rules.AGAD(device, pulses=_five(), fast_lr=0.1, auto_scale=True),
