@@ -36,8 +36,8 @@ EXTENSIONS = [
     ("rpusim.nn._elementwise", []),
     ("rpusim.nn._windows", []),
 ]
-# Speed depends on the kernels; all else is glue, and what a processor without any of the sets gets is slow in any case.
-FAST = {f"{KERNELS}/kernels_{name}.c" for name in KERNEL_SETS if name != "baseline"}
+# What a processor without any of the sets gets is slow in any case. Glue is not: its loops over arrays want their vectors.
+FIRST = {f"{KERNELS}/kernels_{name}.c" for name in KERNEL_SETS if name != "baseline"}
 SLOW = {f"{KERNELS}/kernels_baseline.c", UTILITIES.replace(".", "/") + ".c"}
 DIRECTIVES = {
     "language_level": 3,
@@ -66,7 +66,7 @@ class BuildExt(build_ext):
             if self.force or newer_group([*extension.sources, *extension.depends], self.get_ext_fullpath(extension.name))
             for source in extension.sources
         ]
-        work.sort(key=lambda one: (one[1] not in FAST, -Path(one[1]).stat().st_size))
+        work.sort(key=lambda one: (one[1] not in FIRST, -Path(one[1]).stat().st_size))
         if work:
             print(f"rpusim: {len(work)} files to compile, {JOBS} at a time", file=sys.stderr, flush=True)
         with ThreadPoolExecutor(JOBS) as pool:
@@ -76,7 +76,7 @@ class BuildExt(build_ext):
         super().build_extensions()
 
     def _compile(self, extension, source):
-        level = "-O1" if DEBUG or source in SLOW else "-O3" if source in FAST else "-O2"
+        level = "-O1" if DEBUG or source in SLOW else "-O3"
         return self.compiler.compile(
             [source],
             output_dir=self.build_temp,
