@@ -211,6 +211,10 @@ def reads(repeats: int, size: int = 512) -> list[Row]:
                 )
                 label = f"{name}, {size} x {size}, batch {batch}"
                 rows.append(row(label, forward / (size * size * batch) * 1e9, "ns/MAC", forward / product, "matmul", goal))
+    pair = rpu.DifferentialPair(array, rpu.CrossbarArray(array.shape, SoftBounds(), rng=1))
+    x, y = x[:64], y[:64]
+    both, one = medians(lambda: pair.forward(x, y), lambda: array.forward(x, y), repeats=repeats)
+    rows.append(row(f"  of a pair, {size} x {size}, batch 64", both / (size**2 * 64) * 1e9, "ns/MAC", both / one, "one array", 1.35))
     return rows
 
 
