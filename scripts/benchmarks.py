@@ -214,7 +214,9 @@ def reads(repeats: int, size: int = 512) -> list[Row]:
     pair = rpu.DifferentialPair(array, rpu.CrossbarArray(array.shape, SoftBounds(), rng=1))
     x, y = x[:64], y[:64]
     both, one = medians(lambda: pair.forward(x, y), lambda: array.forward(x, y), repeats=repeats)
-    rows.append(row(f"  of a pair, {size} x {size}, batch 64", both / (size**2 * 64) * 1e9, "ns/MAC", both / one, "one array", 1.35))
+    rows.append(
+        row(f"  of a pair, {size} x {size}, batch 64", both / (size**2 * 64) * 1e9, "ns/MAC", both / one, "one array", 1.35)
+    )
     return rows
 
 
