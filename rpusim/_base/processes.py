@@ -31,7 +31,7 @@ def shared_work(
     """Return [function(task) for task in tasks], by this process and `workers` - 1 others.
 
     Each takes the next task when it is through with one; `done` is called after each, in this process. `here` are arguments
-    of the calls that this process makes. Processes are spawned: a fork of one in which OpenMP or BLAS had threads may hang. An
+    of the calls that this process makes. Processes are spawned: a fork of one where BLAS is at work may hang. An
     error or Ctrl-C ends all of them, with what they were at.
     """
     queue, results = collections.deque(enumerate(tasks)), {}
