@@ -25,7 +25,11 @@ UTILITIES = "rpusim._core._cython_rpusim"
 # name, further C sources, headers beside those that they include
 EXTENSIONS = [
     ("rpusim._core.kernels", [f"{KERNELS}/dispatch.c", *(f"{KERNELS}/kernels_{name}.c" for name in KERNEL_SETS)]),
-    ("rpusim._core.array", [f"{KERNELS}/pulses.c"]),
+    ("rpusim._core.array", []),
+    ("rpusim._core.buffers", []),
+    ("rpusim._core.devices", []),
+    ("rpusim._core.reads", []),
+    ("rpusim._core.updates", [f"{KERNELS}/pulses.c"]),
     ("rpusim._core.wires", []),
     ("rpusim._core.lock", []),
     ("rpusim._core.products", []),
@@ -105,7 +109,7 @@ def headers(source):
     while files:
         file = files.pop()
         for line in file.read_text(encoding="utf-8").splitlines():
-            if line.strip().startswith('#include "'):
+            if line.strip().startswith(('#include "', '#define RPU_EACH_MODEL "')):
                 header = Path(KERNELS, Path(line.split('"')[1]).name)
                 if header not in found and header.exists():
                     found.add(header)

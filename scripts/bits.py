@@ -123,6 +123,10 @@ def tiles() -> Iterator[tuple[str, str]]:
         "ttv1 several": A.TikiTaka(soft, gamma=0.1, n_reads_per_transfer=2, transfer_columns=False),
         "ttv2 plain": A.TikiTakaV2(soft),
         "shd every 3": A.SHD(soft, soft, transfer_every=3),
+        "ttv1 resets": A.TikiTaka(
+            soft.replace(reset=0.1, reset_dtod=0.05, reset_std=0.07), with_reset_prob=0.3, reference_offset_std=0.1
+        ),
+        "low-rank write-noise": A.LowRankTikiTaka(soft.replace(write_noise_std=1.0), rank=3, transfer_every=5),
     }
     for name, rule in rules.items():
         tile = rule.build((21, 33), rng=11)

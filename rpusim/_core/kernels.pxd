@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "kernels/stream.h" nogil:
+    enum: RPU_CHUNK
     int RPU_BACKWARD, RPU_DIFFUSION, RPU_RESET, RPU_RESET_CHOICE, RPU_WRITE_ALL, RPU_DRIFT_NU, RPU_DRIFT_NOISE
 
 
@@ -47,18 +48,16 @@ cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_ROW_SCRATCH(int64_t columns)
     int RPU_KEEPS_NOTHING, RPU_KEEPS_COLUMNS, RPU_KEEPS_ROWS
     enum: RPU_SEGMENT
-    int RPU_MODEL_constant_step, RPU_MODEL_piecewise_step
-    enum: RPU_N_MODELS
+    int RPU_QUAD_W_MAX, RPU_QUAD_W_MIN
     enum: RPU_LIST_LANES
-    const char *const rpu_model_names[RPU_N_MODELS]
 
     ctypedef struct rpu_cells:
         float *w
         float *visible
         const float *quad
         const float *pair
-        const float *single
-        int64_t quad_stride, pair_stride, single_stride
+        const float *reference
+        int64_t quad_stride, pair_stride, reference_stride
         int64_t rows, columns
         const float *constant
         int32_t silent
@@ -95,6 +94,17 @@ cdef extern from "kernels/kernels.h" nogil:
         const float *voltage_offset
         float offset_w_min, series, series_max
 
+    ctypedef struct rpu_model:
+        const char *name
+        const char *pair
+        int32_t referenced, constants, sums, strips
+        void (*update_rows)(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int,
+                            uint64_t, uint64_t) noexcept nogil
+        rpu_pulse_count (*pulse_row)(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
+                                     uint64_t) noexcept nogil
+
+    enum: RPU_TABLE
+
     ctypedef struct rpu_kernels:
         const char *name
         void (*words)(uint64_t, int, uint64_t, uint32_t, uint32_t, uint32_t *) noexcept nogil
@@ -105,12 +115,8 @@ cdef extern from "kernels/kernels.h" nogil:
                            uint16_t *) noexcept nogil
         void (*train_bits)(uint64_t, int, uint64_t, const uint32_t *, const uint32_t *, const int32_t *, int64_t, int32_t,
                            int32_t, uint32_t *) noexcept nogil
-        void (*update_rows[RPU_N_MODELS])(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int,
-                                          const rpu_work *, int, uint64_t, uint64_t) noexcept nogil
-        int32_t panels[RPU_N_MODELS]
-        int32_t parameters[RPU_N_MODELS]
-        rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
-                                                   uint64_t) noexcept nogil
+        const rpu_model *models
+        int32_t n_models
         void (*rank_one_rows)(float *, int64_t, int64_t, const float *, const float *, int64_t, float, int64_t,
                               int64_t) noexcept nogil
         int64_t (*dac)(const rpu_converters *, const float *, int64_t, double, uint64_t, int, uint64_t, uint32_t,

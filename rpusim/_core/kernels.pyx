@@ -38,7 +38,7 @@ def kernel_sets():
 
 def model_names():
     """Return the names of the device models that have kernels."""
-    return tuple(rpu_model_names[k].decode() for k in range(RPU_N_MODELS))
+    return tuple(_active.models[k].name.decode() for k in range(_active.n_models))
 
 
 def active_kernel_set():

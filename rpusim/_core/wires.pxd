@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from rpusim._core.array cimport Buffer
+from rpusim._core.buffers cimport Buffer
 from rpusim._core.kernels cimport rpu_kernels, rpu_wires, rpu_wires_task
 from rpusim._core.lock cimport Lock
 from rpusim._core.threads cimport rpu_part

@@ -15,7 +15,7 @@ from libc.math cimport fabs, frexp, ldexp
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from rpusim._core.array cimport grow
+from rpusim._core.buffers cimport grow
 from rpusim._core.kernels cimport (
     RPU_STRIP,
     RPU_WIRES_BLOCK_FACTORS,

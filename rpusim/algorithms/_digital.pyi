@@ -3,7 +3,7 @@ from numpy.typing import NDArray
 
 from rpusim._core.array import ArrayCore
 
-RULES: tuple[str, ...]
+RULES: dict[str, int]
 
 class DigitalLoop:
     vectors: int

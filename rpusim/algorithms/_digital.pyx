@@ -20,7 +20,12 @@ from rpusim._core.kernels cimport RPU_RESET_CHOICE, uniform
 
 cnp.import_array()
 
-RULES = ("truncate", "probabilistic", "sign")
+cdef enum Rule:
+    TRUNCATE
+    PROBABILISTIC
+    SIGN
+
+RULES = {"truncate": TRUNCATE, "probabilistic": PROBABILISTIC, "sign": SIGN}
 
 cdef enum:
     # lines of the stream of choices
@@ -38,7 +43,8 @@ cdef class DigitalLoop:
     cdef readonly uint64_t vectors
     cdef Py_ssize_t every, rows_per_transfer
     cdef bint random_rows, late, x_stochastic, d_stochastic
-    cdef int rule, x_levels, d_levels
+    cdef Rule rule
+    cdef int x_levels, d_levels
     cdef double granularity, rate, most, threshold, dead_zone
     cdef uint64_t key
 
@@ -52,38 +58,38 @@ cdef class DigitalLoop:
         """`x_levels`, `d_levels`: quantisation levels on either side of 0 (0: none). A unit of pulses is `granularity`
         of chi, and is written with learning rate `rate`; at most `most` units per row and transfer."""
         self.target, self.chi, self.key = target, chi, key
-        self.rule, self.every, self.rows_per_transfer = RULES.index(rule), every, rows_per_transfer
+        self.rule, self.every, self.rows_per_transfer = RULES[rule], every, rows_per_transfer
         self.random_rows, self.late = random_rows, late
         self.x_levels, self.d_levels, self.x_stochastic, self.d_stochastic = x_levels, d_levels, x_stochastic, d_stochastic
         self.granularity, self.rate, self.most = granularity, rate, most
         self.threshold, self.dead_zone = threshold, dead_zone
-        self.x = np.zeros(target.columns, dtype=np.float32)
-        self.d = np.zeros(target.rows, dtype=np.float32)
-        self.pulses = np.zeros(target.columns, dtype=np.float32)
-        self.unit = np.zeros(target.rows, dtype=np.float32)
-        self.draws = np.zeros(target.columns + 64, dtype=np.float32)
+        self.x = np.zeros(target.devices.columns, dtype=np.float32)
+        self.d = np.zeros(target.devices.rows, dtype=np.float32)
+        self.pulses = np.zeros(target.devices.columns, dtype=np.float32)
+        self.unit = np.zeros(target.devices.rows, dtype=np.float32)
+        self.draws = np.zeros(target.devices.columns + 64, dtype=np.float32)
         self.vectors = 0
 
     def set_vectors(self, uint64_t vectors):
         """Set the number of vectors so far."""
-        self.target.lock.begin()
+        self.target.devices.lock.begin()
         self.vectors = vectors
-        self.target.lock.end()
+        self.target.devices.lock.end()
 
     def run(self, cnp.ndarray x, cnp.ndarray d, double lr):
         """Take the vectors x and d, with learning rate `lr`."""
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
-        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.target.columns
-        self.target.lock.begin()
+        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.target.devices.columns
+        self.target.devices.lock.begin()
         try:
             with nogil:
                 self.learn(x_data, d_data, vectors, lr)
         finally:
-            self.target.lock.end()
+            self.target.devices.lock.end()
 
     cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
-        cdef Py_ssize_t v, rows = self.target.rows, columns = self.target.columns
+        cdef Py_ssize_t v, rows = self.target.devices.rows, columns = self.target.devices.columns
         cdef const float *own_x
         cdef const float *own_d
         cdef uint64_t due
@@ -95,7 +101,7 @@ cdef class DigitalLoop:
             if self.d_levels:
                 self.quantise(own_d, &self.d[0], rows, self.d_levels, self.d_stochastic, ROUND_D)
                 own_d = &self.d[0]
-            self.target.kernels.rank_one_rows(&self.chi[0, 0], rows, columns, own_x, own_d, 1, <float>-lr, 0, rows)
+            self.target.devices.kernels.rank_one_rows(&self.chi[0, 0], rows, columns, own_x, own_d, 1, <float>-lr, 0, rows)
             self.vectors += 1
             due = self.vectors - 1 if self.late else self.vectors
             if due > 0 and due % <uint64_t>self.every == 0:
@@ -108,7 +114,7 @@ cdef class DigitalLoop:
     cdef void quantise(self, const float *v, float *out, Py_ssize_t n, int levels, bint stochastic,
                        unsigned int line) noexcept nogil:
         # Levels at multiples of max|v| / levels.
-        cdef double top = self.target.kernels.abs_max(v, n), width = top / levels, scaled
+        cdef double top = self.target.devices.kernels.abs_max(v, n), width = top / levels, scaled
         cdef Py_ssize_t j
         for j in range(n):
             scaled = v[j] / width if width > 0.0 else 0.0
@@ -117,7 +123,7 @@ cdef class DigitalLoop:
             out[j] = <float>(min(max(rint(scaled), <double>-levels), <double>levels) * width)
 
     cdef int transfer(self, uint64_t event) except -1 nogil:
-        cdef Py_ssize_t r, start, rows = self.target.rows
+        cdef Py_ssize_t r, start, rows = self.target.devices.rows
         start = <Py_ssize_t>((event * <uint64_t>self.rows_per_transfer) % <uint64_t>rows)
         if self.random_rows:
             start = <Py_ssize_t>(uniform(self.key, RPU_RESET_CHOICE, event, CHOOSE_ROW, 0) * rows)
@@ -126,26 +132,26 @@ cdef class DigitalLoop:
         return 0
 
     cdef int write(self, Py_ssize_t row, uint64_t event) except -1 nogil:
-        cdef Py_ssize_t j, columns = self.target.columns
+        cdef Py_ssize_t j, columns = self.target.devices.columns
         cdef double h, n, size
-        cdef double top = self.target.kernels.abs_max(&self.chi[row, 0], columns)
+        cdef double top = self.target.devices.kernels.abs_max(&self.chi[row, 0], columns)
         cdef bint found = False
-        if top == 0.0 or (self.rule == 0 and top < self.granularity):
+        if top == 0.0 or (self.rule == TRUNCATE and top < self.granularity):
             return 0
-        if self.rule == 1:
-            self.target.kernels.uniforms(self.key, RPU_RESET_CHOICE, event, <unsigned int>(CHOOSE_PULSE + row), 0,
-                                         (columns + 63) // 64, &self.draws[0])
+        if self.rule == PROBABILISTIC:
+            self.target.devices.kernels.uniforms(self.key, RPU_RESET_CHOICE, event, <unsigned int>(CHOOSE_PULSE + row), 0,
+                                                 (columns + 63) // 64, &self.draws[0])
         for j in range(columns):
             h = self.chi[row, j]
             n = 0.0
-            if self.rule == 0:
+            if self.rule == TRUNCATE:
                 if fabs(h) >= self.granularity:
                     n = min(max(trunc(h / self.granularity), -self.most), self.most)
                     self.chi[row, j] = <float>(h - n * self.granularity)
             else:
                 self.chi[row, j] = 0.0
                 size = fabs(h)
-                if self.rule == 2:
+                if self.rule == SIGN:
                     n = 1.0 if size > self.dead_zone else 0.0
                 elif size > 0.0:
                     size = size / self.granularity
@@ -165,7 +171,7 @@ cdef class DigitalLoop:
         if found:
             self.unit[row] = 1.0
             try:
-                self.target.update(&self.pulses[0], &self.unit[0], 1, self.rate)
+                self.target.updater.update(&self.pulses[0], &self.unit[0], 1, self.rate)
             finally:                # also after a Ctrl-C
                 self.unit[row] = 0.0
         return 0

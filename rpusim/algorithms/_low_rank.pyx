@@ -11,6 +11,7 @@ from libc.stdint cimport uint64_t
 import numpy as np
 
 from rpusim._core.array cimport ArrayCore
+from rpusim._core.devices cimport Devices
 from rpusim._core.kernels cimport RPU_RESET, RPU_WRITE_ALL
 from rpusim._core.lock cimport begin_all, end_all
 
@@ -27,7 +28,6 @@ cdef class LowRankLoop:
     cdef Py_ssize_t every, rank
     cdef uint64_t key
     cdef double spread
-    cdef const float[:, ::1] low_a, high_a, low_b, high_b
     cdef float[::1] of_b, of_a, unit, column, row, draws, noise
     cdef list locks
 
@@ -37,13 +37,13 @@ cdef class LowRankLoop:
     def __init__(self, ArrayCore w, ArrayCore a, ArrayCore b, Py_ssize_t every, double spread, uint64_t key):
         """After every `every` vectors the product is written, and B drawn from N(0, spread^2)."""
         self.w, self.a, self.b, self.every, self.spread, self.key = w, a, b, every, spread, key
-        self.rank = a.columns
+        self.rank = a.devices.columns
         self.of_b, self.of_a = np.zeros(self.rank, dtype=np.float32), np.zeros(self.rank, dtype=np.float32)
         self.unit = np.zeros(self.rank, dtype=np.float32)
-        self.column = np.zeros(w.rows, dtype=np.float32)
-        self.row = np.zeros(w.columns, dtype=np.float32)
-        self.draws = np.zeros(w.columns + 64, dtype=np.float32)
-        self.noise = np.zeros(max(w.columns, self.rank) + 64, dtype=np.float32)
+        self.column = np.zeros(w.devices.rows, dtype=np.float32)
+        self.row = np.zeros(w.devices.columns, dtype=np.float32)
+        self.draws = np.zeros(w.devices.columns + 64, dtype=np.float32)
+        self.noise = np.zeros(max(w.devices.columns, self.rank) + 64, dtype=np.float32)
         self.vectors = 0
         self.locks = [lock for _, lock in sorted((id(core), core.lock) for core in (w, a, b))]
 
@@ -52,15 +52,6 @@ cdef class LowRankLoop:
         begin_all(self.locks)
         self.vectors = vectors
         end_all(self.locks)
-
-    def set_bounds(self, const float[:, ::1] low_a, const float[:, ::1] high_a, const float[:, ::1] low_b,
-                   const float[:, ::1] high_b):
-        """Give the bounds of the devices of A and B."""
-        begin_all(self.locks)         # which a loop that runs in another thread has
-        try:
-            self.low_a, self.high_a, self.low_b, self.high_b = low_a, high_a, low_b, high_b
-        finally:
-            end_all(self.locks)
 
     def start(self, uint64_t event):
         """Set A to 0 and draw B, as after transfer number `event`."""
@@ -74,7 +65,7 @@ cdef class LowRankLoop:
         """Take the vectors x and d: A and B learn with `fast_rate`, W moves by transfer_rate A B."""
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
-        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.w.columns
+        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.w.devices.columns
         begin_all(self.locks)
         try:
             with nogil:
@@ -88,21 +79,21 @@ cdef class LowRankLoop:
         cdef const float *own_x
         cdef const float *own_d
         for v in range(vectors):
-            own_x, own_d = x + v * self.w.columns, d + v * self.w.rows
-            self.b.read(own_x, &self.of_b[0], 1, 0, None)
-            self.a.read(own_d, &self.of_a[0], 1, 1, None)
-            self.a.update(&self.of_b[0], own_d, 1, fast_rate)
-            self.b.update(own_x, &self.of_a[0], 1, fast_rate)
+            own_x, own_d = x + v * self.w.devices.columns, d + v * self.w.devices.rows
+            self.b.reader.read(own_x, &self.of_b[0], 1, 0, None)
+            self.a.reader.read(own_d, &self.of_a[0], 1, 1, None)
+            self.a.updater.update(&self.of_b[0], own_d, 1, fast_rate)
+            self.b.updater.update(own_x, &self.of_a[0], 1, fast_rate)
             self.vectors += 1
             if self.vectors % <uint64_t>self.every == 0:
                 for k in range(self.rank):
                     self.unit[k] = 1.0
                     try:
-                        self.a.read(&self.unit[0], &self.column[0], 1, 0, None)
-                        self.b.read(&self.unit[0], &self.row[0], 1, 1, None)
+                        self.a.reader.read(&self.unit[0], &self.column[0], 1, 0, None)
+                        self.b.reader.read(&self.unit[0], &self.row[0], 1, 1, None)
                     finally:        # also after a Ctrl-C, or lines whose currents do not converge
                         self.unit[k] = 0.0
-                    self.w.update(&self.row[0], &self.column[0], 1, -transfer_rate)
+                    self.w.updater.update(&self.row[0], &self.column[0], 1, -transfer_rate)
                 self.renew(self.vectors // <uint64_t>self.every)
             if self.vectors % 256 == 0:
                 with gil:
@@ -110,23 +101,19 @@ cdef class LowRankLoop:
         return 0
 
     cdef void renew(self, uint64_t event) noexcept nogil:
-        cdef Py_ssize_t i, j, chunks = (self.b.columns + 63) // 64
-        for i in range(self.a.rows):
+        cdef Py_ssize_t i, j
+        for i in range(self.a.devices.rows):
+            self.draw_noise(self.a.devices, event, <unsigned int>i)
             for j in range(self.rank):
-                self.a.state[i, j] = min(max(<float>0.0, self.low_a[i, j]), self.high_a[i, j])
-            self.written(self.a, i, event, 0)
+                self.a.devices.put(i, j, 0.0, self.noise[j])
         for i in range(self.rank):
-            self.b.kernels.normals(self.key, RPU_RESET, event, <unsigned int>i, 0, chunks, &self.draws[0])
-            for j in range(self.b.columns):
-                self.b.state[i, j] = min(max(<float>(self.spread * self.draws[j]), self.low_b[i, j]), self.high_b[i, j])
-            self.written(self.b, i, event, OF_B)
+            self.draw_noise(self.b.devices, event, OF_B | <unsigned int>i)
+            self.b.devices.kernels.normals(self.key, RPU_RESET, event, <unsigned int>i, 0, (self.b.devices.columns + 63) // 64,
+                                           &self.draws[0])
+            for j in range(self.b.devices.columns):
+                self.b.devices.put(i, j, <float>(self.spread * self.draws[j]), self.noise[j])
 
-    cdef void written(self, ArrayCore core, Py_ssize_t i, uint64_t event, unsigned int which) noexcept nogil:
-        # What is read of a row that was written: its state, with new write noise where the devices have that.
-        cdef Py_ssize_t j
-        if core.cells.visible == NULL:
-            return
-        core.kernels.normals(self.key, RPU_WRITE_ALL, event, which | <unsigned int>i, 0, (core.columns + 63) // 64,
-                             &self.noise[0])
-        for j in range(core.columns):
-            core.w[i, j] = core.state[i, j] + core.cells.write_noise * self.noise[j]
+    cdef void draw_noise(self, Devices devices, uint64_t event, unsigned int line) noexcept nogil:
+        # For what is read of a row that is written.
+        if devices.has_write_noise():
+            devices.kernels.normals(self.key, RPU_WRITE_ALL, event, line, 0, (devices.columns + 63) // 64, &self.noise[0])

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._core.array import ArrayCore
+from rpusim.algorithms.level import Level
 
-SELECTIONS: tuple[str, ...]
-BASELINES: tuple[str, ...]
+SELECTIONS: dict[str, int]
+BASELINES: dict[str, int]
 
 class Transfer:
     def __init__(
@@ -15,37 +16,12 @@ class Transfer:
         reference: ArrayCore | None,
         target: ArrayCore,
         deeper: Transfer | None,
-        *,
-        columns: bool,
-        every: int,
-        reads: int,
-        selection: str,
+        level: Level,
         key: int,
         state: dict[str, NDArray[Any]],
-        in_chop: float = ...,
-        random_chops: bool = ...,
-        regular_chops: bool = ...,
-        out_chop: float = ...,
-        period: int = ...,
-        buffered: bool = ...,
-        momentum: float = ...,
-        forget: bool = ...,
-        accumulate: bool = ...,
-        leak: float = ...,
-        cap: float = ...,
-        max_pulses: int = ...,
-        step_lr: float = ...,
-        baseline: str = ...,
-        track: float = ...,
-        warm_up: int = ...,
-        over_fast_rate: bool = ...,
-        reset_prob: float = ...,
-        reset_std: float = ...,
     ) -> None: ...
     @property
     def chops(self) -> bool: ...
-    def cores(self) -> list[ArrayCore]: ...
-    def set_reset(self, level: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]) -> None: ...
 
 class TransferLoop:
     vectors: int

@@ -23,7 +23,8 @@ from libc.stdint cimport int64_t, uint64_t
 import numpy as np
 
 from rpusim._core.array cimport ArrayCore
-from rpusim._core.kernels cimport RPU_RESET, RPU_RESET_CHOICE, RPU_STOCHASTIC, uniform
+from rpusim._core.devices cimport Devices
+from rpusim._core.kernels cimport RPU_RESET, RPU_RESET_CHOICE, RPU_STOCHASTIC, RPU_WRITE_ALL, uniform
 from rpusim._core.lock cimport begin_all, end_all
 
 cnp.import_array()
@@ -37,8 +38,18 @@ cdef enum:
     CHOP_OUT = 2
     CHOOSE_RESET = 1 << 20
 
-SELECTIONS = ("cyclic", "random", "hadamard")
-BASELINES = ("none", "frozen", "running")
+cdef enum Selection:
+    CYCLIC
+    RANDOM
+    HADAMARD
+
+cdef enum Baseline:
+    NO_BASELINE
+    FROZEN
+    RUNNING
+
+SELECTIONS = {"cyclic": CYCLIC, "random": RANDOM, "hadamard": HADAMARD}
+BASELINES = {"none": NO_BASELINE, "frozen": FROZEN, "running": RUNNING}
 
 
 cdef class Transfer:
@@ -48,43 +59,44 @@ cdef class Transfer:
         value = s (v - baseline),   s = the product of the choppers of line and element
     and then either the target moves by rate value e_i^T, or value is collected in a buffer and the target moves by pulses.
     """
-    cdef ArrayCore source, reference, target
+    cdef ArrayCore source, target
+    cdef Devices reference      # None: there is none
+    cdef list cores             # of this level and the deeper ones
     cdef Transfer deeper
     cdef Py_ssize_t lines, length, every, reads
     cdef bint columns, buffered, forget, accumulate, regular, random_chops, over_fast_rate
-    cdef int selection, baseline
+    cdef Selection selection
+    cdef Baseline baseline
     cdef uint64_t key
-    cdef double in_chop, out_chop, momentum, leak, cap, track, reset_prob, reset_std, step_lr
+    cdef double in_chop, out_chop, momentum, leak, cap, track, reset_prob, step_lr
     cdef Py_ssize_t period, warm_up
     cdef int max_pulses
     cdef float[:, ::1] buffer, mean, frozen
     cdef signed char[::1] line_chop, element_chop, flipped
-    cdef const float[:, ::1] reset_level, low, high
-    cdef float[::1] u, y, draws, choices
+    cdef float[::1] u, y, draws, read_draws, choices
     cdef const float *kept      # the next line, as it was; or NULL
 
     def __reduce__(self):
         raise TypeError("loops point into their arrays; copy the tile instead")
 
-    def __init__(self, ArrayCore source, ArrayCore reference, ArrayCore target, Transfer deeper, *, bint columns,
-                 Py_ssize_t every, Py_ssize_t reads, str selection, uint64_t key, dict state, double in_chop=0.0,
-                 bint random_chops=False, bint regular_chops=False, double out_chop=0.0, Py_ssize_t period=0,
-                 bint buffered=False, double momentum=0.0, bint forget=True, bint accumulate=True, double leak=0.0,
-                 double cap=0.0, int max_pulses=1, double step_lr=1.0, str baseline="none", double track=0.0,
-                 Py_ssize_t warm_up=0, bint over_fast_rate=False, double reset_prob=0.0, double reset_std=0.0):
-        """`state` holds the buffers: "buffer", "mean", "frozen" (lines, length), "line_chop", "element_chop", "flipped";
-        those that the settings do not use may be missing."""
-        self.source, self.reference, self.target, self.deeper = source, reference, target, deeper
-        self.columns, self.every, self.reads = columns, every, reads
-        self.lines, self.length = (source.columns, source.rows) if columns else (source.rows, source.columns)
-        self.selection, self.baseline = SELECTIONS.index(selection), BASELINES.index(baseline)
+    def __init__(self, ArrayCore source, ArrayCore reference, ArrayCore target, Transfer deeper, level, uint64_t key,
+                 dict state):
+        """`level` is a `Level`, `state` its buffers."""
+        self.source, self.target, self.deeper = source, target, deeper
+        self.reference = None if reference is None else reference.devices
+        self.cores = [core for core in (source, reference, target) if core is not None]
+        self.cores += deeper.cores if deeper is not None else []
+        self.columns, self.every, self.reads = level.columns, level.every, level.reads
+        self.lines, self.length = level.lines((source.devices.rows, source.devices.columns))
+        self.selection, self.baseline = SELECTIONS[level.selection], BASELINES[level.baseline]
         self.key = key
-        self.in_chop, self.random_chops, self.regular, self.out_chop = in_chop, random_chops, regular_chops, out_chop
-        self.period, self.warm_up = period, warm_up
-        self.buffered, self.momentum, self.forget, self.accumulate = buffered, momentum, forget, accumulate
-        self.leak, self.cap, self.max_pulses, self.step_lr = leak, cap, max_pulses, step_lr
-        self.track, self.over_fast_rate = track, over_fast_rate
-        self.reset_prob, self.reset_std = reset_prob, reset_std
+        self.in_chop, self.random_chops, self.regular = level.in_chop, level.random_chops, level.regular_chops
+        self.out_chop, self.period, self.warm_up = level.out_chop, level.period, level.warm_up
+        self.buffered, self.momentum, self.forget = level.buffered, level.momentum, level.forget
+        self.accumulate, self.leak, self.cap = level.accumulate, level.leak, level.cap
+        self.max_pulses, self.step_lr = level.max_pulses, level.step_lr
+        self.track, self.over_fast_rate = level.track, level.over_fast_rate
+        self.reset_prob = level.reset_prob
         nothing = np.zeros((1, 1), dtype=np.float32)
         self.buffer = state.get("buffer", nothing)
         self.mean = state.get("mean", nothing)
@@ -94,19 +106,8 @@ cdef class Transfer:
         self.flipped = state.get("flipped")
         self.u = np.zeros(self.lines, dtype=np.float32)
         self.y = np.zeros(self.length, dtype=np.float32)
-        if reset_prob > 0.0:
-            self.draws = np.zeros(self.length + 64, dtype=np.float32)
-            self.choices = np.zeros(self.length + 64, dtype=np.float32)
-
-    def set_reset(self, const float[:, ::1] level, const float[:, ::1] low, const float[:, ::1] high):
-        """Give the states that resets lead to, and the bounds of the devices, each (rows, columns)."""
-        with self.source.lock:      # which a loop that runs in another thread has
-            self.reset_level, self.low, self.high = level, low, high
-
-    def cores(self):
-        """Return the arrays of this level and the deeper ones."""
-        found = [core for core in (self.source, self.reference, self.target) if core is not None]
-        return found + (self.deeper.cores() if self.deeper is not None else [])
+        if self.reset_prob > 0.0:
+            self.draws, self.read_draws, self.choices = np.zeros((3, self.length + 64), dtype=np.float32)
 
     @property
     def chops(self):
@@ -115,14 +116,14 @@ cdef class Transfer:
 
     cdef bint can_wait(self) noexcept nogil:
         # Whether transfers may follow after all vectors of a batch; see the top.
-        return (self.reads == 1 and self.selection != 2 and self.reset_prob == 0.0 and self.line_chop is None
-                and self.source.model >= 0 and self.source.scheme.type == RPU_STOCHASTIC
-                and self.source.reads_lines(0 if self.columns else 1))
+        return (self.reads == 1 and self.selection != HADAMARD and self.reset_prob == 0.0 and self.line_chop is None
+                and self.source.devices.model >= 0 and self.source.updater.scheme.type == RPU_STOCHASTIC
+                and self.source.reader.reads_lines(0 if self.columns else 1))
 
     cdef Py_ssize_t line_of(self, uint64_t event, Py_ssize_t r) noexcept nogil:
         # What read r of transfer `event` reads.
         cdef Py_ssize_t start
-        if self.selection == 1:
+        if self.selection == RANDOM:
             start = <Py_ssize_t>(uniform(self.key, RPU_RESET_CHOICE, event, CHOOSE_LINE, 0) * self.lines)
             return (start + r) % self.lines
         return <Py_ssize_t>((event * <uint64_t>self.reads + <uint64_t>r) % <uint64_t>self.lines)
@@ -149,17 +150,17 @@ cdef class Transfer:
     cdef int hand_over(self, uint64_t number, Py_ssize_t line, double rate, double fast_rate) except -1 nogil:
         cdef float *u = &self.u[0]
         cdef float *y = &self.y[0]
-        if self.selection == 2:
+        if self.selection == HADAMARD:
             hadamard_vector(u, self.lines, number)
             rate = rate / <double>self.lines
         else:
             u[line] = 1.0
         try:
-            self.source.earlier, self.source.earlier_line = self.kept, line
+            self.source.reader.earlier, self.source.reader.earlier_line = self.kept, line
             try:
-                self.source.read(u, y, 1, 0 if self.columns else 1, self.reference)
+                self.source.reader.read(u, y, 1, 0 if self.columns else 1, self.reference)
             finally:
-                self.source.earlier = NULL
+                self.source.reader.earlier = NULL
             self.use(number, line, rate, fast_rate)
         finally:            # also after a Ctrl-C, or lines whose currents do not converge
             u[line] = 0.0
@@ -173,7 +174,7 @@ cdef class Transfer:
         cdef float *y = &self.y[0]
         if self.reset_prob > 0.0:
             self.reset(number, line)
-        if self.baseline == 1 and self.flipped[line]:
+        if self.baseline == FROZEN and self.flipped[line]:
             self.frozen[line, :] = self.mean[line, :]
             self.flipped[line] = 0
         self.values(line)
@@ -188,20 +189,20 @@ cdef class Transfer:
 
     cdef int write(self, float *u, float *y, double lr) except -1 nogil:
         if self.columns:
-            self.target.update(u, y, 1, lr)
+            self.target.updater.update(u, y, 1, lr)
         else:
-            self.target.update(y, u, 1, lr)
+            self.target.updater.update(y, u, 1, lr)
         return 0
 
     cdef void values(self, Py_ssize_t line) noexcept nogil:
         # y <- s (y - baseline). A running mean sees this read before it is subtracted, a frozen one is older.
         cdef Py_ssize_t j
         cdef float raw
-        if self.baseline != 0:
+        if self.baseline != NO_BASELINE:
             for j in range(self.length):
                 raw = self.y[j]
                 self.mean[line, j] = <float>((1.0 - self.track) * self.mean[line, j] + self.track * raw)
-                self.y[j] = raw - (self.frozen[line, j] if self.baseline == 1 else self.mean[line, j])
+                self.y[j] = raw - (self.frozen[line, j] if self.baseline == FROZEN else self.mean[line, j])
         if self.line_chop is not None:
             for j in range(self.length):
                 if self.line_chop[line] * self.element_chop[j] < 0:
@@ -238,9 +239,9 @@ cdef class Transfer:
             turn = uniform(self.key, RPU_RESET_CHOICE, number, CHOP_IN, 0) < self.in_chop
         if turn:
             self.line_chop[line] = -self.line_chop[line]
-            if self.baseline == 1:
+            if self.baseline == FROZEN:
                 self.flipped[line] = 1
-            elif self.baseline == 2:
+            elif self.baseline == RUNNING:
                 self.frozen[line, :] = self.mean[line, :]
         if self.out_chop > 0.0 and line == self.lines - 1:
             for j in range(self.length):
@@ -248,16 +249,19 @@ cdef class Transfer:
                     self.element_chop[j] = -self.element_chop[j]
 
     cdef void reset(self, uint64_t number, Py_ssize_t line) noexcept nogil:
-        # Each device of the line goes, with probability `reset_prob`, to its reset level.
+        # Each device of the line goes, with probability `reset_prob`, to its reset level, relative to its reference.
         cdef Py_ssize_t j, row, column, chunks = (self.length + 63) // 64
-        cdef float w
-        self.source.kernels.uniforms(self.key, RPU_RESET_CHOICE, number, CHOOSE_RESET, 0, chunks, &self.choices[0])
-        self.source.kernels.normals(self.key, RPU_RESET, number, CHOOSE_RESET, 0, chunks, &self.draws[0])
+        cdef float origin = 0.0
+        self.source.devices.kernels.uniforms(self.key, RPU_RESET_CHOICE, number, CHOOSE_RESET, 0, chunks, &self.choices[0])
+        self.source.devices.kernels.normals(self.key, RPU_RESET, number, CHOOSE_RESET, 0, chunks, &self.draws[0])
+        if self.source.devices.has_write_noise():
+            self.source.devices.kernels.normals(self.key, RPU_WRITE_ALL, number, CHOOSE_RESET, 0, chunks, &self.read_draws[0])
         for j in range(self.length):
             if self.choices[j] <= self.reset_prob:
                 row, column = (j, line) if self.columns else (line, j)
-                w = <float>(self.reset_level[row, column] + self.reset_std * self.draws[j])
-                self.source.w[row, column] = min(max(w, self.low[row, column]), self.high[row, column])
+                if self.reference is not None:
+                    origin = self.reference.w[row, column]
+                self.source.devices.put_back(row, column, origin, self.draws[j], self.read_draws[j])
 
 
 cdef class TransferLoop:
@@ -285,10 +289,10 @@ cdef class TransferLoop:
         self.x_mean = self.d_mean = -1.0
         self.vectors = 0
         self.kept = None
-        self.locks = [lock for _, lock in sorted({id(core): core.lock for core in first.cores()}.items())]
+        self.locks = [lock for _, lock in sorted({id(core): core.lock for core in first.cores}.items())]
         if first.chops:
-            self.x_turned = np.zeros((CHUNK, self.fast.columns), dtype=np.float32)
-            self.d_turned = np.zeros((CHUNK, self.fast.rows), dtype=np.float32)
+            self.x_turned = np.zeros((CHUNK, self.fast.devices.columns), dtype=np.float32)
+            self.d_turned = np.zeros((CHUNK, self.fast.devices.rows), dtype=np.float32)
 
     def set_vectors(self, uint64_t vectors):
         """Set the number of vectors so far."""
@@ -300,11 +304,11 @@ cdef class TransferLoop:
         """Take the vectors x and d: the fast array learns with `fast_rate`, level k hands over with rates[k]."""
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
-        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.fast.columns
+        cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.fast.devices.columns
         cdef bint waits
         begin_all(self.locks)
         try:
-            self.first.kept = self.fast.earlier = self.fast.keeping.kept = NULL     # as in `ArrayCore.py_update`
+            self.first.kept = self.fast.reader.earlier = self.fast.updater.keeping.kept = NULL     # as in `Updater.py_update`
             waits = vectors > self.first.every and not self.auto_scale and self.first.can_wait()
             if waits and self.kept is None:
                 self.kept = np.empty((KEPT, self.first.length + 16), dtype=np.float32)      # no power of two: cache sets
@@ -321,21 +325,21 @@ cdef class TransferLoop:
     cdef int learn_at_once(self, const float *x, const float *d, Py_ssize_t vectors, double rate,
                            double *rates) except -1 nogil:
         # As below, where transfers can wait.
-        cdef Py_ssize_t v = 0, n, q, columns = self.fast.columns, rows = self.fast.rows
+        cdef Py_ssize_t v = 0, n, q, columns = self.fast.devices.columns, rows = self.fast.devices.rows
         cdef uint64_t counter, every = <uint64_t>self.first.every
         while v < vectors:
             n = min(vectors - v, <Py_ssize_t>KEPT)
             for q in range(n):
                 counter = self.vectors + <uint64_t>q + 1
                 self.kept_lines[q] = self.first.line_of(counter // every - 1, 0) if counter % every == 0 else -1
-            self.fast.keeping.columns = self.first.columns
-            self.fast.keeping.line = &self.kept_lines[0]
-            self.fast.keeping.stride = self.kept.shape[1]
-            self.fast.keeping.kept = &self.kept[0, 0]
+            self.fast.updater.keeping.columns = self.first.columns
+            self.fast.updater.keeping.line = &self.kept_lines[0]
+            self.fast.updater.keeping.stride = self.kept.shape[1]
+            self.fast.updater.keeping.kept = &self.kept[0, 0]
             try:
-                self.fast.update(x + v * columns, d + v * rows, n, rate)
+                self.fast.updater.update(x + v * columns, d + v * rows, n, rate)
             finally:
-                self.fast.keeping.kept = NULL
+                self.fast.updater.keeping.kept = NULL
             v += n
             counter = self.vectors
             self.vectors += <uint64_t>n
@@ -350,7 +354,7 @@ cdef class TransferLoop:
         return 0
 
     cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double fast_rate, double *rates) except -1 nogil:
-        cdef Py_ssize_t v = 0, n, limit = vectors, columns = self.fast.columns, rows = self.fast.rows
+        cdef Py_ssize_t v = 0, n, limit = vectors, columns = self.fast.devices.columns, rows = self.fast.devices.rows
         cdef double rate = fast_rate
         cdef bint chops = self.first.line_chop is not None
         if chops:
@@ -363,9 +367,9 @@ cdef class TransferLoop:
                 rate = self.scaled(x + v * columns, d + v * rows, fast_rate)
             if chops:
                 self.turn(x + v * columns, d + v * rows, n)
-                self.fast.update(&self.x_turned[0, 0], &self.d_turned[0, 0], n, rate)
+                self.fast.updater.update(&self.x_turned[0, 0], &self.d_turned[0, 0], n, rate)
             else:
-                self.fast.update(x + v * columns, d + v * rows, n, rate)
+                self.fast.updater.update(x + v * columns, d + v * rows, n, rate)
             v += n
             self.vectors += <uint64_t>n
             self.first.advance(self.vectors, rates, fabs(rate))
@@ -376,10 +380,10 @@ cdef class TransferLoop:
 
     cdef double scaled(self, const float *x, const float *d, double rate) noexcept nogil:
         # The rate of the fast array for one vector, and the running means that it is relative to.
-        cdef double top = self.fast.kernels.abs_max(x, self.fast.columns)
+        cdef double top = self.fast.devices.kernels.abs_max(x, self.fast.devices.columns)
         if top > 0.0:
             self.x_mean = top if self.x_mean < 0.0 else (1.0 - self.decay) * self.x_mean + self.decay * top
-        top = self.fast.kernels.abs_max(d, self.fast.rows)
+        top = self.fast.devices.kernels.abs_max(d, self.fast.devices.rows)
         if top > 0.0:
             self.d_mean = top if self.d_mean < 0.0 else (1.0 - self.decay) * self.d_mean + self.decay * top
         if self.x_mean <= 0.0 or self.d_mean <= 0.0:
@@ -389,7 +393,7 @@ cdef class TransferLoop:
 
     cdef void turn(self, const float *x, const float *d, Py_ssize_t n) noexcept nogil:
         # Copy n vectors with the signs of the choppers.
-        cdef Py_ssize_t v, j, columns = self.fast.columns, rows = self.fast.rows
+        cdef Py_ssize_t v, j, columns = self.fast.devices.columns, rows = self.fast.devices.rows
         cdef signed char[::1] of_x = self.first.line_chop if self.first.columns else self.first.element_chop
         cdef signed char[::1] of_d = self.first.element_chop if self.first.columns else self.first.line_chop
         for v in range(n):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, choice, physical, real
 from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
+from rpusim.algorithms.level import Level
 from rpusim.algorithms.transfer import ZERO_SHIFTS
 
 __all__ = ["AGAD"]
@@ -66,13 +66,14 @@ class AGAD(ChoppedTikiTaka):
         if self.buffer_cap > 0.0 and self.forget_buffer:
             raise ValueError(f"AGAD: buffer_cap must be 0 where forget_buffer=True; got {self.buffer_cap}")
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
         period = self.chop_period
-        return super()._level(k, shape) | {
-            "regular_chops": True,
-            "random_chops": self.in_chop_random,
-            "baseline": "frozen",
-            "track": min(self.tail_weightening / period, 1.0),
-            "warm_up": period + 1,
-            "cap": self.buffer_cap * self.transfer_pulses.desired_bl,
-        }
+        return replace(
+            super()._level(k, shape),
+            regular_chops=True,
+            random_chops=self.in_chop_random,
+            baseline="frozen",
+            track=min(self.tail_weightening / period, 1.0),
+            warm_up=period + 1,
+            cap=self.buffer_cap * self.transfer_pulses.desired_bl,
+        )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, physical, real
 from rpusim.algorithms.base import granularity_of, is_scheme
+from rpusim.algorithms.level import Level
 from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm
 from rpusim.periphery.pulses import PulseScheme
 
@@ -117,21 +118,22 @@ class ChoppedTikiTaka(TransferAlgorithm):
             unit *= self.auto_granularity / (lines * self.transfer_every)
         return fast, [rate / unit]
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
-        return super()._level(k, shape) | {
-            "buffered": True,
-            "momentum": self.momentum,
-            "forget": self.forget_buffer,
-            "accumulate": not self.no_buffer,
-            "max_pulses": self.transfer_pulses.desired_bl,
-            "step_lr": self.step * granularity_of(self._devices()[-1]),
-            "in_chop": self.in_chop_prob,
-            "random_chops": self.in_chop_random and self.in_chop_prob > 0.0,
-            "regular_chops": not self.in_chop_random and self.in_chop_prob > 0.0,
-            "out_chop": self.out_chop_prob,
-            "period": self.chop_period,
-            "over_fast_rate": self.correct_gradient_magnitudes,
-        }
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
+        return replace(
+            super()._level(k, shape),
+            buffered=True,
+            momentum=self.momentum,
+            forget=self.forget_buffer,
+            accumulate=not self.no_buffer,
+            max_pulses=self.transfer_pulses.desired_bl,
+            step_lr=self.step * granularity_of(self._devices()[-1]),
+            in_chop=self.in_chop_prob,
+            random_chops=self.in_chop_random and self.in_chop_prob > 0.0,
+            regular_chops=not self.in_chop_random and self.in_chop_prob > 0.0,
+            out_chop=self.out_chop_prob,
+            period=self.chop_period,
+            over_fast_rate=self.correct_gradient_magnitudes,
+        )
 
     def _loop(self) -> dict[str, Any]:
         return {"auto_scale": self.auto_scale, "decay": 1.0 - self.auto_momentum}

@@ -28,7 +28,7 @@ from rpusim.algorithms.base import (
 )
 from rpusim.arrays.counts import PulseCount
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
-from rpusim.devices import Device, PulsedDevice, SoftBounds
+from rpusim.devices import Device, SoftBounds
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 
@@ -141,18 +141,6 @@ class LowRankTile(Tile):
         spread = self.algorithm.b_gain / math.sqrt(self.shape[1])
         w, a, b = (array._core for array in self.arrays)
         self._loop = LowRankLoop(w, a, b, self.algorithm.transfer_every, spread, key)
-        self._set_bounds()
-        for array in self.arrays[1:]:
-            array._watch(self._set_bounds)
-
-    def _set_bounds(self) -> None:
-        with self._lock:
-            bounds = []
-            for array in self.arrays[1:]:
-                device = array.device
-                low, high = device.bounds_of(array._parameters) if isinstance(device, PulsedDevice) else (-np.inf, np.inf)
-                bounds += [np.ascontiguousarray(np.broadcast_to(side, array.shape), np.float32) for side in (low, high)]
-            self._loop.set_bounds(*bounds)
 
     @property
     def a(self) -> NDArray[np.float32]:
@@ -167,9 +155,9 @@ class LowRankTile(Tile):
     def _read(self, name: str, x: ArrayLike, out: NDArray[np.float32] | None, backward: bool) -> NDArray[np.float32]:
         w, a, b = self.arrays
         first, second = (a, b) if backward else (b, a)
-        total = w._core.py_read(name, x, out, int(backward), None)
-        small = first._core.py_read(name, x, None, int(backward), None)
-        total += np.float32(self.algorithm.alpha) * second._core.py_read(name, small, None, int(backward), None)
+        total = w._core.reader.py_read(name, x, out, int(backward), None)
+        small = first._core.reader.py_read(name, x, None, int(backward), None)
+        total += np.float32(self.algorithm.alpha) * second._core.reader.py_read(name, small, None, int(backward), None)
         return total
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -191,7 +179,6 @@ class LowRankTile(Tile):
     def end_batch(self) -> None:
         for array in self.arrays:
             array.end_batch()
-        self._set_bounds()
 
     @property
     def weights(self) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, checked_list
 from rpusim._base.validation import boolean, integer, physical, real
 from rpusim.algorithms.base import is_period, is_single_device
+from rpusim.algorithms.level import Level
 from rpusim.algorithms.transfer import TransferAlgorithm, TransferTile
 from rpusim.devices import Device, SoftBounds
 
@@ -100,8 +101,8 @@ class MultiTileResidual(TransferAlgorithm):
         fast, rates = super()._rates(lr, lines)
         return fast, [rate * self.transfer_lr_growth**k for k, rate in enumerate(rates)]
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
-        return super()._level(k, shape) | {"every": self.transfer_every * self.transfer_every_growth**k}
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
+        return replace(super()._level(k, shape), every=self.transfer_every * self.transfer_every_growth**k)
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> MultiTile:
         return MultiTile(self, shape, rng)

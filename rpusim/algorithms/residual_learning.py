@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import physical
 from rpusim.algorithms.base import granularity_of, is_scheme
+from rpusim.algorithms.level import Level
 from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm
 from rpusim.periphery.pulses import PulseScheme
 
@@ -97,13 +97,14 @@ class ResidualLearningV2(ResidualLearning):
             raise ValueError(f"lr must be such that transfer_lr |lr|, the leak of the buffer, is at most 1; got {rate:g}")
         return fast, [rate / granularity_of(self._devices()[-1])]
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
         step = granularity_of(self._devices()[-1])
-        return super()._level(k, shape) | {
-            "buffered": True,
-            "momentum": 0.0,
-            "forget": False,
-            "leak": step,
-            "max_pulses": self.transfer_pulses.desired_bl,
-            "step_lr": step,
-        }
+        return replace(
+            super()._level(k, shape),
+            buffered=True,
+            momentum=0.0,
+            forget=False,
+            leak=step,
+            max_pulses=self.transfer_pulses.desired_bl,
+            step_lr=step,
+        )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, choice, real
+from rpusim.algorithms.level import Level
 from rpusim.algorithms.residual_learning import ResidualLearning
 from rpusim.algorithms.transfer import ZERO_SHIFTS
 
@@ -51,8 +51,8 @@ class RIDER(ResidualLearning):
     reference_lr: float = parameter(0.001, real(0.0, 1.0))
     zero_shift: str = parameter("none", choice(*ZERO_SHIFTS))
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
-        return super()._level(k, shape) | {"baseline": "running", "track": self.reference_lr}
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
+        return replace(super()._level(k, shape), baseline="running", track=self.reference_lr)
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,10 +91,11 @@ class ERIDER(RIDER):
     in_chop_prob: float = parameter(0.05, real(0.0, 1.0, open_low=True))
     in_chop_random: bool = parameter(True, boolean)
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
-        return super()._level(k, shape) | {
-            "in_chop": self.in_chop_prob,
-            "random_chops": self.in_chop_random,
-            "regular_chops": not self.in_chop_random,
-            "period": max(math.ceil(1.0 / self.in_chop_prob), 2),
-        }
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
+        return replace(
+            super()._level(k, shape),
+            in_chop=self.in_chop_prob,
+            random_chops=self.in_chop_random,
+            regular_chops=not self.in_chop_random,
+            period=max(math.ceil(1.0 / self.in_chop_prob), 2),
+        )

@@ -25,6 +25,7 @@ from rpusim.algorithms.base import (
     is_scheme,
     is_single_device,
 )
+from rpusim.algorithms.level import Level
 from rpusim.arrays.counts import PulseCount
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
 from rpusim.arrays.pair import DifferentialPair
@@ -147,17 +148,15 @@ class SHDTile(Tile):
             if isinstance(pair.main.device, PulsedDevice):
                 pair.zero_shift(algorithm.zero_shift)
         self.slow.program(np.zeros(self.shape))
+        selection = "hadamard" if algorithm.transfer_vectors == "hadamard" else "cyclic"
         transfer = Transfer(
             fast_main._core,
             fast_reference._core,
             slow_main._core,
             None,
-            columns=True,
-            every=algorithm.transfer_every,
-            reads=1,
-            selection="hadamard" if algorithm.transfer_vectors == "hadamard" else "cyclic",
-            key=0,
-            state={},
+            Level(columns=True, every=algorithm.transfer_every, selection=selection),
+            0,
+            {},
         )
         self._loop = TransferLoop(transfer)
         arrays = [fast_main, fast_reference, slow_main] + ([] if shared else [self.slow.reference])

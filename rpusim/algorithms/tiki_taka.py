@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import checked_by, choice, one_or_more, physical, real
 from rpusim.algorithms.base import is_period, is_rate, is_single_device
+from rpusim.algorithms.level import Level
 from rpusim.algorithms.transfer import TransferAlgorithm
 from rpusim.devices import Device, PulsedDevice
 
@@ -126,10 +127,8 @@ class TikiTaka(TransferAlgorithm):
                     f" got {self.with_reset_prob}"
                 )
             for device in devices[:-1]:
-                if not isinstance(device, PulsedDevice) or device.write_noise_std > 0.0:
-                    raise ValueError(
-                        f"TikiTaka: with_reset_prob needs devices that take pulses and have no write noise; got {device!r}"
-                    )
+                if not isinstance(device, PulsedDevice):
+                    raise ValueError(f"TikiTaka: with_reset_prob needs devices that take pulses; got {device!r}")
 
     def _devices(self) -> tuple[Device, ...]:
         return (self.fast, *self.hidden, self.fast if self.slow is None else self.slow)
@@ -138,16 +137,15 @@ class TikiTaka(TransferAlgorithm):
         n = len(self._devices())
         return self.gamma if isinstance(self.gamma, tuple) else tuple(self.gamma ** (n - 1 - k) for k in range(n))
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
         if isinstance(self.transfer_every, tuple):
             every = self.transfer_every[k]
         else:
             lines = shape[1 if self.transfer_columns else 0]
             every = self.transfer_every * max(1, lines // self.n_reads_per_transfer) ** k
-        device = self._devices()[k]
-        settings = super()._level(k, shape) | {"every": every}
+        level = replace(super()._level(k, shape), every=every)
         if self.transfer_vectors == "hadamard":
-            settings["selection"] = "hadamard"
-        if self.with_reset_prob > 0.0 and isinstance(device, PulsedDevice):
-            settings |= {"reset_prob": self.with_reset_prob, "reset_std": device.reset_std}
-        return settings
+            level = replace(level, selection="hadamard")
+        if self.with_reset_prob > 0.0 and isinstance(self._devices()[k], PulsedDevice):
+            level = replace(level, reset_prob=self.with_reset_prob)
+        return level

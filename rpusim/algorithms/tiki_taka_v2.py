@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, physical, real
 from rpusim.algorithms.base import granularity_of, is_scheme
+from rpusim.algorithms.level import Level
 from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm
 from rpusim.periphery.pulses import PulseScheme
 
@@ -72,11 +72,12 @@ class TikiTakaV2(TransferAlgorithm):
         fast, rates = super()._rates(lr, lines)
         return fast, [rate / (self.thres_scale * granularity_of(self._devices()[-1])) for rate in rates]
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
-        return super()._level(k, shape) | {
-            "buffered": True,
-            "momentum": self.momentum,
-            "forget": self.forget_buffer,
-            "max_pulses": self.transfer_pulses.desired_bl,
-            "step_lr": self.step * granularity_of(self._devices()[-1]),
-        }
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
+        return replace(
+            super()._level(k, shape),
+            buffered=True,
+            momentum=self.momentum,
+            forget=self.forget_buffer,
+            max_pulses=self.transfer_pulses.desired_bl,
+            step_lr=self.step * granularity_of(self._devices()[-1]),
+        )

@@ -29,6 +29,7 @@ from rpusim.algorithms.base import (
     is_scheme,
     is_single_device,
 )
+from rpusim.algorithms.level import Level
 from rpusim.arrays.counts import PulseCount
 from rpusim.arrays.crossbar import MAX_LR, CrossbarArray, check_shape, update_vectors
 from rpusim.arrays.pair import DifferentialPair
@@ -109,14 +110,14 @@ class TransferAlgorithm(Algorithm):
         each = self.transfer_lr if isinstance(self.transfer_lr, tuple) else (self.transfer_lr,) * (len(self._devices()) - 1)
         return fast, [rate * abs(lr) if self.scale_transfer_lr else rate for rate in each]
 
-    def _level(self, k: int, shape: tuple[int, int]) -> dict[str, Any]:
-        """Keyword arguments of `Transfer` for level k."""
-        return {
-            "columns": self.transfer_columns,
-            "every": self.transfer_every,
-            "reads": self.n_reads_per_transfer,
-            "selection": "random" if self.random_selection else "cyclic",
-        }
+    def _level(self, k: int, shape: tuple[int, int]) -> Level:
+        """How array k is read and handed over to the next."""
+        return Level(
+            columns=self.transfer_columns,
+            every=self.transfer_every,
+            reads=self.n_reads_per_transfer,
+            selection="random" if self.random_selection else "cyclic",
+        )
 
     def _loop(self) -> dict[str, Any]:
         """Keyword arguments of `TransferLoop`."""
@@ -143,19 +144,19 @@ class TransferTile(Tile):
         self.arrays = tuple(self._array(k, device, seeds) for k, device in enumerate(devices))
         self.references = tuple(self._reference(k, array, seeds) for k, array in enumerate(self.arrays[:-1]))
         if algorithm.mean_granularity:
-            self.arrays[0]._core.granularity = fmean(map(granularity_of, devices))
+            self.arrays[0]._core.devices.granularity = fmean(map(granularity_of, devices))
         self._gammas = algorithm._gammas()
         # What is mixed of whole arrays is read from them at once. A reference that is found on the way and signs are digital:
         # then the mixed weight is formed before each read, in an array that only has the periphery.
         self._reader: CrossbarArray | None = None
-        if any(self._gammas[:-1]) and algorithm._level(0, self.shape).get("baseline", "none") != "none":
+        if any(self._gammas[:-1]) and algorithm._level(0, self.shape).baseline != "none":
             self._reader = CrossbarArray(
                 self.shape, Ideal(), forward=algorithm.forward, backward=algorithm.backward, rng=_random.child(seeds, 3)
             )
         else:
             parts = [(a, g) for a, g in zip(self.arrays[:-1], self._gammas, strict=False) if g]
             parts += [(r, -g) for r, g in zip(self.references, self._gammas, strict=False) if g and r is not None]
-            self.arrays[-1]._core.set_parts(self._gammas[-1], [a._core for a, _ in parts], [g for _, g in parts])
+            self.arrays[-1]._core.reader.set_parts(self._gammas[-1], [a._core.devices for a, _ in parts], [g for _, g in parts])
         self._build_loop([_random.key(_random.child(seeds, 2, k)) for k in range(len(devices) - 1)])
 
     def _array(self, k: int, device: Device, seeds: np.random.SeedSequence) -> CrossbarArray:
@@ -164,7 +165,7 @@ class TransferTile(Tile):
         if k == len(rule._devices()) - 1:
             return CrossbarArray(self.shape, device, forward=rule.forward, backward=rule.backward, **options)
         lines = self.shape[1 if rule.transfer_columns else 0]
-        together = lines if rule._level(k, self.shape)["selection"] == "hadamard" else 1
+        together = lines if rule._level(k, self.shape).selection == "hadamard" else 1
         return CrossbarArray(self.shape, device, forward=rule.transfer_forward or column_periphery(device, together), **options)
 
     def _reference(self, k: int, array: CrossbarArray, seeds: np.random.SeedSequence) -> CrossbarArray | None:
@@ -185,60 +186,28 @@ class TransferTile(Tile):
 
     def _build_loop(self, keys: list[int]) -> None:
         """Make the compiled loop, with new buffers."""
-        rule, transfer = self.algorithm, None
-        resets: list[tuple[Transfer, int]] = []
+        transfer: Transfer | None = None
         buffers: list[dict[str, NDArray[Any]]] = []
         chain = self._chain()
         for k, source in reversed(list(enumerate(chain[:-1]))):
-            settings = rule._level(k, self.shape)
-            rows, columns = self.shape
-            lines, length = (columns, rows) if settings["columns"] else (rows, columns)
-            if settings["reads"] > lines:
-                raise ValueError(f"n_reads_per_transfer must be at most the number of lines, {lines}; got {settings['reads']}")
-            state: dict[str, NDArray[Any]] = {}
-            if settings.get("buffered"):
-                state["buffer"] = np.zeros((lines, length), np.float32)
-            if settings.get("baseline", "none") != "none":
-                state["mean"] = np.zeros((lines, length), np.float32)
-            chops = settings.get("random_chops") or settings.get("regular_chops") or settings.get("out_chop")
-            if settings.get("baseline") == "frozen" or (settings.get("baseline") == "running" and chops):
-                state["frozen"] = np.zeros((lines, length), np.float32)
-            if settings.get("baseline") == "frozen":
-                state["flipped"] = np.zeros(lines, np.int8)
-            if chops:
-                state["line_chop"], state["element_chop"] = np.ones(lines, np.int8), np.ones(length, np.int8)
+            level = self.algorithm._level(k, self.shape)
+            lines = level.lines(self.shape)[0]
+            if level.reads > lines:
+                raise ValueError(f"n_reads_per_transfer must be at most the number of lines, {lines}; got {level.reads}")
+            buffers.insert(0, level.new_buffers(self.shape))
             reference = self.references[source]
             transfer = Transfer(
                 self.arrays[source]._core,
                 None if reference is None else reference._core,
                 self.arrays[chain[k + 1]]._core,
                 transfer,
-                key=keys[k],
-                state=state,
-                **settings,
+                level,
+                keys[k],
+                buffers[0],
             )
-            if settings.get("reset_prob", 0.0) > 0.0:
-                resets.append((transfer, source))
-            buffers.insert(0, state)
         assert transfer is not None
-        self._loop = TransferLoop(transfer, **rule._loop())
-        self._keys, self._resets, self._buffers = keys, resets, buffers  # whole: others may be looking
-        self._set_resets()
-        for _, k in self._resets:
-            for array in (self.arrays[k], self.references[k]):
-                if array is not None:
-                    array._watch(self._set_resets)
-
-    def _set_resets(self) -> None:
-        """Tell the loop where resets lead: to the reference, or where there is none to 0, plus the devices' reset level."""
-        with self._lock:  # or what is new might be followed by what another thread has read before
-            for transfer, k in self._resets:
-                array, reference = self.arrays[k], self.references[k]
-                assert isinstance(array.device, PulsedDevice)
-                level = array._parameters["reset_level"] + (0.0 if reference is None else reference._weights)
-                low, high = array.device.bounds_of(array._parameters)
-                new = (np.ascontiguousarray(np.broadcast_to(a, self.shape), np.float32) for a in (level, low, high))
-                transfer.set_reset(*new)
+        self._loop = TransferLoop(transfer, **self.algorithm._loop())
+        self._keys, self._buffers = keys, buffers  # whole: others may be looking
 
     # ---- what it holds -----------------------------------------------------------------------------------------------
 
@@ -354,7 +323,6 @@ class TransferTile(Tile):
     def end_batch(self) -> None:
         for array in self.arrays:
             array.end_batch()
-        self._set_resets()
 
     @property
     def pulse_count(self) -> PulseCount:
@@ -368,7 +336,7 @@ class TransferTile(Tile):
     def cost(self) -> Cost:
         rule = self.algorithm
         levels = [rule._level(k, self.shape) for k in range(len(self._chain()) - 1)]
-        per_sample = sum(level["reads"] / level["every"] for level in levels)
+        per_sample = sum(level.reads / level.every for level in levels)
         return Cost(
             arrays=len(self.arrays) + sum(reference is not None for reference in self.references),
             digital=sum(plane.size for state in self._buffers for plane in state.values() if plane.dtype == np.float32),

@@ -32,15 +32,21 @@ class ArrayCells:
         return np.stack(self._array.device_pulse_count)
 
     def write(self, state: NDArray[Any]) -> None:
-        self._array._write(state)
+        new = np.ascontiguousarray(state, dtype=np.float32)
+        self._array._core.devices.write(new, self._array._events)
+        self._array._was_written()
+
+    def reset(self, chosen: NDArray[np.bool_]) -> None:
+        self._array._core.devices.reset(np.ascontiguousarray(chosen).view(np.uint8), self._array._events)
+        self._array._was_written()
 
     def normals(self, kind: str) -> NDArray[np.float32]:
-        core, events = self._array._core, self._array._events
-        return normals(core.key, self.state.size, operation=events, kind=KINDS[kind]).reshape(self.shape)
+        devices, events = self._array._core.devices, self._array._events
+        return normals(devices.key, self.state.size, operation=events, kind=KINDS[kind]).reshape(self.shape)
 
     def uniforms(self, kind: str) -> NDArray[np.float32]:
-        core, events = self._array._core, self._array._events
-        return uniforms(core.key, self.state.size, operation=events, kind=KINDS[kind]).reshape(self.shape)
+        devices, events = self._array._core.devices, self._array._events
+        return uniforms(devices.key, self.state.size, operation=events, kind=KINDS[kind]).reshape(self.shape)
 
     def renew(self) -> None:
         self._array._share_parameters()

@@ -87,15 +87,15 @@ class CellArray(Stateful):
         self.shape = self.arrays[0].shape
         self._choices = _random.key(_random.child(seeds, len(devices)))
         self._vectors = 0
-        first, *others = (array._core for array in self.arrays)
-        first.set_parts(self.gammas[0], others, list(self.gammas[1:]))
+        first, *others = (array._core.devices for array in self.arrays)
+        self.arrays[0]._core.reader.set_parts(self.gammas[0], others, list(self.gammas[1:]))
         if isinstance(cell, OneSidedCell) or (isinstance(cell, VectorCell) and cell.policy == "all"):
-            for core in others:
-                core.train_key = first.train_key
+            for other in others:
+                other.train_key = first.train_key
         if isinstance(cell, VectorCell) and cell.mean_granularity:
             mean = fmean(device.granularity for device in devices)  # `sum` rounds otherwise from Python 3.12 on
             for array in self.arrays:
-                array._core.granularity = mean
+                array._core.devices.granularity = mean
         if isinstance(cell, OneSidedCell):
             for array in self.arrays:  # what is not a pulse of this device must not move it
                 array._takes_down = False
@@ -214,26 +214,26 @@ class CellArray(Stateful):
             array._reset_where(chosen)
             # both, if only with zeros: their numbers of updates must stay equal, since they share their trains
             with array._core.lock:
-                array._core.set_scheme(**cell.refresh_pulses.core_arguments())
+                array._core.updater.set_scheme(**cell.refresh_pulses.core_arguments())
                 try:
                     array.update(columns, np.ascontiguousarray(-amount.T), 1.0)
                 finally:
-                    array._core.set_scheme(**array.pulses.core_arguments())
+                    array._core.updater.set_scheme(**array.pulses.core_arguments())
 
     def _read_columns(self, array: CrossbarArray, cell: OneSidedCell) -> NDArray[np.float32]:
         """The states of one device per cell as the refresh reads them."""
-        core = array._core
-        parts = (self.gammas[0], [other._core for other in self.arrays[1:]], list(self.gammas[1:]))
+        reader = array._core.reader
+        parts = (self.gammas[0], [other._core.devices for other in self.arrays[1:]], list(self.gammas[1:]))
         alone = array is self.arrays[0]
-        with core.lock:  # or reads of other threads would be of one device
-            core.set_direction(0, **cell.refresh_forward.core_arguments(self.shape[1], {}))
+        with array._core.lock:  # or reads of other threads would be of one device
+            reader.set(0, cell.refresh_forward.settings(self.shape[1], {}), cell.refresh_forward.tables({}))
             try:
                 if alone:
-                    core.set_parts(1.0, [], [])
+                    reader.set_parts(1.0, [], [])
                 return array.forward(np.eye(self.shape[1], dtype=np.float32)).T
             finally:
                 if alone:
-                    core.set_parts(*parts)
+                    reader.set_parts(*parts)
                 array._set_direction(0)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -314,9 +314,9 @@ class CellArray(Stateful):
         }
 
     def restore(self, checked: dict[str, Any]) -> None:
-        first = self.arrays[0]._core
+        devices = [array._core.devices for array in self.arrays]
         with self._lock:
-            shared = [array._core.train_key == first.train_key for array in self.arrays]
+            shared = [own.train_key == devices[0].train_key for own in devices]
             super().restore(checked)
-            for array, same in zip(self.arrays, shared, strict=True):
-                array._core.train_key = first.key if same else array._core.key
+            for own, same in zip(devices, shared, strict=True):
+                own.train_key = devices[0].key if same else own.key

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +24,9 @@ from rpusim._base.state import (
     version,
 )
 from rpusim._base.validation import boolean, instance, integer, integer_value, real, signal
-from rpusim._core.array import ArrayCore, as_batches
+from rpusim._core.array import ArrayCore
+from rpusim._core.buffers import as_batches
+from rpusim._core.devices import Devices
 from rpusim._core.lock import Lock, Look
 from rpusim.arrays.ageing import ArrayCells
 from rpusim.arrays.counts import PulseCount
@@ -172,19 +172,11 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         self._is_timeless = all(effect.at_end_of_batch is None for effect in self.effects)
         count_pulses = count_pulses or any(effect.counts_pulses for effect in self.effects)
         self._device_pulses = np.zeros((2, *self.shape), dtype=np.int64) if count_pulses else None
-        self._watchers: list[weakref.WeakMethod[Callable[[], None]]] = []
-        self._core = ArrayCore(
-            self._weights,
-            model,
-            granularity,
-            *noise,
-            _random.key(_random.child(seeds, 0)),
-            self._device_pulses,
-            **extra,
-        )
+        key = _random.key(_random.child(seeds, 0))
+        self._core = ArrayCore(Devices(self._weights, model, granularity, *noise, key, self._device_pulses, **extra))
         for effect in self.effects:
             if effect.fired is not None:
-                self._core.set_fired(effect.fired)
+                self._core.updater.set_fired(effect.fired)
         self._share_parameters()
         self._read_parameters = [
             periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
@@ -194,11 +186,11 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         self._wires: list[Any] = [None, None]
         for k in range(2):
             self._set_direction(k)
-        self._core.set_scheme(**self.pulses.core_arguments())
+        self._core.updater.set_scheme(**self.pulses.core_arguments())
         if self.pulses.wires is not None:
             self.pulses.wires.check(device, self.shape)
             own = weakref.ref(self)  # or the two would hold each other, and memory, until the garbage collector comes
-            self._core.write_wires = lambda: own()._wire_pulses()  # type: ignore[union-attr]
+            self._core.updater.write_wires = lambda: own()._wire_pulses()  # type: ignore[union-attr]
         self.program(self._weights)
 
     def __repr__(self) -> str:
@@ -207,28 +199,29 @@ class CrossbarArray(Addressing, Measuring, Stateful):
     def _share_parameters(self) -> None:
         """Give the core the parameters that its kernel uses; what is kept here are views of its copy."""
         if isinstance(self.device, PulsedDevice):
-            names = self.device.parameter_names
-            self._parameters |= zip(names, self._core.set_parameters([self._parameters[name] for name in names]), strict=True)
+            self._parameters |= self._core.devices.set_parameters(self._parameters)
+            self._core.devices.set_reset(self._parameters["reset_level"], self.device.reset_std)
 
     def _wire_pulses(self) -> None:
         """Before an update, for which the core keeps it: what pulses do to devices at the voltage that lines leave."""
         assert isinstance(self.device, PulsedDevice) and self.pulses.wires is not None
         factors = self.pulses.wires.factors(self._weights)
-        parameters = {name: self._parameters[name] for name in self.device.parameter_names}
-        scaled = {name: (value * factors).astype(np.float32) for name, value in parameters.items() if name in STEP_PARAMETERS}
-        self._core.set_parameters(list((parameters | scaled).values()), within=True)
+        own = self._parameters
+        scaled = {name: (own[name] * factors).astype(np.float32) for name in STEP_PARAMETERS if name in own}
+        self._core.devices.set_parameters(own | scaled, within=True)
 
     def _set_direction(self, k: int) -> None:
         """Give the core the periphery of forward (0) or backward (1) reads."""
         periphery = (self.forward_periphery, self.backward_periphery)[k]
-        self._core.set_direction(k, **periphery.core_arguments(self.shape[1 - k], self._read_parameters[k]))
+        drawn = self._read_parameters[k]
+        self._core.reader.set(k, periphery.settings(self.shape[1 - k], drawn), periphery.tables(drawn))
         wires = (periphery.wires, periphery.conductances)
         other = self._wires[1 - k]
         if self._wires[k] is None or self._wires[k][:2] != wires:
             shared = other is not None and other[:2] == wires
             product = None if wires[0] is None else other[2] if shared else WiredProduct(*wires, self.shape)  # type: ignore
             self._wires[k] = (*wires, product)
-            self._core.set_wires(k, product)
+            self._core.reader.set_wires(k, product)
 
     # ---- state -------------------------------------------------------------------------------------------------------
 
@@ -256,21 +249,14 @@ class CrossbarArray(Addressing, Measuring, Stateful):
     def program(self, weights: ArrayLike) -> None:
         """Write `weights` (outputs, inputs) at once, clipped to each device's own bounds, with the devices' write noise (by
         default none)."""
-        weights = signal("weights", weights, self.shape)
-        with self._core.lock:
-            self._write(weights)
-        self._tell_watchers()  # who may take the locks of other arrays
-
-    def _write(self, weights: ArrayLike) -> None:
-        """As `program`, for who has the lock and tells watchers when it is free again."""
         new = signal("weights", weights, self.shape)
-        if isinstance(self.device, PulsedDevice):
-            # no -0: pulses of size 0 would leave its sign or not, by how a batch was split
-            new = np.clip(new, *self.device.bounds_of(self._parameters)) + np.float32(0.0)
-        self._state[...] = new
-        if self._state is not self._weights:
-            self._weights[...] = new + self._write_noise * ArrayCells(self).normals("write")
-            self._events += 1
+        with self._core.lock:
+            self._core.devices.write(new, self._events)
+            self._was_written()
+
+    def _was_written(self) -> None:
+        """What writing draws from now on is new."""
+        self._events += self._state is not self._weights
 
     @property
     def _write_noise(self) -> float:
@@ -294,11 +280,11 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         -------
         float32 array of shape (outputs,) or (batch, outputs)
         """
-        return self._core.py_read("x", x, out, 0, None)
+        return self._core.reader.py_read("x", x, out, 0, None)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read z = W^T d through the backward periphery; shapes as in `forward`, with inputs and outputs exchanged."""
-        return self._core.py_read("d", d, out, 1, None)
+        return self._core.reader.py_read("d", d, out, 1, None)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         """Change W by -lr d x^T in expectation, by pulses; the vectors of a batch act one after another.
@@ -320,7 +306,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             lr = _real("lr", lr)
         if not -self._largest_lr <= lr <= self._largest_lr:
             self._check_rate(lr)
-        self._core.py_update(x, d, lr)
+        self._core.updater.py_update(x, d, lr)
 
     def _check_rate(self, lr: float) -> None:
         """Raise ValueError where `lr` is beyond float32, or would need longer trains than there may be."""
@@ -346,7 +332,6 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             cells = ArrayCells(self)
             for effect in self.effects:
                 effect.end_batch(cells)
-        self._tell_watchers()
 
     def _effect(self, kind: type[E]) -> E | None:
         """Return the effect of a kind that the devices have."""
@@ -354,24 +339,6 @@ class CrossbarArray(Addressing, Measuring, Stateful):
 
     #: whether down pulses are pulses of these devices (else of their partners in a one-sided cell)
     _takes_down = True
-
-    def _tell_watchers(self) -> None:
-        """Let those who keep copies of parameters or weights renew them."""
-        if not self._watchers:
-            return
-        for watcher in list(self._watchers):
-            renew = watcher()
-            if renew is not None:
-                renew()
-            else:  # in place, since other threads add to the list
-                with suppress(ValueError):
-                    self._watchers.remove(watcher)
-
-    def _watch(self, renew: Callable[[], None]) -> None:
-        """Call a bound method after parameters were assigned, or weights written."""
-        watcher = weakref.WeakMethod(renew)
-        if watcher not in self._watchers:
-            self._watchers.append(watcher)
 
     def _set_peripheries(self, forward: Periphery, backward: Periphery) -> None:
         """Take the peripheries of another array of these devices, as `calibrate` may have left them."""
@@ -435,13 +402,13 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             "specification": same_specification("an array", dict(zip(names, built_from, strict=True))),
             "weights": buffer(self._weights),
             "parameters": tables(self._parameters, self.shape),
-            "key": attribute(core, "key", integer(0, 2**64 - 1)),
+            "key": attribute(core.devices, "key", integer(0, 2**64 - 1)),
             "counters": numbers(core, "counters", count, 5),
-            "averages": numbers(core, "averages", _real, 2),
+            "averages": numbers(core.reader, "averages", _real, 2),
             "reads": Entry(
-                lambda: [list(counts) for counts in core.read_counts],
+                lambda: [list(counts) for counts in core.reader.counts],
                 lambda name, reads: checked_list(name, reads, 2, lambda label, row: checked_list(label, row, 5, count)),
-                lambda reads: setattr(core, "read_counts", reads),
+                lambda reads: setattr(core.reader, "counts", reads),
             ),
             "read_parameters": several([tables(drawn) for drawn in self._read_parameters]),
             "events": attribute(self, "_events", integer(0, 2**55)),
@@ -466,4 +433,3 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             self._share_parameters()
             for k in range(2):
                 self._set_direction(k)
-        self._tell_watchers()

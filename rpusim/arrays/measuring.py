@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.validation import boolean, choice, instance, real, signal
-from rpusim._core.array import ArrayCore, as_batch
+from rpusim._core.array import ArrayCore
+from rpusim._core.buffers import as_batch
 from rpusim.arrays.counts import ReadCount
 from rpusim.periphery.reads import Periphery
 from rpusim.wires.conductance import ConductanceScale
@@ -165,7 +166,7 @@ class Measuring:
         return self._read_count(1)
 
     def _read_count(self, k: int) -> ReadCount:
-        vectors, products, retries, inputs_clipped, outputs_clipped = self._core.read_counts[k]
+        vectors, products, retries, inputs_clipped, outputs_clipped = self._core.reader.counts[k]
         periphery = (self.forward_periphery, self.backward_periphery)[k]
         if periphery.is_ideal:
             return ReadCount(vectors, products, 0, 0, 0, 0, 0)

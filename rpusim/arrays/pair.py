@@ -61,11 +61,11 @@ class DifferentialPair(Stateful):
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read (W_main - W_reference) x through the forward periphery of `main`; see `CrossbarArray.forward`."""
-        return self.main._core.py_read("x", x, out, 0, self.reference._core)
+        return self.main._core.reader.py_read("x", x, out, 0, self.reference._core.devices)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read (W_main - W_reference)^T d through the backward periphery of `main`; see `CrossbarArray.backward`."""
-        return self.main._core.py_read("d", d, out, 1, self.reference._core)
+        return self.main._core.reader.py_read("d", d, out, 1, self.reference._core.devices)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         """Update the main array; see `CrossbarArray.update`."""
@@ -90,14 +90,13 @@ class DifferentialPair(Stateful):
             if n_pulses is not None:
                 raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
             with self.main._core.lock:
-                self.main._write(np.where(np.isnan(point), self.main._state, point))
+                self.main.program(np.where(np.isnan(point), self.main._state, point))
                 state = self.main._state.copy()
         else:
             self.main._needs_pulses("zero_shift")
             with self.main._core.lock:
                 self.main._alternate(n_pulses, method)
                 state = self.main._state.copy()
-        self.main._tell_watchers()
         self.reference.program(state)
 
     def _entries(self) -> dict[str, Entry]:

@@ -47,7 +47,6 @@ class Addressing:
         def weights(self) -> NDArray[np.float32]: ...
         def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...
         def _needs_pulses(self, what: str) -> None: ...
-        def _tell_watchers(self) -> None: ...
         def _effect(self, kind: type[E]) -> E | None: ...
 
     def program_verify(
@@ -123,7 +122,6 @@ class Addressing:
         delta_t = real(0.0)("delta_t", delta_t)
         with self._core.lock:
             drifting.pass_time(ArrayCells(self), delta_t)
-        self._tell_watchers()
 
     def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
         """Bring devices to reset_level + reset_std xi, clipped to their bounds.
@@ -153,7 +151,6 @@ class Addressing:
         assert reset is not None
         with self._core.lock:
             reset.reset(ArrayCells(self), chosen, probability)
-        self._tell_watchers()
 
     def pulse(self, counts: ArrayLike) -> None:
         """Give devices pulses directly: `counts` up pulses where positive, down pulses where negative.
@@ -181,11 +178,10 @@ class Addressing:
         with self._core.lock, self._addressed():
             while True:
                 part = np.clip(left, -most, most)
-                self._core.pulse(part)
+                self._core.devices.pulse(part)
                 left -= part
                 if not left.any():
                     break
-        self._tell_watchers()
 
     @contextmanager
     def _addressed(self) -> Iterator[None]:
@@ -225,16 +221,16 @@ class Addressing:
 
     def _measured(self, n_pulses: int | None, method: str) -> NDArray[np.float64]:
         """Alternate pulses, and leave all as it was."""
-        weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.key
+        weights, state, counters, key = self.weights, self._state.copy(), self._core.counters, self._core.devices.key
         device_pulses = None if self._device_pulses is None else self._device_pulses.copy()
-        self._core.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
+        self._core.devices.key = key ^ MEASUREMENT  # noise of its own, so that later pulses do not repeat it
         with self._addressed():
             try:
                 return self._alternate(n_pulses, method)
             finally:
                 self._weights[...] = weights
                 self._state[...] = state
-                self._core.counters, self._core.key = counters, key
+                self._core.counters, self._core.devices.key = counters, key
                 if device_pulses is not None and self._device_pulses is not None:
                     self._device_pulses[...] = device_pulses
 
@@ -256,11 +252,11 @@ class Addressing:
             if method == "random_pulses":
                 for _ in range(2 * first, min(2 * last, n_pulses)):
                     draws = uniforms(
-                        self._core.key, total.size, line=1, operation=self._core.counters[0], kind=KINDS["reset_choice"]
+                        self._core.devices.key, total.size, line=1, operation=self._core.counters[0], kind=KINDS["reset_choice"]
                     )
-                    self._core.pulse(np.where(draws.reshape(self.shape) <= 0.5, np.int32(1), np.int32(-1)))
+                    self._core.devices.pulse(np.where(draws.reshape(self.shape) <= 0.5, np.int32(1), np.int32(-1)))
                     total += self._state
                 continue
             for done in range(first, last, chunk):
-                self._core.alternate(min(chunk, last - done), total)
+                self._core.devices.alternate(min(chunk, last - done), total)
         return total / ((n_pulses if method == "random_pulses" else 2 * pairs) - 2 * (pairs // 2))

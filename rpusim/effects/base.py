@@ -37,6 +37,9 @@ class Cells(Protocol):
     def write(self, state: NDArray[Any]) -> None:
         """Set the state, clipped to the bounds, with the devices' write noise."""
 
+    def reset(self, chosen: NDArray[np.bool_]) -> None:
+        """Bring the chosen devices to reset_level + reset_std xi; write the others as they are."""
+
     def normals(self, kind: str) -> NDArray[np.float32]:
         """Standard normals of this event, (outputs, inputs); kinds have streams of their own."""
 

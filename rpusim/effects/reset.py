@@ -30,6 +30,5 @@ class Reset(Effect):
         """Reset those of `chosen` that chance takes, each with this probability."""
         if probability < 1.0:
             chosen = chosen & (cells.uniforms("reset_choice") <= probability)
-        level = cells.parameters["reset_level"] + cells.device.reset_std * cells.normals("reset")
-        cells.write(np.where(chosen, level, cells.state))
+        cells.reset(chosen)
         cells.next_event()

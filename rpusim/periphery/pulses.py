@@ -7,7 +7,7 @@ from typing import Any
 
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.validation import boolean, choice, instance, integer, optional, physical
-from rpusim._core.array import PULSE_TYPES
+from rpusim._core.updates import PULSE_TYPES
 from rpusim.wires.writes import WriteWires
 
 __all__ = ["PulseScheme"]
@@ -112,7 +112,7 @@ class PulseScheme(Specification):
             )
 
     def core_arguments(self) -> dict[str, Any]:
-        """Return the keyword arguments of `ArrayCore.set_scheme`."""
+        """Return the keyword arguments of `Updater.set_scheme`."""
         return {
             "pulse_type": self.pulse_type,
             "desired_bl": self.desired_bl,

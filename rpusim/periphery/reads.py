@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.validation import boolean, choice, instance, optional, physical, real
-from rpusim._core.array import BOUND_MANAGEMENT, NOISE_MANAGEMENT, READ_NOISE_LAWS, SIGN_HANDLING
+from rpusim._core.reads import BOUND_MANAGEMENT, NOISE_MANAGEMENT, READ_NOISE_LAWS, SIGN_HANDLING
+from rpusim._core.settings import ReadSettings
 from rpusim.periphery.converters import ADC, DAC, is_spread
 from rpusim.wires.conductance import ConductanceScale
 from rpusim.wires.lines import Wires
@@ -224,55 +225,55 @@ class Periphery(Specification):
             drawn["read_asymmetry"] = self.read_asymmetry_spread * rng.standard_normal(shape)
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 
-    def core_arguments(self, inputs: int, drawn: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
-        """Return the keyword arguments of `ArrayCore.set_direction`, with what `draw_parameters` drew."""
+    def settings(self, inputs: int, drawn: dict[str, NDArray[np.float32]]) -> ReadSettings:
+        """Return how the core reads an array of so many inputs, with what `draw_parameters` drew."""
         adc, dac = self.adc, self.dac
-        tables = dict(drawn)
-        if adc.inl is not None or adc.dnl is not None:
-            tables["transitions"] = adc.transitions.astype(np.float32)  # type: ignore[union-attr]
         slope = 1.0
         if adc.slope_calibration > 0.0 and (adc.nonlinearity > 0.0 or self.series_resistance > 0.0):
             lost = float(np.mean(drawn["nonlinearity"], dtype=np.float64)) if "nonlinearity" in drawn else 0.0
             slope = (1.0 + (lost + self.series_resistance) * adc.slope_calibration * (adc.bound or 1.0)) ** 2
         finest = self.bm_max_resolution / dac.step if dac.step else math.inf
         analog = self.ir_drop > 0.0 or self.voltage_offset > 0.0 or self.series_resistance > 0.0 or self.read_noise > 0.0
-        return {
-            "ideal": self.is_ideal,
-            "plain": not analog and self.sign_handling == "one_pass" and dac.slice_bits is None and self.wires is None,
-            "c": {
-                "dac": dac._levels(),
-                "adc": adc._levels(),
-                "dac_bound": math.inf if dac.bound is None else dac.bound,
-                "adc_bound": math.inf if adc.bound is None else adc.bound,
-                "dac_noise": dac.noise,
-                "adc_noise": 1.0 if "adc_noise" in drawn else adc.noise,
-                "dac_asymmetry": dac.asymmetry,
-                "adc_asymmetry": adc.asymmetry,
-                "dac_stochastic": dac.stochastic_rounding,
-                "adc_stochastic": adc.stochastic_rounding,
-                "slice_bits": dac.slice_bits or 0,
-                "one_sided": not self.bm_test_negative_bound,
-                "slope": slope,
-                "ir_drop": self.ir_drop,
-                "ir_factor": inputs / self.ir_drop_g_ratio,
-                "offset_w_min": self.voltage_offset_w_min,
-                "series": self.series_resistance,
-                "series_max": math.inf if self.series_resistance_max is None else self.series_resistance_max,
-            },
-            "tables": tables,
-            "noise_management": self.noise_management,
-            "bound_management": self.bound_management,
-            "nm_threshold": self.nm_threshold or 0.0,
-            "nm_decay": self.nm_decay,
-            "max_reduction": min(self.bm_max_factor, finest),
-            "sum_factor": self.nm_assumed_wmax / (adc.bound or 1.0),
-            "sum_limit": finest,
-            "sign_handling": self.sign_handling,
-            "planes": dac.passes,
-            "read_noise": self.read_noise,
-            "read_noise_law": self.read_noise_law,
-            "out_scale": self.out_scale,
-        }
+        return ReadSettings(
+            ideal=self.is_ideal,
+            plain=not analog and self.sign_handling == "one_pass" and dac.slice_bits is None and self.wires is None,
+            dac_levels=dac._levels(),
+            adc_levels=adc._levels(),
+            dac_bound=math.inf if dac.bound is None else dac.bound,
+            adc_bound=math.inf if adc.bound is None else adc.bound,
+            dac_noise=dac.noise,
+            adc_noise=1.0 if "adc_noise" in drawn else adc.noise,
+            dac_asymmetry=dac.asymmetry,
+            adc_asymmetry=adc.asymmetry,
+            dac_stochastic=dac.stochastic_rounding,
+            adc_stochastic=adc.stochastic_rounding,
+            slice_bits=dac.slice_bits or 0,
+            planes=dac.passes,
+            one_sided=not self.bm_test_negative_bound,
+            slope=slope,
+            ir_drop=self.ir_drop,
+            ir_factor=inputs / self.ir_drop_g_ratio,
+            offset_w_min=self.voltage_offset_w_min,
+            series=self.series_resistance,
+            series_max=math.inf if self.series_resistance_max is None else self.series_resistance_max,
+            noise_management=self.noise_management,
+            bound_management=self.bound_management,
+            nm_threshold=self.nm_threshold or 0.0,
+            nm_decay=self.nm_decay,
+            max_reduction=min(self.bm_max_factor, finest),
+            sum_factor=self.nm_assumed_wmax / (adc.bound or 1.0),
+            sum_limit=finest,
+            sign_handling=self.sign_handling,
+            read_noise=self.read_noise,
+            read_noise_law=self.read_noise_law,
+            out_scale=self.out_scale,
+        )
+
+    def tables(self, drawn: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Return what differs from ADC to ADC or device to device, as the core takes it: what was drawn, and transitions."""
+        if self.adc.inl is None and self.adc.dnl is None:
+            return dict(drawn)
+        return {**drawn, "transitions": self.adc.transitions.astype(np.float32)}  # type: ignore[union-attr]
 
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Periphery)}

@@ -720,7 +720,7 @@ def test_a_sum_takes_one_draw_of_a_line_of_its_own():
         array.update(x[k], d[k], rate)
         up, down = np.array(array.device_pulse_count) - counted
         for i in np.flatnonzero((up + down).sum(axis=1) >= shape[1]):
-            xi = normals(array._core.key, shape[1], line=1 + i, operation=k, kind=2)
+            xi = normals(array._core.devices.key, shape[1], line=1 + i, operation=k, kind=2)
             c = up[i] + down[i]
             expected = before[i] + step * np.sign(up[i] - down[i]) * (c + sigma * np.sqrt(c) * xi)
             np.testing.assert_allclose(array.weights[i], expected, atol=1e-6)

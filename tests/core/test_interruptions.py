@@ -172,10 +172,10 @@ def test_a_tile_goes_on_after_an_exception_within_a_transfer(rule):
     def stop() -> None:
         raise Stop
 
-    kept, written._core.write_wires = written._core.write_wires, stop
+    kept, written._core.updater.write_wires = written._core.updater.write_wires, stop
     with pytest.raises(Stop):
         steps[0]()
-    written._core.write_wires = kept
+    written._core.updater.write_wires = kept
     before = written.weights
     steps[1]()
     assert np.any(written.weights != before, axis=axis).sum() == 1

@@ -185,16 +185,16 @@ def test_devices_are_as_they_were_after_an_error(device, error):
     """Ctrl-C is heard as soon as Python code runs again: also right after the parameters of an update are set."""
     lines = WriteWires(rpu.Wires(r_word=30.0, r_bit=20.0), SCALE)
     a, b = (array(device, rpu.PulseScheme(wires=lines)) for _ in range(2))
-    set_wires = a._core.write_wires
+    set_wires = a._core.updater.write_wires
 
     def interrupted(*args):
         set_wires(*args)
         raise error
 
-    a._core.write_wires = interrupted
+    a._core.updater.write_wires = interrupted
     with pytest.raises(error):
         a.update(np.ones(12), np.ones(9), lr=0.01)
-    a._core.write_wires = set_wires
+    a._core.updater.write_wires = set_wires
     for one in (a, b):
         one.pulse(3)
     np.testing.assert_array_equal(a.weights, b.weights)
@@ -218,7 +218,7 @@ def test_ctrl_c_while_pulses_are_given_leaves_devices_as_they_were():
     device = rpu.devices.ConstantStep(dw_min=1e-6, dw_min_dtod=0.0, dw_min_std=0.3)
     pulses = rpu.PulseScheme(desired_bl=60000, update_management=False, update_bl_management=False, wires=lines)
     a, b = (array(device, pulses) for _ in range(2))  # 6 million pulses by one vector, between which no signal is looked for
-    set_wires, late = a._core.write_wires, threading.Event()
+    set_wires, late = a._core.updater.write_wires, threading.Event()
 
     def kill():
         late.wait()
@@ -228,16 +228,16 @@ def test_ctrl_c_while_pulses_are_given_leaves_devices_as_they_were():
         set_wires(*args)
         late.set()
 
-    a._core.write_wires = interrupted
+    a._core.updater.write_wires = interrupted
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(KeyboardInterrupt):
         a.update(np.ones(12), np.ones(9), lr=0.06)
     killer.join()
-    a._core.write_wires = set_wires
-    counters, key = b._core.counters, b._core.key
+    a._core.updater.write_wires = set_wires
+    counters, key = b._core.counters, b._core.devices.key
     a.program(np.zeros((9, 12)))
-    a._core.counters, a._core.key = counters, key
+    a._core.counters, a._core.devices.key = counters, key
     for one in (a, b):
         one.pulse(3)
     np.testing.assert_array_equal(a.weights, b.weights)

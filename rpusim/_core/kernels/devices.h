@@ -7,8 +7,8 @@
  * Directions differ between lanes, so values of both are loaded and selected by bits: with `?:` the compiler computes both
  * branches in full (measured: 1.4 times the time). Cycle-to-cycle noise is one law with two weights, of which the Python side
  * sets one: noise_mult scales the actual step, noise_add the nominal one (step_up or step_down).
- * RPU_PAIR_<model> and RPU_SINGLE_<model> say what a model has beyond steps and bounds: parameters of its own for the two
- * directions, and one for both; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and
+ * What a model has beyond steps and bounds: RPU_PAIR_<model> names parameters of its own for the two directions (NAME_up and
+ * NAME_down), "" if none; RPU_REFERENCE_<model> is 1 where steps and bounds are those of w + reference; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and
  * tests/oracle/devices.py. */
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H
@@ -24,7 +24,7 @@
 /* Some devices and what one pulse each meets there. */
 typedef struct {
     float step[RPU_LIST_LANES], pair[RPU_LIST_LANES];   /* of the direction of the pulse; the step with its sign */
-    float high[RPU_LIST_LANES], low[RPU_LIST_LANES], single[RPU_LIST_LANES];
+    float high[RPU_LIST_LANES], low[RPU_LIST_LANES], reference[RPU_LIST_LANES];
     float noise_mult, noise_add;
     int additive;                       /* 0: noise_add is, too; a constant to the compiler */
     const float *constant;              /* numbers that all devices share */
@@ -57,26 +57,28 @@ static RPU_INLINE float rpu_pulse(const rpu_lanes *d, int l, float w, float step
     return rpu_clip(d, l, RPU_FMA(step, RPU_FMA(d->noise_mult, xi, 1.0f), from));
 }
 
-/* The step of all affine models: step - slope v, v = w or w + reference (the single). */
+/* The step of all affine models: step - slope v, v = w or w + reference. */
 static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int sloped, int referenced, float xi)
 {
-    const float step = d->step[l], v = referenced ? w + d->single[l] : w;
+    const float step = d->step[l], v = referenced ? w + d->reference[l] : w;
     const float next = rpu_pulse(d, l, v, sloped ? RPU_FMA(-d->pair[l], v, step) : step, step, xi);
-    return referenced ? next - d->single[l] : next;
+    return referenced ? next - d->reference[l] : next;
 }
 
 /* ConstantStep: w +- step. */
 #define RPU_AFFINE_constant_step 1
-#define RPU_PAIR_constant_step 0
-#define RPU_SINGLE_constant_step 0
+#define RPU_PAIR_constant_step ""
+#define RPU_REFERENCE_constant_step 0
+#define RPU_CONSTANTS_constant_step 0
 #define RPU_SUMS_constant_step 1
 #define rpu_slope_constant_step(up, step, bound, pair, most) pair
 #define rpu_step_constant_step(d, l, w, up, xi) rpu_affine(d, l, w, 0, 0, xi)
 
 /* LinearStep: step + slope w; the pair are the slopes, of which a step loses the negative. */
 #define RPU_AFFINE_linear_step 1
-#define RPU_PAIR_linear_step 1
-#define RPU_SINGLE_linear_step 0
+#define RPU_PAIR_linear_step "slope"
+#define RPU_REFERENCE_linear_step 0
+#define RPU_CONSTANTS_linear_step 0
 #define RPU_SUMS_linear_step 0
 #define rpu_slope_linear_step(up, step, bound, pair, most) rpu_signed(~(up), pair)
 #define rpu_step_linear_step(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
@@ -90,16 +92,18 @@ static RPU_INLINE float rpu_finite(float slope, float most)
 }
 #define RPU_STEEPEST 3.4e38f
 #define RPU_AFFINE_soft_bounds 1
-#define RPU_PAIR_soft_bounds 0
-#define RPU_SINGLE_soft_bounds 0
+#define RPU_PAIR_soft_bounds ""
+#define RPU_REFERENCE_soft_bounds 0
+#define RPU_CONSTANTS_soft_bounds 0
 #define RPU_SUMS_soft_bounds 0
 #define rpu_slope_soft_bounds(up, step, bound, pair, most) rpu_where((bound) != 0.0f, rpu_finite((step) / (bound), most))
 #define rpu_step_soft_bounds(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
 /* SoftBoundsReference: SoftBounds for v = w + reference, whose bounds must have the right sign to count. */
 #define RPU_AFFINE_soft_bounds_reference 1
-#define RPU_PAIR_soft_bounds_reference 0
-#define RPU_SINGLE_soft_bounds_reference 1
+#define RPU_PAIR_soft_bounds_reference ""
+#define RPU_REFERENCE_soft_bounds_reference 1
+#define RPU_CONSTANTS_soft_bounds_reference 0
 #define RPU_SUMS_soft_bounds_reference 0
 #define rpu_slope_soft_bounds_reference(up, step, bound, pair, most) \
     rpu_where(rpu_signed(up, bound) > 0.0f, rpu_finite((step) / (bound), most))
@@ -109,8 +113,9 @@ static RPU_INLINE float rpu_finite(float slope, float most)
  * -gamma_down / ln 2, 2 a, b, and the parts of the noise that do not depend on the step and that are in proportion to |w|. */
 #define RPU_AFFINE_exp_step 0
 #define rpu_slope_exp_step(up, step, bound, pair, most) pair
-#define RPU_PAIR_exp_step 0
-#define RPU_SINGLE_exp_step 0
+#define RPU_PAIR_exp_step ""
+#define RPU_REFERENCE_exp_step 0
+#define RPU_CONSTANTS_exp_step 8
 #define RPU_SUMS_exp_step 0
 static RPU_INLINE float rpu_step_exp_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
@@ -125,8 +130,9 @@ static RPU_INLINE float rpu_step_exp_step(const rpu_lanes *d, int l, float w, ui
 /* PowStep: step x^gamma, x the distance to the bound ahead as a fraction of the span; the pair are the gammas. */
 #define RPU_AFFINE_pow_step 0
 #define rpu_slope_pow_step(up, step, bound, pair, most) pair
-#define RPU_PAIR_pow_step 1
-#define RPU_SINGLE_pow_step 0
+#define RPU_PAIR_pow_step "gamma"
+#define RPU_REFERENCE_pow_step 0
+#define RPU_CONSTANTS_pow_step 0
 #define RPU_SUMS_pow_step 0
 static RPU_INLINE float rpu_step_pow_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
@@ -135,23 +141,25 @@ static RPU_INLINE float rpu_step_pow_step(const rpu_lanes *d, int l, float w, ui
     return rpu_pulse(d, l, w, d->step[l] * rpu_pow(x, d->pair[l]), 0.0f, xi);    /* without a span, x is not above 0 */
 }
 
-/* PowStepReference: PowStep for v = w + reference (the single). */
+/* PowStepReference: PowStep for v = w + reference. */
 #define RPU_AFFINE_pow_step_reference 0
 #define rpu_slope_pow_step_reference(up, step, bound, pair, most) pair
-#define RPU_PAIR_pow_step_reference 1
-#define RPU_SINGLE_pow_step_reference 1
+#define RPU_PAIR_pow_step_reference "gamma"
+#define RPU_REFERENCE_pow_step_reference 1
+#define RPU_CONSTANTS_pow_step_reference 0
 #define RPU_SUMS_pow_step_reference 0
 static RPU_INLINE float rpu_step_pow_step_reference(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
-    return rpu_step_pow_step(d, l, w + d->single[l], up, xi) - d->single[l];
+    return rpu_step_pow_step(d, l, w + d->reference[l], up, xi) - d->reference[l];
 }
 
 /* PiecewiseStep: step times a table over the device's own range. Constants: n - 1, then n values for up pulses and the last
  * one again, then as many for down pulses. */
 #define RPU_AFFINE_piecewise_step 0
 #define rpu_slope_piecewise_step(up, step, bound, pair, most) pair
-#define RPU_PAIR_piecewise_step 0
-#define RPU_SINGLE_piecewise_step 0
+#define RPU_PAIR_piecewise_step ""
+#define RPU_REFERENCE_piecewise_step 0
+#define RPU_CONSTANTS_piecewise_step RPU_TABLE
 #define RPU_SUMS_piecewise_step 0
 static RPU_INLINE float rpu_step_piecewise_step(const rpu_lanes *d, int l, float w, uint32_t up, float xi)
 {
@@ -167,4 +175,36 @@ static RPU_INLINE float rpu_step_piecewise_step(const rpu_lanes *d, int l, float
     return rpu_pulse(d, l, w, step, 0.0f, xi);
 }
 
+/* All of them; a new one is named here and below. */
+#define RPU_MODELS(X)                                                                                    \
+    X(constant_step) X(linear_step) X(soft_bounds) X(soft_bounds_reference) X(exp_step) X(pow_step)      \
+    X(pow_step_reference) X(piecewise_step)
+
+enum {
+#define RPU_ENUM(name) RPU_MODEL_##name,
+    RPU_MODELS(RPU_ENUM)
+#undef RPU_ENUM
+    RPU_N_MODELS
+};
+
+#endif
+
+#if defined(RPU_EACH_MODEL) && !defined(RPU_MODEL)      /* a header that is included once for each: kernels_impl.h */
+#define RPU_MODEL constant_step
+#include RPU_EACH_MODEL
+#define RPU_MODEL linear_step
+#include RPU_EACH_MODEL
+#define RPU_MODEL soft_bounds
+#include RPU_EACH_MODEL
+#define RPU_MODEL soft_bounds_reference
+#include RPU_EACH_MODEL
+#define RPU_MODEL exp_step
+#include RPU_EACH_MODEL
+#define RPU_MODEL pow_step
+#include RPU_EACH_MODEL
+#define RPU_MODEL pow_step_reference
+#include RPU_EACH_MODEL
+#define RPU_MODEL piecewise_step
+#include RPU_EACH_MODEL
+#undef RPU_EACH_MODEL
 #endif

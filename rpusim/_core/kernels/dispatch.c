@@ -40,9 +40,6 @@ static void fill_table(void)
     rpu_aes_table[0] = doubled(s) | s << 8 | s << 16 | (doubled(s) ^ s) << 24;
 }
 
-#define RPU_NAME(name) #name,
-const char *const rpu_model_names[RPU_N_MODELS] = {RPU_MODELS(RPU_NAME)};
-
 #ifdef RPU_X86_SETS
 /* Not every compiler knows it by name. */
 static int has_vaes(void)

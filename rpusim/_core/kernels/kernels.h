@@ -26,17 +26,8 @@
 #endif
 #endif
 
-/* Device models. To add one: a name here and in kernels_impl.h, a step function in devices.h, a dataclass in rpusim/devices. */
-#define RPU_MODELS(X)                                                                                    \
-    X(constant_step) X(linear_step) X(soft_bounds) X(soft_bounds_reference) X(exp_step) X(pow_step)      \
-    X(pow_step_reference) X(piecewise_step)
-
-enum rpu_model {
-#define RPU_ENUM(name) RPU_MODEL_##name,
-    RPU_MODELS(RPU_ENUM)
-#undef RPU_ENUM
-    RPU_N_MODELS
-};
+/* What the four numbers are that all models have. */
+enum { RPU_QUAD_STEP_UP, RPU_QUAD_STEP_DOWN, RPU_QUAD_W_MAX, RPU_QUAD_W_MIN };
 
 /* The devices of one array. What all models have (step_up, step_down, w_max, w_min) is four numbers side by side, since a pulse
  * on a few devices reads all of them, one after another in memory, in one cache line; so are what some models have for both
@@ -44,8 +35,8 @@ enum rpu_model {
 typedef struct {
     float *w;                                     /* (rows, columns) */
     float *visible;                               /* (rows, columns): w and write noise, drawn anew by each pulse; or NULL */
-    const float *quad, *pair, *single;            /* (rows, columns, 4), (rows, columns, 2), (rows, columns) */
-    int64_t quad_stride, pair_stride, single_stride;    /* of rows, in numbers: columns times 4, 2 or 1; or 0 */
+    const float *quad, *pair, *reference;         /* (rows, columns, 4), (rows, columns, 2), (rows, columns) */
+    int64_t quad_stride, pair_stride, reference_stride;     /* of rows, in numbers: columns times 4, 2 or 1; or 0 */
     int64_t rows, columns;
     const float *constant;                        /* numbers that all devices share */
     int32_t silent;                               /* no cycle-to-cycle noise of any kind: none is drawn */
@@ -141,6 +132,25 @@ typedef struct {
     float offset_w_min, series, series_max;  /* voltage offset and series resistance */
 } rpu_converters;
 
+/* What a device model is, and its kernels; devices.h has them all. */
+typedef struct {
+    const char *name;
+    const char *pair;       /* parameters beyond steps and bounds: NAME_up and NAME_down, "" if none; */
+    int32_t referenced;     /* and whether there is a `reference` */
+    int32_t constants;      /* how many numbers all devices share, or RPU_TABLE */
+    int32_t sums, strips;   /* whether the pulses of a device may be summed; whether it makes use of strips */
+    /* Stochastic updates: rows [row0, row1) through all vectors, in order; `goes_on` where the work space is as the call for
+     * the rows right before has left it. */
+    void (*update_rows)(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0, int64_t row1,
+                        int goes_on, const rpu_work *work, int reverse, uint64_t key, uint64_t operation);
+    /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
+     * RPU_ROW_SCRATCH(columns). */
+    rpu_pulse_count (*pulse_row)(const rpu_cells *cells, int64_t row, const int32_t *counts, uint16_t *scratch, uint64_t key,
+                                 uint64_t operation);
+} rpu_model;
+
+#define RPU_TABLE -1        /* n - 1, then twice n + 1 numbers */
+
 typedef struct {
     const char *name;
     void (*words)(uint64_t key, int kind, uint64_t operation, uint32_t line, uint32_t position, uint32_t *out);     /* 4 */
@@ -158,17 +168,8 @@ typedef struct {
     void (*train_bits)(uint64_t key, int kind, uint64_t operation, const uint32_t *high, const uint32_t *low,
                        const int32_t *line, int64_t lines, int32_t bl, int32_t words, uint32_t *bits);
 
-    /* Stochastic updates: rows [row0, row1) through all vectors, in order; `goes_on` where the work space is as the call for
-     * the rows right before has left it. */
-    void (*update_rows[RPU_N_MODELS])(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0,
-                                      int64_t row1, int goes_on, const rpu_work *work, int reverse, uint64_t key,
-                                      uint64_t operation);
-    int32_t panels[RPU_N_MODELS];       /* whether it makes use of strips */
-    int32_t parameters[RPU_N_MODELS];   /* how many a device has: steps and bounds, and those of the model */
-    /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
-     * RPU_ROW_SCRATCH(columns). */
-    rpu_pulse_count (*pulse_row[RPU_N_MODELS])(const rpu_cells *cells, int64_t row, const int32_t *counts,
-                                               uint16_t *scratch, uint64_t key, uint64_t operation);
+    const rpu_model *models;            /* RPU_N_MODELS of devices.h */
+    int32_t n_models;
     /* w[i, :] -= lr d[b, i] x[b, :] for all b in order, rows [row0, row1). */
     void (*rank_one_rows)(float *w, int64_t rows, int64_t columns, const float *x, const float *d, int64_t vectors,
                           float lr, int64_t row0, int64_t row1);
@@ -208,8 +209,6 @@ typedef struct {
     /* Solves for one vector; returns whether it has converged. */
     int (*wires_solve)(const rpu_wires *net, rpu_wires_task *task);
 } rpu_kernels;
-
-extern const char *const rpu_model_names[RPU_N_MODELS];
 
 /* The best table this processor runs, or the one named (NULL if it cannot run, or does not exist). */
 const rpu_kernels *rpu_select(const char *name);

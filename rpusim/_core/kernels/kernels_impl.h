@@ -13,29 +13,22 @@
 #include "trains.h"
 #include "wires_impl.h"
 
-#define RPU_MODEL constant_step
-#include "model.template.h"
-#define RPU_MODEL linear_step
-#include "model.template.h"
-#define RPU_MODEL soft_bounds
-#include "model.template.h"
-#define RPU_MODEL soft_bounds_reference
-#include "model.template.h"
-#define RPU_MODEL exp_step
-#include "model.template.h"
-#define RPU_MODEL pow_step
-#include "model.template.h"
-#define RPU_MODEL pow_step_reference
-#include "model.template.h"
-#define RPU_MODEL piecewise_step
-#include "model.template.h"
+#define RPU_EACH_MODEL "model.template.h"
+#include "devices.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */
 
-#define RPU_UPDATE_ENTRY(model) model##_update_rows,
-#define RPU_PANEL_ENTRY(model) RPU_HAS_PANELS && RPU_AFFINE_##model,
-#define RPU_PARAMETERS_ENTRY(model) 4 + 2 * RPU_PAIR_##model + RPU_SINGLE_##model,
-#define RPU_PULSE_ENTRY(model) model##_pulse_row,
+#define RPU_ENTRY(model)                                    \
+    {.name = #model,                                        \
+     .pair = RPU_PAIR_##model,                              \
+     .referenced = RPU_REFERENCE_##model,                   \
+     .constants = RPU_CONSTANTS_##model,                    \
+     .sums = RPU_SUMS_##model,                              \
+     .strips = RPU_HAS_PANELS && RPU_AFFINE_##model,        \
+     .update_rows = model##_update_rows,                    \
+     .pulse_row = model##_pulse_row},
+
+static const rpu_model models[RPU_N_MODELS] = {RPU_MODELS(RPU_ENTRY)};
 
 const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .name = RPU_STRING(RPU_SET),
@@ -45,10 +38,8 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .thresholds = thresholds,
     .train_slot = train_slot,
     .train_bits = train_bits,
-    .update_rows = {RPU_MODELS(RPU_UPDATE_ENTRY)},
-    .panels = {RPU_MODELS(RPU_PANEL_ENTRY)},
-    .parameters = {RPU_MODELS(RPU_PARAMETERS_ENTRY)},
-    .pulse_row = {RPU_MODELS(RPU_PULSE_ENTRY)},
+    .models = models,
+    .n_models = RPU_N_MODELS,
     .rank_one_rows = rank_one_rows,
     .dac = dac,
     .plane = plane,

@@ -20,7 +20,7 @@
 typedef struct {
     float *w;
     float *visible;                     /* what is read, where that differs from w by write noise; or NULL */
-    const float *quad, *pair, *single;
+    const float *quad, *pair, *reference;
     float noise_mult, noise_add, write_noise;
     const float *constant;
 } rpu_row;
@@ -32,7 +32,7 @@ static inline rpu_row row_at(const rpu_cells *cells, int64_t row)
     r.visible = cells->visible ? cells->visible + row * cells->columns : NULL;
     r.quad = cells->quad + row * cells->quad_stride;
     r.pair = cells->pair + row * cells->pair_stride;
-    r.single = cells->single + row * cells->single_stride;
+    r.reference = cells->reference + row * cells->reference_stride;
     r.noise_mult = cells->noise_mult;
     r.noise_add = cells->noise_add;
     r.write_noise = cells->write_noise;
@@ -149,8 +149,8 @@ static RPU_INLINE int64_t fetch(const rpu_cells *cells, int64_t first, int64_t l
             RPU_PREFETCH(cells->quad + 4 * j + k);
         for (int64_t k = 0; cells->pair_stride && k < 32; k += 16)
             RPU_PREFETCH(cells->pair + 2 * j + k);
-        if (cells->single_stride)
-            RPU_PREFETCH(cells->single + j);
+        if (cells->reference_stride)
+            RPU_PREFETCH(cells->reference + j);
     }
     return last;
 }

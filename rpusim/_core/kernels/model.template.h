@@ -36,7 +36,7 @@ static RPU_NOINLINE void RPU_JOIN(RPU_MODEL, _pulse_list)(const rpu_row *row, in
 {
     float *w = row->w + segment;
     const float *const quad = row->quad + 4 * segment, *const pair = row->pair + 2 * segment;
-    const float *const single = row->single + segment, *const constant = row->constant;
+    const float *const reference = row->reference + segment, *const constant = row->constant;
     const float noise_mult = row->noise_mult, noise_add = row->noise_add;
     const uint16_t *at = columns;
     float steepest = RPU_STEEPEST;
@@ -55,10 +55,10 @@ static RPU_NOINLINE void RPU_JOIN(RPU_MODEL, _pulse_list)(const rpu_row *row, in
             directions(signs, flip, up);
             gather(state, w, at);
             gather_quads(&d, bound, quad, at, up);
-            if (RPU_JOIN(RPU_PAIR_, RPU_MODEL))
+            if (sizeof RPU_JOIN(RPU_PAIR_, RPU_MODEL) > 1)
                 gather_pairs(&d, pair, at, up);
-            if (RPU_JOIN(RPU_SINGLE_, RPU_MODEL))
-                gather(d.single, single, at);
+            if (RPU_JOIN(RPU_REFERENCE_, RPU_MODEL))
+                gather(d.reference, reference, at);
             RPU_SIMD
             for (int l = 0; l < RPU_LIST_LANES; l++) {
                 d.step[l] = rpu_signed(up[l], d.step[l]);

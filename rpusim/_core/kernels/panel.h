@@ -39,7 +39,7 @@ typedef struct {
 #define RPU_ITEMS 64
 
 /* The arrays of a strip. */
-enum { RPU_STATE, RPU_STEP_UP, RPU_STEP_DOWN, RPU_HIGH, RPU_LOW, RPU_SLOPE_UP, RPU_SLOPE_DOWN, RPU_SINGLE };
+enum { RPU_STATE, RPU_STEP_UP, RPU_STEP_DOWN, RPU_HIGH, RPU_LOW, RPU_SLOPE_UP, RPU_SLOPE_DOWN, RPU_REFERENCE };
 
 #define RPU_LOAD(strip, array, k) _mm256_loadu_ps((strip) + RPU_WIDE * (array) + 8 * (k))
 #define RPU_STORE(strip, array, k, v) _mm256_storeu_ps((strip) + RPU_WIDE * (array) + 8 * (k), v)
@@ -99,7 +99,7 @@ static RPU_INLINE void panel_run(const rpu_cells *cells, float *panel, const rpu
                 _mm256_storeu_ps(d.high, RPU_LOAD(strip, RPU_HIGH, k));
                 _mm256_storeu_ps(d.low, RPU_LOAD(strip, RPU_LOW, k));
                 if (referenced)
-                    _mm256_storeu_ps(d.single, RPU_LOAD(strip, RPU_SINGLE, k));
+                    _mm256_storeu_ps(d.reference, RPU_LOAD(strip, RPU_REFERENCE, k));
                 _mm256_storeu_ps(xi, _mm256_permutevar8x32_ps(draws, place));
                 _mm256_storeu_ps(w, state[k]);
                 RPU_SIMD
@@ -203,9 +203,9 @@ static void panel_fill(const rpu_cells *cells, int model, int64_t row, float *st
             }
         }
         if (model == RPU_MODEL_soft_bounds_reference) {
-            const float *single = panel_padded(r.single + first, n, RPU_WIDE, padded);
+            const float *reference = panel_padded(r.reference + first, n, RPU_WIDE, padded);
             for (int k = 0; k < RPU_WIDE / 8; k++)
-                RPU_STORE(strip, RPU_SINGLE, k, _mm256_loadu_ps(single + 8 * k));
+                RPU_STORE(strip, RPU_REFERENCE, k, _mm256_loadu_ps(reference + 8 * k));
         }
         panel_slopes(strip, model);
     }
