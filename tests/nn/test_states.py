@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+from oracle.arrays import same
 
 import rpusim as rpu
 from rpusim import nn
@@ -14,12 +15,6 @@ from rpusim.algorithms import DigitalSGD
 RULE = DigitalSGD()
 RNG = np.random.default_rng(31)
 X, LABELS = RNG.normal(size=(12, 4)).astype(np.float32), np.arange(12) % 3
-
-
-def equal(a, b):
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    return np.array_equal(a, b)
 
 
 def stepped(layer, shape, seed):
@@ -58,7 +53,7 @@ def test_a_layer_refuses_every_damage_and_stays_as_it_was(name):
     layer, other = LAYERS[name](1), LAYERS[name](2)
     before = layer.state_dict()
     good = other.state_dict()
-    assert not equal(before, good)
+    assert not same(before, good)
     for path in leaves(good):
         for damage in ("other", "missing", "more"):
             state = copy.deepcopy(good)
@@ -73,9 +68,9 @@ def test_a_layer_refuses_every_damage_and_stays_as_it_was(name):
                 inner["more"] = 0
             with pytest.raises((TypeError, ValueError), match="state"):
                 layer.load_state_dict(state)
-            assert equal(layer.state_dict(), before), (path, damage)
+            assert same(layer.state_dict(), before), (path, damage)
     layer.load_state_dict(good)
-    assert equal(layer.state_dict(), good)
+    assert same(layer.state_dict(), good)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +126,7 @@ def test_a_layer_that_loads_in_its_own_way_has_its_state_in_that_of_the_network(
     for damaged in ({"0": {"w": np.arange(3.0)}}, {"1": {}}):
         with pytest.raises((TypeError, ValueError)):
             net.load_state_dict(good | damaged)
-        assert equal(net.state_dict(), before)
+        assert same(net.state_dict(), before)
     net.load_state_dict(good)
     assert net.layers[0].w.tolist() == [0.0, 1.0, 2.0, 3.0]
 
@@ -157,7 +152,7 @@ def test_a_trainer_goes_on_from_a_state_to_the_same_bits():
         assert one.history.train_loss == whole.history.train_loss
     assert len(earlier) == 2  # what was handed out stays
     whole.program_average()
-    assert equal(whole.net.state_dict(), first.net.state_dict()) and equal(whole.net.state_dict(), second.net.state_dict())
+    assert same(whole.net.state_dict(), first.net.state_dict()) and same(whole.net.state_dict(), second.net.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -181,4 +176,4 @@ def test_a_trainer_refuses_a_damaged_state_and_stays_as_it_was(change, message):
     change(state)
     with pytest.raises((TypeError, ValueError), match=message):
         one.load_state_dict(state)
-    assert equal(one.state_dict(), before)
+    assert same(one.state_dict(), before)
