@@ -100,7 +100,7 @@ def _regression(args: argparse.Namespace) -> int:
             )
     header = ["device", "algorithm", "target", "final mean", "std. error", "theory", "difference", "m"]
     if marks - {""}:  # digits stay below each other
-        rows = [[cell if k != 5 or cell[-1] in MARKS else cell + " " for k, cell in enumerate(row)] for row in rows]
+        rows = [[entry if k != 5 or entry[-1] in MARKS else entry + " " for k, entry in enumerate(row)] for row in rows]
     print(_table(header, rows))
     for mark in MARKS:
         if mark in marks:

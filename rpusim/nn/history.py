@@ -90,7 +90,7 @@ class History(Stateful):
             file.write((json.dumps(self.to_dict(), indent=2) + "\n").encode())
 
     def save_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one row per epoch (counted from 1), with a row of names above; None is an empty cell."""
+        """Write one row per epoch (counted from 1), with a row of names above; None is an empty field."""
         columns, text = self.to_dict(), io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(["epoch", *columns])

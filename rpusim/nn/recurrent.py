@@ -256,7 +256,7 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent unit with its gates in one matrix; the candidate's hidden part is gated at its input.
+    """Gated recurrent unit with its gates in one matrix; the candidate's part of h_(t-1) is gated at its input.
 
     With the array's vectors v = [x_t, h_(t-1), 1] and [x_t, r h_(t-1), 1]::
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REPRODUCTION", "rules"]
 
-QUICK = TextRun(train=40_000, test=10_000, hidden=32, length=50, epochs=3)
-FULL = TextRun(train=None, test=None, hidden=64, length=100, epochs=30)
+QUICK = TextRun(train=40_000, test=10_000, units=32, length=50, epochs=3)
+FULL = TextRun(train=None, test=None, units=64, length=100, epochs=30)
 #: down steps are larger than up steps by this
 ASYMMETRIES = (0.01, 0.02, 0.05, 0.1)
 BITS = (4, 5, 6)
@@ -60,7 +60,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     epochs = epochs or size.epochs
     train, test = characters(size)
     chosen = rules(quick)
-    curves = [Curve(label, partial(lstm, rule, size.hidden), text_rate) for label, rule in chosen.items()]
+    curves = [Curve(label, partial(lstm, rule, size.units), text_rate) for label, rule in chosen.items()]
     found = train_curves(f"gokmen2018{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
     loss = {label: curve["loss_now"] for label, curve in found.items()}
     base, digital = loss["7 bits, symmetric"], loss["digital"]
@@ -91,7 +91,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         notes=(
             "Rates and trains are not known from the paper. Trains of up to 31 pulses carry the rate 0.03 without clipping; "
             "those of 10, as for the perceptron at 0.01, clip the gradient of the character that came and spare the others: "
-            "the loss stays above 3.2 where it is 2.2 digitally (32 cells, 3 epochs of 60,000 characters).",
+            "the loss stays above 3.2 where it is 2.2 digitally (32 units, 3 epochs of 60,000 characters).",
         ),
     )
 

@@ -40,11 +40,11 @@ class Curve(NamedTuple):
 
 
 class TextRun(NamedTuple):
-    """Size of a run on text: characters of training and test (None: all), cells per layer, steps of a batch, epochs."""
+    """Size of a run on text: characters of training and test (None: all), units per layer, steps of a batch, epochs."""
 
     train: int | None
     test: int | None
-    hidden: int
+    units: int
     length: int
     epochs: int
 
@@ -178,14 +178,14 @@ def lenet(rule: Algorithm, second: Algorithm | None = None, **options: Any) -> S
     )
 
 
-def lstm(rule: Algorithm, hidden: int, vocabulary: int = 87) -> Sequential:
+def lstm(rule: Algorithm, units: int, vocabulary: int = 87) -> Sequential:
     """Return the character model of Gokmen, Rasch and Haensch (2018): two stateful LSTMs, arrays 256 x 152, 256 x 129 and
-    87 x 65 for 64 cells."""
+    87 x 65 for 64 units."""
     return Sequential(
         OneHot(vocabulary),
-        LSTM(vocabulary, hidden, rule, stateful=True),
-        LSTM(hidden, hidden, rule, stateful=True),
-        Linear(hidden, vocabulary, rule),
+        LSTM(vocabulary, units, rule, stateful=True),
+        LSTM(units, units, rule, stateful=True),
+        Linear(units, vocabulary, rule),
     )
 
 

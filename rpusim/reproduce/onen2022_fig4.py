@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REPRODUCTION", "rules"]
 
-QUICK = TextRun(train=60_000, test=10_000, hidden=32, length=50, epochs=3)
-FULL = TextRun(train=None, test=None, hidden=64, length=100, epochs=30)
+QUICK = TextRun(train=60_000, test=10_000, units=32, length=50, epochs=3)
+FULL = TextRun(train=None, test=None, units=64, length=100, epochs=30)
 #: relative change of a step from weight 0 to the bound; 1 is the saturating preset
 ASYMMETRIES = (0.1, 0.3, 1.0)
 TRANSFER_EVERY, FAST_LR, SLOW_LR = 1, 1.0, 1.0
@@ -71,7 +71,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     epochs = epochs or size.epochs
     train, test = characters(size)
     chosen = rules(quick)
-    curves = [Curve(label, partial(lstm, rule, size.hidden), text_rate) for label, rule in chosen.items()]
+    curves = [Curve(label, partial(lstm, rule, size.units), text_rate) for label, rule in chosen.items()]
     found = train_curves(f"onen2022-fig4{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
     loss = {label: curve["loss_now"] for label, curve in found.items()}
     levels = [f"asymmetry {a:g}" for a in (ASYMMETRIES[-1:] if quick else ASYMMETRIES)]
@@ -103,7 +103,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         },
         data={"curves": found},
         notes=(
-            "The paper gives neither rates nor asymmetries as numbers. At the rate 0.03 of the other curves, with 32 cells and "
+            "The paper gives neither rates nor asymmetries as numbers. At the rate 0.03 of the other curves, with 32 units and "
             "3 epochs of 60,000 characters, the saturating device learned best where fast_lr slow_lr / transfer_every is 1: "
             "loss 2.20 to 2.22 for (1, 1, 1), (3, 0.3, 1) and (1, 5, 5); 2.27 to 2.29 at 0.3, 2.32 to 2.43 at 5 to 25, "
             "where it swings, and 2.37 at 0.09, where it is slow.",

@@ -60,7 +60,7 @@ PUBLISHED: dict[str, dict[int, tuple[float, ...]]] = {
     },
 }
 CRITERION = (
-    "a cell agrees within 25 % or 1.5 percentage points of the paper; at least 90 % of the published cells must, and every "
+    "an entry agrees within 25 % or 1.5 percentage points of the paper; at least 90 % of the published entries must, and every "
     "claim: TTv2 collapses as the offset grows, c-TTv2 is flat at 20 states and below, AGAD is flat everywhere"
 )
 NOTES = (
@@ -87,9 +87,9 @@ NOTES = (
     "low want noise of the outputs: an offset holds A away from its symmetry point, which takes a mean gradient in "
     "proportion to the noise of gradients, and without other noise that falls with the error. With a noise of 0.3 and a rate "
     "of A of 1, 60,000 inputs, TTv2 with 0.1 has 6.1 % at 100 states (without noise 2.5 %; published 7.8), with 0.5 at 400 "
-    "states 66 % (82.1), and 112 cells agree by the criterion; c-TTv2 with 0.25 at 400 states has 5.7 % after 50,000 inputs "
+    "states 66 % (82.1), and 112 entries agree by the criterion; c-TTv2 with 0.25 at 400 states has 5.7 % after 50,000 inputs "
     "(7.6), and 6.3 % with a noise of 0.36. But the errors of AGAD and c-TTv2 at 100 to 400 states grow by 40 to 90 % (AGAD "
-    "1.1, 1.3 and 1.8 %, published 0.8, 0.9 and 1.2), and cells within 25 % fall from 105 to 74: so it is not the paper's, "
+    "1.1, 1.3 and 1.8 %, published 0.8, 0.9 and 1.2), and entries within 25 % fall from 105 to 74: so it is not the paper's, "
     "or not in all algorithms, and reads are exact here.",
 )
 

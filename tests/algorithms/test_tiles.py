@@ -50,7 +50,7 @@ RULES = {
         reference="separate", transfer_every=7, zero_shift="exact",
     ),
     "tiki-taka": TikiTaka(
-        SoftBounds(dw_min=0.01), hidden=(LinearStep(dw_min=0.004),), gamma=0.3, transfer_every=(3, 7), with_reset_prob=0.2,
+        SoftBounds(dw_min=0.01), between=(LinearStep(dw_min=0.004),), gamma=0.3, transfer_every=(3, 7), with_reset_prob=0.2,
         reference_offset_std=0.1,
     ),
     "tiki-taka rows": TikiTaka(
