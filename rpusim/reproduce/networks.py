@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "text_rate",
-    "train_curves",
+    "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "text_figure",
+    "text_rate", "train_curves", "train_on_text",
 ]  # fmt: skip
 
 
@@ -187,6 +188,27 @@ def lstm(rule: Algorithm, units: int, vocabulary: int = 87) -> Sequential:
         LSTM(units, units, rule, stateful=True),
         Linear(units, vocabulary, rule),
     )
+
+
+def train_on_text(
+    name: str, rules: dict[str, Algorithm], size: TextRun, epochs: int, seed: int, folder: Path | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Train an `lstm` by every rule on War and Peace; return what `train_curves` does, and the settings."""
+    train, test = characters(size)
+    curves = [Curve(label, partial(lstm, rule, size.units), text_rate) for label, rule in rules.items()]
+    settings = {
+        **size._asdict(),
+        "epochs": epochs,
+        "seed": seed,
+        "lr": [text_rate(epoch) for epoch in range(epochs)],
+        "algorithms": {label: rule.to_dict() for label, rule in rules.items()},
+    }
+    return train_curves(name, curves, train, test, epochs, seed, folder), settings
+
+
+def text_figure(result: Result) -> Figure:
+    """Draw the curves of runs on text."""
+    return curves_figure(result, "test_loss", "test cross-entropy (nat per character)", log=False)
 
 
 def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.devices import Device, LinearStep
@@ -14,10 +12,7 @@ from rpusim.periphery.converters import ADC, DAC
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
-from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, text_rate, train_curves
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from rpusim.reproduce.networks import TextRun, text_figure, train_on_text
 
 __all__ = ["REPRODUCTION", "rules"]
 
@@ -69,10 +64,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     """Train two layers of LSTM on War and Peace by every rule."""
     size = QUICK if quick else FULL
     epochs = epochs or size.epochs
-    train, test = characters(size)
-    chosen = rules(quick)
-    curves = [Curve(label, partial(lstm, rule, size.units), text_rate) for label, rule in chosen.items()]
-    found = train_curves(f"onen2022-fig4{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
+    found, settings = train_on_text(f"onen2022-fig4{'-quick' if quick else ''}", rules(quick), size, epochs, seed, folder)
     loss = {label: curve["loss_now"] for label, curve in found.items()}
     levels = [f"asymmetry {a:g}" for a in (ASYMMETRIES[-1:] if quick else ASYMMETRIES)]
     digital, base, stuck = loss["digital"], loss["SGD, symmetric"], loss["SHD, symmetric"]
@@ -94,13 +86,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         REPRODUCTION.source,
         CRITERION,
         tuple(checks),
-        settings={
-            **size._asdict(),
-            "epochs": epochs,
-            "seed": seed,
-            "lr": [text_rate(epoch) for epoch in range(epochs)],
-            "algorithms": {label: rule.to_dict() for label, rule in chosen.items()},
-        },
+        settings=settings,
         data={"curves": found},
         notes=(
             "The paper gives neither rates nor asymmetries as numbers. At the rate 0.03 of the other curves, with 32 units and "
@@ -113,18 +99,13 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     )
 
 
-def draw(result: Result) -> Figure:
-    """Draw the curves."""
-    return curves_figure(result, "test_loss", "test cross-entropy (nat per character)", log=False)
-
-
 REPRODUCTION = register(
     Reproduction(
         "onen2022-fig4",
         "a character LSTM on War and Peace: SGD and SHD on symmetric and asymmetric devices",
         "Onen et al., Front. Artif. Intell. 5:891624 (2022), Fig. 4",
         run,
-        draw,
+        text_figure,
         trains=True,
     )
 )
