@@ -99,6 +99,18 @@ def test_carried_states_are_of_one_batch_and_as_many_as_the_layer_has():
     assert layer.state_dict()["carried"] == {}
 
 
+def test_replicas_are_chosen_on_from_the_seed_of_another_layer():
+    one, other = (nn.Conv2d(2, 3, 2, RULE, replicas=2, assignment="random") for _ in range(2))
+    one.build(np.random.SeedSequence([5, 6], spawn_key=(1,), pool_size=8))
+    other.build(0)
+    other.load_state_dict(one.state_dict())
+    x = RNG.normal(size=(3, 2, 5, 5)).astype(np.float32)
+    one.kernels[0].program(2 * one.kernels[0].weights)  # replicas differ
+    other.kernels[0].program(2 * other.kernels[0].weights)
+    for _ in range(2):
+        np.testing.assert_array_equal(one.forward(x), other.forward(x))
+
+
 class OwnLayer(nn.Layer):
     """A layer of a user, who saves and loads in a way of his own."""
 
@@ -141,16 +153,16 @@ def test_a_trainer_goes_on_from_a_state_to_the_same_bits():
     rule = rpu.algorithms.SGD(rpu.devices.SoftBounds(dw_min=0.01))
     whole, first, second = trainer(rule), trainer(rule), trainer(rule)
     whole.fit((X, LABELS), epochs=4, average_last=3)
-    earlier = first.fit((X, LABELS), epochs=2, average_last=3)
+    first.fit((X, LABELS), epochs=2, average_last=3)
     state = copy.deepcopy(first.state_dict())
-    first.fit((X, LABELS), epochs=3, average_last=3)
+    handed_out = first.fit((X, LABELS), epochs=3, average_last=3)
     for one in (first, second):
         one.load_state_dict(state)
         assert one.epoch == 2
         one.fit((X, LABELS), epochs=4, average_last=3)
         one.program_average()
         assert one.history.train_loss == whole.history.train_loss
-    assert len(earlier) == 2  # what was handed out stays
+    assert len(handed_out) == 3
     whole.program_average()
     assert same(whole.net.state_dict(), first.net.state_dict()) and same(whole.net.state_dict(), second.net.state_dict())
 
