@@ -63,11 +63,11 @@ class _Collection(NamedTuple):
         for mirror in self.mirrors:
             url = mirror + self.remote.get(name, name)
             try:
-                with urllib.request.urlopen(url, timeout=30) as response, atomic_file(folder / name) as file:
+                with urllib.request.urlopen(url, timeout=30) as reply, atomic_file(folder / name) as file:
                     digest = hashlib.md5(usedforsecurity=False)
-                    total = getattr(response, "length", None)
+                    total = getattr(reply, "length", None)
                     with progress_bar(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
-                        while block := response.read(1 << 16):
+                        while block := reply.read(1 << 16):
                             file.write(block)
                             digest.update(block)
                             bar.update(len(block))

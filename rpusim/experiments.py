@@ -281,6 +281,21 @@ def _input_law(name: str) -> tuple[FloatArray, FloatArray]:
     return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
 
 
+def _draw_samples(
+    draws: np.random.Generator, law: str, target: FloatArray, noise: float, steps: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return inputs (steps, n) by their law, and the noisy outputs (steps,) of the target."""
+    shape = (steps, len(target))
+    if law == "normal":
+        x = draws.standard_normal(shape)
+    elif law == "binary":
+        x = draws.choice([-1.0, 1.0], shape)
+    else:
+        x = draws.uniform(-1.0, 1.0, shape)
+    inputs = x.astype(np.float32)
+    return inputs, (inputs @ target + noise * draws.standard_normal(steps)).astype(np.float32)
+
+
 def regression(
     algorithm: Algorithm,
     target: ArrayLike = 0.5,
@@ -351,15 +366,7 @@ def regression(
     elif np.any(hidden_row):
         raise ValueError(f"start_hidden must be 0 for algorithms without A, unlike SHD; got {start_hidden!r} for {algorithm!r}")
 
-    if input == "normal":
-        x = samples.standard_normal((steps, n))
-    elif input == "binary":
-        x = samples.choice([-1.0, 1.0], (steps, n))
-    else:
-        x = samples.uniform(-1.0, 1.0, (steps, n))
-    x = x.astype(np.float32)
-    y = (x @ goal + noise * samples.standard_normal(steps)).astype(np.float32)
-
+    x, y = _draw_samples(samples, input, goal, noise, steps)
     weights = np.empty((steps + 1, 1, n), np.float32)
     fast = np.empty((steps + 1, 1, n), np.float32) if hidden is not None else None
     errors = np.empty((steps, 1), np.float32)

@@ -42,7 +42,7 @@ KINDS = {
     ),
     # curves of Onen et al. (2022), Fig. 4
     "lstm": Kind(
-        {label: partial(lstm, rule, onen2022_fig4.FULL.hidden) for label, rule in onen2022_fig4.rules(False).items()},
+        {label: partial(lstm, rule, onen2022_fig4.FULL.units) for label, rule in onen2022_fig4.rules(False).items()},
         lambda samples: characters(onen2022_fig4.FULL._replace(train=samples)),
         text_rate,
     ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["RNG", "child", "generator", "key", "seed_sequence"]
+__all__ = ["RNG", "child", "generator", "key", "seed_sequence", "words_of"]
 
 RNG: TypeAlias = "int | np.integer | np.random.SeedSequence | np.random.Generator | None"
 
@@ -46,3 +46,13 @@ def generator(seeds: np.random.SeedSequence) -> np.random.Generator:
 def key(seeds: np.random.SeedSequence) -> int:
     """Return the 64-bit key of a run-time stream."""
     return int(seeds.generate_state(1, np.uint64)[0])
+
+
+def words_of(seeds: np.random.SeedSequence) -> dict[str, Any]:
+    """Return what a seed sequence is made of, as plain integers and lists of them."""
+    entropy: Any = seeds.entropy
+    return {
+        "entropy": int(entropy) if np.ndim(entropy) == 0 else [int(word) for word in entropy],
+        "spawn_key": [int(k) for k in seeds.spawn_key],
+        "pool_size": seeds.pool_size,
+    }

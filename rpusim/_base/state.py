@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rpusim._base.random import words_of
 from rpusim._base.specification import Specification, from_dict
-from rpusim._base.validation import Check, signal
+from rpusim._base.validation import Check, integer, numbers_of, one_or_more, signal
 from rpusim._core.lock import Lock, Look
 
 __all__ = []
@@ -161,11 +162,48 @@ def group(entries: Mapping[str, Entry]) -> Entry:
     return Entry(lambda: {key: entry.get() for key, entry in entries.items()}, check, put)
 
 
+def listed(get: Callable[[], Sequence[Any]], put: Callable[[list[Any]], object], check: Callable[[str, Any], Any]) -> Entry:
+    """Arrays, or dicts of them, as many as there are, under "0", "1", ...; `check` is of one of them."""
+
+    def check_all(name: str, values: Any) -> list[Any]:
+        places = list(map(str, range(len(values)))) if isinstance(values, dict) else []
+        check_entries(name, values, places)
+        return [check(f"{name}[{place!r}]", values[place]) for place in places]
+
+    return Entry(lambda: {str(k): one.copy() for k, one in enumerate(get())}, check_all, put)
+
+
+def seeds(owner: Any, name: str) -> Entry:
+    """A seed sequence that is an attribute."""
+    keys = numbers_of(integer(0))
+    words = {"entropy": one_or_more(integer(0)), "pool_size": integer(4)}
+
+    def check(label: str, saved: Any) -> np.random.SeedSequence:
+        check_entries(label, saved, {*words, "spawn_key"})
+        key = saved["spawn_key"]
+        given = {word: check(f"{label}[{word!r}]", saved[word]) for word, check in words.items()}
+        return np.random.SeedSequence(**given, spawn_key=() if key == [] else keys(f"{label}['spawn_key']", key))
+
+    return Entry(lambda: words_of(getattr(owner, name)), check, lambda new: setattr(owner, name, new))
+
+
 def part(whole: Any) -> Entry:
-    """The state of an object that belongs to another; of one that is not `Stateful`, loading it checks it."""
-    if not isinstance(whole, Stateful):
-        return Entry(whole.state_dict, lambda name, state: state, whole.load_state_dict)
-    return Entry(whole.state_dict, whole.checked_state, whole.restore)
+    """The state of an object that belongs to another.
+
+    One that loads in its own way (a tile or a layer of a user) is checked by loading, after which it gets back what it had.
+    """
+    if getattr(type(whole), "load_state_dict", None) is Stateful.load_state_dict:
+        return Entry(whole.state_dict, whole.checked_state, whole.restore)
+
+    def check(name: str, state: Any) -> Any:
+        before = whole.state_dict()
+        try:
+            whole.load_state_dict(state)
+        finally:
+            whole.load_state_dict(before)
+        return state
+
+    return Entry(whole.state_dict, check, whole.load_state_dict)
 
 
 def parts(wholes: Sequence[Stateful]) -> Entry:
@@ -225,7 +263,7 @@ def checked_array(
     return array.astype(own.dtype)
 
 
-def check_entries(name: str, state: Any, expected: Mapping[str, Any]) -> dict[str, Any]:
+def check_entries(name: str, state: Any, expected: Collection[str]) -> dict[str, Any]:
     """Return `state` if it is a dict with the entries of `expected`."""
     if not isinstance(state, dict):
         raise TypeError(f"{name} must be a dict made by state_dict(); got {type(state).__name__}")

@@ -8,7 +8,7 @@ __all__ = ["table"]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells under a header, every column as wide as its widest cell, to the right."""
+    """Return rows of text under a header, every column as wide as its widest entry, to the right."""
     widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
+    lines = ["  ".join(entry.rjust(width) for entry, width in zip(row, widths, strict=True)) for row in [header, *rows]]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -34,7 +34,7 @@ class TikiTaka(TransferAlgorithm):
 
     with eta_A = lr fast_lr and eta_C = |lr| transfer_lr. R is a static reference at the symmetry point of A, where A forgets:
     the product of gradients' noise and asymmetry pulls A to R, and so C is moved by the mean of recent gradients only.
-    With more arrays between (`hidden`), each is transferred to the next, and the weight is
+    With more arrays `between`, each is transferred to the next, and the weight is
     W = sum_k gamma^(n - 1 - k) A_k, k = 0 for A, n - 1 for C.
 
     Parameters
@@ -43,8 +43,8 @@ class TikiTaka(TransferAlgorithm):
         Device of A.
     slow : Device or None
         Device of C; None: as `fast`.
-    hidden : tuple of Device, default ()
-        Devices of the arrays between A and C, from A on.
+    between : tuple of Device, default ()
+        Devices of more arrays between A and C, from A on.
     gamma : float or tuple of float, default 0
         Weight of A in W (gamma of the paper, lambda elsewhere); or the weight of every array, from A to C.
     transfer_every : int or tuple of int, default 1
@@ -98,7 +98,7 @@ class TikiTaka(TransferAlgorithm):
     ((2, 3), True)
     """
 
-    hidden: tuple[Device, ...] = parameter((), _devices)
+    between: tuple[Device, ...] = parameter((), _devices)
     gamma: float | tuple[float, ...] = parameter(0.0, one_or_more(physical()))
     transfer_every: int | tuple[int, ...] = parameter(  # type: ignore[assignment]
         1, one_or_more(is_period)
@@ -131,7 +131,7 @@ class TikiTaka(TransferAlgorithm):
                     raise ValueError(f"TikiTaka: with_reset_prob needs devices that take pulses; got {device!r}")
 
     def _devices(self) -> tuple[Device, ...]:
-        return (self.fast, *self.hidden, self.fast if self.slow is None else self.slow)
+        return (self.fast, *self.between, self.fast if self.slow is None else self.slow)
 
     def _gammas(self) -> tuple[float, ...]:
         n = len(self._devices())

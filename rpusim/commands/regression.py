@@ -100,7 +100,7 @@ def _regression(args: argparse.Namespace) -> int:
             )
     header = ["device", "algorithm", "target", "final mean", "std. error", "theory", "difference", "m"]
     if marks - {""}:  # digits stay below each other
-        rows = [[cell if k != 5 or cell[-1] in MARKS else cell + " " for k, cell in enumerate(row)] for row in rows]
+        rows = [[entry if k != 5 or entry[-1] in MARKS else entry + " " for k, entry in enumerate(row)] for row in rows]
     print(_table(header, rows))
     for mark in MARKS:
         if mark in marks:
@@ -164,7 +164,7 @@ def _mark(run: experiments.RegressionRun) -> str:
 def _spiral(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from rpusim import algorithms, devices, experiments, theory
+    from rpusim import algorithms, experiments
 
     written, rows, arrays = [], [], {}
     signs = np.array([1.0] if args.parameters == 1 else [1.0, -1.0])
@@ -187,34 +187,8 @@ def _spiral(args: argparse.Namespace) -> int:
     with matplotlib.rc_context(plotting.style()):
         figure, ax = _figure(3.6 * len(chosen), 6.0, 2, len(chosen))
         for k, (name, device) in enumerate(chosen.items()):
-            run, rule = runs[k], runs[k].algorithm
-            assert isinstance(rule, algorithms.SHD)
-            fast_lr, slow_lr = run.lr * rule.fast_lr, run.lr * rule.slow_lr
-            kappa = 0.0
-            if isinstance(device, devices.PulsedDevice) and math.isfinite(device.symmetry_point):
-                kappa = theory.asymmetry(device)
-            # a transfer vector reaches each of n weights every n-th transfer
-            expected = theory.oscillator(fast_lr, slow_lr, 1.0, every * len(target), kappa, run.m)
-            continuum = run.continuum()
-            integrated = ""
-            if isinstance(continuum, theory.SHDTrajectory):
-                integrated = f"{_period(continuum.t, continuum.c, args.target).value:.0f}"
-            for p, goal in enumerate(run.target):
-                period = _period(run.t, run.weights[:, p], goal)
-                hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
-                rows.append(
-                    [
-                        name,
-                        f"{goal:+.2f}",
-                        f"{run.mean[p]:+.4f}",
-                        f"{run.standard_error[p]:.4f}",
-                        f"{hidden:+.4f}",
-                        _plus_minus(period),
-                        f"{expected.period:.0f}",
-                        integrated,
-                        f"{expected.damping:.2e}",
-                    ]
-                )
+            run = runs[k]
+            rows += _oscillations(name, device, run, every)
             plotting.hidden_against_weight(run, ax=ax[0, k])
             ax[0, k].set_title(f"SHD, {name}")
             if args.parameters == 1:
@@ -233,6 +207,40 @@ def _spiral(args: argparse.Namespace) -> int:
     written.append(_save_arrays(args.out / f"{stem}.npz", **arrays))
     _report(written)
     return 0
+
+
+def _oscillations(name: str, device: Any, run: experiments.RegressionRun, every: int) -> list[list[str]]:
+    """Return a row of the table for each weight: where it ends, and its period beside those that theory expects."""
+    from rpusim import algorithms, devices, theory
+
+    rule = run.algorithm
+    assert isinstance(rule, algorithms.SHD)
+    kappa = 0.0
+    if isinstance(device, devices.PulsedDevice) and math.isfinite(device.symmetry_point):
+        kappa = theory.asymmetry(device)
+    # a transfer vector reaches each of n weights every n-th transfer
+    expected = theory.oscillator(run.lr * rule.fast_lr, run.lr * rule.slow_lr, 1.0, every * len(run.target), kappa, run.m)
+    continuum = run.continuum()
+    integrated = ""
+    if isinstance(continuum, theory.SHDTrajectory):
+        integrated = f"{_period(continuum.t, continuum.c, run.target[0]).value:.0f}"
+    rows = []
+    for p, goal in enumerate(run.target):
+        hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
+        rows.append(
+            [
+                name,
+                f"{goal:+.2f}",
+                f"{run.mean[p]:+.4f}",
+                f"{run.standard_error[p]:.4f}",
+                f"{hidden:+.4f}",
+                _plus_minus(_period(run.t, run.weights[:, p], goal)),
+                f"{expected.period:.0f}",
+                integrated,
+                f"{expected.damping:.2e}",
+            ]
+        )
+    return rows
 
 
 def _period(t: Any, c: Any, target: float) -> experiments.Period:

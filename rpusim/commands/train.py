@@ -36,11 +36,11 @@ def add_parser(command: Any) -> None:
         "  rpusim train mnist --algorithm shd --device soft-bounds --samples 10000 --epochs 3\n"
         "  rpusim train mnist --algorithm agad --device reram-array-om --epochs 10\n"
         "  rpusim train fashion-mnist --network lenet --algorithm digital --lr 0.01\n"
-        "  rpusim train text --algorithm shd --device onen-saturating --samples 100000 --hidden 32 --lr 0.03\n",
+        "  rpusim train text --algorithm shd --device onen-saturating --samples 100000 --units 32 --lr 0.03\n",
     )
     sub.add_argument("task", choices=["mnist", "fashion-mnist", "text"], help="what to learn; text: the next character")
     sub.add_argument("--network", choices=["mlp", "lenet"], help="for images: 784-256-128-10, or LeNet (mlp)")
-    sub.add_argument("--hidden", type=positive_int, metavar="N", help="cells of each LSTM of text (64)")
+    sub.add_argument("--units", type=positive_int, metavar="N", help="units of each LSTM of text (64)")
     sub.add_argument("--length", type=positive_int, metavar="N", help="characters per step of text (100)")
     sub.add_argument(
         "--algorithm",
@@ -82,10 +82,10 @@ def _task(args: argparse.Namespace, rule: Algorithm) -> tuple[Any, Any, Any, str
         text = datasets.text("warpeace" if args.data is None else str(args.data))
         train = Sequences(text.train[: args.samples], args.batch_size, args.length or 100)
         held_out = max(2, min(len(text.test) - 1, 10_000))  # characters of the test in one batch
-        cells = args.hidden or 64
-        words = f"LSTM 2 x {cells}, {len(text.train[: args.samples])} characters"
-        return lstm(rule, cells, len(text.vocabulary)), train, Sequences(text.test, 1, held_out), words
-    for name in ("hidden", "length"):
+        units = args.units or 64
+        words = f"LSTM 2 x {units}, {len(text.train[: args.samples])} characters"
+        return lstm(rule, units, len(text.vocabulary)), train, Sequences(text.test, 1, held_out), words
+    for name in ("units", "length"):
         if getattr(args, name) is not None:
             raise ValueError(f"--{name} must not be given for images, which have no LSTM; got {getattr(args, name)}")
     small = args.network == "lenet"

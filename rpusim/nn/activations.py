@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from rpusim.nn._elementwise import sigmoid, sigmoid_gradient, tanh, tanh_gradient
@@ -10,13 +12,35 @@ from rpusim.nn.layer import Layer, check_gradient, no_forward
 __all__ = ["ReLU", "Sigmoid", "Tanh"]
 
 
+def _relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+def _relu_gradient(y: np.ndarray, d: np.ndarray) -> np.ndarray:
+    check_gradient(d, y.shape)
+    return d * (y > 0)
+
+
 class _Activation(Layer):
     """An elementwise function; it keeps its output, from which its derivative follows."""
 
     in_flight = ("_output",)
+    #: of inputs, and of outputs and their gradients
+    _function: ClassVar[staticmethod[[np.ndarray], np.ndarray]]
+    _gradient: ClassVar[staticmethod[[np.ndarray, np.ndarray], np.ndarray]]
 
     def __init__(self) -> None:
         self._output: np.ndarray | None = None
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        y = self._function(x)
+        self._output = y if train else None
+        return y
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._output is None:
+            raise no_forward(self)
+        return self._gradient(self._output, d)
 
 
 class Sigmoid(_Activation):
@@ -28,16 +52,7 @@ class Sigmoid(_Activation):
     array([[0.5, 0.5]], dtype=float32)
     """
 
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        y = sigmoid(x)
-        self._output = y if train else None
-        return y
-
-    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        y = self._output
-        if y is None:
-            raise no_forward(self)
-        return sigmoid_gradient(y, d)
+    _function, _gradient = staticmethod(sigmoid), staticmethod(sigmoid_gradient)
 
 
 class Tanh(_Activation):
@@ -49,16 +64,7 @@ class Tanh(_Activation):
     array([[0., 0.]], dtype=float32)
     """
 
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        y = tanh(x)
-        self._output = y if train else None
-        return y
-
-    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        y = self._output
-        if y is None:
-            raise no_forward(self)
-        return tanh_gradient(y, d)
+    _function, _gradient = staticmethod(tanh), staticmethod(tanh_gradient)
 
 
 class ReLU(_Activation):
@@ -70,14 +76,4 @@ class ReLU(_Activation):
     array([[0., 2.]], dtype=float32)
     """
 
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        y = np.maximum(x, 0)
-        self._output = y if train else None
-        return y
-
-    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        y = self._output
-        if y is None:
-            raise no_forward(self)
-        check_gradient(d, y.shape)
-        return d * (y > 0)
+    _function, _gradient = staticmethod(_relu), staticmethod(_relu_gradient)

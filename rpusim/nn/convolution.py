@@ -110,12 +110,6 @@ class _Part(NamedTuple):
         return slice(self.rows.start * self.columns, self.rows.stop * self.columns) if isinstance(order, slice) else order
 
 
-def _seed_words(name: str, words: Any) -> list[int]:
-    if not isinstance(words, (list, tuple)):
-        raise TypeError(f"{name} must be a list of integers; got {type(words).__name__}")
-    return states.checked_list(name, words, len(words), integer(0))
-
-
 class Conv2d(Layer):
     """y[:, o] = b[o] + sum over channels and window of K[o] x, on arrays of shape (out_channels, in_channels k k + 1).
 
@@ -353,27 +347,8 @@ class Conv2d(Layer):
             raise RuntimeError("Conv2d: call build(rng) before state_dict")
         entries = {f"kernel{index}": states.part(matrix) for index, matrix in enumerate(self.kernels)}
         if self.replicas > 1:
-            entries["positions"] = states.group(
-                {
-                    "entropy": states.value(lambda: self._words()[0], self._set_entropy, _seed_words),
-                    "spawn_key": states.value(lambda: self._words()[1], self._set_spawn_key, _seed_words),
-                    "passes": states.attribute(self, "_passes", integer(0)),
-                }
-            )
+            entries["seeds"], entries["passes"] = states.seeds(self, "_seeds"), states.attribute(self, "_passes", integer(0))
         return entries
-
-    def _words(self) -> tuple[list[int], list[int]]:
-        assert self._seeds is not None
-        entropy: Any = self._seeds.entropy
-        words = [int(entropy)] if np.ndim(entropy) == 0 else [int(word) for word in entropy]
-        return words, [int(k) for k in self._seeds.spawn_key]
-
-    def _set_entropy(self, words: list[int]) -> None:
-        self._seeds = np.random.SeedSequence(words[0] if len(words) == 1 else words, spawn_key=tuple(self._words()[1]))
-
-    def _set_spawn_key(self, words: list[int]) -> None:
-        assert self._seeds is not None
-        self._seeds = np.random.SeedSequence(self._seeds.entropy, spawn_key=tuple(words))
 
     def _restored(self) -> None:
         self._reset()

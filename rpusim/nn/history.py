@@ -5,22 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import numbers
 import os
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from rpusim._base import checkpoint as files
-
-if TYPE_CHECKING:
-    pass
+from rpusim._base.state import Entry, Stateful
 
 __all__ = ["History"]
 
-MADE_BY = "rpusim.nn.Trainer"
+
+def number(name: str, value: Any) -> Any:
+    """Return a number as it is: sums of losses may be infinite, or none."""
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number; got {value!r:.80}")
+    return value
 
 
 @dataclass
-class History:
+class History(Stateful):
     """What happened in each epoch: lists of equal length, one entry per epoch.
 
     Attributes
@@ -58,7 +62,27 @@ class History:
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return copies of the lists, by name."""
-        return asdict(self)
+        return self.state_dict()
+
+    def extended(self, **epoch: float | None) -> History:
+        """Return a history with one more epoch, given by all names; this one stays."""
+        return History(**{name: [*column, epoch[name]] for name, column in self.to_dict().items()})
+
+    def _entries(self) -> dict[str, Entry]:
+        return {column.name: self._column(column.name) for column in fields(self)}
+
+    def _column(self, column: str) -> Entry:
+        def check(name: str, values: Any) -> list[Any]:
+            if not isinstance(values, list):
+                raise TypeError(f"{name} must be a list; got {type(values).__name__}")
+            return [None if one is None else number(f"{name}[{k}]", one) for k, one in enumerate(values)]
+
+        return Entry(lambda: list(getattr(self, column)), check, lambda new: setattr(self, column, new))
+
+    def _agree(self, name: str, checked: dict[str, Any]) -> None:
+        lengths = {column: len(values) for column, values in checked.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"{name} must have columns of one length; got {lengths}")
 
     def save_json(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict()` as JSON."""
@@ -66,7 +90,7 @@ class History:
             file.write((json.dumps(self.to_dict(), indent=2) + "\n").encode())
 
     def save_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one row per epoch (counted from 1), with a row of names above; None is an empty cell."""
+        """Write one row per epoch (counted from 1), with a row of names above; None is an empty field."""
         columns, text = self.to_dict(), io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(["epoch", *columns])

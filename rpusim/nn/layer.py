@@ -24,6 +24,9 @@ class Layer(Stateful):
     one needs, and no copy of it: the arrays handed over must not change until the update is done. After
     `forward(x, train=False)`, a `backward` raises RuntimeError.
 
+    A layer of a user that has a state may say so in `state_dict` and `load_state_dict` of its own: that a state fits is then
+    found out by loading it.
+
     Attributes
     ----------
     trainable : bool

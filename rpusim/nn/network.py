@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rpusim._base import checkpoint as files
+from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.validation import instance, integer_value, real, signal
 from rpusim.nn.embedding import indices
@@ -79,34 +80,9 @@ class _Group(Layer):
         for layer in self.children():
             layer.reset_state()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the layers with weights, under their places ("0", "2", ...)."""
-        return {str(index): layer.state_dict() for index, layer in enumerate(self.children()) if layer.trainable}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the state that `state_dict` returned; a call that fails leaves the old state.
-
-        Raises
-        ------
-        ValueError
-            If the state is that of another network.
-        """
-        places = {str(index): layer for index, layer in enumerate(self.children()) if layer.trainable}
-        if isinstance(state, dict):  # layers without weights had empty states once
-            state = {place: value for place, value in state.items() if place in places or value != {}}
-        if not isinstance(state, dict) or set(state) != set(places):
-            found = sorted(state) if isinstance(state, dict) else type(state).__name__
-            raise ValueError(f"state must have the layers {', '.join(places) or 'none'}; got {found}")
-        before = self.state_dict()
-        done = []
-        try:
-            for place, layer in places.items():
-                done.append(place)
-                layer.load_state_dict(state[place])
-        except BaseException:
-            for place in done:
-                places[place].load_state_dict(before[place])
-            raise
+    def _entries(self) -> dict[str, states.Entry]:
+        """The layers with weights, under their places."""
+        return {str(index): states.part(layer) for index, layer in enumerate(self.children()) if layer.trainable}
 
 
 class Sequential(_Group):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.state import Entry, Stateful, attribute, buffer, checked_array
+from rpusim._base.state import Entry, Stateful, attribute, buffer, checked_array, listed
 from rpusim._base.validation import integer, physical, real
 
 __all__ = ["Adam", "Momentum", "Optimizer", "Parameter"]
@@ -125,18 +124,13 @@ class Parameter(Stateful):
         self.gradient[...] = 0.0
 
     def _entries(self) -> dict[str, Entry]:
-        def check(name: str, slots: Any) -> list[NDArray[np.float32]]:
-            if not isinstance(slots, dict):
-                raise TypeError(f"{name} must be a dict of arrays; got {type(slots).__name__}")
-            return [checked_array(f"{name}[{key!r}]", slot, self.value) for key, slot in sorted(slots.items())]
-
         return {
             "value": buffer(self.value),
             "steps": attribute(self, "steps", integer(0)),
-            "slots": Entry(
-                lambda: {str(k): slot.copy() for k, slot in enumerate(self._slots)},
-                check,
+            "slots": listed(
+                lambda: self._slots,
                 lambda slots: setattr(self, "_slots", slots),
+                lambda name, slot: checked_array(name, slot, self.value),
             ),
         }
 

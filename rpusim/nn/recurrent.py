@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rpusim._base.state import Entry
+from rpusim._base.state import Entry, listed
 from rpusim._base.validation import boolean, integer_value, physical, signal
 from rpusim.algorithms import Algorithm
 from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
@@ -153,19 +153,20 @@ class _Recurrent(MatrixLayer):
         raise NotImplementedError
 
     def _entries(self) -> dict[str, Entry]:
-        def check(name: str, carried: Any) -> list[np.ndarray]:
-            if not isinstance(carried, dict):
-                raise TypeError(f"{name} must be a dict of arrays; got {type(carried).__name__}")
-            return [signal(f"{name}[{key!r}]", array, np.shape(array)).copy() for key, array in sorted(carried.items())]
-
         entries = super()._entries()
         if self.stateful:
-            entries["carried"] = Entry(
-                lambda: {str(k): array.copy() for k, array in enumerate(self._carried)},
-                check,
+            entries["carried"] = listed(
+                lambda: self._carried,
                 lambda carried: setattr(self, "_carried", carried),
+                lambda name, state: signal(name, state, (None, self.out_features)).copy(),
             )
         return entries
+
+    def _agree(self, name: str, checked: dict[str, Any]) -> None:
+        carried = checked.get("carried", [])
+        if len(carried) not in (0, self.states) or len({len(state) for state in carried}) > 1:
+            shapes = [state.shape for state in carried]
+            raise ValueError(f"{name}['carried'] must be {self.states} arrays of one shape, or none; got shapes {shapes}")
 
 
 class RNN(_Recurrent):
@@ -255,7 +256,7 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent unit with its gates in one matrix; the candidate's hidden part is gated at its input.
+    """Gated recurrent unit with its gates in one matrix; the candidate's part of h_(t-1) is gated at its input.
 
     With the array's vectors v = [x_t, h_(t-1), 1] and [x_t, r h_(t-1), 1]::
 

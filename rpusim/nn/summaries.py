@@ -68,7 +68,7 @@ class Summary(NamedTuple):
 
     def __str__(self) -> str:
         header = ["place", "layer", "weights", "arrays", "devices", "utilisation", "digital", "pulses"]
-        return table(header, [_cells(row) for row in (*self.rows, self.total)])
+        return table(header, [_texts(row) for row in (*self.rows, self.total)])
 
 
 def summary(net: Layer) -> Summary:
@@ -165,7 +165,7 @@ def _size(shapes: tuple[tuple[int, int], ...]) -> int:
     return sum(rows * columns for rows, columns in shapes)
 
 
-def _cells(row: Row) -> list[str]:
+def _texts(row: Row) -> list[str]:
     weights = ""
     if row.layer == "total":
         weights = f"{_size(row.weights):,}"

@@ -3,62 +3,27 @@
 from __future__ import annotations
 
 import copy
-import math
 import os
-import signal as signals
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from rpusim._base import checkpoint as files
-from rpusim._base.progress import progress_bar
-from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import boolean, choice, instance, integer, integer_value, optional, real, signal
+from rpusim._base.random import RNG, child, seed_sequence
+from rpusim._base.state import Entry, Stateful, attribute, group, listed, part, tables, value
+from rpusim._base.validation import choice, instance, integer, integer_value, optional, real, signal
 from rpusim.nn.data import Source
-from rpusim.nn.history import MADE_BY, History
+from rpusim.nn.history import History, number
 from rpusim.nn.losses import STEPS, class_labels
 from rpusim.nn.network import Sequential
 from rpusim.nn.optimizers import Optimizer
 from rpusim.nn.pipeline import Pipeline, outputs_in_a_row, run_of
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from rpusim.nn.training import Training
 
 __all__ = ["Trainer"]
 
-_REFRESH_S = 0.2  # of the progress bar
 
-
-class _Stop:
-    """Within its block SIGINT and SIGTERM only ask to stop, so that a step and its checkpoint are finished; a second one
-    interrupts at once."""
-
-    def __init__(self, active: bool) -> None:
-        self._active = active and threading.current_thread() is threading.main_thread()
-        self.signal: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Stop:
-        if self._active:
-            for number in (signals.SIGINT, signals.SIGTERM):
-                self._before[number] = signals.signal(number, self._ask)
-        return self
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-
-    def __exit__(self, *error: Any) -> None:
-        for number, handler in self._before.items():
-            signals.signal(number, handler)
-
-
-class Trainer:
+class Trainer(Stateful):
     """Stochastic gradient descent on a network of tiles: forward, loss, backward and update for batch after batch.
 
     The tiles do the update, W <- W - lr * sum over the batch of d x^T in expectation, by pulses or however their
@@ -140,10 +105,10 @@ class Trainer:
         self.optimizer = optimizer
         self._shape: tuple[int, ...] | None = None
         self.history = History()
-        self._forget()
+        self._iterates: list[dict[str, np.ndarray]] = []  # weights at the ends of the last epochs, where they are averaged
+        self._begin_epoch()
 
-    def _forget(self) -> None:
-        """Be at the beginning of an epoch."""
+    def _begin_epoch(self) -> None:
         self._steps, self._seen, self._total, self._seconds = 0, 0, 0.0, 0.0
 
     @property
@@ -220,73 +185,11 @@ class Trainer:
             as it is, amid an epoch, which the next call goes on with. What is in flight in an asynchronous pipeline is lost,
             and no checkpoint is written then: the last one stays.
         """
-        steps = optional(integer(1))("steps", steps)
-        source = self._source("train", train, steps)
-        held_out = None if validation is None else self._source("validation", validation)
-        epochs = integer_value("epochs", epochs, low=1)
-        every = optional(integer(1))("checkpoint_every", checkpoint_every)
-        patience = optional(integer(1))("patience", patience)
-        average_last = integer_value("average_last", average_last, 0)
-        hidden = None if boolean("progress", progress) else True
-        if every is not None and checkpoint is None:
-            raise ValueError(f"checkpoint_every must be None without a checkpoint to write; got {every}")
-        if patience is not None and held_out is None:
-            raise ValueError(f"patience must be None without validation samples; got {patience}")
-        for index, callback in enumerate(callbacks):
-            if not callable(callback):
-                raise TypeError(f"callbacks[{index}] must be callable; got {callback!r}")
-        if checkpoint is not None and source.once:
-            raise ValueError(
-                "checkpoint must be None where train can be gone through only once, since a run that goes on "
-                f"from it would not get the same batches; got {os.fspath(checkpoint)!r}"
-            )
-        if not boolean("resume", resume) and checkpoint is None:
-            raise ValueError("resume must be True without a checkpoint to start from; got False")
-        if checkpoint is not None:
-            self._prepare_checkpoint(checkpoint, source, epochs, resume)
-        if self.epoch > epochs:
-            raise ValueError(f"epochs must be at least {self.epoch}, the number of epochs done already; got {epochs}")
-        if steps is not None and steps < self._steps:
-            raise ValueError(f"steps must be at least {self._steps}, the number done in this epoch already; got {steps}")
-
-        total = source.targets or None
-        if source.pair and steps is not None:
-            total = min(source.samples, steps * self.batch_size) * source.targets // source.samples
-
-        def save() -> None:
-            if checkpoint is not None:
-                files.save(checkpoint, self._checkpoint(source))
-
-        with _Stop(checkpoint is not None) as stop:
-            while self.epoch < epochs and not self._is_patience_over(patience):
-                rate = self._rate(self.epoch)
-                title = f"epoch {self.epoch + 1}/{epochs}"
-                with progress_bar(total=total, desc=title, unit=" samples", dynamic_ncols=True, disable=hidden) as bar:
-                    self._run_epoch(source, rate, bar, stop, every, save)
-                    test_loss, test_error = (None, None) if held_out is None else self._evaluate(held_out, 1000)
-                    train_loss = self._total / max(self._seen, 1)
-                    error = "" if test_error is None else f", test error {test_error:.2f} %"
-                    bar.set_postfix_str(f"loss {train_loss:.4g}{error}")
-                columns = self.history.to_dict()
-                entries = {
-                    "train_loss": train_loss,
-                    "test_loss": test_loss,
-                    "test_error": test_error,
-                    "lr": rate,
-                    "seconds": self._seconds,
-                    "samples_per_second": self._seen / self._seconds,
-                }
-                for name, entry in entries.items():
-                    columns[name].append(entry)
-                self._iterates = [*self._iterates, self._iterate()][-average_last:] if average_last else []
-                self.history = History(**columns)
-                self._forget()
-                save()
-                answers = [callback(self) for callback in callbacks]
-                if stop.signal is not None:
-                    raise KeyboardInterrupt
-                if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
-                    break
+        training = Training(
+            self, train, validation, epochs=epochs, checkpoint=checkpoint, progress=progress, steps=steps,
+            checkpoint_every=checkpoint_every, patience=patience, average_last=average_last, callbacks=callbacks, resume=resume,
+        )  # fmt: skip
+        training.run()
         return self.history
 
     def evaluate(
@@ -335,52 +238,9 @@ class Trainer:
         for k, matrix in enumerate(self.net.matrices()):
             matrix.program(mean[f"matrix{k}"].astype(np.float32), keep_scale=True)
 
-    _iterates: list[dict[str, np.ndarray]] = []
-
     def _iterate(self) -> dict[str, np.ndarray]:
         now = {f"matrix{k}": matrix.weights for k, matrix in enumerate(self.net.matrices())}
         return now | {f"parameter{k}": p.value.copy() for k, p in enumerate(self.net.parameters())}
-
-    def _is_patience_over(self, patience: int | None) -> bool:
-        losses = [loss for loss in self.history.test_loss if loss is not None]
-        return patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
-
-    def _run_epoch(
-        self, source: Source, rate: float, bar: tqdm[Any], stop: _Stop, every: int | None, save: Callable[[], None]
-    ) -> None:
-        """Train the rest of an epoch. Arrays were checked before: nothing is, here."""
-        run, cycles = run_of(self.schedule, self.net, STEPS[self.loss]), self.cycles
-        order = generator(child(self._seeds, 1, self.epoch)).permutation(source.samples) if source.pair else None
-        due = math.inf if bar.disable else 0.0
-        apart = source.pair and self.net.stateful  # shuffled sequences do not go on from each other
-        start, before = perf_counter(), self._seconds
-        if self._steps == 0:
-            self.net.reset_state()
-        bar.update(self._seen)
-        for inputs, wanted in source.batches(order, self.batch_size, self._steps):
-            if apart:
-                self.net.reset_state()
-            self._total += run.step(inputs, wanted, rate)
-            self._seen += len(wanted)
-            self._steps += 1
-            if due < math.inf and perf_counter() >= due:
-                bar.set_postfix_str(f"loss {self._total / self._seen:.4g}", refresh=False)
-                bar.update(self._seen - bar.n)
-                due = perf_counter() + _REFRESH_S
-            due_now = every is not None and self._steps % every == 0
-            if due_now:
-                self._total += run.drain(rate)
-            if stop.signal is not None or due_now:
-                self._seconds = before + perf_counter() - start
-                self.cycles = cycles + run.cycles
-                if run.idle:
-                    save()
-                if stop.signal is not None:
-                    raise KeyboardInterrupt
-        self._total += run.drain(rate)
-        self._seconds = before + perf_counter() - start
-        self.cycles = cycles + run.cycles
-        bar.update(self._seen - bar.n)
 
     def _evaluate(self, source: Source, size: int) -> tuple[float, float | None]:
         loss_step = STEPS[self.loss]
@@ -448,85 +308,26 @@ class Trainer:
             self._shape = copy.deepcopy(self.net).predict(x[:1]).shape
         return self._shape
 
-    def _origin(self, source: Source) -> dict[str, Any]:
-        """Return what a checkpoint must have in common with the training that goes on from it."""
-        seeds = self._seeds
-        entropy: Any = seeds.entropy
-        entropy = int(entropy) if np.ndim(entropy) == 0 else [int(word) for word in entropy]
-        return {
-            "made_by": MADE_BY,
-            "network": repr(self.net),
-            "loss": self.loss,
-            "batch_size": self.batch_size,
-            "optimizer": repr(self.optimizer),
-            "schedule": repr(self.schedule),
-            "seed": {"entropy": entropy, "spawn_key": [int(n) for n in seeds.spawn_key], "pool_size": seeds.pool_size},
-            "samples": source.samples,
-            "steps": source.most,
-            "data": source.checksum,
+    def _entries(self) -> dict[str, Entry]:
+        within = {
+            "steps": attribute(self, "_steps", integer(0)),
+            "seen": attribute(self, "_seen", integer(0)),
+            "total": attribute(self, "_total", number),
+            "seconds": attribute(self, "_seconds", real(0)),
+            "cycles": attribute(self, "cycles", integer(0)),
+            # the rate follows from the epoch: it is kept to be compared
+            "lr": value(lambda: self._rate(self.epoch) if self._steps else 0.0, lambda _: None, real(0)),
         }
-
-    def _checkpoint(self, source: Source) -> dict[str, Any]:
         return {
-            **self._origin(source),
-            "state": self.net.state_dict(),
-            "history": self.history.to_dict(),
-            "within": {
-                "steps": self._steps,
-                "seen": self._seen,
-                "total": self._total,
-                "seconds": self._seconds,
-                "cycles": self.cycles,
-                "lr": self._rate(self.epoch) if self._steps else 0.0,
-            },
-            "iterates": {str(k): one for k, one in enumerate(self._iterates)},
+            "state": part(self.net),
+            # another object takes its place: who has got one keeps it as it is
+            "history": Entry(
+                self.history.state_dict, History().checked_state, lambda new: setattr(self, "history", History(**new))
+            ),
+            "within": group(within),
+            "iterates": listed(
+                lambda: self._iterates,
+                lambda new: setattr(self, "_iterates", new),
+                lambda name, one: tables(self._iterate()).check(name, one),
+            ),
         }
-
-    def _prepare_checkpoint(self, path: str | os.PathLike[str], source: Source, epochs: int, resume: bool) -> None:
-        """Go on from the checkpoint if there is one and it is asked for; if not, make sure that one can be written."""
-        name = os.fspath(path)
-        if not os.path.exists(path):
-            if not Path(path).resolve().parent.is_dir():
-                raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {name!r}")
-            return
-        data = files.load(path)  # raises where it is another file, which is not to be replaced either
-        if not resume:
-            return
-        origin = self._origin(source)
-        data.setdefault("data", origin["data"])  # not kept by earlier versions
-        if set(data) == {*origin, "state", "history", "within", "average"} - {"steps"}:  # as written before there were steps
-            if data.pop("average")["epochs"]:
-                raise ValueError(f"checkpoint {name} holds an average of an earlier version, which cannot go on")
-            data |= {"steps": None, "iterates": {}, "within": {"lr": self._rate(len(data["history"]["lr"])), **data["within"]}}
-        if data.get("made_by") != MADE_BY or set(data) != {*origin, "state", "history", "within", "iterates"}:
-            raise ValueError(f"checkpoint {name} was not written by rpusim.nn.Trainer")
-        for key, mine in origin.items():
-            if data[key] != mine and key == "data":
-                raise ValueError(f"checkpoint {name} was made with other training data, as many; give the same again")
-            if data[key] != mine:
-                hint = "; give the same rng again to go on from it" if key == "seed" else ""
-                made = data[key]
-                raise ValueError(f"checkpoint {name} was made with {key} {made!r}; this trainer has {mine!r}{hint}")
-        try:
-            history = History(**data["history"])
-            within = {key: data["within"][key] for key in ("steps", "seen", "total", "seconds", "cycles", "lr")}
-            iterates = [data["iterates"][str(k)] for k in range(len(data["iterates"]))]
-            if len({len(column) for column in history.to_dict().values()}) > 1:
-                raise ValueError("columns of the history are of different lengths")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"checkpoint {name} is damaged: {error!r}") from error
-        if self.epoch > len(history):
-            raise ValueError(f"checkpoint {name} is of epoch {len(history)}; this trainer has done {self.epoch}")
-        if len(history) > epochs:
-            raise ValueError(f"epochs must be at least {len(history)}, as many as checkpoint {name} has; got {epochs}")
-        for epoch, made in enumerate([*history.lr, *([within["lr"]] if within["steps"] else [])]):
-            if self._rate(epoch) != made:
-                raise ValueError(
-                    f"checkpoint {name} had lr {made:g} in epoch {epoch}; this trainer has {self._rate(epoch):g}, so it would "
-                    f"not go on as the run did"
-                )
-        self.net.load_state_dict(data["state"])
-        self.history = history
-        self._steps, self._seen = within["steps"], within["seen"]
-        self._total, self._seconds, self.cycles = within["total"], within["seconds"], within["cycles"]
-        self._iterates = iterates

@@ -225,13 +225,17 @@ class Periphery(Specification):
             drawn["read_asymmetry"] = self.read_asymmetry_spread * rng.standard_normal(shape)
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 
+    def _slope(self, drawn: dict[str, NDArray[np.float32]]) -> float:
+        """Return the factor by which the calibration of slopes makes up for what is lost on the mean."""
+        adc = self.adc
+        if adc.slope_calibration == 0.0 or adc.nonlinearity == self.series_resistance == 0.0:
+            return 1.0
+        lost = float(np.mean(drawn["nonlinearity"], dtype=np.float64)) if "nonlinearity" in drawn else 0.0
+        return (1.0 + (lost + self.series_resistance) * adc.slope_calibration * (adc.bound or 1.0)) ** 2
+
     def settings(self, inputs: int, drawn: dict[str, NDArray[np.float32]]) -> ReadSettings:
         """Return how the core reads an array of so many inputs, with what `draw_parameters` drew."""
         adc, dac = self.adc, self.dac
-        slope = 1.0
-        if adc.slope_calibration > 0.0 and (adc.nonlinearity > 0.0 or self.series_resistance > 0.0):
-            lost = float(np.mean(drawn["nonlinearity"], dtype=np.float64)) if "nonlinearity" in drawn else 0.0
-            slope = (1.0 + (lost + self.series_resistance) * adc.slope_calibration * (adc.bound or 1.0)) ** 2
         finest = self.bm_max_resolution / dac.step if dac.step else math.inf
         analog = self.ir_drop > 0.0 or self.voltage_offset > 0.0 or self.series_resistance > 0.0 or self.read_noise > 0.0
         return ReadSettings(
@@ -250,7 +254,7 @@ class Periphery(Specification):
             slice_bits=dac.slice_bits or 0,
             planes=dac.passes,
             one_sided=not self.bm_test_negative_bound,
-            slope=slope,
+            slope=self._slope(drawn),
             ir_drop=self.ir_drop,
             ir_factor=inputs / self.ir_drop_g_ratio,
             offset_w_min=self.voltage_offset_w_min,

@@ -26,11 +26,11 @@ def simulate_ramps(result: FitResult, direction: str, n_devices: int = 200, rng:
     if direction not in result.mean_curves():
         raise ValueError(f"direction must be one of {', '.join(result.mean_curves())}; got {direction!r}")
     n_devices = integer_value("n_devices", n_devices, 1)
-    response = result.mean_curves()[direction][1]
+    fitted = result.mean_curves()[direction][1]
     array = CrossbarArray((1, n_devices), result.device, rng=rng)
-    array.program(np.full((1, n_devices), response[0]))
+    array.program(np.full((1, n_devices), fitted[0]))
     path = [array.weights[0]]
-    for _ in range(len(response) - 1):
+    for _ in range(len(fitted) - 1):
         array.pulse(1 if direction == "up" else -1)
         path.append(array.weights[0])
     noise = np.random.default_rng(rng).standard_normal((2, len(path), n_devices))
@@ -59,7 +59,7 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
         ramps = result.up if name == "up" else result.down
         if not ramps:
             continue
-        measured, response = result.mean_curves()[name]
+        measured, fitted = result.mean_curves()[name]
         for ramp in ramps[:100]:
             ax.plot(result.to_conductance(ramp), color=color, alpha=0.15, linewidth=0.5)
         band = np.percentile(simulate_ramps(result, name, rng=rng), [5.0, 95.0], axis=1)
@@ -67,7 +67,7 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
         n = np.arange(len(measured))
         ax.fill_between(n, low, high, color=color, alpha=0.2, linewidth=0, label=f"{name}: 90 % of simulated reads")
         ax.plot(n, result.to_conductance(measured), color=color, linewidth=0.9, label=f"{name}: measured mean")
-        ax.plot(n, result.to_conductance(response), "k--", linewidth=1.0)
+        ax.plot(n, result.to_conductance(fitted), "k--", linewidth=1.0)
     ax.plot([], [], "k--", label=f"{result.score.model}, noise-free")
     ax.set(xlabel="pulse", ylabel=f"conductance ({result.unit})" if result.unit else "measured value")
     ax.legend()
@@ -75,12 +75,12 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
 
 
 def fit_residuals(result: FitResult, *, ax: Axes | None = None) -> Axes:
-    """Draw the mean measured curve minus the noise-free response of the fitted device, in weight units."""
+    """Draw the mean measured fitted minus the noise-free response of the fitted device, in weight units."""
     ax = axes(ax)
     for name, _, color in _SIDES:
         if name in result.mean_curves():
-            measured, response = result.mean_curves()[name]
-            ax.plot(measured - response, color=color, linewidth=0.8, label=name)
+            measured, fitted = result.mean_curves()[name]
+            ax.plot(measured - fitted, color=color, linewidth=0.8, label=name)
     count = min((len(ramps) for ramps in (result.up, result.down) if ramps), default=1)
     ax.axhline(0.0, color="k", linewidth=0.8)
     band = math.hypot(result.read_noise, result.slow_noise) / math.sqrt(count)

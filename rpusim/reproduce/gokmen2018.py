@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rpusim.algorithms import SGD, Algorithm, DigitalSGD
 from rpusim.reproduce.base import Check, Reproduction, Result, register
-from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, rpu_sgd, text_rate, train_curves
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from rpusim.reproduce.networks import TextRun, rpu_sgd, text_figure, train_on_text
 
 __all__ = ["REPRODUCTION", "rules"]
 
-QUICK = TextRun(train=40_000, test=10_000, hidden=32, length=50, epochs=3)
-FULL = TextRun(train=None, test=None, hidden=64, length=100, epochs=30)
+QUICK = TextRun(train=40_000, test=10_000, units=32, length=50, epochs=3)
+FULL = TextRun(train=None, test=None, units=64, length=100, epochs=30)
 #: down steps are larger than up steps by this
 ASYMMETRIES = (0.01, 0.02, 0.05, 0.1)
 BITS = (4, 5, 6)
@@ -58,10 +53,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     """Train two layers of LSTM on War and Peace on every device and with every converter."""
     size = QUICK if quick else FULL
     epochs = epochs or size.epochs
-    train, test = characters(size)
-    chosen = rules(quick)
-    curves = [Curve(label, partial(lstm, rule, size.hidden), text_rate) for label, rule in chosen.items()]
-    found = train_curves(f"gokmen2018{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
+    found, settings = train_on_text(f"gokmen2018{'-quick' if quick else ''}", rules(quick), size, epochs, seed, folder)
     loss = {label: curve["loss_now"] for label, curve in found.items()}
     base, digital = loss["7 bits, symmetric"], loss["digital"]
     more = {label: value - base for label, value in loss.items()}
@@ -80,25 +72,14 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         REPRODUCTION.source,
         CRITERION,
         tuple(checks),
-        settings={
-            **size._asdict(),
-            "epochs": epochs,
-            "seed": seed,
-            "lr": [text_rate(epoch) for epoch in range(epochs)],
-            "algorithms": {label: rule.to_dict() for label, rule in chosen.items()},
-        },
+        settings=settings,
         data={"curves": found},
         notes=(
             "Rates and trains are not known from the paper. Trains of up to 31 pulses carry the rate 0.03 without clipping; "
             "those of 10, as for the perceptron at 0.01, clip the gradient of the character that came and spare the others: "
-            "the loss stays above 3.2 where it is 2.2 digitally (32 cells, 3 epochs of 60,000 characters).",
+            "the loss stays above 3.2 where it is 2.2 digitally (32 units, 3 epochs of 60,000 characters).",
         ),
     )
-
-
-def draw(result: Result) -> Figure:
-    """Draw the curves."""
-    return curves_figure(result, "test_loss", "test cross-entropy (nat per character)", log=False)
 
 
 REPRODUCTION = register(
@@ -107,7 +88,7 @@ REPRODUCTION = register(
         "a character LSTM on War and Peace against asymmetric devices and few input levels",
         "Gokmen, Rasch and Haensch, Front. Neurosci. 12:745 (2018)",
         run,
-        draw,
+        text_figure,
         trains=True,
     )
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "text_rate",
-    "train_curves",
+    "Curve", "TextRun", "characters", "curves_figure", "lenet", "lstm", "perceptron", "rpu_sgd", "subset", "text_figure",
+    "text_rate", "train_curves", "train_on_text",
 ]  # fmt: skip
 
 
@@ -40,11 +41,11 @@ class Curve(NamedTuple):
 
 
 class TextRun(NamedTuple):
-    """Size of a run on text: characters of training and test (None: all), cells per layer, steps of a batch, epochs."""
+    """Size of a run on text: characters of training and test (None: all), units per layer, steps of a batch, epochs."""
 
     train: int | None
     test: int | None
-    hidden: int
+    units: int
     length: int
     epochs: int
 
@@ -178,15 +179,36 @@ def lenet(rule: Algorithm, second: Algorithm | None = None, **options: Any) -> S
     )
 
 
-def lstm(rule: Algorithm, hidden: int, vocabulary: int = 87) -> Sequential:
+def lstm(rule: Algorithm, units: int, vocabulary: int = 87) -> Sequential:
     """Return the character model of Gokmen, Rasch and Haensch (2018): two stateful LSTMs, arrays 256 x 152, 256 x 129 and
-    87 x 65 for 64 cells."""
+    87 x 65 for 64 units."""
     return Sequential(
         OneHot(vocabulary),
-        LSTM(vocabulary, hidden, rule, stateful=True),
-        LSTM(hidden, hidden, rule, stateful=True),
-        Linear(hidden, vocabulary, rule),
+        LSTM(vocabulary, units, rule, stateful=True),
+        LSTM(units, units, rule, stateful=True),
+        Linear(units, vocabulary, rule),
     )
+
+
+def train_on_text(
+    name: str, rules: dict[str, Algorithm], size: TextRun, epochs: int, seed: int, folder: Path | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Train an `lstm` by every rule on War and Peace; return what `train_curves` does, and the settings."""
+    train, test = characters(size)
+    curves = [Curve(label, partial(lstm, rule, size.units), text_rate) for label, rule in rules.items()]
+    settings = {
+        **size._asdict(),
+        "epochs": epochs,
+        "seed": seed,
+        "lr": [text_rate(epoch) for epoch in range(epochs)],
+        "algorithms": {label: rule.to_dict() for label, rule in rules.items()},
+    }
+    return train_curves(name, curves, train, test, epochs, seed, folder), settings
+
+
+def text_figure(result: Result) -> Figure:
+    """Draw the curves of runs on text."""
+    return curves_figure(result, "test_loss", "test cross-entropy (nat per character)", log=False)
 
 
 def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:

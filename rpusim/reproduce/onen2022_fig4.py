@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.devices import Device, LinearStep
@@ -14,15 +12,12 @@ from rpusim.periphery.converters import ADC, DAC
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
-from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, lstm, text_rate, train_curves
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from rpusim.reproduce.networks import TextRun, text_figure, train_on_text
 
 __all__ = ["REPRODUCTION", "rules"]
 
-QUICK = TextRun(train=60_000, test=10_000, hidden=32, length=50, epochs=3)
-FULL = TextRun(train=None, test=None, hidden=64, length=100, epochs=30)
+QUICK = TextRun(train=60_000, test=10_000, units=32, length=50, epochs=3)
+FULL = TextRun(train=None, test=None, units=64, length=100, epochs=30)
 #: relative change of a step from weight 0 to the bound; 1 is the saturating preset
 ASYMMETRIES = (0.1, 0.3, 1.0)
 TRANSFER_EVERY, FAST_LR, SLOW_LR = 1, 1.0, 1.0
@@ -69,10 +64,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     """Train two layers of LSTM on War and Peace by every rule."""
     size = QUICK if quick else FULL
     epochs = epochs or size.epochs
-    train, test = characters(size)
-    chosen = rules(quick)
-    curves = [Curve(label, partial(lstm, rule, size.hidden), text_rate) for label, rule in chosen.items()]
-    found = train_curves(f"onen2022-fig4{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
+    found, settings = train_on_text(f"onen2022-fig4{'-quick' if quick else ''}", rules(quick), size, epochs, seed, folder)
     loss = {label: curve["loss_now"] for label, curve in found.items()}
     levels = [f"asymmetry {a:g}" for a in (ASYMMETRIES[-1:] if quick else ASYMMETRIES)]
     digital, base, stuck = loss["digital"], loss["SGD, symmetric"], loss["SHD, symmetric"]
@@ -94,16 +86,10 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         REPRODUCTION.source,
         CRITERION,
         tuple(checks),
-        settings={
-            **size._asdict(),
-            "epochs": epochs,
-            "seed": seed,
-            "lr": [text_rate(epoch) for epoch in range(epochs)],
-            "algorithms": {label: rule.to_dict() for label, rule in chosen.items()},
-        },
+        settings=settings,
         data={"curves": found},
         notes=(
-            "The paper gives neither rates nor asymmetries as numbers. At the rate 0.03 of the other curves, with 32 cells and "
+            "The paper gives neither rates nor asymmetries as numbers. At the rate 0.03 of the other curves, with 32 units and "
             "3 epochs of 60,000 characters, the saturating device learned best where fast_lr slow_lr / transfer_every is 1: "
             "loss 2.20 to 2.22 for (1, 1, 1), (3, 0.3, 1) and (1, 5, 5); 2.27 to 2.29 at 0.3, 2.32 to 2.43 at 5 to 25, "
             "where it swings, and 2.37 at 0.09, where it is slow.",
@@ -113,18 +99,13 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     )
 
 
-def draw(result: Result) -> Figure:
-    """Draw the curves."""
-    return curves_figure(result, "test_loss", "test cross-entropy (nat per character)", log=False)
-
-
 REPRODUCTION = register(
     Reproduction(
         "onen2022-fig4",
         "a character LSTM on War and Peace: SGD and SHD on symmetric and asymmetric devices",
         "Onen et al., Front. Artif. Intell. 5:891624 (2022), Fig. 4",
         run,
-        draw,
+        text_figure,
         trains=True,
     )
 )

@@ -51,6 +51,42 @@ def rules(tau: float, batch: int, fast_lr: float) -> dict[str, Algorithm]:
     }
 
 
+def _curves(network: str, taus: tuple[float, ...], fast_lr: float, digital_lr: float, analog_lr: float) -> list[Curve]:
+    batch, make = BATCH[network], perceptron if network == "FCN" else lenet
+
+    def curve(label: str, rule: Algorithm, rate: float) -> Curve:
+        # losses here are sums over the batch, there means
+        return Curve(label, partial(make, rule, mapping=MAPPING), lambda epoch: rate / batch * 0.1 ** (epoch // 35), batch)
+
+    curves = [curve(f"{network}, digital", DigitalSGD(), digital_lr)]
+    for tau in taus:
+        for name, rule in rules(tau, batch, fast_lr).items():
+            curves.append(curve(f"{network}, {name}, tau {tau:g}", rule, analog_lr))
+    return curves
+
+
+def _quick_checks(accuracy: dict[str, float]) -> list[Check]:
+    least, most = QUICK_TAUS
+    sgd, tiki = accuracy[f"FCN, SGD, tau {least:g}"], accuracy[f"FCN, Tiki-Taka, tau {least:g}"]
+    gain = accuracy[f"FCN, SGD, tau {most:g}"] - sgd
+    return [
+        Check(f"SGD, tau {least:g} (%)", sgd, math.nan, sgd < 40.0),
+        Check(f"Tiki-Taka, tau {least:g} (%)", tiki, math.nan, tiki > 60.0),
+        Check(f"SGD, tau {most:g} - tau {least:g} (%)", gain, math.nan, gain > 20.0),
+    ]
+
+
+def _full_checks(network: str, accuracy: dict[str, float], least: float) -> list[Check]:
+    """Check the accuracies of one network, by label, against the published ones."""
+    checks = []
+    for label, now in accuracy.items():
+        tau = float(label.rsplit(" ", 1)[1]) if "tau" in label else 0.0
+        value = PUBLISHED[network][tau][1 if "Tiki-Taka" in label else 0]
+        checks.append(Check(f"{label} (%)", now, value, abs(now - value) < 1.0, required="SGD" not in label))
+    ahead = accuracy[f"{network}, Tiki-Taka, tau {least:g}"] - accuracy[f"{network}, SGD, tau {least:g}"]
+    return [*checks, Check(f"{network}: Tiki-Taka - SGD, tau {least:g} (%)", ahead, math.nan, ahead > 5.0)]
+
+
 def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None = None) -> Result:
     """Train a perceptron, and LeNet in the full run, on MNIST for every tau."""
     epochs = epochs or (QUICK_EPOCHS if quick else EPOCHS)
@@ -60,42 +96,14 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     for network, published in PUBLISHED.items():
         if quick and network != "FCN":
             continue
-        batch = BATCH[network]
         data = datasets.mnist(flatten=network == "FCN")
         train, test = subset(data, QUICK_IMAGES if quick else None, QUICK_TEST if quick else None)
-        make = perceptron if network == "FCN" else lenet
-
-        def curve(label: str, rule: Algorithm, rate: float, batch: int = batch, make: Any = make) -> Curve:
-            # losses here are sums over the batch, there means
-            return Curve(label, partial(make, rule, mapping=MAPPING), lambda epoch: rate / batch * 0.1 ** (epoch // 35), batch)
-
-        curves = [curve(f"{network}, digital", DigitalSGD(), digital_lr)]
         taus = QUICK_TAUS if quick else tuple(tau for tau in published if tau)
-        for tau in taus:
-            for name, rule in rules(tau, batch, fast_lr).items():
-                curves.append(curve(f"{network}, {name}, tau {tau:g}", rule, analog_lr))
-        found |= train_curves(f"wu2024-fig5{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
-        accuracy = {label: 100.0 - one["error_now"] for label, one in found.items()}
-        least = taus[0]
-        sgd, tiki = (accuracy[f"{network}, {name}, tau {least:g}"] for name in ("SGD", "Tiki-Taka"))
-        if quick:
-            stuck, works = sgd < 40.0, tiki > 60.0
-            checks += [
-                Check(f"SGD, tau {least:g} (%)", sgd, math.nan, stuck),
-                Check(f"Tiki-Taka, tau {least:g} (%)", tiki, math.nan, works),
-            ]
-        else:
-            for label, now in accuracy.items():
-                if not label.startswith(network):
-                    continue
-                tau = float(label.rsplit(" ", 1)[1]) if "tau" in label else 0.0
-                value = published[tau][1 if "Tiki-Taka" in label else 0]
-                near = abs(now - value) < 1.0
-                checks.append(Check(f"{label} (%)", now, value, near, required="SGD" not in label))
-            checks.append(Check(f"{network}: Tiki-Taka - SGD, tau {least:g} (%)", tiki - sgd, math.nan, tiki - sgd > 5.0))
-        if quick:
-            gain = accuracy[f"FCN, SGD, tau {taus[-1]:g}"] - sgd
-            checks.append(Check(f"SGD, tau {taus[-1]:g} - tau {least:g} (%)", gain, math.nan, gain > 20.0))
+        curves = _curves(network, taus, fast_lr, digital_lr, analog_lr)
+        new = train_curves(f"wu2024-fig5{'-quick' if quick else ''}", curves, train, test, epochs, seed, folder)
+        found |= new
+        accuracy = {label: 100.0 - one["error_now"] for label, one in new.items()}
+        checks += _quick_checks(accuracy) if quick else _full_checks(network, accuracy, taus[0])
     return Result(
         "wu2024-fig5",
         REPRODUCTION.source,

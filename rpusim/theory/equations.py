@@ -26,8 +26,9 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 Law = Callable[[float], float]
 
-#: Cells of a table over the range of a device. A law q is met to (range / CELLS)^2 |q''| / 8: 1e-10 for q'' of 1 / range^2.
-CELLS = 2**16
+#: Intervals of a table over the range of a device; a law q is met to (range / INTERVALS)^2 |q''| / 8, for q'' of 1 / range^2
+#: to 1e-10.
+INTERVALS = 2**16
 #: Before a bound, what leads outwards slows down within this part of the range.
 LAYER = 1e-9
 
@@ -37,7 +38,7 @@ class ResponseTable:
 
     def __init__(self, device: Any, low: float, high: float) -> None:
         self.low, self.high = low, high
-        w = np.linspace(low, high, CELLS + 1)
+        w = np.linspace(low, high, INTERVALS + 1)
         up, down = (np.broadcast_to(np.asarray(law(w), np.float64), w.shape) for law in (device.step_up, device.step_down))
         up, down = up / device.granularity, down / device.granularity
         self.F, self.G = (down + up) / 2.0, (down - up) / 2.0
@@ -45,16 +46,16 @@ class ResponseTable:
     @functools.cached_property
     def drift(self) -> Callable[[float, float, float], float]:
         """Rate of change at a state, or at the bound it is beyond, under requests of given mean and mean modulus."""
-        low, per_unit = self.low, CELLS / (self.high - self.low)
+        low, per_unit = self.low, INTERVALS / (self.high - self.low)
         F, G = self.F.tolist(), self.G.tolist()
         F_rise, G_rise = np.diff(self.F, append=self.F[-1]).tolist(), np.diff(self.G, append=self.G[-1]).tolist()
 
         def drift(w: float, request: float, magnitude: float) -> float:
             place = (w - low) * per_unit
-            cell = int(place)
-            if 0.0 <= place < CELLS:
-                place -= cell
-                return request * (F[cell] + place * F_rise[cell]) - magnitude * (G[cell] + place * G_rise[cell])
+            k = int(place)
+            if 0.0 <= place < INTERVALS:
+                place -= k
+                return request * (F[k] + place * F_rise[k]) - magnitude * (G[k] + place * G_rise[k])
             end = -1 if place > 0.0 else 0
             return request * F[end] - magnitude * G[end]
 
@@ -246,17 +247,17 @@ def _resting_a(slow: ResponseTable, state: float, read_noise: float) -> float:
     return math.copysign(a * read_noise if ratio < 1.0 else 1e30, G)
 
 
-def _zeros(law: Law, low: float, high: float, cells: int = 1000) -> list[float]:
+def _zeros(law: Law, low: float, high: float, intervals: int = 1000) -> list[float]:
     """Where a function changes its sign, or is 0 at a node alone; near the ends the grid is finer."""
     from scipy.optimize import brentq
 
     middle, half = (low + high) / 2.0, (high - low) / 2.0
-    nodes = [low, *(middle - half * math.cos(math.pi * k / cells) for k in range(1, cells)), high]
+    nodes = [low, *(middle - half * math.cos(math.pi * k / intervals) for k in range(1, intervals)), high]
     values = [law(node) for node in nodes]
     zeros = []
     for k in range(len(nodes)):
         if values[k] == 0.0:
-            if all(values[j] != 0.0 for j in (k - 1, k + 1) if 0 <= j <= cells):
+            if all(values[j] != 0.0 for j in (k - 1, k + 1) if 0 <= j <= intervals):
                 zeros.append(nodes[k])
         elif k and values[k - 1] * values[k] < 0.0:
             zero = float(brentq(law, nodes[k - 1], nodes[k], xtol=1e-14, rtol=1e-14))

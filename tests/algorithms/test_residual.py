@@ -236,7 +236,7 @@ def test_many_tiles_are_a_chain_of_tiki_taka():
     tiles = MultiTileResidual(**settings, n_tiles=4, gamma=0.3, transfer_every=2, transfer_every_growth=3)
     chain = TikiTaka(
         **settings,
-        hidden=(FAST, FAST),
+        between=(FAST, FAST),
         gamma=0.3,
         transfer_every=(2, 6, 18),
         transfer_lr=(0.1, 0.12, 0.144),

@@ -101,9 +101,9 @@ TT = {
     "hadamard": dict(transfer_vectors="hadamard", transfer_every=2),
     "offset": dict(reference_offset_mean=0.2, reference_offset_std=0.1),
     "no reference": dict(zero_shift="none"),
-    "three arrays": dict(hidden=(LinearStep(dw_min=0.006, dw_min_std=0.0, gamma_up=0.4, gamma_down=0.3),), gamma=0.3),
+    "three arrays": dict(between=(LinearStep(dw_min=0.006, dw_min_std=0.0, gamma_up=0.4, gamma_down=0.3),), gamma=0.3),
     "three arrays, own settings": dict(
-        hidden=(SoftBounds(dw_min=0.02, dw_min_std=0.0),), gamma=(0.25, 0.5, 2.0), transfer_every=(2, 5),
+        between=(SoftBounds(dw_min=0.02, dw_min_std=0.0),), gamma=(0.25, 0.5, 2.0), transfer_every=(2, 5),
         transfer_lr=(0.5, 0.2),
     ),
     "ideal slow": dict(slow=Ideal(), gamma=0.5),
@@ -402,7 +402,7 @@ def test_settings_that_contradict_each_other_are_refused(make, words):
 def test_specifications_survive_json(name):
     rule = (COMPOUNDS | V2)[name]
     assert rpu.from_json(rule.to_json()) == rule
-    several = TikiTaka(hidden=(SoftBounds(),), gamma=(0.1, 0.2, 1.0), transfer_every=(1, 2))
+    several = TikiTaka(between=(SoftBounds(),), gamma=(0.1, 0.2, 1.0), transfer_every=(1, 2))
     assert rpu.from_json(several.to_json()) == several
 
 

@@ -1,21 +1,14 @@
-"""CrossbarArray and DifferentialPair: parameters, programming, symmetry points, counters, states and their errors."""
+"""CrossbarArray: construction, parameters, programming, symmetry points, counters and their errors."""
 
 from __future__ import annotations
 
-import copy
-import multiprocessing
-import os
-import pickle
-import warnings
-import weakref
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
-from oracle import devices as oracle
+from oracle.arrays import same
+from oracle.tiles import NO_SPREAD
 
 import rpusim as rpu
-from rpusim import ADC, CrossbarArray, DifferentialPair, Periphery, PulseScheme, checkpoint
+from rpusim import ADC, CrossbarArray, DifferentialPair, Periphery, PulseScheme
 from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
 
 TIME = ["decay_scale", "diffusion_rate", "reset_level"]
@@ -24,59 +17,9 @@ NAMES = {
     SoftBounds: ["step_up", "step_down", "w_max", "w_min", *TIME],
     LinearStep: ["step_up", "step_down", "w_max", "w_min", "slope_up", "slope_down", *TIME],
 }
-NO_SPREAD = dict(dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0)
 
 
-def same(a, b):
-    """Equal nested states, arrays by bits."""
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    return a == b
-
-
-def test_of_another_specification_only_what_differs_is_named():
-    array = CrossbarArray((3, 4), SoftBounds(), rng=0)
-    state = array.state_dict()
-    for old, new, words in (
-        ('"half_select": 0.0, ', '"half": 0.0, ', "device.half_select nothing, not 0.0; device.half 0.0, not nothing"),
-        ('"bits": 7', '"bits": 6', "forward.dac.bits 6, not 7; backward.dac.bits 6, not 7"),
-        ('"wires": null}]', '"wires": {"type": "WriteWires"}}]', "pulses.wires 'WriteWires', not None"),
-        ('"type": "SoftBounds"', '"type": "ConstantStep"', "device 'ConstantStep', not 'SoftBounds'"),
-    ):
-        assert old in state["specification"]
-        with pytest.raises(ValueError) as caught:
-            array.load_state_dict(state | {"specification": state["specification"].replace(old, new)})
-        assert str(caught.value) == f"state must be of an array with the same specification; got {words}"
-
-
-def test_states_of_versions_with_fewer_fields_have_their_defaults():
-    array = CrossbarArray((3, 4), SoftBounds(), rng=0)
-    state = array.state_dict()
-    specification = state["specification"].replace('"half_select": 0.0, ', "").replace(', "wires": null}]', "}]")
-    old = state | {"specification": specification}
-    assert '"half_select":' not in old["specification"] and '"wires": null}]' not in old["specification"]
-    array.update(np.ones(4), np.ones(3), 0.1)
-    array.load_state_dict(old)
-    assert same(array.state_dict(), state)
-    other = CrossbarArray((3, 4), SoftBounds(half_select=0.1), rng=0)
-    with pytest.raises(ValueError, match="half_select 0.0, not 0.1"):
-        other.load_state_dict({**other.state_dict(), "specification": old["specification"]})
-
-
-@pytest.mark.parametrize("change", ["assign", "load"])
-def test_parameters_that_were_replaced_are_given_back(change):
-    array = CrossbarArray((3, 4), SoftBounds(), rng=0)
-    first = weakref.ref(array._parameters["w_max"].base)
-    if change == "assign":
-        array.parameters["step_up"] = 0.002
-    else:
-        array.load_state_dict(array.state_dict())
-    assert first() is None
-
-
-# ---- construction -------------------------------------------------------------------------------------------------
+# ---- construction -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -143,7 +86,7 @@ def test_arrays_keep_no_alias_of_what_they_are_given():
     np.testing.assert_array_equal(array.weights, np.ones((2, 3)))
 
 
-# ---- parameters ---------------------------------------------------------------------------------------------------
+# ---- parameters -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", NAMES)
@@ -236,7 +179,7 @@ def test_parameters_cannot_be_deleted_or_found_where_there_are_none():
         CrossbarArray((2, 3), Ideal(), rng=0).parameters["step_up"]
 
 
-# ---- programming --------------------------------------------------------------------------------------------------
+# ---- programming ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", NAMES)
@@ -277,7 +220,7 @@ def test_wrong_weights_are_refused_and_change_nothing(weights, error, words):
         assert same(before, array.state_dict())
 
 
-# ---- symmetry points ----------------------------------------------------------------------------------------------
+# ---- symmetry points --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count_pulses", [False, True])
@@ -318,99 +261,7 @@ def test_wrong_requests_for_symmetry_points_are_refused(method, arguments, error
     assert same(before, pair.state_dict())
 
 
-# ---- pairs --------------------------------------------------------------------------------------------------------
-
-
-def pair_of(device, shape=(6, 7), reference=None, **settings):
-    main = CrossbarArray(shape, device, rng=15, **settings)
-    return DifferentialPair(main, CrossbarArray(shape, reference or device, rng=16))
-
-
-def test_exact_zero_shift_brings_both_arrays_to_the_symmetry_points_of_main():
-    wide = SoftBounds(dw_min=0.01, w_max=5.0, w_min=-5.0, w_max_dtod=0.0, w_min_dtod=0.0)
-    pair = pair_of(SoftBounds(dw_min=0.01, up_down=0.2), reference=wide)
-    pair.zero_shift()
-    p = {name: value.astype(np.float64) for name, value in pair.main.parameters.items()}
-    expected = oracle.soft_bounds_symmetry_point(s_up=p["step_up"], s_dn=p["step_down"], b_min=p["w_min"], b_max=p["w_max"])
-    np.testing.assert_allclose(pair.main.weights, expected, atol=1e-7)
-    np.testing.assert_array_equal(pair.reference.weights, pair.main.weights)
-    assert not pair.weights.any() and pair.main.pulse_count == (0, 0)
-
-
-def test_exact_zero_shift_keeps_devices_without_a_symmetry_point():
-    pair = pair_of(ConstantStep())
-    pair.main.program(np.full((6, 7), 0.05))
-    pair.zero_shift()
-    np.testing.assert_array_equal(pair.main.weights, np.full((6, 7), np.float32(0.05)))
-    np.testing.assert_array_equal(pair.weights, np.zeros((6, 7)))
-
-
-def test_zero_shift_by_pulses_pulses_main_only():
-    wide = SoftBounds(w_max=5.0, w_min=-5.0, w_max_dtod=0.0, w_min_dtod=0.0)
-    pair = pair_of(SoftBounds(dw_min=0.01, dw_min_std=0.0, up_down=0.2, **NO_SPREAD), reference=wide, count_pulses=True)
-    pair.zero_shift("pulses")
-    pulses = 20 * 120 // 2
-    assert pair.main.pulse_count == (pulses * 42, pulses * 42) and pair.reference.pulse_count == (0, 0)
-    point = pair.main.symmetry_point()
-    assert (np.abs(pair.main.weights - point) < 0.012).all()  # within a step, on the low side of the cycle
-    assert (pair.main.weights < point).all()
-    np.testing.assert_array_equal(pair.reference.weights, pair.main.weights)
-    short = pair_of(SoftBounds())
-    short.zero_shift("pulses", n_pulses=6)
-    assert short.main.pulse_count == (3 * 42, 3 * 42)
-    np.testing.assert_array_equal(
-        short.reference.weights,
-        np.clip(short.main.weights, short.reference.parameters["w_min"], short.reference.parameters["w_max"]),
-    )
-
-
-def test_a_pair_counts_its_calibration_pulses_per_device():
-    pair = pair_of(SoftBounds(), count_pulses=True)
-    pair.zero_shift("pulses", n_pulses=10)
-    up, down = pair.main.device_pulse_count
-    assert up.sum() == pair.main.pulse_count.up and down.sum() == pair.main.pulse_count.down
-
-
-def test_a_pair_is_programmed_through_main():
-    pair = pair_of(SoftBounds(up_down=0.1))
-    pair.zero_shift()
-    reference, p = pair.reference.weights, pair.main.parameters
-    w = np.random.default_rng(17).normal(0, 0.5, (6, 7)).astype(np.float32)
-    pair.program(w)
-    np.testing.assert_array_equal(pair.reference.weights, reference)
-    np.testing.assert_allclose(pair.weights, np.clip(w + reference, p["w_min"], p["w_max"]) - reference, atol=1e-7)
-
-
-def test_a_pair_updates_main_only():
-    pair = pair_of(ConstantStep(), pulses=PulseScheme(desired_bl=5))
-    alone = CrossbarArray((6, 7), ConstantStep(), pulses=PulseScheme(desired_bl=5), rng=15)
-    for target in (pair, alone):
-        target.update(np.ones(7), np.ones(6), 0.01)
-    np.testing.assert_array_equal(pair.main.weights, alone.weights)
-    assert not pair.reference.weights.any() and sum(alone.pulse_count) > 0
-
-
-@pytest.mark.parametrize(
-    "change, error, words",
-    [
-        (lambda a: (a, a), ValueError, ["reference", "another"]),
-        (lambda a: (a, CrossbarArray((2, 3), Ideal(), rng=0)), ValueError, ["reference", "(2, 2)", "(2, 3)"]),
-        (lambda a: (a, None), TypeError, ["reference", "CrossbarArray", "None"]),
-        (lambda a: (np.ones((2, 2)), a), TypeError, ["main", "CrossbarArray"]),
-    ],
-)
-def test_wrong_pairs_are_refused(change, error, words):
-    with pytest.raises(error) as caught:
-        DifferentialPair(*change(CrossbarArray((2, 2), Ideal(), rng=0)))
-    assert all(word in str(caught.value) for word in words), str(caught.value)
-
-
-def test_a_pair_is_printed_with_its_arrays():
-    pair = pair_of(Ideal(), (1, 2))
-    assert repr(pair) == "DifferentialPair(CrossbarArray((1, 2), Ideal()), CrossbarArray((1, 2), Ideal()))"
-
-
-# ---- counters -----------------------------------------------------------------------------------------------------
+# ---- counters ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pulse_type", ["stochastic", "mean_count", "deterministic_implicit"])
@@ -441,119 +292,7 @@ def test_device_counts_must_be_asked_for():
         _ = array.device_pulse_count
 
 
-# ---- states -------------------------------------------------------------------------------------------------------
-
-
-def used(device=None, rng=21, shape=(5, 6), **settings):
-    """An array with a past: updates, reads in both directions, changed parameters."""
-    device = device or SoftBounds(dw_min=0.01)
-    periphery = Periphery(noise_management="average_abs_max", bound_management="none")
-    array = CrossbarArray(shape, device, forward=periphery, rng=rng, **settings)
-    rng = np.random.default_rng(22)
-    array.update(rng.normal(size=(4, shape[1])), rng.normal(size=(4, shape[0])), 0.05)
-    array.forward(rng.normal(size=(3, shape[1])))
-    array.backward(rng.normal(size=(2, shape[0])))
-    if not isinstance(device, Ideal):
-        array.parameters["step_up"] = 0.02
-        array.parameters["w_max"] = rng.uniform(0.1, 0.5, shape)
-    return array
-
-
-@pytest.mark.parametrize("settings", [{}, dict(count_pulses=True)])
-@pytest.mark.parametrize("device", [SoftBounds(dw_min=0.01), LinearStep(**NO_SPREAD), ConstantStep(), Ideal()])
-def test_a_restored_array_goes_on_to_the_same_bits(device, settings, tmp_path):
-    array = used(device, **settings)
-    saved = array.state_dict()
-    checkpoint.save(tmp_path / "array.npz", saved)
-    other = CrossbarArray((5, 6), device, forward=array.forward_periphery, rng=999, **settings)
-    other.load_state_dict(checkpoint.load(tmp_path / "array.npz"))
-    assert same(other.state_dict(), saved)
-    x, d = np.random.default_rng(23).normal(size=(2, 3, 6)), np.random.default_rng(24).normal(size=(2, 3, 5))
-    for target in (array, other):
-        target.update(x[0], d[0], 0.1)
-    for read in (lambda a: a.forward(x[1]), lambda a: a.backward(d[1]), lambda a: a.weights):
-        np.testing.assert_array_equal(read(array), read(other))
-    assert same(array.state_dict(), other.state_dict())
-    assert not same(array.state_dict(), saved)
-
-
-def test_a_state_is_a_copy():
-    array = used()
-    state, pristine = array.state_dict(), copy.deepcopy(array.state_dict())
-    array.pulse(3)
-    array.parameters["step_up"] = 1.0
-    assert same(state, pristine)
-    array.load_state_dict(state)
-    array.pulse(-2)
-    array.parameters["step_down"] = 1.0
-    assert same(state, pristine)
-
-
-def spoilt(change):
-    state = used().state_dict()
-    change(state)
-    return state
-
-
-@pytest.mark.parametrize(
-    "state, error, words",
-    [
-        (lambda: None, TypeError, ["state", "NoneType"]),
-        (lambda: {}, ValueError, ["state", "weights"]),
-        (lambda: spoilt(lambda s: s.pop("key")), ValueError, ["state", "key"]),
-        (lambda: spoilt(lambda s: s.update(extra=1)), ValueError, ["state", "extra"]),
-        (lambda: spoilt(lambda s: s.update(version=999)), ValueError, ["version", "2", "999"]),
-        (lambda: used(shape=(6, 5)).state_dict(), ValueError, ["(5, 6)", "(6, 5)"]),
-        (lambda: used(SoftBounds(dw_min=0.02)).state_dict(), ValueError, ["specification", "0.01", "0.02"]),
-        (lambda: used(pulses=PulseScheme(desired_bl=7)).state_dict(), ValueError, ["specification", "desired_bl"]),
-        (lambda: used(count_pulses=True).state_dict(), ValueError, ["state", "device_pulses"]),
-        (lambda: spoilt(lambda s: s["parameters"].pop("w_max")), ValueError, ["parameters", "w_max"]),
-        (lambda: spoilt(lambda s: s.update(parameters=None)), TypeError, ["parameters", "NoneType"]),
-        (
-            lambda: spoilt(lambda s: s["parameters"].update(w_max=np.ones((2, 2)))),
-            ValueError, ["parameters", "w_max", "(5, 6)", "(2, 2)"],
-        ),
-        (lambda: spoilt(lambda s: s.update(weights=np.ones((2, 2)))), ValueError, ["weights", "(5, 6)", "(2, 2)"]),
-        (lambda: spoilt(lambda s: s.update(weights=np.full((5, 6), "a"))), (TypeError, ValueError), ["weights"]),
-        (lambda: spoilt(lambda s: s.update(weights=np.full((5, 6), np.nan))), ValueError, ["weights", "nan"]),
-        (lambda: spoilt(lambda s: s.update(key="abc")), (TypeError, ValueError), ["key"]),
-        (lambda: spoilt(lambda s: s.update(key=-1)), (TypeError, ValueError), ["key"]),
-        (lambda: spoilt(lambda s: s.update(counters=[1, 2])), (TypeError, ValueError), ["counters"]),
-        (lambda: spoilt(lambda s: s.update(counters=[-1, 0, 0, 0, 0])), (TypeError, ValueError), ["counters"]),
-        (lambda: spoilt(lambda s: s.update(averages=[1.0])), (TypeError, ValueError), ["averages"]),
-        (lambda: spoilt(lambda s: s.update(averages=[np.nan, 1.0])), (TypeError, ValueError), ["averages"]),
-    ],
-)  # fmt: skip
-def test_wrong_states_are_refused_and_change_nothing(state, error, words):
-    array = used(rng=77)
-    before = array.state_dict()
-    with pytest.raises(error) as caught:
-        array.load_state_dict(state())
-    assert same(array.state_dict(), before)
-    assert all(word in str(caught.value) for word in words), str(caught.value)
-
-
-def test_the_state_of_a_pair_is_that_of_its_arrays(tmp_path):
-    pair = DifferentialPair(used(rng=30), used(rng=31))
-    checkpoint.save(tmp_path / "pair.npz", pair.state_dict())
-    other = DifferentialPair(used(rng=32), used(rng=33))
-    other.load_state_dict(checkpoint.load(tmp_path / "pair.npz"))
-    assert same(pair.state_dict(), other.state_dict())
-    np.testing.assert_array_equal(pair.forward(np.ones(6)), other.forward(np.ones(6)))
-    before = other.state_dict()
-    wrong = pair.state_dict()
-    wrong["reference"]["version"] = 999
-    with pytest.raises(ValueError, match="reference.*version.*999"):
-        other.load_state_dict(wrong)
-    assert same(other.state_dict(), before)
-    wrong = pair.state_dict()
-    wrong["reference"]["specification"] = "other"
-    with pytest.raises(ValueError, match="specification"):
-        other.load_state_dict(wrong)
-    assert same(other.state_dict(), before)
-
-
-# ---- threads ------------------------------------------------------------------------------------------------------
+# ---- threads ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("restore_threads")
@@ -575,63 +314,3 @@ def test_ideal_devices_have_no_zero_shift(method):
     pair = DifferentialPair(*(CrossbarArray((2, 2), Ideal(), rng=seed) for seed in (0, 1)))
     with pytest.raises(ValueError, match=r"needs a device that takes pulses; got Ideal\(\)"):
         pair.zero_shift(method)
-
-
-# ---- sharing and copying ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", [rpu.devices.SoftBoundsReference, rpu.devices.PowStepReference])
-def test_weights_are_within_what_a_new_reference_leaves(kind):
-    array = CrossbarArray((1, 2), kind(w_max=1.0, w_min=-1.0, w_max_dtod=0.0, w_min_dtod=0.0), rng=0)
-    array.program([[0.9, -0.2]])
-    array.parameters["reference"] = 0.5
-    np.testing.assert_allclose(array.weights, [[0.5, -0.2]], atol=1e-6)
-    assert same(copy.deepcopy(array).state_dict(), array.state_dict())
-
-
-@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
-def test_copies_are_independent_and_go_on_to_the_same_bits(how):
-    array = CrossbarArray((3, 5), SoftBounds(dw_min=0.02), rng=3, count_pulses=True)
-    array.update(np.ones(5), np.ones(3), 0.05)
-    twin = how(array)
-    assert same(array.state_dict(), twin.state_dict())
-    array.update(np.ones(5), np.ones(3), 0.05)
-    assert not np.array_equal(array.weights, twin.weights)
-    twin.update(np.ones(5), np.ones(3), 0.05)
-    assert same(array.state_dict(), twin.state_dict())
-
-
-def test_copies_of_tiles_keep_their_shared_reference():
-    tile = rpu.algorithms.SHD(SoftBounds(dw_min=0.02)).build((3, 5), rng=0)
-    twin = copy.deepcopy(tile)
-    assert twin.fast.reference is twin.slow.reference and twin.fast.reference is not tile.fast.reference
-    for one in (tile, twin):
-        one.update(np.ones((9, 5)), np.ones((9, 3)), 0.05)
-    np.testing.assert_array_equal(tile.weights, twin.weights)
-
-
-def test_threads_may_share_an_array():
-    array = CrossbarArray((40, 50), SoftBounds(), rng=0)
-    jobs = [np.ones((n, 50), np.float32) for n in range(1, 60)]
-
-    def work(x):
-        array.update(x, np.ones((len(x), 40), np.float32), 0.01)
-        return array.forward(x).shape
-
-    with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(work, jobs)) == [(len(x), 40) for x in jobs]
-    assert array.state_dict()["counters"][0] == sum(map(len, jobs))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_can_update(restore_threads):
-    rpu.set_num_threads(2)
-    array = CrossbarArray((300, 300), SoftBounds(), rng=0)
-    x = np.ones((64, 300), np.float32)
-    array.update(x, x, 0.05)
-    child = multiprocessing.get_context("fork").Process(target=array.update, args=(x, x, 0.05))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is the point
-        child.start()
-    child.join(60)
-    assert child.exitcode == 0

@@ -1,4 +1,4 @@
-"""Reads: the chain DAC - product - ADC against the oracle, its noise against exact laws, its inputs and errors."""
+"""Reads: the chain DAC - product - ADC against the oracle, exact products, inputs and errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import reads as oracle
+from oracle.arrays import P_LIMIT, PLAIN_ADC, PLAIN_DAC, Z_LIMIT, array_of, assert_noise, oracle_read, plain
 from oracle.recorded import periphery_from_peer
 from scipy import stats
 
@@ -20,51 +20,6 @@ from rpusim._core.kernels import active_kernel_set, kernel_sets, use_kernel_set
 from rpusim.devices import Ideal, SoftBounds, VectorCell
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())["mvm"]
-P_LIMIT = 1e-6
-Z_LIMIT = 5.0
-PLAIN_DAC = DAC(bits=None, bound=None)
-PLAIN_ADC = ADC(bits=None, bound=None, noise=0.0)
-
-
-def plain(**settings):
-    """Exact reads but for the settings."""
-    base = dict(dac=PLAIN_DAC, adc=PLAIN_ADC, noise_management="none", bound_management="none")
-    return Periphery(**base | settings)
-
-
-def array_of(w, periphery, rng=0, backward=None):
-    """An array of ideal devices at exactly `w`."""
-    w = np.asarray(w, dtype=np.float32)
-    array = CrossbarArray(w.shape, Ideal(), forward=periphery, backward=backward, rng=rng)
-    array.program(w)
-    return array
-
-
-def chain_of(p):
-    """A periphery in the oracle's terms, without its noise."""
-    return dict(
-        dac_bound=p.dac.bound,
-        dac_steps=None if p.dac.bits is None else oracle.steps_of_bits(p.dac.bits),
-        adc_bound=p.adc.bound,
-        adc_steps=None if p.adc.bits is None else oracle.steps_of_bits(p.adc.bits),
-        bound_management=p.bound_management,
-        max_factor=p.bm_max_factor,
-        max_res=p.bm_max_resolution,
-    )
-
-
-def oracle_read(w, x, p, transposed=False, values=None):
-    """The oracle's read; `values` replaces the noise-management value of every vector."""
-    w, x = np.asarray(w, dtype=np.float64), np.asarray(x, dtype=np.float64)
-    if values is None:
-        kind = p.noise_management
-        values = (
-            oracle.average_abs_max(x, decay=p.nm_decay)
-            if kind == "average_abs_max"
-            else [oracle.noise_management(row, kind, p.nm_threshold or 0.0) for row in x]
-        )
-    w = w.T if transposed else w
-    return np.array([oracle.read_vector(w, row, nm=nm, **chain_of(p)) for row, nm in zip(x, values, strict=True)])
 
 
 def assert_agrees(y, w, x, p, transposed=False):
@@ -81,27 +36,11 @@ def assert_agrees(y, w, x, p, transposed=False):
     np.testing.assert_allclose(np.where(stable, y, 0.0), np.where(stable, expected, 0.0), rtol=0, atol=2e-5 * size)
 
 
-def chi2_p(statistic, n):
-    return 2 * min(stats.chi2.cdf(statistic, n), stats.chi2.sf(statistic, n))
-
-
-def assert_noise(values, std):
-    """Normal of mean 0 and this standard deviation, independent between neighbours in both directions."""
-    values = np.asarray(values, dtype=np.float64)
-    n = values.size
-    assert chi2_p(np.sum(values**2) / std**2, n) > P_LIMIT
-    assert abs(values.mean()) < Z_LIMIT * std / np.sqrt(n)
-    assert stats.kstest(values.ravel(), stats.norm(0, std).cdf).pvalue > P_LIMIT
-    z = values / std
-    for a, b in ((z[1:], z[:-1]), (z[:, 1:], z[:, :-1])):
-        assert abs(np.sum(a * b)) < Z_LIMIT * np.sqrt(a.size)
-
-
 def binomial_p(count, n, p):
     return min(1.0, 2 * min(stats.binom.cdf(count, n, p), stats.binom.sf(count - 1, n, p)))
 
 
-# ---- deterministic reads ------------------------------------------------------------------------------------------
+# ---- deterministic reads ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -240,52 +179,7 @@ def test_stochastic_rounding_keeps_what_lies_on_a_fine_level(converter):
     assert np.count_nonzero(y != 30000.0) <= 3
 
 
-# ---- noise --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.05, 40.0])
-@pytest.mark.parametrize("management", ["none", "abs_max", "constant"])
-@pytest.mark.parametrize("transposed", [False, True])
-def test_adc_noise_has_its_level_in_units_of_the_scaled_input(scale, management, transposed):
-    settings = dict(nm_threshold=3.0) if management == "constant" else {}
-    periphery = plain(adc=ADC(bits=None, bound=None, noise=0.07), noise_management=management, **settings)
-    array = array_of(np.zeros((150, 150)), periphery, rng=35)
-    x = np.random.default_rng(0).uniform(-1, 1, (200, 150))
-    x *= scale / np.abs(x).max(axis=1, keepdims=True)
-    y = array.backward(x) if transposed else array.forward(x)
-    assert_noise(y, 0.07 * {"none": 1.0, "abs_max": scale, "constant": 3.0}[management])
-
-
-def test_adc_noise_comes_before_rounding_and_clipping():
-    """One level per sigma: the probabilities of the levels are normal integrals."""
-    array = array_of(np.zeros((300, 1)), plain(adc=ADC(bits=3, bound=3.0, noise=1.0)), rng=36)
-    y = array.forward(np.zeros((400, 1))).astype(int)
-    edges = stats.norm.cdf([-np.inf, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, np.inf])
-    observed = np.bincount(y.ravel() + 3, minlength=7)
-    assert stats.chisquare(observed, np.diff(edges) * y.size).pvalue > P_LIMIT
-
-
-@pytest.mark.parametrize("scale", [1.0, 6.0])
-def test_dac_noise_is_that_of_an_input(scale):
-    """Independent between inputs, the same for all outputs, scaled back with the input, after the DAC's clip."""
-    periphery = plain(dac=DAC(noise=0.2), noise_management="abs_max")
-    array = array_of(np.eye(200), periphery, rng=37)
-    x = np.zeros((150, 200))
-    x[:, 0] = scale
-    y = array.forward(x)
-    assert_noise(y - x, 0.2 * scale)
-    rows = array_of(np.ones((2, 64)) * 0.3, periphery, rng=38).forward(x[:, :64])
-    np.testing.assert_array_equal(rows[:, 0], rows[:, 1])
-    assert chi2_p(np.sum((rows[:, 0] - 0.3 * scale) ** 2) / (0.2 * scale * 0.3) ** 2 / 64, 150) > P_LIMIT
-
-
-@pytest.mark.parametrize("reduction", [1, 2, 4, 16])
-def test_noise_grows_with_the_reduction_of_bound_management(reduction):
-    """The last try has the input divided by the reduction, and its noise multiplied back."""
-    periphery = plain(adc=ADC(bits=None, bound=1.0, noise=0.01), noise_management="abs_max", bound_management="iterative")
-    array = array_of(np.full((200, 1), 0.7 * reduction), periphery, rng=39)
-    y = array.forward(np.full((150, 1), -5.0))
-    assert_noise(y + 0.7 * reduction * 5.0, 0.01 * 5.0 * reduction)
+# ---- bound management and running means -------------------------------------------------------------------------------
 
 
 def test_only_vectors_that_clipped_are_read_again():
@@ -304,16 +198,6 @@ def test_only_vectors_that_clipped_are_read_again():
     np.testing.assert_allclose(y_again, x @ w.T, atol=6 * 0.001 * 64)
 
 
-def test_every_retry_draws_new_noise():
-    unbounded = plain(adc=ADC(bits=None, bound=None, noise=0.01))
-    managed = plain(adc=ADC(bits=None, bound=1.0, noise=0.01), bound_management="iterative")
-    first = array_of(np.full((200, 1), 1.5), unbounded, rng=42).forward(np.ones((100, 1))) - 1.5
-    last = (array_of(np.full((200, 1), 1.5), managed, rng=42).forward(np.ones((100, 1))) - 1.5) / 2
-    assert_noise(first, 0.01)
-    assert_noise(last, 0.01)
-    assert abs(np.corrcoef(first.ravel(), last.ravel())[0, 1]) < Z_LIMIT / np.sqrt(first.size)
-
-
 def test_the_last_try_counts_even_if_it_clips():
     for settings, reduction in (
         (dict(), 1024),
@@ -324,39 +208,6 @@ def test_the_last_try_counts_even_if_it_clips():
     ):
         periphery = plain(adc=ADC(bits=None, bound=1e-3, noise=0.0), bound_management="iterative", **settings)
         assert array_of([[1e6]], periphery).forward([1.0])[0] == pytest.approx(1e-3 * reduction, rel=1e-6)
-
-
-def test_reads_draw_new_noise_each_time_and_in_each_direction():
-    array = array_of(np.zeros((150, 150)), plain(adc=ADC(bits=None, bound=None, noise=1.0)), rng=43)
-    x = np.ones((100, 150))
-    reads = [array.forward(x), array.forward(x), array.backward(x), array.backward(x)]
-    reads.append(array_of(np.zeros((150, 150)), array.forward_periphery, rng=44).forward(x))
-    for a, b in itertools.combinations(reads, 2):
-        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < Z_LIMIT / np.sqrt(a.size)
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("splits", [(1,) * 30, (1, 2, 0, 4, 8, 15), (29, 1)], ids=["singles", "ragged", "last"])
-def test_splits_of_a_batch_draw_the_same_noise(splits, transposed):
-    rng = np.random.default_rng(45)
-    w, x = rng.normal(0, 0.3, (70, 70)), rng.normal(0, 1, (30, 70))
-    x[3] = 0.0
-    periphery = plain(
-        dac=DAC(bits=None, bound=1.0, noise=0.1),
-        adc=ADC(bits=None, bound=6.0, noise=0.5),
-        noise_management="average_abs_max",
-        nm_decay=0.1,
-    )
-
-    def read(array, rows):
-        return array.backward(rows) if transposed else array.forward(rows)
-
-    whole = read(array_of(w, periphery, rng=46), x)
-    array, first, pieces = array_of(w, periphery, rng=46), 0, []
-    for n in splits:
-        pieces.append(read(array, x[first : first + n]))
-        first += n
-    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=3e-5)
 
 
 def test_the_running_mean_belongs_to_a_direction():
@@ -372,7 +223,7 @@ def test_the_running_mean_belongs_to_a_direction():
     np.testing.assert_allclose(z, oracle_read(w, d.astype(np.float32), periphery, transposed=True), atol=2e-4)
 
 
-# ---- vectors that cannot be scaled --------------------------------------------------------------------------------
+# ---- vectors that cannot be scaled ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["abs_max", "max", "average_abs_max"])
@@ -406,7 +257,7 @@ def test_inputs_of_any_size_are_scaled(scale, dac):
     np.testing.assert_allclose(y, w.astype(np.float64) @ x.astype(np.float64), rtol=1e-5, atol=3e-45)
 
 
-# ---- differential pairs -------------------------------------------------------------------------------------------
+# ---- differential pairs -----------------------------------------------------------------------------------------------
 
 
 def test_a_differential_pair_subtracts_before_the_converters_of_main():
@@ -438,7 +289,7 @@ def test_a_differential_pair_is_read_with_bound_management():
     assert pair.backward([0.1])[0] == pytest.approx(0.5)
 
 
-# ---- exact reads --------------------------------------------------------------------------------------------------
+# ---- exact reads ------------------------------------------------------------------------------------------------------
 
 
 def assert_product(y, w, x):
@@ -508,7 +359,7 @@ def test_unit_vectors_read_columns_exactly(columns):
     np.testing.assert_array_equal(array.backward(np.eye(30)), w)
 
 
-# ---- what goes in and comes out -----------------------------------------------------------------------------------
+# ---- what goes in and comes out ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from oracle.tiles import NO_SPREAD
 
 import rpusim as rpu
 from rpusim import CrossbarArray, PulseScheme
@@ -12,7 +13,6 @@ from rpusim.devices import ConstantStep, LinearStep, PowStepReference, SoftBound
 
 COLUMNS = 2 * 16384 + 5
 SILENT = dict(dw_min=0.002, dw_min_std=0.0)
-NO_SPREAD = dict(dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0)
 FIXED = dict(update_management=False, update_bl_management=False)
 SCHEMES = [{"desired_bl": 1}, {"desired_bl": 3}, {"desired_bl": 3, "shared_random_numbers": True}]
 DEVICES = [

@@ -54,7 +54,7 @@ def test_spiral(tmp_path, capsys, parameters):
 def test_learning_rates_halve(tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog. " * 20)
-    arguments = ("--data", text, "--hidden", 4, "--length", 20, "--samples", 200, "--out", tmp_path, "--epochs", 3)
+    arguments = ("--data", text, "--units", 4, "--length", 20, "--samples", 200, "--out", tmp_path, "--epochs", 3)
     status, _, err = run(capsys, "train", "text", "--algorithm", "digital", *arguments, "--lr", 0.08, "--lr-drop", 2)
     assert status == 0, err
     (history,) = tmp_path.glob("*.json")
@@ -139,7 +139,7 @@ def test_training_of_lenet_on_fashion(tmp_path, capsys, mnist_folder):
 def test_training_on_text_reads_a_file_and_learns_it(tmp_path, capsys):
     book = tmp_path / "book.txt"
     book.write_text("abcdefgh" * 200)
-    common = ("train", "text", "--data", book, "--hidden", 8, "--length", 20, "--algorithm", "digital", "--out", tmp_path)
+    common = ("train", "text", "--data", book, "--units", 8, "--length", 20, "--algorithm", "digital", "--out", tmp_path)
     status, out, _ = run(capsys, *common, "--epochs", 6, "--lr", 0.1)
     assert status == 0 and "LSTM 2 x 8, 1440 characters" in out
     history = json.loads((tmp_path / "text-digital-float32.json").read_text())
@@ -152,7 +152,7 @@ def books(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text("".join(rng.choice(list("abcdefgh"), 1600)))
-    common = ("train", "text", "--hidden", 4, "--algorithm", "digital", "--out", tmp_path / "out", "--epochs", 1)
+    common = ("train", "text", "--units", 4, "--algorithm", "digital", "--out", tmp_path / "out", "--epochs", 1)
     return (*common, "--data", tmp_path / "a.txt"), (*common, "--data", tmp_path / "b.txt")
 
 
@@ -199,7 +199,7 @@ def test_results_are_known_to_have_a_place_before_they_are_computed(tmp_path, ca
         assert status == 2 and printed == "" and "--out must be a folder" in error
 
 
-@pytest.mark.parametrize("option", [("--hidden", 3), ("--length", 7)])
+@pytest.mark.parametrize("option", [("--units", 3), ("--length", 7)])
 def test_options_of_the_other_task_are_refused(tmp_path, capsys, option):
     status, _, error = run(capsys, "train", "mnist", *option, "--out", tmp_path)
     assert status == 2 and f"{option[0]} must not be given" in error

@@ -91,6 +91,16 @@ def values_of(layer):
         yield p.value.astype(np.float64), assign
 
 
+def slope(loss, assign, value, direction, step):
+    """The change of the loss along a direction, by two steps from a value, which is put back."""
+    assign((value + step * direction).astype(np.float32))
+    high = loss()
+    assign((value - step * direction).astype(np.float32))
+    low = loss()
+    assign(value.astype(np.float32))
+    return (high - low) / (2 * step)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_finite_differences(name):
     layer, x = build(name)
@@ -104,14 +114,6 @@ def test_gradients_are_finite_differences(name):
             part.reset_state()
         return float(np.sum(mix * layer.forward(x)))
 
-    def slope(assign, value, direction, step):
-        assign((value + step * direction).astype(np.float32))
-        high = loss()
-        assign((value - step * direction).astype(np.float32))
-        low = loss()
-        assign(value.astype(np.float32))
-        return (high - low) / (2 * step)
-
     def set_x(value):
         nonlocal x
         x = value
@@ -122,7 +124,7 @@ def test_gradients_are_finite_differences(name):
     smooth = "max pool" not in name
     for _ in range(3):
         direction = rng.normal(0, 1, x.shape)
-        wanted = slope(set_x, kept.astype(np.float64), direction, 5e-3 if smooth else 1e-4)
+        wanted = slope(loss, set_x, kept.astype(np.float64), direction, 5e-3 if smooth else 1e-4)
         size = np.linalg.norm(z) * np.linalg.norm(direction) / np.sqrt(z.size)
         assert float(np.sum(z * direction)) == pytest.approx(wanted, abs=2e-3 * size + 2e-2 * (not smooth) * size)
 
@@ -144,7 +146,7 @@ def test_gradients_are_finite_differences(name):
         if "range" in name and value.size == 1 and value.flat[0] == 50.0:
             continue  # the range's rule is not the gradient; it has a test of its own
         direction = rng.normal(0, 1, value.shape)
-        wanted = slope(assign, value, direction, 5e-3 * max(1e-2, np.abs(value).max()))
+        wanted = slope(loss, assign, value, direction, 5e-3 * max(1e-2, np.abs(value).max()))
         if k < len(alphas) and np.any(alphas[k] != 1):
             # what is held by the devices moves so that alpha W follows the gradient: 1 / alpha^2 of its own
             rows = value.shape[0]

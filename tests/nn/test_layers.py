@@ -300,7 +300,7 @@ def test_state_round_trip_and_failed_load_leaves_the_old_state():
     broken = {"0": state["0"], "2": {"0": {"tile": {"w": np.ones((9, 9), np.float32)}}}}
     with pytest.raises(ValueError, match="state has another shape"):
         two.load_state_dict(broken)
-    with pytest.raises(ValueError, match=r"state must have the layers 0, 2; got \['0'\]"):
+    with pytest.raises(ValueError, match=r"state must have the entries \['0', '2'\]; got \['0'\]"):
         two.load_state_dict({"0": state["0"]})
     np.testing.assert_array_equal(two.predict(x), before)
     two.load_state_dict(state)

@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 from oracle import pipeline as oracle
+from oracle.arrays import same
 
 import rpusim as rpu
 from rpusim import checkpoint
@@ -131,12 +132,6 @@ def trained(net, data, schedule, loss="cross_entropy", epochs=2, batch_size=1, l
     return trainer
 
 
-def same_state(a, b):
-    if isinstance(a, dict):
-        return set(a) == set(b) and all(same_state(a[k], b[k]) for k in a)
-    return np.array_equal(a, b)
-
-
 @pytest.mark.parametrize("rule", [RULE, ANALOG], ids=["digital", "analog"])
 @pytest.mark.parametrize(
     "schedule, batch_size",
@@ -150,15 +145,15 @@ def test_without_delay_a_pipeline_trains_as_if_there_were_none(schedule, batch_s
     x, _ = samples(30)
     y = np.arange(30) % 6
     plain, piped = (trained(perceptron(3, rule), (x, y), s, batch_size=batch_size).net.state_dict() for s in (None, schedule))
-    assert same_state(plain, piped)
+    assert same(plain, piped)
 
 
 def test_a_pipeline_gives_the_same_bits_again_and_others_than_none():
     x, _ = samples(30)
     y = np.arange(30) % 6
     a, b, plain = (trained(perceptron(3, ANALOG), (x, y), s) for s in (Pipeline(), Pipeline(), None))
-    assert same_state(a.net.state_dict(), b.net.state_dict()) and a.history.train_loss == b.history.train_loss
-    assert not same_state(a.net.state_dict(), plain.net.state_dict())
+    assert same(a.net.state_dict(), b.net.state_dict()) and a.history.train_loss == b.history.train_loss
+    assert not same(a.net.state_dict(), plain.net.state_dict())
 
 
 # ---- all layers -----------------------------------------------------------------------------------------------------
@@ -307,7 +302,7 @@ def test_checkpoints_within_an_epoch_lead_to_the_same_bits(mode, tmp_path):
         trained(perceptron(3, ANALOG), data, schedule, checkpoint=path, checkpoint_every=7)
     assert checkpoint.load(path)["within"]["steps"] > 0
     again = trained(perceptron(3, ANALOG), data, schedule, checkpoint=path, checkpoint_every=7)
-    assert same_state(whole.net.state_dict(), again.net.state_dict())
+    assert same(whole.net.state_dict(), again.net.state_dict())
     assert whole.history.train_loss == again.history.train_loss and whole.cycles == again.cycles
     # emptied after 7, 14, 21 and 28 samples and at the end of every epoch of 30
     flushes = [7, 7, 7, 7, 2] * 2 if mode == "asynchronous" else [60]
@@ -332,7 +327,7 @@ def test_ctrl_c_writes_no_checkpoint_of_a_full_pipeline(tmp_path):
     saved = checkpoint.load(path)
     assert len(saved["history"]["train_loss"]) == 1 and saved["within"]["steps"] == 0
     again = trained(perceptron(3), data, Pipeline(), epochs=2, checkpoint=path)
-    assert same_state(whole.net.state_dict(), again.net.state_dict()) and whole.cycles == again.cycles
+    assert same(whole.net.state_dict(), again.net.state_dict()) and whole.cycles == again.cycles
 
 
 def test_a_checkpoint_belongs_to_its_schedule(tmp_path):

@@ -13,7 +13,7 @@ from rpusim import commands, datasets, reproduce
 from rpusim.reproduce import gokmen2018, onen2022_fig4, rasch2018, wu2024_fig5
 from rpusim.reproduce.networks import Curve, TextRun, characters, curves_figure, perceptron, train_curves
 
-TINY = TextRun(train=400, test=300, hidden=4, length=20, epochs=7)  # of which the tests ask for 1
+TINY = TextRun(train=400, test=300, units=4, length=20, epochs=7)  # of which the tests ask for 1
 RNG = np.random.default_rng(5)
 
 
