@@ -346,7 +346,7 @@ cdef class Updater:
             next_block[t] = 0
         if threads <= 1:
             self.devices.its.update_rows(&self.devices.cells, trains, vectors, 0, self.rows, 0, works, reverse,
-                                                         self.devices.key, self.devices.updates)
+                                         self.devices.key, self.devices.updates)
         else:
             task = UpdateTask(self.devices.its.update_rows, &self.devices.cells, threads, blocks, next_block,
                               trains, vectors, works, reverse, self.devices.key, self.devices.updates)
@@ -382,7 +382,7 @@ cdef class Updater:
                 rpu_count_pulses(&self.scheme, plans[v], x + v * self.columns, d[v * self.rows + i], self.columns, reverse,
                                  counts)
                 n = self.devices.its.pulse_row(&self.devices.cells, i, counts, scratch, self.devices.key,
-                                                               self.devices.updates + v)
+                                               self.devices.updates + v)
                 self.devices.pulses_up += n.up
                 self.devices.pulses_down += n.down
                 given += n.up + n.down
