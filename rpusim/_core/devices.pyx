@@ -245,7 +245,7 @@ cdef class Devices:
             with nogil:
                 for i in range(self.rows):
                     n = self.its.pulse_row(&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
-                                           self.pulses_up += n.up
+                    self.pulses_up += n.up
                     self.pulses_down += n.down
                     given += n.up + n.down
                     if given > PULSES_BETWEEN_SIGNALS:
@@ -280,7 +280,7 @@ cdef class Devices:
                 for i in range(self.rows):
                     for p in range(pairs):
                         self.its.pulse_row(&self.cells, i, &up[0], scratch, self.key, self.updates + 2 * p)
-                                           for j in range(self.columns):
+                        for j in range(self.columns):
                             total[i, j] += self.state[i, j]
                         self.its.pulse_row(&self.cells, i, &down[0], scratch, self.key,
                                            self.updates + 2 * p + 1)
