@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from rpusim._core.buffers cimport Buffer
-from rpusim._core.kernels cimport rpu_cells, rpu_kernels, rpu_model
+from rpusim._core.kernels cimport rpu_devices, rpu_kernels, rpu_model
 from rpusim._core.lock cimport Lock
 
 
@@ -12,8 +12,8 @@ cdef class Devices:
     cdef readonly Py_ssize_t rows, columns
     cdef int model                      # its number among the kernels; -1: devices without pulses
     cdef const rpu_model *its           # what the model is, and its kernels
-    cdef rpu_cells cells
-    cdef dict owners                    # of what `cells` points to
+    cdef rpu_devices view
+    cdef dict owners                    # of what `view` points to
     cdef readonly Lock lock
     cdef float[:, ::1] w                # what is read
     cdef float[:, ::1] state            # what pulses change: w, but for write noise

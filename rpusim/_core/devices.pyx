@@ -53,24 +53,24 @@ cdef class Devices:
             if len(constants) != wanted:
                 raise ValueError(f"{model} must have {wanted} constants; got {len(constants)}")
         self.state = w if state is None else state
-        self.cells.w = &self.state[0, 0]
-        self.cells.visible = NULL if state is None else &w[0, 0]
-        self.cells.write_noise = write_noise
+        self.view.w = &self.state[0, 0]
+        self.view.visible = NULL if state is None else &w[0, 0]
+        self.view.write_noise = write_noise
         self.constants = np.array([*constants, 0.0], dtype=np.float32)
-        self.cells.constant = &self.constants[0]
-        self.cells.silent = noise_mult == 0.0 and noise_add == 0.0
-        self.cells.rows, self.cells.columns = self.rows, self.columns
-        self.cells.noise_mult = noise_mult
-        self.cells.noise_add = noise_add
-        self.cells.quad = self.cells.w
-        self.cells.pair = self.cells.w
-        self.cells.reference = self.cells.w
-        self.cells.quad_stride = self.cells.pair_stride = self.cells.reference_stride = 0
-        self.cells.count_up = self.cells.count_down = NULL
+        self.view.constant = &self.constants[0]
+        self.view.silent = noise_mult == 0.0 and noise_add == 0.0
+        self.view.rows, self.view.columns = self.rows, self.columns
+        self.view.noise_mult = noise_mult
+        self.view.noise_add = noise_add
+        self.view.quad = self.view.w
+        self.view.pair = self.view.w
+        self.view.reference = self.view.w
+        self.view.quad_stride = self.view.pair_stride = self.view.reference_stride = 0
+        self.view.count_up = self.view.count_down = NULL
         if counts is not None:
             per_device = counts
-            self.cells.count_up = &per_device[0, 0, 0]
-            self.cells.count_down = &per_device[1, 0, 0]
+            self.view.count_up = &per_device[0, 0, 0]
+            self.view.count_down = &per_device[1, 0, 0]
         self.reset_level = np.zeros((1, 1), dtype=np.float32)
         self.granularity = granularity
         self.key = self.train_key = key
@@ -113,15 +113,15 @@ cdef class Devices:
             self.lock.begin()   # not while another thread, or this one, steps devices by the old ones
         try:
             self.owners = {**self.owners, "parameters": packs}
-            (quad, self.cells.quad_stride), (pair, self.cells.pair_stride), (reference, self.cells.reference_stride) = packs
+            (quad, self.view.quad_stride), (pair, self.view.pair_stride), (reference, self.view.reference_stride) = packs
             view = quad
-            self.cells.quad = &view[0, 0, 0]
+            self.view.quad = &view[0, 0, 0]
             if pair is not None:
                 view = pair
-                self.cells.pair = &view[0, 0, 0]
+                self.view.pair = &view[0, 0, 0]
             if reference is not None:
                 view = reference
-                self.cells.reference = &view[0, 0, 0]
+                self.view.reference = &view[0, 0, 0]
         finally:
             if within:
                 self.lock.release()
@@ -169,20 +169,20 @@ cdef class Devices:
     # ---- written one by one ------------------------------------------------------------------------------------------
 
     cdef bint has_write_noise(self) noexcept nogil:
-        return self.cells.visible != NULL
+        return self.view.visible != NULL
 
     cdef void put(self, Py_ssize_t i, Py_ssize_t j, float value, float xi) noexcept nogil:
         cdef const float *quad
         cdef float shift = 0.0
         if self.model >= 0:
-            quad = self.cells.quad + i * self.cells.quad_stride + 4 * j
+            quad = self.view.quad + i * self.view.quad_stride + 4 * j
             if self.its.referenced:
-                shift = self.cells.reference[i * self.cells.reference_stride + j]
+                shift = self.view.reference[i * self.view.reference_stride + j]
             value = min(max(value, quad[RPU_QUAD_W_MIN] - shift), quad[RPU_QUAD_W_MAX] - shift)
             value += <float>0.0         # no -0: pulses of size 0 would leave its sign or not, by how a batch was split
         self.state[i, j] = value
-        if self.cells.visible != NULL:
-            self.w[i, j] = value + self.cells.write_noise * xi
+        if self.view.visible != NULL:
+            self.w[i, j] = value + self.view.write_noise * xi
 
     cdef void put_back(self, Py_ssize_t i, Py_ssize_t j, float origin, float xi, float xi_read) noexcept nogil:
         cdef float level = self.reset_level[0, 0] if self.reset_level.shape[0] == 1 and self.reset_level.shape[1] == 1 else (
@@ -244,7 +244,7 @@ cdef class Devices:
             scratch = <uint16_t *>grow(&self.scratch, 2 * RPU_ROW_SCRATCH(self.columns))
             with nogil:
                 for i in range(self.rows):
-                    n = self.its.pulse_row(&self.cells, i, &counts[i, 0], scratch, self.key, self.updates)
+                    n = self.its.pulse_row(&self.view, i, &counts[i, 0], scratch, self.key, self.updates)
                     self.pulses_up += n.up
                     self.pulses_down += n.down
                     given += n.up + n.down
@@ -279,10 +279,10 @@ cdef class Devices:
             with nogil:
                 for i in range(self.rows):
                     for p in range(pairs):
-                        self.its.pulse_row(&self.cells, i, &up[0], scratch, self.key, self.updates + 2 * p)
+                        self.its.pulse_row(&self.view, i, &up[0], scratch, self.key, self.updates + 2 * p)
                         for j in range(self.columns):
                             total[i, j] += self.state[i, j]
-                        self.its.pulse_row(&self.cells, i, &down[0], scratch, self.key,
+                        self.its.pulse_row(&self.view, i, &down[0], scratch, self.key,
                                            self.updates + 2 * p + 1)
                         for j in range(self.columns):
                             total[i, j] += self.state[i, j]

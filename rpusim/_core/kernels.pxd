@@ -51,7 +51,7 @@ cdef extern from "kernels/kernels.h" nogil:
     int RPU_QUAD_W_MAX, RPU_QUAD_W_MIN
     enum: RPU_LIST_LANES
 
-    ctypedef struct rpu_cells:
+    ctypedef struct rpu_devices:
         float *w
         float *visible
         const float *quad
@@ -98,9 +98,9 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         const char *pair
         int32_t referenced, constants, sums, strips
-        void (*update_rows)(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int,
+        void (*update_rows)(const rpu_devices *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int,
                             uint64_t, uint64_t) noexcept nogil
-        rpu_pulse_count (*pulse_row)(const rpu_cells *, int64_t, const int32_t *, uint16_t *, uint64_t,
+        rpu_pulse_count (*pulse_row)(const rpu_devices *, int64_t, const int32_t *, uint16_t *, uint64_t,
                                      uint64_t) noexcept nogil
 
     enum: RPU_TABLE

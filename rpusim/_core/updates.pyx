@@ -16,7 +16,7 @@ from rpusim._core.buffers cimport as_batches, grow
 from rpusim._core.devices cimport Devices
 from rpusim._core.kernels cimport (
     RPU_DETERMINISTIC_IMPLICIT, RPU_KEEPS_COLUMNS, RPU_KEEPS_NOTHING, RPU_KEEPS_ROWS, RPU_LIST_LANES, RPU_MEAN_COUNT,
-    RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, rpu_cells, rpu_count_pulses, rpu_draw_trains,
+    RPU_ROW_SCRATCH, RPU_SEGMENT, RPU_STOCHASTIC, rpu_devices, rpu_count_pulses, rpu_draw_trains,
     rpu_kernels, rpu_lay_out_work, rpu_plan_pulses, rpu_pulse_count, rpu_pulse_plan, rpu_scratch_bytes, rpu_trains,
     rpu_trains_bytes, rpu_work,
 )
@@ -44,7 +44,7 @@ cdef int32_t NO_ROW = 0x7FFFFFFF      # the rows of a vector without pulses
 
 # What the members of a team do together; each takes the next piece that nobody has.
 
-ctypedef void (*UpdateRows)(const rpu_cells *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int,
+ctypedef void (*UpdateRows)(const rpu_devices *, const rpu_trains *, int64_t, int64_t, int64_t, int, const rpu_work *, int,
                             uint64_t, uint64_t) noexcept nogil
 
 
@@ -108,7 +108,7 @@ cdef void _update_ideal_rows(void *task, int member) noexcept nogil:
 
 cdef struct UpdateTask:
     UpdateRows update_rows
-    const rpu_cells *cells
+    const rpu_devices *devices
     Py_ssize_t threads, blocks
     int64_t *next_block         # of each thread's share
     const rpu_trains *trains
@@ -140,10 +140,10 @@ cdef void _update_blocks(void *task, int member) noexcept nogil:
             block = rpu_take(t.next_block + owner)
             if block >= t.blocks:
                 break
-            first = _block_start(t.cells.rows, owner, t.threads, block, t.blocks)
-            last = _block_start(t.cells.rows, owner, t.threads, block + 1, t.blocks)
+            first = _block_start(t.devices.rows, owner, t.threads, block, t.blocks)
+            last = _block_start(t.devices.rows, owner, t.threads, block + 1, t.blocks)
             if first < last:
-                t.update_rows(t.cells, t.trains, t.vectors, first, last, block == before + 1, t.works + member, t.reverse,
+                t.update_rows(t.devices, t.trains, t.vectors, first, last, block == before + 1, t.works + member, t.reverse,
                               t.key, t.updates)
                 before = block
 
@@ -199,17 +199,17 @@ cdef class Updater:
             self.lock.end()
 
     cdef int update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
-        cdef rpu_cells cells
+        cdef rpu_devices view
         if <void *>self.write_wires == <void *>None or vectors == 0 or lr == 0.0:
             return self._update(x, d, vectors, lr)
         with gil:
-            cells, owners = self.devices.cells, dict(self.devices.owners)
+            view, owners = self.devices.view, dict(self.devices.owners)
             try:
                 self.write_wires()
                 with nogil:
                     self._update(x, d, vectors, lr)
             finally:        # no Python code, in which Ctrl-C would be heard before the parameters are back
-                self.devices.cells, self.devices.owners = cells, owners
+                self.devices.view, self.devices.owners = view, owners
         return 0
 
     cdef int _update(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
@@ -251,7 +251,7 @@ cdef class Updater:
                    double lr) except -1 nogil:
         # How long the trains of each vector are, and how probable its pulses.
         cdef Py_ssize_t v
-        cdef bint plain = self.devices.cells.visible == NULL
+        cdef bint plain = self.devices.view.visible == NULL
         cdef bint strips = (self.devices.its.strips and vectors > 1 and self.columns <= RPU_SEGMENT and plain)
         for v in range(vectors):
             plans[v] = rpu_plan_pulses(&self.scheme, lr, self.devices.granularity,
@@ -277,9 +277,9 @@ cdef class Updater:
             pulses += trains[v].pulses.up + trains[v].pulses.down
             self.devices.pulses_up += trains[v].pulses.down if reverse else trains[v].pulses.up
             self.devices.pulses_down += trains[v].pulses.up if reverse else trains[v].pulses.down
-        self.devices.cells.keeps = RPU_KEEPS_NOTHING
+        self.devices.view.keeps = RPU_KEEPS_NOTHING
         if self.keeping.kept != NULL:
-            self.devices.cells.keeps = RPU_KEEPS_COLUMNS if self.keeping.columns else RPU_KEEPS_ROWS
+            self.devices.view.keeps = RPU_KEEPS_COLUMNS if self.keeping.columns else RPU_KEEPS_ROWS
             for v in range(vectors):
                 trains[v].keep = self.keeping.line[first + v]
                 trains[v].kept = self.keeping.kept + (first + v) * self.keeping.stride
@@ -323,7 +323,7 @@ cdef class Updater:
 
     cdef int _step(self, const rpu_trains *trains, Py_ssize_t vectors, int64_t pulses, int strips, int reverse) except -1 nogil:
         # Take all rows through the trains, on which `pulses` fire.
-        cdef int kinds = 1 if self.devices.cells.visible == NULL else 2
+        cdef int kinds = 1 if self.devices.view.visible == NULL else 2
         cdef int sums = self.devices.its.sums, threads
         cdef Py_ssize_t t, blocks = 1, share, largest       # rows of a thread, and of its largest block
         cdef int64_t *next_block
@@ -345,10 +345,10 @@ cdef class Updater:
             rpu_lay_out_work(vectors, largest, self.columns, kinds, sums, strips, space + t * work_bytes, works + t)
             next_block[t] = 0
         if threads <= 1:
-            self.devices.its.update_rows(&self.devices.cells, trains, vectors, 0, self.rows, 0, works, reverse,
+            self.devices.its.update_rows(&self.devices.view, trains, vectors, 0, self.rows, 0, works, reverse,
                                          self.devices.key, self.devices.updates)
         else:
-            task = UpdateTask(self.devices.its.update_rows, &self.devices.cells, threads, blocks, next_block,
+            task = UpdateTask(self.devices.its.update_rows, &self.devices.view, threads, blocks, next_block,
                               trains, vectors, works, reverse, self.devices.key, self.devices.updates)
             run_team(_update_blocks, &task, threads, <double>pulses * PULSE_NS)
         return 0
@@ -381,7 +381,7 @@ cdef class Updater:
                     continue
                 rpu_count_pulses(&self.scheme, plans[v], x + v * self.columns, d[v * self.rows + i], self.columns, reverse,
                                  counts)
-                n = self.devices.its.pulse_row(&self.devices.cells, i, counts, scratch, self.devices.key,
+                n = self.devices.its.pulse_row(&self.devices.view, i, counts, scratch, self.devices.key,
                                                self.devices.updates + v)
                 self.devices.pulses_up += n.up
                 self.devices.pulses_down += n.down

@@ -51,7 +51,7 @@ class AGAD(ChoppedTikiTaka):
     >>> import rpusim as rpu
     >>> tile = rpu.algorithms.AGAD(rpu.devices.SoftBounds(dw_min=0.01), auto_scale=True, fast_lr=0.1).build((2, 3), rng=0)
     >>> tile.update([[1.0, 0.0, -1.0]] * 9, [[0.5, -0.5]] * 9, lr=0.1)
-    >>> tile.cost().arrays, tile.cost().digital
+    >>> tile.resources().arrays, tile.resources().digital
     (2, 18)
     """
 

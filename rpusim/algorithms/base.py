@@ -22,10 +22,10 @@ from rpusim.periphery.converters import ADC
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 
-__all__ = ["Algorithm", "Cost", "Tile"]
+__all__ = ["Algorithm", "Resources", "Tile"]
 
 
-class Cost(NamedTuple):
+class Resources(NamedTuple):
     """What a tile needs beside the two reads, forward and backward, that every algorithm makes.
 
     Attributes
@@ -113,7 +113,7 @@ class Tile(Stateful, ABC):
         return ()
 
     @abstractmethod
-    def cost(self) -> Cost:
+    def resources(self) -> Resources:
         """Return what the tile needs beside forward and backward reads: arrays, digital memory, reads, writes."""
 
 
@@ -206,12 +206,12 @@ class ArrayTile(Tile):
     def weight_arrays(self) -> tuple[CrossbarArray, ...]:
         return self.array.arrays if isinstance(self.array, CellArray) else (self.array,)
 
-    def cost(self) -> Cost:
+    def resources(self) -> Resources:
         if isinstance(self.array, CellArray):
-            return Cost(arrays=len(self.array.arrays))
+            return Resources(arrays=len(self.array.arrays))
         if isinstance(self.array.device, Ideal):
-            return Cost(arrays=1, updates=0.0, products=float(self.shape[0] * self.shape[1]))
-        return Cost(arrays=1)
+            return Resources(arrays=1, updates=0.0, products=float(self.shape[0] * self.shape[1]))
+        return Resources(arrays=1)
 
     def _entries(self) -> dict[str, Entry]:
         return {"array": part(self.array)}

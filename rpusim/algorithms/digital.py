@@ -15,7 +15,7 @@ from rpusim._base.state import Entry, part, value
 from rpusim._base.validation import integer, optional, real, signal
 from rpusim._core.lock import Lock
 from rpusim.algorithms._digital import DigitalLoop
-from rpusim.algorithms.base import Algorithm, ArrayTile, Cost, is_periphery, is_scheme
+from rpusim.algorithms.base import Algorithm, ArrayTile, Resources, is_periphery, is_scheme
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
 from rpusim.devices import PulsedDevice, SoftBounds
 from rpusim.devices.cells import is_pulsed
@@ -109,12 +109,12 @@ class DigitalTile(ArrayTile):
         with self._lock:
             self._loop.run(x, d, lr)
 
-    def cost(self) -> Cost:
+    def resources(self) -> Resources:
         rule, size = self._rule, float(self.shape[0] * self.shape[1])
         rows = rule.n_rows_per_transfer or self.shape[0]
         # a gradient that is spent as soon as it is formed needs no memory
         kept = 0 if rule._settings()["rule"] != "truncate" and rule.transfer_every == 1 and rows == self.shape[0] else size
-        return Cost(arrays=1, digital=int(kept), updates=rows / rule.transfer_every, products=size)
+        return Resources(arrays=1, digital=int(kept), updates=rows / rule.transfer_every, products=size)
 
     def _guard(self) -> Lock:
         return self._lock

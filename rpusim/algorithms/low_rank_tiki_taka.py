@@ -17,7 +17,7 @@ from rpusim._core.lock import Lock, Look
 from rpusim.algorithms._low_rank import LowRankLoop
 from rpusim.algorithms.base import (
     Algorithm,
-    Cost,
+    Resources,
     Tile,
     is_optional_device,
     is_period,
@@ -195,11 +195,11 @@ class LowRankTile(Tile):
         counts = [array.pulse_count for array in self.arrays]
         return PulseCount(sum(count.up for count in counts), sum(count.down for count in counts))
 
-    def cost(self) -> Cost:
+    def resources(self) -> Resources:
         """As of all tiles; `arrays` is 1, since A and B are thin: rank (outputs + inputs) devices beside it."""
         transfers = self.algorithm.rank / self.algorithm.transfer_every
         # forward and backward read each of the thin arrays too; learning reads them once more
-        return Cost(arrays=1, reads=6.0 + 2.0 * transfers, updates=2.0 + transfers)
+        return Resources(arrays=1, reads=6.0 + 2.0 * transfers, updates=2.0 + transfers)
 
     def _guard(self) -> Lock:
         return self._lock

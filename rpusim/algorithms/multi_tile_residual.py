@@ -68,7 +68,7 @@ class MultiTileResidual(TransferAlgorithm):
     >>> import rpusim as rpu
     >>> tile = rpu.algorithms.MultiTileResidual(rpu.devices.SoftBounds(dw_min=0.2), n_tiles=3).build((2, 3), rng=0)
     >>> tile.update([1.0, 0.0, -1.0], [0.5, -0.5], lr=0.1)
-    >>> len(tile.arrays), tile.cost().arrays
+    >>> len(tile.arrays), tile.resources().arrays
     (3, 5)
     """
 

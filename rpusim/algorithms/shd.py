@@ -17,7 +17,7 @@ from rpusim._core.lock import Lock
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import (
     Algorithm,
-    Cost,
+    Resources,
     Tile,
     column_periphery,
     is_optional_device,
@@ -205,10 +205,10 @@ class SHDTile(Tile):
     def weight_arrays(self) -> tuple[CrossbarArray, ...]:
         return (self.slow.main,)
 
-    def cost(self) -> Cost:
+    def resources(self) -> Resources:
         every = self.algorithm.transfer_every
         arrays = 3 if self.slow.reference is self.fast.reference else 4
-        return Cost(arrays=arrays, reads=1.0 / every, updates=1.0 + 1.0 / every)
+        return Resources(arrays=arrays, reads=1.0 / every, updates=1.0 + 1.0 / every)
 
     def _guard(self) -> Lock:
         return self._lock

@@ -18,7 +18,7 @@ from rpusim._core.lock import Lock, Look
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import (
     Algorithm,
-    Cost,
+    Resources,
     Tile,
     column_periphery,
     granularity_of,
@@ -333,11 +333,11 @@ class TransferTile(Tile):
     def weight_arrays(self) -> tuple[CrossbarArray, ...]:
         return self.arrays[-1:]
 
-    def cost(self) -> Cost:
+    def resources(self) -> Resources:
         rule = self.algorithm
         levels = [rule._level(k, self.shape) for k in range(len(self._chain()) - 1)]
         per_sample = sum(level.reads / level.every for level in levels)
-        return Cost(
+        return Resources(
             arrays=len(self.arrays) + sum(reference is not None for reference in self.references),
             digital=sum(plane.size for state in self._buffers for plane in state.values() if plane.dtype == np.float32),
             bits=sum(plane.size for state in self._buffers for plane in state.values() if plane.dtype == np.int8),

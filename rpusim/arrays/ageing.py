@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from rpusim._core.kernels import KINDS, normals, uniforms
 
-__all__ = ["ArrayCells"]
+__all__ = ["ArrayDevices"]
 
 
-class ArrayCells:
-    """See `rpusim.effects.Cells`; of a `CrossbarArray`. Made for every call: effects do not hold the array that has them."""
+class ArrayDevices:
+    """See `rpusim.effects.Devices`; of a `CrossbarArray`. Made for every call: effects do not hold the array that has them."""
 
     def __init__(self, array: Any) -> None:
         self._array = array

@@ -28,7 +28,7 @@ from rpusim._core.array import ArrayCore
 from rpusim._core.buffers import as_batches
 from rpusim._core.devices import Devices
 from rpusim._core.lock import Lock, Look
-from rpusim.arrays.ageing import ArrayCells
+from rpusim.arrays.ageing import ArrayDevices
 from rpusim.arrays.counts import PulseCount
 from rpusim.arrays.measuring import Measuring
 from rpusim.arrays.parameters import Parameters, ReadParameters
@@ -147,27 +147,33 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         count_pulses = boolean("count_pulses", count_pulses)
         seeds = _random.seed_sequence(rng)
 
+        self._make_devices(seeds, count_pulses)
+        self._make_periphery(seeds)
+        self.program(self._weights)
+
+    def _make_devices(self, seeds: np.random.SeedSequence, count_pulses: bool) -> None:
+        """Draw the devices, and what happens to them in use and time."""
+        device = self.device
         self._weights = np.zeros(self.shape, dtype=np.float32)
         self._parameters: dict[str, NDArray[np.float32]] = {}
         #: what pulses change; `_weights` is what is read, which differs by write noise
         self._state = self._weights
         model, granularity, noise = "", 1.0, (0.0, 0.0)
         extra: dict[str, Any] = {}
+        self._largest_lr = MAX_LR
+        #: what use and time do to the devices, in the order in which it happens
+        self.effects: tuple[effects.Effect, ...] = ()
+        self._events = 0  # of effects so far
         if isinstance(device, PulsedDevice):
             extra = {"constants": device.constants}
             if device.write_noise_std > 0.0:
                 self._state = np.zeros(self.shape, dtype=np.float32)
-                extra |= {"state": self._state, "write_noise": self._write_noise}
+                extra |= {"state": self._state, "write_noise": device.write_noise_std * device.dw_min}
             self._parameters = device.draw_parameters(self.shape, _random.generator(_random.child(seeds, 1)))
             model, granularity, noise = device.kernel, device.granularity, device.noise_weights
-        self._largest_lr = MAX_LR
-        if isinstance(device, PulsedDevice) and not self.pulses.fixed_bl:
-            self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
-        self._events = 0  # of effects so far
-        #: what use and time do to the devices, in the order in which it happens
-        self.effects: tuple[effects.Effect, ...] = ()
-        if isinstance(device, PulsedDevice):
-            self.effects = effects.of(device, ArrayCells(self))
+            if not self.pulses.fixed_bl:
+                self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
+            self.effects = effects.of(device, ArrayDevices(self))
         #: whether the end of a mini-batch does nothing; asked once per training step
         self._is_timeless = all(effect.at_end_of_batch is None for effect in self.effects)
         count_pulses = count_pulses or any(effect.counts_pulses for effect in self.effects)
@@ -178,6 +184,9 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             if effect.fired is not None:
                 self._core.updater.set_fired(effect.fired)
         self._share_parameters()
+
+    def _make_periphery(self, seeds: np.random.SeedSequence) -> None:
+        """Draw what surrounds the devices, and set how it works."""
         self._read_parameters = [
             periphery.draw_parameters(self.shape, self.shape[k], _random.generator(_random.child(seeds, 2 + k)))
             for k, periphery in enumerate((self.forward_periphery, self.backward_periphery))
@@ -188,10 +197,9 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             self._set_direction(k)
         self._core.updater.set_scheme(**self.pulses.core_arguments())
         if self.pulses.wires is not None:
-            self.pulses.wires.check(device, self.shape)
+            self.pulses.wires.check(self.device, self.shape)
             own = weakref.ref(self)  # or the two would hold each other, and memory, until the garbage collector comes
             self._core.updater.write_wires = lambda: own()._wire_pulses()  # type: ignore[union-attr]
-        self.program(self._weights)
 
     def __repr__(self) -> str:
         return f"CrossbarArray({self.shape}, {self.device!r})"
@@ -258,12 +266,6 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         """What writing draws from now on is new."""
         self._events += self._state is not self._weights
 
-    @property
-    def _write_noise(self) -> float:
-        """Standard deviation of what is read around the state, in weight units."""
-        device = self.device
-        return device.write_noise_std * device.dw_min if isinstance(device, PulsedDevice) else 0.0
-
     # ---- the three operations ----------------------------------------------------------------------------------------
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -329,9 +331,9 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         if self._is_timeless:
             return
         with self._core.lock:
-            cells = ArrayCells(self)
+            devices = ArrayDevices(self)
             for effect in self.effects:
-                effect.end_batch(cells)
+                effect.end_batch(devices)
 
     def _effect(self, kind: type[E]) -> E | None:
         """Return the effect of a kind that the devices have."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.validation import signal
-from rpusim.arrays.ageing import ArrayCells
+from rpusim.arrays.ageing import ArrayDevices
 
 if TYPE_CHECKING:
     from rpusim.arrays.crossbar import CrossbarArray
@@ -81,7 +81,7 @@ class Parameters(_Parameters):
                 effect.assigned(name, stored)
             array._share_parameters()
             if name in ("w_max", "w_min", "reference"):
-                ArrayCells(array).write(array._state)
+                ArrayDevices(array).write(array._state)
 
 
 class ReadParameters(_Parameters):

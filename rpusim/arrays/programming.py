@@ -13,7 +13,7 @@ from rpusim import effects
 from rpusim._base.validation import choice, integer_value, real, signal
 from rpusim._core.array import ArrayCore
 from rpusim._core.kernels import KINDS, uniforms
-from rpusim.arrays.ageing import ArrayCells
+from rpusim.arrays.ageing import ArrayDevices
 from rpusim.arrays.counts import Programming
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.effects.drift import Drifting
@@ -121,7 +121,7 @@ class Addressing:
             raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
         delta_t = real(0.0)("delta_t", delta_t)
         with self._core.lock:
-            drifting.pass_time(ArrayCells(self), delta_t)
+            drifting.pass_time(ArrayDevices(self), delta_t)
 
     def reset(self, columns: ArrayLike | None = None, probability: float = 1.0) -> None:
         """Bring devices to reset_level + reset_std xi, clipped to their bounds.
@@ -150,7 +150,7 @@ class Addressing:
         reset = self._effect(Reset)
         assert reset is not None
         with self._core.lock:
-            reset.reset(ArrayCells(self), chosen, probability)
+            reset.reset(ArrayDevices(self), chosen, probability)
 
     def pulse(self, counts: ArrayLike) -> None:
         """Give devices pulses directly: `counts` up pulses where positive, down pulses where negative.
@@ -186,10 +186,10 @@ class Addressing:
     @contextmanager
     def _addressed(self) -> Iterator[None]:
         """Within it, pulses are given to single devices."""
-        cells = ArrayCells(self)
+        devices = ArrayDevices(self)
         with ExitStack() as stack:
             for effect in self.effects:
-                stack.enter_context(effect.addressed(cells))
+                stack.enter_context(effect.addressed(devices))
             yield
 
     def symmetry_point(self, method: str = "exact", n_pulses: int | None = None) -> NDArray[np.float64]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rpusim.effects.base import Cells, Draws, Effect
+from rpusim.effects.base import Devices, Draws, Effect
 
-__all__ = ["Cells", "Effect", "draw", "kinds", "of"]
+__all__ = ["Devices", "Effect", "draw", "kinds", "of"]
 
 
 @cache
@@ -34,7 +34,7 @@ def draw(device: Any, shape: tuple[int, int], rng: np.random.Generator) -> Draws
     return drawn
 
 
-def of(device: Any, cells: Cells) -> tuple[Effect, ...]:
+def of(device: Any, devices: Devices) -> tuple[Effect, ...]:
     """Return the effects of a new array."""
-    found = (kind.of(device, cells) for kind in kinds())
+    found = (kind.of(device, devices) for kind in kinds())
     return tuple(effect for effect in found if effect is not None)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from rpusim._base.state import Entry, Stateful, part
 
-__all__ = ["Cells", "Effect"]
+__all__ = ["Devices", "Effect"]
 
 Draws = dict[str, NDArray[np.float64]]
 
 
-class Cells(Protocol):
+class Devices(Protocol):
     """The devices of an array, as an effect sees them."""
 
     device: Any
@@ -76,15 +76,15 @@ class Effect(Stateful):
         return {}
 
     @classmethod
-    def of(cls, device: Any, cells: Cells) -> Effect | None:
+    def of(cls, device: Any, devices: Devices) -> Effect | None:
         """Return the effect of a new array, or None if its device has none."""
         raise NotImplementedError
 
-    def end_batch(self, cells: Cells) -> None:
+    def end_batch(self, devices: Devices) -> None:
         """Let one mini-batch pass."""
 
     @contextmanager
-    def addressed(self, cells: Cells) -> Iterator[None]:
+    def addressed(self, devices: Devices) -> Iterator[None]:
         """Within it, pulses are given to single devices, and not by lines that meet."""
         yield
 

@@ -10,7 +10,7 @@ import numpy as np
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.state import Entry, attribute, buffer
 from rpusim._base.validation import physical, real
-from rpusim.effects.base import Cells, Draws, Effect, spread
+from rpusim.effects.base import Devices, Draws, Effect, spread
 
 __all__ = ["Drift", "Drifting"]
 
@@ -91,19 +91,19 @@ class Drifting(Effect):
         return {} if law is None else {"drift_nu": law.nu * spread(law.nu_dtod, shape, rng)}
 
     @classmethod
-    def of(cls, device: Any, cells: Cells) -> Drifting | None:
-        return None if device.drift is None else cls(device.drift, cells.shape)
+    def of(cls, device: Any, devices: Devices) -> Drifting | None:
+        return None if device.drift is None else cls(device.drift, devices.shape)
 
-    def pass_time(self, cells: Cells, delta_t: float) -> None:
+    def pass_time(self, devices: Devices, delta_t: float) -> None:
         """Let time pass; see `Drift`."""
-        law, w = self.law, cells.state.astype(np.float64)
+        law, w = self.law, devices.state.astype(np.float64)
         self.time += delta_t / law.t_0
         changed = np.abs(w - self.last) > law.reset_tol
         self.since[changed] = self.time
         self.start[changed] = w[changed]
-        nu = np.broadcast_to(cells.parameters["drift_nu"], cells.shape).astype(np.float64)
+        nu = np.broadcast_to(devices.parameters["drift_nu"], devices.shape).astype(np.float64)
         if law.nu_std > 0.0:
-            nu = nu * (1.0 + law.nu_std * cells.normals("drift_nu"))
+            nu = nu * (1.0 + law.nu_std * devices.normals("drift_nu"))
         if law.nu_k != 0.0:
             g = (self.start - law.w_offset) / law.wg_ratio + law.g_offset
             nu = nu - np.where(g > 0.0, law.nu_k * (np.log(np.where(g > 0.0, g, 1.0)) - law.log_g0), 0.0)
@@ -112,10 +112,10 @@ class Drifting(Effect):
         drifted = self.start * f + a * (f - 1.0)
         w = np.where(changed, w, drifted)
         if law.w_noise_std > 0.0:
-            w = w + law.w_noise_std * cells.normals("drift_noise")
-        cells.next_event()
-        cells.write(w)
-        self.last[...] = cells.state
+            w = w + law.w_noise_std * devices.normals("drift_noise")
+        devices.next_event()
+        devices.write(w)
+        self.last[...] = devices.state
 
     def _entries(self) -> dict[str, Entry]:
         time = attribute(self, "time", real(0.0))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rpusim._base.state import Entry, buffer
-from rpusim.effects.base import Cells, Draws, Effect, spread
+from rpusim.effects.base import Devices, Draws, Effect, spread
 
 __all__ = ["HalfSelect"]
 
@@ -39,33 +39,33 @@ class HalfSelect(Effect):
         return {"half_select": np.abs(device.half_select * spread(device.half_select_dtod, shape, rng))}
 
     @classmethod
-    def of(cls, device: Any, cells: Cells) -> HalfSelect | None:
-        return cls(cells.shape) if device.half_select > 0.0 else None
+    def of(cls, device: Any, devices: Devices) -> HalfSelect | None:
+        return cls(devices.shape) if device.half_select > 0.0 else None
 
-    def end_batch(self, cells: Cells) -> None:
+    def end_batch(self, devices: Devices) -> None:
         assert self.fired is not None
         if not self.fired.any():
             return
-        lines = self.fired[: cells.shape[1]] + self.fired[cells.shape[1] :, None]
-        p = {name: value.astype(np.float64) for name, value in cells.parameters.items()}
-        up, down = p["half_select"] * (lines - 2 * (cells.pulses - self.before))
-        low, high = cells.device.bounds_of(p)
+        lines = self.fired[: devices.shape[1]] + self.fired[devices.shape[1] :, None]
+        p = {name: value.astype(np.float64) for name, value in devices.parameters.items()}
+        up, down = p["half_select"] * (lines - 2 * (devices.pulses - self.before))
+        low, high = devices.device.bounds_of(p)
         parts = max(1, math.ceil(max(up.max(), down.max())))
-        w = cells.state.astype(np.float64)
+        w = devices.state.astype(np.float64)
         for _ in range(parts):
-            step_up, step_down = cells.device.steps_of(p, w)
+            step_up, step_down = devices.device.steps_of(p, w)
             w = np.clip(w + (up * step_up - down * step_down) / parts, low, high)
-        cells.write(w)
+        devices.write(w)
         self.fired[...] = 0
-        self.before[...] = cells.pulses
+        self.before[...] = devices.pulses
 
     @contextmanager
-    def addressed(self, cells: Cells) -> Iterator[None]:
-        of_updates = cells.pulses - self.before
+    def addressed(self, devices: Devices) -> Iterator[None]:
+        of_updates = devices.pulses - self.before
         try:
             yield
         finally:
-            np.subtract(cells.pulses, of_updates, out=self.before)
+            np.subtract(devices.pulses, of_updates, out=self.before)
 
     def _entries(self) -> dict[str, Entry]:
         assert self.fired is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rpusim.effects.base import Cells, Draws, Effect, spread
+from rpusim.effects.base import Devices, Draws, Effect, spread
 
 __all__ = ["Relaxation"]
 
@@ -31,13 +31,13 @@ class Relaxation(Effect):
         }
 
     @classmethod
-    def of(cls, device: Any, cells: Cells) -> Relaxation | None:
+    def of(cls, device: Any, devices: Devices) -> Relaxation | None:
         return cls() if device.diffusion > 0.0 or device.lifetime > 0.0 else None
 
-    def end_batch(self, cells: Cells) -> None:
-        p = cells.parameters
-        if cells.device.diffusion > 0.0:
-            cells.write(cells.state + p["diffusion_rate"] * cells.normals("diffusion"))
-        if cells.device.lifetime > 0.0:
-            cells.write(p["reset_level"] + (cells.state - p["reset_level"]) * p["decay_scale"])
-        cells.next_event()
+    def end_batch(self, devices: Devices) -> None:
+        p = devices.parameters
+        if devices.device.diffusion > 0.0:
+            devices.write(devices.state + p["diffusion_rate"] * devices.normals("diffusion"))
+        if devices.device.lifetime > 0.0:
+            devices.write(p["reset_level"] + (devices.state - p["reset_level"]) * p["decay_scale"])
+        devices.next_event()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim.effects.base import Cells, Draws, Effect, spread
+from rpusim.effects.base import Devices, Draws, Effect, spread
 
 __all__ = ["Reset"]
 
@@ -23,12 +23,12 @@ class Reset(Effect):
         return {"reset_level": device.reset + spread(device.reset_dtod, shape, rng) - 1.0}
 
     @classmethod
-    def of(cls, device: Any, cells: Cells) -> Reset:
+    def of(cls, device: Any, devices: Devices) -> Reset:
         return cls()
 
-    def reset(self, cells: Cells, chosen: NDArray[np.bool_], probability: float) -> None:
+    def reset(self, devices: Devices, chosen: NDArray[np.bool_], probability: float) -> None:
         """Reset those of `chosen` that chance takes, each with this probability."""
         if probability < 1.0:
-            chosen = chosen & (cells.uniforms("reset_choice") <= probability)
-        cells.reset(chosen)
-        cells.next_event()
+            chosen = chosen & (devices.uniforms("reset_choice") <= probability)
+        devices.reset(chosen)
+        devices.next_event()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._base.state import Entry, tables
-from rpusim.effects.base import Cells, Effect
+from rpusim.effects.base import Devices, Effect
 
 __all__ = ["Wear"]
 
@@ -26,23 +26,23 @@ class Wear(Effect):
         self._new = {name: bounds[name].copy() for name in ("w_max", "w_min")}
 
     @classmethod
-    def of(cls, device: Any, cells: Cells) -> Wear | None:
-        return cls(cells.parameters, cells.shape) if device.endurance > 0.0 else None
+    def of(cls, device: Any, devices: Devices) -> Wear | None:
+        return cls(devices.parameters, devices.shape) if device.endurance > 0.0 else None
 
     def assigned(self, name: str, value: NDArray[np.float32]) -> None:
         if name in self._new:
             self._new[name] = value
 
-    def end_batch(self, cells: Cells) -> None:
+    def end_batch(self, devices: Devices) -> None:
         high, low = (self._new[name].astype(np.float64) for name in ("w_max", "w_min"))
-        remaining = np.exp(-cells.own_pulses.sum(axis=0) / cells.device.endurance)
+        remaining = np.exp(-devices.own_pulses.sum(axis=0) / devices.device.endurance)
         middle, half = (high + low) / 2, (high - low) / 2 * remaining
         for name, bound in (("w_max", middle + half), ("w_min", middle - half)):
-            cells.parameters[name] = bound.astype(np.float32)
-        cells.renew()
-        inside = np.clip(cells.state, *cells.device.bounds_of(cells.parameters))
-        if np.any(inside != cells.state):
-            cells.write(inside)
+            devices.parameters[name] = bound.astype(np.float32)
+        devices.renew()
+        inside = np.clip(devices.state, *devices.device.bounds_of(devices.parameters))
+        if np.any(inside != devices.state):
+            devices.write(inside)
 
     def _entries(self) -> dict[str, Entry]:
         return {"bounds": tables(self._new, self._shape)}

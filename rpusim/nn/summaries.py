@@ -150,7 +150,7 @@ def _row(place: str, layer: Layer) -> tuple[Row, int]:
         limits = matrix.mapping
         for tile in matrix.tiles:
             rows, columns = tile.shape
-            count = tile.cost().arrays
+            count = tile.resources().arrays
             arrays += count
             devices += count * rows * columns
             places += (limits.max_outputs or rows) * (limits.max_inputs or columns)

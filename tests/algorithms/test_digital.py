@@ -163,6 +163,6 @@ def test_settings_that_contradict_each_other_are_refused(make, words):
 
 
 def test_costs():
-    assert MixedPrecision(transfer_every=2).build((3, 4)).cost() == (1, 12, 0, 0.0, 1.5, 12.0)
-    assert EaPU().build((3, 4)).cost() == (1, 0, 0, 0.0, 3.0, 12.0)
-    assert Manhattan(transfer_every=3).build((3, 4)).cost() == (1, 12, 0, 0.0, 1.0, 12.0)
+    assert MixedPrecision(transfer_every=2).build((3, 4)).resources() == (1, 12, 0, 0.0, 1.5, 12.0)
+    assert EaPU().build((3, 4)).resources() == (1, 0, 0, 0.0, 3.0, 12.0)
+    assert Manhattan(transfer_every=3).build((3, 4)).resources() == (1, 12, 0, 0.0, 1.0, 12.0)

@@ -312,8 +312,8 @@ def test_settings_that_make_no_sense_are_refused(make, words):
 
 
 def test_costs():
-    assert RIDER().build((3, 4)).cost() == (2, 12, 0, 1.0, 2.0, 0.0)
-    assert ERIDER().build((3, 4)).cost() == (2, 24, 7, 1.0, 2.0, 0.0)
-    assert ResidualLearningV2().build((3, 4)).cost() == (3, 12, 0, 1.0, 2.0, 0.0)
-    assert MultiTileResidual(n_tiles=3).build((3, 4)).cost().arrays == 5
+    assert RIDER().build((3, 4)).resources() == (2, 12, 0, 1.0, 2.0, 0.0)
+    assert ERIDER().build((3, 4)).resources() == (2, 24, 7, 1.0, 2.0, 0.0)
+    assert ResidualLearningV2().build((3, 4)).resources() == (3, 12, 0, 1.0, 2.0, 0.0)
+    assert MultiTileResidual(n_tiles=3).build((3, 4)).resources().arrays == 5
     assert rpu.from_json(ERIDER().to_json()) == ERIDER()

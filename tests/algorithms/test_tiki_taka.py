@@ -406,15 +406,15 @@ def test_specifications_survive_json(name):
     assert rpu.from_json(several.to_json()) == several
 
 
-def test_costs():
-    cost = functools.partial(lambda rule: rule.build((3, 4), rng=0).cost())
-    assert cost(TikiTaka(transfer_every=2)) == (3, 0, 0, 0.5, 1.5, 0.0)
-    assert cost(TikiTakaV2(zero_shift="none")) == (2, 12, 0, 1.0, 2.0, 0.0)
-    assert cost(ChoppedTikiTaka()) == (3, 12, 7, 1.0, 2.0, 0.0)
-    assert cost(AGAD()) == (2, 36, 11, 1.0, 2.0, 0.0)
-    assert cost(rpu.algorithms.SGD()) == (1, 0, 0, 0.0, 1.0, 0.0)
-    assert cost(rpu.algorithms.DigitalSGD()) == (1, 0, 0, 0.0, 0.0, 12.0)
-    assert cost(rpu.algorithms.SHD(transfer_every=4)) == (3, 0, 0, 0.25, 1.25, 0.0)
+def test_resources():
+    resources = functools.partial(lambda rule: rule.build((3, 4), rng=0).resources())
+    assert resources(TikiTaka(transfer_every=2)) == (3, 0, 0, 0.5, 1.5, 0.0)
+    assert resources(TikiTakaV2(zero_shift="none")) == (2, 12, 0, 1.0, 2.0, 0.0)
+    assert resources(ChoppedTikiTaka()) == (3, 12, 7, 1.0, 2.0, 0.0)
+    assert resources(AGAD()) == (2, 36, 11, 1.0, 2.0, 0.0)
+    assert resources(rpu.algorithms.SGD()) == (1, 0, 0, 0.0, 1.0, 0.0)
+    assert resources(rpu.algorithms.DigitalSGD()) == (1, 0, 0, 0.0, 0.0, 12.0)
+    assert resources(rpu.algorithms.SHD(transfer_every=4)) == (3, 0, 0, 0.25, 1.25, 0.0)
 
 
 def test_rates_that_no_buffer_holds_are_refused():

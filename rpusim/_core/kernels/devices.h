@@ -8,7 +8,8 @@
  * branches in full (measured: 1.4 times the time). Cycle-to-cycle noise is one law with two weights, of which the Python side
  * sets one: noise_mult scales the actual step, noise_add the nominal one (step_up or step_down).
  * What a model has beyond steps and bounds: RPU_PAIR_<model> names parameters of its own for the two directions (NAME_up and
- * NAME_down), "" if none; RPU_REFERENCE_<model> is 1 where steps and bounds are those of w + reference; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and
+ * NAME_down), "" if none; RPU_REFERENCE_<model> is 1 where steps and bounds are those of w + reference; RPU_CONSTANTS_<model> is
+ * how many numbers all devices share; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and
  * tests/oracle/devices.py. */
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H

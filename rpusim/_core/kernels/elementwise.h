@@ -3,7 +3,7 @@
  * Decided, and why:
  * - Training one sample at a time is made of vectors of 10 to 1000 numbers, where a library's call costs more than its loop.
  *   Each function here is what took several calls, and is one pass (measured with NumPy and SciPy: for the loss 5 us of the 75
- *   of a sample of MNIST, now 0.4; two layers of 64 LSTM cells 119 us per character, now 53).
+ *   of a sample of MNIST, now 0.4; two layers of 64 LSTM units 119 us per character, now 53).
  * - Not a number comes out where not a number comes in. */
 #ifndef RPU_ELEMENTWISE_H
 #define RPU_ELEMENTWISE_H

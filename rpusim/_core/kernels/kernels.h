@@ -44,7 +44,7 @@ typedef struct {
     float noise_mult, noise_add;                  /* cycle-to-cycle noise relative to the step itself / to step_up|down */
     int64_t *count_up, *count_down;               /* pulses per device, or NULL */
     enum { RPU_KEEPS_NOTHING, RPU_KEEPS_COLUMNS, RPU_KEEPS_ROWS } keeps;  /* what vectors may ask for, see rpu_trains.keep */
-} rpu_cells;
+} rpu_devices;
 
 typedef struct { int64_t up, down; } rpu_pulse_count;
 
@@ -104,7 +104,7 @@ typedef struct {
 
 /* What one thread needs to take vectors through rows, each part in cache lines of its own (pulses.h lays it out). */
 typedef struct {
-    rpu_noise *noises;          /* one per vector, or two where cells->visible is not NULL */
+    rpu_noise *noises;          /* one per vector, or two where devices->visible is not NULL */
     int32_t *event;             /* (vectors): the next row of each that fires */
     uint64_t *due;              /* (rows, 2, RPU_DUE_WORDS(vectors)): who fires there, and who of them flips; for several */
     int32_t *counts;            /* (RPU_SUM_SCRATCH(columns)), where rows may be summed */
@@ -141,12 +141,12 @@ typedef struct {
     int32_t sums, strips;   /* whether the pulses of a device may be summed; whether it makes use of strips */
     /* Stochastic updates: rows [row0, row1) through all vectors, in order; `goes_on` where the work space is as the call for
      * the rows right before has left it. */
-    void (*update_rows)(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, int64_t row0, int64_t row1,
+    void (*update_rows)(const rpu_devices *devices, const rpu_trains *trains, int64_t vectors, int64_t row0, int64_t row1,
                         int goes_on, const rpu_work *work, int reverse, uint64_t key, uint64_t operation);
     /* counts[j] pulses on the devices of one row: up where positive, down where negative. `scratch` holds
      * RPU_ROW_SCRATCH(columns). */
-    rpu_pulse_count (*pulse_row)(const rpu_cells *cells, int64_t row, const int32_t *counts, uint16_t *scratch, uint64_t key,
-                                 uint64_t operation);
+    rpu_pulse_count (*pulse_row)(const rpu_devices *devices, int64_t row, const int32_t *counts, uint16_t *scratch,
+                                 uint64_t key, uint64_t operation);
 } rpu_model;
 
 #define RPU_TABLE -1        /* n - 1, then twice n + 1 numbers */
@@ -198,7 +198,7 @@ typedef struct {
     void (*tanh_gradient)(const float *y, const float *d, int64_t n, float *z);
     /* gradient = softmax(y) - onehot(label) of one sample; returns log(sum of e^y) - y[label]. */
     double (*cross_entropy)(const float *y, int64_t n, int64_t label, float *gradient);
-    /* One step of n cells: a (4, n) becomes the gates i, f, o, g; c = f before + i g, squashed = tanh(c), h = o squashed. */
+    /* One step of n devices: a (4, n) becomes the gates i, f, o, g; c = f before + i g, squashed = tanh(c), h = o squashed. */
     void (*lstm)(const float *before, int64_t n, float *a, float *c, float *squashed, float *h);
     /* Back through it: the gradients of a (4, n) and of `before` from those of h and c. */
     void (*lstm_gradient)(const float *gates, const float *before, const float *squashed, int64_t n, const float *dh,

@@ -25,18 +25,18 @@ typedef struct {
     const float *constant;
 } rpu_row;
 
-static inline rpu_row row_at(const rpu_cells *cells, int64_t row)
+static inline rpu_row row_at(const rpu_devices *devices, int64_t row)
 {
     rpu_row r;
-    r.w = cells->w + row * cells->columns;
-    r.visible = cells->visible ? cells->visible + row * cells->columns : NULL;
-    r.quad = cells->quad + row * cells->quad_stride;
-    r.pair = cells->pair + row * cells->pair_stride;
-    r.reference = cells->reference + row * cells->reference_stride;
-    r.noise_mult = cells->noise_mult;
-    r.noise_add = cells->noise_add;
-    r.write_noise = cells->write_noise;
-    r.constant = cells->constant;
+    r.w = devices->w + row * devices->columns;
+    r.visible = devices->visible ? devices->visible + row * devices->columns : NULL;
+    r.quad = devices->quad + row * devices->quad_stride;
+    r.pair = devices->pair + row * devices->pair_stride;
+    r.reference = devices->reference + row * devices->reference_stride;
+    r.noise_mult = devices->noise_mult;
+    r.noise_add = devices->noise_add;
+    r.write_noise = devices->write_noise;
+    r.constant = devices->constant;
     return r;
 }
 
@@ -126,10 +126,10 @@ static inline void gather_pairs(rpu_lanes *d, const float *pair, const uint16_t 
 #endif
 
 /* Pulses per device of one slot and row, for those who want them. */
-static void count_pulses(const rpu_cells *cells, const rpu_trains *t, int32_t slot, int64_t row, uint32_t flip)
+static void count_pulses(const rpu_devices *devices, const rpu_trains *t, int32_t slot, int64_t row, uint32_t flip)
 {
-    int64_t *up = cells->count_up + row * cells->columns, *down = cells->count_down + row * cells->columns;
-    const int32_t segments = (int32_t)RPU_SEGMENTS(cells->columns);
+    int64_t *up = devices->count_up + row * devices->columns, *down = devices->count_down + row * devices->columns;
+    const int32_t segments = (int32_t)RPU_SEGMENTS(devices->columns);
     for (int32_t part = slot * segments; part < (slot + 1) * segments; part++, up += RPU_SEGMENT, down += RPU_SEGMENT)
         for (int32_t q = t->start[part]; q < t->start[part] + t->fired[part]; q++)
             ((t->signs[q / RPU_LIST_LANES] ^ flip) >> q % RPU_LIST_LANES & 1u ? up : down)[t->columns[q] / 4]++;
@@ -141,16 +141,16 @@ static void count_pulses(const rpu_cells *cells, const rpu_trains *t, int32_t sl
 
 /* Ask for the state and parameters of the lines [line, last) of 16 devices after the first: lists touch them in an order that
  * the processor does not foresee. Returns `last`. Inline, because GCC removes calls of a function that does nothing else. */
-static RPU_INLINE int64_t fetch(const rpu_cells *cells, int64_t first, int64_t line, int64_t last)
+static RPU_INLINE int64_t fetch(const rpu_devices *devices, int64_t first, int64_t line, int64_t last)
 {
     for (int64_t j = first + 16 * line; j < first + 16 * last; j += 16) {
-        RPU_PREFETCH(cells->w + j);
-        for (int64_t k = 0; cells->quad_stride && k < 64; k += 16)
-            RPU_PREFETCH(cells->quad + 4 * j + k);
-        for (int64_t k = 0; cells->pair_stride && k < 32; k += 16)
-            RPU_PREFETCH(cells->pair + 2 * j + k);
-        if (cells->reference_stride)
-            RPU_PREFETCH(cells->reference + j);
+        RPU_PREFETCH(devices->w + j);
+        for (int64_t k = 0; devices->quad_stride && k < 64; k += 16)
+            RPU_PREFETCH(devices->quad + 4 * j + k);
+        for (int64_t k = 0; devices->pair_stride && k < 32; k += 16)
+            RPU_PREFETCH(devices->pair + 2 * j + k);
+        if (devices->reference_stride)
+            RPU_PREFETCH(devices->reference + j);
     }
     return last;
 }
@@ -169,13 +169,13 @@ static void write_list(const rpu_row *row, int64_t segment, const uint16_t *colu
 }
 
 /* What is wanted of a row as it is after a vector. */
-static void keep_row(const rpu_cells *cells, const rpu_trains *t, int64_t row)
+static void keep_row(const rpu_devices *devices, const rpu_trains *t, int64_t row)
 {
-    const float *w = (cells->visible ? cells->visible : cells->w) + row * cells->columns;
-    if (cells->keeps == RPU_KEEPS_COLUMNS && t->keep >= 0)
+    const float *w = (devices->visible ? devices->visible : devices->w) + row * devices->columns;
+    if (devices->keeps == RPU_KEEPS_COLUMNS && t->keep >= 0)
         t->kept[row] = w[t->keep];
     else if (t->keep == row)
-        memcpy(t->kept, w, sizeof *w * (size_t)cells->columns);
+        memcpy(t->kept, w, sizeof *w * (size_t)devices->columns);
 }
 
 #endif

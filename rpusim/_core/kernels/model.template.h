@@ -77,14 +77,14 @@ static RPU_NOINLINE void RPU_JOIN(RPU_MODEL, _pulse_list)(const rpu_row *row, in
 }
 
 /* counts[j] pulses on the devices of one row; see kernels.h. */
-static rpu_pulse_count RPU_JOIN(RPU_MODEL, _pulse_counts)(const rpu_cells *cells, int64_t row_index, const int32_t *counts,
+static rpu_pulse_count RPU_JOIN(RPU_MODEL, _pulse_counts)(const rpu_devices *devices, int64_t row_index, const int32_t *counts,
                                                           uint16_t *scratch, rpu_noise *noise, rpu_noise *written)
 {
-    const rpu_row row = row_at(cells, row_index);
+    const rpu_row row = row_at(devices, row_index);
     rpu_pulse_count total = {0, 0};
-    for (int64_t first = 0; first < cells->columns; first += RPU_SEGMENT) {
+    for (int64_t first = 0; first < devices->columns; first += RPU_SEGMENT) {
         const int32_t *count = counts + first;
-        const int32_t m = (int32_t)(cells->columns - first < RPU_SEGMENT ? cells->columns - first : RPU_SEGMENT);
+        const int32_t m = (int32_t)(devices->columns - first < RPU_SEGMENT ? devices->columns - first : RPU_SEGMENT);
         uint16_t *columns = scratch;
         uint8_t *signs = (uint8_t *)(scratch + m + RPU_LIST_LANES);
         int32_t n = 0;
@@ -120,53 +120,53 @@ static rpu_pulse_count RPU_JOIN(RPU_MODEL, _pulse_counts)(const rpu_cells *cells
 }
 
 /* The same with noise of its own, and counted. */
-static rpu_pulse_count RPU_JOIN(RPU_MODEL, _pulse_row)(const rpu_cells *cells, int64_t row_index, const int32_t *counts,
+static rpu_pulse_count RPU_JOIN(RPU_MODEL, _pulse_row)(const rpu_devices *devices, int64_t row_index, const int32_t *counts,
                                                        uint16_t *scratch, uint64_t key, uint64_t operation)
 {
     rpu_noise noise, written;
-    noise_begin(&noise, cells->silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0);
+    noise_begin(&noise, devices->silent, rpu_stream_at(key, RPU_COUNT_NOISE, operation, (uint32_t)row_index), 0);
     noise_begin(&written, 0, rpu_stream_at(key, RPU_WRITE_COUNT_NOISE, operation, (uint32_t)row_index), 0);
-    if (cells->count_up)
-        for (int64_t j = 0; j < cells->columns; j++) {
-            if (counts[j] > 0) cells->count_up[row_index * cells->columns + j] += counts[j];
-            if (counts[j] < 0) cells->count_down[row_index * cells->columns + j] -= counts[j];
+    if (devices->count_up)
+        for (int64_t j = 0; j < devices->columns; j++) {
+            if (counts[j] > 0) devices->count_up[row_index * devices->columns + j] += counts[j];
+            if (counts[j] < 0) devices->count_down[row_index * devices->columns + j] -= counts[j];
         }
-    return RPU_JOIN(RPU_MODEL, _pulse_counts)(cells, row_index, counts, scratch, &noise, &written);
+    return RPU_JOIN(RPU_MODEL, _pulse_counts)(devices, row_index, counts, scratch, &noise, &written);
 }
 
 /* All pulses of one vector on one row. */
-static void RPU_JOIN(RPU_MODEL, _pulse_event)(const rpu_cells *cells, const rpu_row *row, const rpu_trains *t,
+static void RPU_JOIN(RPU_MODEL, _pulse_event)(const rpu_devices *devices, const rpu_row *row, const rpu_trains *t,
                                               int32_t event, int64_t i, uint32_t flip, rpu_noise *noise,
                                               rpu_noise *written, int32_t *counts)
 {
-    const int32_t segments = (int32_t)RPU_SEGMENTS(cells->columns);
+    const int32_t segments = (int32_t)RPU_SEGMENTS(devices->columns);
     const int summed = RPU_JOIN(RPU_SUMS_, RPU_MODEL) && t->noise_base[event] == t->noise_base[event + 1];
-    if (summed && sum_row(cells, t, event, i, flip, noise, counts)) {
+    if (summed && sum_row(devices, t, event, i, flip, noise, counts)) {
         rpu_noise rest;
         rpu_stream_line(&noise->stream, 0x80000000u | (uint32_t)i);
-        noise_begin(&rest, cells->silent, noise->stream, 0);
+        noise_begin(&rest, devices->silent, noise->stream, 0);
         rpu_stream_line(&noise->stream, 0);
-        RPU_JOIN(RPU_MODEL, _pulse_counts)(cells, i, counts, (uint16_t *)(counts + RPU_GROUP * RPU_GROUPS(cells->columns)),
+        RPU_JOIN(RPU_MODEL, _pulse_counts)(devices, i, counts, (uint16_t *)(counts + RPU_GROUP * RPU_GROUPS(devices->columns)),
                                            &rest, NULL);
     }
     for (int32_t word = 0; word < t->words; word++)
         for (uint32_t m = t->row_bits[(int64_t)event * t->words + word]; m; m &= m - 1) {
             const int32_t slot = 32 * word + rpu_lowest_bit(m);
             int32_t part = slot * segments;
-            for (int64_t first = 0; !summed && first < cells->columns; first += RPU_SEGMENT, part++) {
+            for (int64_t first = 0; !summed && first < devices->columns; first += RPU_SEGMENT, part++) {
                 const uint16_t *columns = t->columns + t->start[part];
                 const uint8_t *signs = t->signs + t->start[part] / RPU_LIST_LANES;
                 RPU_JOIN(RPU_MODEL, _pulse_list)(row, first, columns, signs, t->fired[part], flip, noise);
                 if (row->visible)
                     write_list(row, first, columns, t->fired[part], written);
             }
-            if (cells->count_up)
-                count_pulses(cells, t, slot, i, flip);
+            if (devices->count_up)
+                count_pulses(devices, t, slot, i, flip);
         }
 }
 
 /* Rows through all vectors; see kernels.h. */
-static void RPU_JOIN(RPU_MODEL, _update_rows)(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors,
+static void RPU_JOIN(RPU_MODEL, _update_rows)(const rpu_devices *devices, const rpu_trains *trains, int64_t vectors,
                                               int64_t row0, int64_t row1, int goes_on, const rpu_work *work, int reverse,
                                               uint64_t key, uint64_t operation)
 {
@@ -175,7 +175,7 @@ static void RPU_JOIN(RPU_MODEL, _update_rows)(const rpu_cells *cells, const rpu_
     rpu_noise *const noises = work->noises;
     float *const panel = work->panel;
     const int64_t words = RPU_DUE_WORDS(vectors);
-    const int silent = cells->silent;
+    const int silent = devices->silent;
     int64_t pulses = 0;
     if (vectors > 1)
         memset(due, 0, sizeof *due * (size_t)((row1 - row0) * 2 * words));
@@ -191,7 +191,7 @@ static void RPU_JOIN(RPU_MODEL, _update_rows)(const rpu_cells *cells, const rpu_
                 continue;
             noise_begin(noises + v, silent, rpu_stream_at(key, RPU_PULSE_NOISE, operation + (uint64_t)v, 0),
                         t->noise_base[e]);
-            if (cells->visible)
+            if (devices->visible)
                 noise_begin(noises + vectors + v, 0, rpu_stream_at(key, RPU_WRITE_NOISE, operation + (uint64_t)v, 0),
                             t->noise_base[e]);
         }
@@ -204,27 +204,27 @@ static void RPU_JOIN(RPU_MODEL, _update_rows)(const rpu_cells *cells, const rpu_
     if (vectors == 1) {     /* its own order will do */
         for (; trains->row[*event] < 2 * row1; ++*event) {
             const int64_t row = trains->row[*event] >> 1;
-            const rpu_row at = row_at(cells, row);
+            const rpu_row at = row_at(devices, row);
             const uint32_t flip = (trains->row[*event] & 1) != reverse ? ~0u : 0;
-            RPU_JOIN(RPU_MODEL, _pulse_event)(cells, &at, trains, *event, row, flip, noises, noises + 1, counts);
+            RPU_JOIN(RPU_MODEL, _pulse_event)(devices, &at, trains, *event, row, flip, noises, noises + 1, counts);
         }
-        for (int64_t row = row0; cells->keeps && row < row1; row++)
-            keep_row(cells, trains, row);
+        for (int64_t row = row0; devices->keeps && row < row1; row++)
+            keep_row(devices, trains, row);
         return;
     }
-    const int dense = 10 * pulses > cells->rows * cells->columns;    /* most cache lines are wanted, not few */
-    const int simple = cells->visible == NULL && cells->count_up == NULL;
+    const int dense = 10 * pulses > devices->rows * devices->columns;    /* most cache lines are wanted, not few */
+    const int simple = devices->visible == NULL && devices->count_up == NULL;
     for (int64_t row = row0; row < row1; row++) {
         const uint64_t *now = due + (row - row0) * 2 * words;
-        const int64_t first = (row + 1) * cells->columns, lines = (cells->columns + 15) / 16;
+        const int64_t first = (row + 1) * devices->columns, lines = (devices->columns + 15) / 16;
         int64_t events = 0, share = 0, fetched = 0, kept = 0;
-        if (RPU_JOIN(RPU_AFFINE_, RPU_MODEL) && panel_pays(cells, trains, vectors, now, row, event)) {
-            panel_row(cells, RPU_JOIN(RPU_MODEL_, RPU_MODEL), trains, vectors, now, row, event, noises, panel);
+        if (RPU_JOIN(RPU_AFFINE_, RPU_MODEL) && panel_pays(devices, trains, vectors, now, row, event)) {
+            panel_row(devices, RPU_JOIN(RPU_MODEL_, RPU_MODEL), trains, vectors, now, row, event, noises, panel);
             continue;
         }
         for (int64_t word = 0; dense && row + 1 < row1 && word < words; word++)
             events += rpu_population(now[word]);
-        const rpu_row at = row_at(cells, row);
+        const rpu_row at = row_at(devices, row);
         if (events * RPU_FETCH >= lines)
             share = (lines + 2 * events - 1) / (2 * events);
         for (int64_t word = 0; word < words; word++)
@@ -238,21 +238,21 @@ static void RPU_JOIN(RPU_MODEL, _update_rows)(const rpu_cells *cells, const rpu_
                     RPU_PREFETCH(noises[n].buffer + noises[n].position);
                 }
                 /* shares of the next row, before and after a list, so that loads of this one need not wait behind all of it */
-                fetched = fetch(cells, first, fetched, fetched + share < lines ? fetched + share : lines);
-                for (; cells->keeps && kept < v; kept++)
-                    keep_row(cells, trains + kept, row);
+                fetched = fetch(devices, first, fetched, fetched + share < lines ? fetched + share : lines);
+                for (; devices->keeps && kept < v; kept++)
+                    keep_row(devices, trains + kept, row);
                 const rpu_trains *const t = trains + v;
                 const uint32_t flip = 0u - (uint32_t)(now[words + word] >> v % 64 & 1u);
                 if (simple && t->only)
                     RPU_JOIN(RPU_MODEL, _pulse_list)(&at, 0, t->columns, t->signs, t->only, flip, noises + v);
                 else
-                    RPU_JOIN(RPU_MODEL, _pulse_event)(cells, &at, t, event[v], row, flip, noises + v, noises + vectors + v,
+                    RPU_JOIN(RPU_MODEL, _pulse_event)(devices, &at, t, event[v], row, flip, noises + v, noises + vectors + v,
                                                       counts);
                 event[v]++;
-                fetched = fetch(cells, first, fetched, fetched + share < lines ? fetched + share : lines);
+                fetched = fetch(devices, first, fetched, fetched + share < lines ? fetched + share : lines);
             }
-        for (; cells->keeps && kept < vectors; kept++)
-            keep_row(cells, trains + kept, row);
+        for (; devices->keeps && kept < vectors; kept++)
+            keep_row(devices, trains + kept, row);
     }
 }
 

@@ -67,14 +67,14 @@ static inline __m256 of_direction(__m256i direction, const float *strip, int up,
 
 /* Some slots, in order, on the strips [first_strip, last_strip). `trace`, or NULL, takes the states before and after each of
  * them, for one strip. What a model has and whether noise_add counts are constants to the compiler. */
-static RPU_INLINE void panel_run(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items,
+static RPU_INLINE void panel_run(const rpu_devices *devices, float *panel, const rpu_item *item, int32_t items,
                                  int64_t first_strip, int64_t last_strip, float *trace, int sloped, int referenced,
                                  int additive)
 {
     const __m256i first = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
     rpu_lanes d;
-    d.noise_mult = cells->noise_mult;
-    d.noise_add = cells->noise_add;
+    d.noise_mult = devices->noise_mult;
+    d.noise_add = devices->noise_add;
     d.additive = additive;
     for (int64_t s = first_strip; s < last_strip; s++) {
         float *strip = panel + RPU_PANEL_ARRAYS * RPU_WIDE * s;
@@ -115,13 +115,13 @@ static RPU_INLINE void panel_run(const rpu_cells *cells, float *panel, const rpu
     }
 }
 
-typedef void panel_run_of(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items, int64_t first_strip,
+typedef void panel_run_of(const rpu_devices *devices, float *panel, const rpu_item *item, int32_t items, int64_t first_strip,
                           int64_t last_strip, float *trace);
 #define RPU_PANEL_RUN(name, sloped, referenced, additive)                                                              \
-static RPU_NOINLINE void name(const rpu_cells *cells, float *panel, const rpu_item *item, int32_t items,               \
+static RPU_NOINLINE void name(const rpu_devices *devices, float *panel, const rpu_item *item, int32_t items,               \
                               int64_t first_strip, int64_t last_strip, float *trace)                                   \
 {                                                                                                                      \
-    panel_run(cells, panel, item, items, first_strip, last_strip, trace, sloped, referenced, additive);                \
+    panel_run(devices, panel, item, items, first_strip, last_strip, trace, sloped, referenced, additive);                \
 }
 RPU_PANEL_RUN(panel_constant, 0, 0, 0)
 RPU_PANEL_RUN(panel_constant_added, 0, 0, 1)
@@ -130,13 +130,13 @@ RPU_PANEL_RUN(panel_sloped_added, 1, 0, 1)
 RPU_PANEL_RUN(panel_referenced, 1, 1, 0)
 RPU_PANEL_RUN(panel_referenced_added, 1, 1, 1)
 
-static panel_run_of *panel_run_for(const rpu_cells *cells, int model)
+static panel_run_of *panel_run_for(const rpu_devices *devices, int model)
 {
     static panel_run_of *const runs[3][2] = {
         {panel_constant, panel_constant_added}, {panel_sloped, panel_sloped_added}, {panel_referenced, panel_referenced_added}
     };
     const int kind = model == RPU_MODEL_constant_step ? 0 : model == RPU_MODEL_soft_bounds_reference ? 2 : 1;
-    return runs[kind][cells->noise_add != 0.0f];
+    return runs[kind][devices->noise_add != 0.0f];
 }
 
 /* Slopes of a strip, from what is in it. */
@@ -170,12 +170,12 @@ static const float *panel_padded(const float *from, int n, int all, float *padde
 }
 
 /* The devices of a row as strips. */
-static void panel_fill(const rpu_cells *cells, int model, int64_t row, float *strip)
+static void panel_fill(const rpu_devices *devices, int model, int64_t row, float *strip)
 {
     const __m256 minus = _mm256_set1_ps(-0.0f);
-    const rpu_row r = row_at(cells, row);
-    for (int64_t first = 0; first < cells->columns; first += RPU_WIDE, strip += RPU_PANEL_ARRAYS * RPU_WIDE) {
-        const int n = cells->columns - first < RPU_WIDE ? (int)(cells->columns - first) : RPU_WIDE;
+    const rpu_row r = row_at(devices, row);
+    for (int64_t first = 0; first < devices->columns; first += RPU_WIDE, strip += RPU_PANEL_ARRAYS * RPU_WIDE) {
+        const int n = devices->columns - first < RPU_WIDE ? (int)(devices->columns - first) : RPU_WIDE;
         float padded[4 * RPU_WIDE];
         const float *w = panel_padded(r.w + first, n, RPU_WIDE, padded);
         for (int k = 0; k < RPU_WIDE / 8; k++)
@@ -233,13 +233,13 @@ static RPU_NOINLINE void noise_draw(rpu_noise *g, int32_t n, float *out)
 
 /* Whether the vectors that are due on a row are less work by way of a panel: where so many columns fire that idle lanes and the
  * making of the strips are paid for. A row that is wanted as a whole goes by lists. */
-static int panel_pays(const rpu_cells *cells, const rpu_trains *trains, int64_t vectors, const uint64_t *due, int64_t row,
+static int panel_pays(const rpu_devices *devices, const rpu_trains *trains, int64_t vectors, const uint64_t *due, int64_t row,
                       const int32_t *event)
 {
     int64_t pulses = 0, slots = 0;
-    if (cells->visible)
+    if (devices->visible)
         return 0;
-    for (int64_t v = 0; cells->keeps == RPU_KEEPS_ROWS && v < vectors; v++)
+    for (int64_t v = 0; devices->keeps == RPU_KEEPS_ROWS && v < vectors; v++)
         if (trains[v].keep == row)
             return 0;
     for (int64_t word = 0; word < RPU_DUE_WORDS(vectors); word++)
@@ -253,18 +253,18 @@ static int panel_pays(const rpu_cells *cells, const rpu_trains *trains, int64_t 
             for (int32_t part = 0; part < t->words; part++)
                 slots += rpu_population(t->row_bits[(int64_t)event[v] * t->words + part]);
         }
-    return 4 * pulses > cells->columns * (slots + 5);
+    return 4 * pulses > devices->columns * (slots + 5);
 }
 
 /* Some slots on all strips, and what the vectors from `kept` up to `until`, none of which is to come, want kept of the row. */
-static void panel_flush(const rpu_cells *cells, const rpu_trains *trains, panel_run_of *run, float *panel,
+static void panel_flush(const rpu_devices *devices, const rpu_trains *trains, panel_run_of *run, float *panel,
                         const rpu_item *item, int32_t items, int64_t kept, int64_t until, int64_t row)
 {
-    const int64_t strips = RPU_STRIPS(cells->columns);
+    const int64_t strips = RPU_STRIPS(devices->columns);
     uint8_t wanted[RPU_STRIPS(RPU_SEGMENT) + 1];
     float trace[RPU_WIDE * (RPU_ITEMS + 1)];
-    if (cells->keeps != RPU_KEEPS_COLUMNS) {
-        run(cells, panel, item, items, 0, strips, NULL);
+    if (devices->keeps != RPU_KEEPS_COLUMNS) {
+        run(devices, panel, item, items, 0, strips, NULL);
         return;
     }
     memset(wanted, 0, (size_t)strips);
@@ -275,10 +275,10 @@ static void panel_flush(const rpu_cells *cells, const rpu_trains *trains, panel_
     for (int64_t first = 0, s; first < strips; first = s + 1) {
         for (s = first; !wanted[s]; s++)
             ;
-        run(cells, panel, item, items, first, s, NULL);
+        run(devices, panel, item, items, first, s, NULL);
         if (s == strips)
             return;
-        run(cells, panel, item, items, s, s + 1, trace);
+        run(devices, panel, item, items, s, s + 1, trace);
         int32_t done = 0;       /* items of the vectors so far */
         for (int64_t v = kept; v < until; v++) {
             for (; done < items && item[done].vector <= v; done++)
@@ -290,16 +290,16 @@ static void panel_flush(const rpu_cells *cells, const rpu_trains *trains, panel_
 }
 
 /* All pulses of the vectors that are due on a row. */
-static void panel_row(const rpu_cells *cells, int model, const rpu_trains *trains, int64_t vectors, const uint64_t *due,
+static void panel_row(const rpu_devices *devices, int model, const rpu_trains *trains, int64_t vectors, const uint64_t *due,
                       int64_t row, int32_t *event, rpu_noise *noises, float *panel)
 {
-    const int64_t strips = RPU_STRIPS(cells->columns);
+    const int64_t strips = RPU_STRIPS(devices->columns);
     float *const noise = panel + RPU_PANEL_ARRAYS * RPU_WIDE * strips;
-    panel_run_of *const run = panel_run_for(cells, model);
+    panel_run_of *const run = panel_run_for(devices, model);
     rpu_item item[RPU_ITEMS];
     int32_t items = 0;
     int64_t used = 0, kept = 0;
-    panel_fill(cells, model, row, panel);
+    panel_fill(devices, model, row, panel);
     for (int64_t word = 0; word < RPU_DUE_WORDS(vectors); word++)
         for (uint64_t m = due[word]; m; m &= m - 1) {
             const int64_t v = 64 * word + rpu_lowest_bit(m);
@@ -311,8 +311,8 @@ static void panel_row(const rpu_cells *cells, int model, const rpu_trains *train
                     const int32_t slot = 32 * part + rpu_lowest_bit(bits), n = t->fired[slot];
                     if (n == 0)
                         continue;
-                    if (items == RPU_ITEMS || used + n + RPU_NOISE_END > RPU_PANEL_NOISE(cells->columns)) {
-                        panel_flush(cells, trains, run, panel, item, items, kept, v, row);
+                    if (items == RPU_ITEMS || used + n + RPU_NOISE_END > RPU_PANEL_NOISE(devices->columns)) {
+                        panel_flush(devices, trains, run, panel, item, items, kept, v, row);
                         kept = v;
                         items = 0;
                         used = 0;
@@ -320,14 +320,14 @@ static void panel_row(const rpu_cells *cells, int model, const rpu_trains *train
                     noise_draw(noises + v, n, noise + used);
                     item[items++] = (rpu_item){t->strips + slot * strips, flip ? t->up + strips : t->up, noise + used, v};
                     used += n;
-                    if (cells->count_up)
-                        count_pulses(cells, t, slot, row, flip);
+                    if (devices->count_up)
+                        count_pulses(devices, t, slot, row, flip);
                 }
         }
-    panel_flush(cells, trains, run, panel, item, items, kept, vectors, row);
-    for (int64_t first = 0; first < cells->columns; first += RPU_WIDE) {
-        const int64_t n = cells->columns - first < RPU_WIDE ? cells->columns - first : RPU_WIDE;
-        memcpy(cells->w + row * cells->columns + first, panel + RPU_PANEL_ARRAYS * first, sizeof *panel * (size_t)n);
+    panel_flush(devices, trains, run, panel, item, items, kept, vectors, row);
+    for (int64_t first = 0; first < devices->columns; first += RPU_WIDE) {
+        const int64_t n = devices->columns - first < RPU_WIDE ? devices->columns - first : RPU_WIDE;
+        memcpy(devices->w + row * devices->columns + first, panel + RPU_PANEL_ARRAYS * first, sizeof *panel * (size_t)n);
     }
 }
 

@@ -18,11 +18,11 @@
  * multiply-adds, may turn it, and then other draws are used.) Rows are summed where that is less work (pulses.c). Returns
  * whether some are left: `counts` are then the pulses of those near a bound, signed. The noise of a row has a line of the
  * stream of its own; a column's draw is at the position of the column. */
-static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, int64_t row, uint32_t flip,
+static int sum_row(const rpu_devices *devices, const rpu_trains *t, int32_t event, int64_t row, uint32_t flip,
                    const rpu_noise *noise, int32_t *counts)
 {
-    const int64_t n = cells->columns, all = RPU_GROUP * RPU_GROUPS(n);
-    const rpu_row r = row_at(cells, row);
+    const int64_t n = devices->columns, all = RPU_GROUP * RPU_GROUPS(n);
+    const rpu_row r = row_at(devices, row);
     const float sigma = r.noise_mult + r.noise_add, most = 1.0f + 6.7f * sigma;
     rpu_stream s = noise->stream;
     int32_t left = 0;
@@ -48,7 +48,7 @@ static int sum_row(const rpu_cells *cells, const rpu_trains *t, int32_t event, i
         int32_t *restrict count = counts + first;
         const uint32_t *sign = t->column_signs + first;
         const float *quad = r.quad + 4 * first;
-        if (!cells->silent)
+        if (!devices->silent)
             rpu_normal_chunk(&s, (uint32_t)(first / RPU_CHUNK), z);
         RPU_SIMD
         for (int l = 0; l < m; l++) {
