@@ -1,7 +1,7 @@
 """The devices of one array: their parameters and states, and what is done to them one by one.
 
-Decided: what is written to a device by a program, a reset or an algorithm comes through `put`, so that bounds and write noise
-have one place; pulses have theirs in the kernels, which read the same parameters.
+Decided: what is written to a device by a program, a reset or an algorithm comes through kernels/writes.h, so that bounds and
+write noise have one place; pulses have theirs in the kernels of their models, which read the same parameters.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ from rpusim._core.kernels import model_names
 
 from rpusim._core.buffers cimport grow
 from rpusim._core.kernels cimport (
-    RPU_CHUNK, RPU_QUAD_W_MAX, RPU_QUAD_W_MIN, RPU_RESET, RPU_ROW_SCRATCH, RPU_TABLE, RPU_WRITE_ALL,
-    active_kernels, rpu_pulse_count,
+    RPU_CHUNK, RPU_RESET, RPU_ROW_SCRATCH, RPU_TABLE, RPU_WRITE_ALL,
+    active_kernels, rpu_pulse_count, rpu_write, rpu_write_all,
 )
 
 #: what all models have, in the order of the kernels
@@ -46,6 +46,7 @@ cdef class Devices:
         self.model = model_names().index(model) if model else -1
         if self.model >= 0:
             self.its = &self.kernels.models[self.model]
+            self.view.bounded, self.view.referenced = 1, self.its.referenced
             if self.its.constants == RPU_TABLE:
                 wanted = 2 * (int(constants[0]) + 2) + 1 if constants else 7
             else:
@@ -172,17 +173,7 @@ cdef class Devices:
         return self.view.visible != NULL
 
     cdef void put(self, Py_ssize_t i, Py_ssize_t j, float value, float xi) noexcept nogil:
-        cdef const float *quad
-        cdef float shift = 0.0
-        if self.model >= 0:
-            quad = self.view.quad + i * self.view.quad_stride + 4 * j
-            if self.its.referenced:
-                shift = self.view.reference[i * self.view.reference_stride + j]
-            value = min(max(value, quad[RPU_QUAD_W_MIN] - shift), quad[RPU_QUAD_W_MAX] - shift)
-            value += <float>0.0         # no -0: pulses of size 0 would leave its sign or not, by how a batch was split
-        self.state[i, j] = value
-        if self.view.visible != NULL:
-            self.w[i, j] = value + self.view.write_noise * xi
+        rpu_write(&self.view, i, j, value, xi)
 
     cdef void put_back(self, Py_ssize_t i, Py_ssize_t j, float origin, float xi, float xi_read) noexcept nogil:
         cdef float level = self.reset_level[0, 0] if self.reset_level.shape[0] == 1 and self.reset_level.shape[1] == 1 else (
@@ -198,15 +189,12 @@ cdef class Devices:
 
     def write(self, const float[:, ::1] states, uint64_t operation):
         """Write all devices."""
-        cdef Py_ssize_t i, j
         cdef const float *xi
         self.lock.begin()
         try:
             xi = self._normals(RPU_WRITE_ALL, operation, 0) if self.has_write_noise() else NULL
             with nogil:
-                for i in range(self.rows):
-                    for j in range(self.columns):
-                        self.put(i, j, states[i, j], 0.0 if xi == NULL else xi[i * self.columns + j])
+                rpu_write_all(&self.view, &states[0, 0], xi)
         finally:
             self.lock.end()
 

@@ -48,7 +48,6 @@ cdef extern from "kernels/kernels.h" nogil:
     int64_t RPU_ROW_SCRATCH(int64_t columns)
     int RPU_KEEPS_NOTHING, RPU_KEEPS_COLUMNS, RPU_KEEPS_ROWS
     enum: RPU_SEGMENT
-    int RPU_QUAD_W_MAX, RPU_QUAD_W_MIN
     enum: RPU_LIST_LANES
 
     ctypedef struct rpu_devices:
@@ -59,6 +58,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const float *reference
         int64_t quad_stride, pair_stride, reference_stride
         int64_t rows, columns
+        int32_t bounded, referenced
         const float *constant
         int32_t silent
         float write_noise
@@ -143,6 +143,11 @@ cdef extern from "kernels/kernels.h" nogil:
 
     const rpu_kernels *rpu_select(const char *name)
     const char *const *rpu_available()
+
+
+cdef extern from "kernels/writes.h" nogil:
+    void rpu_write(const rpu_devices *, int64_t row, int64_t column, float value, float xi)
+    void rpu_write_all(const rpu_devices *, const float *values, const float *xi)
 
 
 cdef extern from "kernels/pulses.h" nogil:

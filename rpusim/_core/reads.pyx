@@ -381,11 +381,8 @@ cdef class Reader:
                     share = 1.0 - <double>j / n_in
                     changed[q * n_in + j] = <float>(v[q * n_in + j] * (1.0 - share * share))
             matrix_product(w, self.rows, self.columns, changed, sloped, vectors, transposed, 1.0)
-            if w != matrix:
-                for k in range(size):
-                    matrix[k] = w[k]
             for k in range(size):
-                matrix[k] = fabsf(matrix[k])
+                matrix[k] = fabsf(w[k])
             for j in range(vectors * n_in):
                 changed[j] = fabsf(v[j])
             matrix_product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 1.0)

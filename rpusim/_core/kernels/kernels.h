@@ -38,6 +38,7 @@ typedef struct {
     const float *quad, *pair, *reference;         /* (rows, columns, 4), (rows, columns, 2), (rows, columns) */
     int64_t quad_stride, pair_stride, reference_stride;     /* of rows, in numbers: columns times 4, 2 or 1; or 0 */
     int64_t rows, columns;
+    int32_t bounded, referenced;                  /* whether there are bounds; whether they are those of w + reference */
     const float *constant;                        /* numbers that all devices share */
     int32_t silent;                               /* no cycle-to-cycle noise of any kind: none is drawn */
     float write_noise;                            /* standard deviation of visible - w */
