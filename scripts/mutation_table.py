@@ -139,7 +139,7 @@ TABLE = [
      ("test_array.py::test_programming_clips_to_the_bounds_of_each_device",)),
     ("effects", "bounds of programs that are not relative to the reference",
      "d->referenced ? d->reference[row * d->reference_stride + column] : 0.0f;", "0.0f;",
-     ("test_array.py::test_programming_clips_to_the_bounds_of_each_device",)),
+     ("test_array.py::test_bounds_of_programming_are_relative_to_the_reference",)),
     ("effects", "resets of a line to 0 of its array and not of its reference",
      "origin = self.reference.w[row, column]", "origin = 0.0",
      ("test_tiki_taka.py::test_lines_that_were_read_are_reset",)),

@@ -9,7 +9,7 @@ from oracle.tiles import NO_SPREAD
 
 import rpusim as rpu
 from rpusim import ADC, CrossbarArray, DifferentialPair, Periphery, PulseScheme
-from rpusim.devices import ConstantStep, Ideal, LinearStep, SoftBounds
+from rpusim.devices import ConstantStep, Ideal, LinearStep, PowStepReference, SoftBounds, SoftBoundsReference
 
 TIME = ["decay_scale", "diffusion_rate", "reset_level"]
 NAMES = {
@@ -193,6 +193,18 @@ def test_programming_clips_to_the_bounds_of_each_device(model):
     ideal = CrossbarArray((20, 30), Ideal(), rng=8)
     ideal.program(100 * w)
     np.testing.assert_array_equal(ideal.weights, 100 * w)
+
+
+@pytest.mark.parametrize("model", [SoftBoundsReference, PowStepReference])
+def test_bounds_of_programming_are_relative_to_the_reference(model):
+    array = CrossbarArray((20, 30), model(reference_mean=0.2, reference_std=0.1), rng=8)
+    p = array.parameters
+    assert p["reference"].std() > 0.05
+    w = np.random.default_rng(9).normal(0, 2.0, (20, 30)).astype(np.float32)
+    array.program(w)
+    low, high = p["w_min"] - p["reference"], p["w_max"] - p["reference"]
+    np.testing.assert_array_equal(array.weights, np.clip(w, low, high))
+    assert (array.weights == w).any() and (array.weights == low).any() and (array.weights == high).any()
 
 
 @pytest.mark.parametrize(
