@@ -551,6 +551,8 @@ TABLE = [
     ("nn", "largest values at the last of equal places",
      "if value > most or value != value", "if value >= most or value != value",
      ("test_windows.py",)),
+    ("nn", "weights that are trained as if there were no learned scale",
+     "d = d * (self.gain / self.alpha)", "d = d / self.alpha", ("test_gradients.py",)),
     # ---- experiments ---------------------------------------------------------------------------------------------------
     ("experiments", "standard deviations for standard errors",
      "axis=0, ddof=1) / math.sqrt(len(blocks))", "axis=0, ddof=1)",

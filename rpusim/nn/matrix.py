@@ -42,12 +42,12 @@ class Mapping(Specification):
         The bias b is a digital vector; else it is one more column of the array, whose input is held at 1.
     weight_scaling : float or None
         The largest initial weight is held by the devices as this one, and outputs are multiplied by alpha, their ratio.
-        An update changes alpha W by -lr d x^T, so it takes 1 / alpha times the pulses.
+        An update changes alpha W by -lr d x^T, so it takes 1 / alpha times the pulses (AIHWKit's too).
     scale_by_output : bool, default False
         An alpha (and s) for every output, instead of one for all.
     learn_scale : bool, default False
-        A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s. Updates of W leave it out; AIHWKit divides
-        them by it.
+        A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s, and W by its gradient through it:
+        alpha W changes by -lr s d x^T. So has it AIHWKit, whose scale is a parameter of PyTorch.
     input_range : float or None
         r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data. dL/dx passes
         through where inputs are clipped (a straight-through gradient).
@@ -170,6 +170,11 @@ class Matrix(Stateful):
         return None if self._range is None else float(self._range.value[0])
 
     @property
+    def gain(self) -> NDArray[np.float32]:
+        """s as it is now, of all outputs or of each; 1 where none is learned."""
+        return np.ones(1, np.float32) if self._scale is None else self._scale.value
+
+    @property
     def tile(self) -> Any:
         """The tile, where there is one; None before `build`."""
         if len(self.tiles) > 1:
@@ -211,8 +216,7 @@ class Matrix(Stateful):
         weights = np.empty((self.outputs, self.columns), np.float32)
         for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
             weights[rows, cols] = tile.weights
-        scale = self.alpha if self._scale is None else self.alpha * self._scale.value
-        return weights * scale[:, None]
+        return weights * (self.alpha * self.gain)[:, None]
 
     def program(self, weights: Any, keep_scale: bool = False) -> None:
         """Write the matrix, shape as `weights`; a learned scale goes back to 1 unless it is kept, and alpha is found anew."""
@@ -268,7 +272,7 @@ class Matrix(Stateful):
         return y
 
     def _factor(self) -> NDArray[np.float32]:
-        factor = self.alpha if self._scale is None else self.alpha * self._scale.value
+        factor = self.alpha * self.gain
         return factor if self._range is None else factor * self._range.value
 
     def backward(self, d: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -276,8 +280,7 @@ class Matrix(Stateful):
         if self.plain:
             z = self.tiles[0].backward(d)
             return z[:, : self.inputs] if self.columns > self.inputs else z
-        scale = self.alpha if self._scale is None else self.alpha * self._scale.value
-        d = d * scale
+        d = d * (self.alpha * self.gain)
         if len(self.tiles) == 1:
             z = self.tiles[0].backward(np.ascontiguousarray(d))
         else:
@@ -306,7 +309,7 @@ class Matrix(Stateful):
         if self.plain:
             self.tiles[0].update(v, d, lr)
             return
-        d = d / self.alpha
+        d = d * (self.gain / self.alpha)
         if self._range is not None:
             d *= self._range.value
         for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):

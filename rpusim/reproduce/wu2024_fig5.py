@@ -30,12 +30,12 @@ QUICK_IMAGES, QUICK_TEST, QUICK_EPOCHS = 10_000, 5_000, 5
 QUICK_LR, QUICK_FAST_LR = 0.5, 0.5
 EPOCHS = 80
 LR_DIGITAL, LR_ANALOG, FAST_LR = 0.1, 0.05, 0.01
-#: learned digital factors of the outputs
-MAPPING = Mapping(learn_scale=True, scale_by_output=True)
+#: as the authors' library puts layers on arrays: a learned digital factor, digital biases, and at most 512 inputs
+MAPPING = Mapping(learn_scale=True, digital_bias=True, max_inputs=512)
 CRITERION = (
     "full: digital SGD and Tiki-Taka within 1 % of the published accuracies, half of those of SGD too (which jump from chance "
     "to 97 % between tau 0.70 and 0.78), and Tiki-Taka better than SGD by more than 5 % at the smallest tau of each network. "
-    "Quick: at tau 0.15 SGD is below 40 % accuracy where Tiki-Taka is above 60 %, and SGD gains more than 20 % at tau 0.7"
+    "Quick: at tau 0.15 and 0.7 SGD is below 40 % accuracy where Tiki-Taka is above 60 %"
 )
 
 
@@ -66,14 +66,15 @@ def _curves(network: str, taus: tuple[float, ...], fast_lr: float, digital_lr: f
 
 
 def _quick_checks(accuracy: dict[str, float]) -> list[Check]:
-    least, most = QUICK_TAUS
-    sgd, tiki = accuracy[f"FCN, SGD, tau {least:g}"], accuracy[f"FCN, Tiki-Taka, tau {least:g}"]
-    gain = accuracy[f"FCN, SGD, tau {most:g}"] - sgd
-    return [
-        Check(f"SGD, tau {least:g} (%)", sgd, math.nan, sgd < 40.0),
-        Check(f"Tiki-Taka, tau {least:g} (%)", tiki, math.nan, tiki > 60.0),
-        Check(f"SGD, tau {most:g} - tau {least:g} (%)", gain, math.nan, gain > 20.0),
-    ]
+    checks = []
+    for tau in QUICK_TAUS:
+        sgd, tiki = (accuracy[f"FCN, {name}, tau {tau:g}"] for name in ("SGD", "Tiki-Taka"))
+        published = PUBLISHED["FCN"].get(tau, (math.nan, math.nan))
+        checks += [
+            Check(f"SGD, tau {tau:g} (%)", sgd, published[0], sgd < 40.0),
+            Check(f"Tiki-Taka, tau {tau:g} (%)", tiki, published[1], tiki > 60.0),
+        ]
+    return checks
 
 
 def _full_checks(network: str, accuracy: dict[str, float], least: float) -> list[Check]:
