@@ -81,6 +81,29 @@ def demo_algorithm(name: str, device: Device) -> Algorithm:
     return SHD(device, device, fast_lr=1.0, slow_lr=2.0)
 
 
+def _error_of_mean(series: FloatArray, points: int = 400, orders: int = 4) -> tuple[float, float]:
+    """Standard error of the mean of a correlated series, and the number of independent values that it is worth."""
+    size = len(series) // max(1, -(-len(series) // points))
+    if size < 8 * orders or np.ptp(series) == 0.0:
+        return (0.0, float(len(series))) if len(series) and np.ptp(series) == 0.0 else (math.nan, math.nan)
+    blocks = np.array([block.mean() for block in np.array_split(series, size)])
+    d = blocks - blocks.mean()
+    now, least = d[orders:], math.inf
+    variance = math.nan
+    for order in range(orders + 1):
+        before = np.column_stack([d[orders - k : size - k] for k in range(1, order + 1)]) if order else np.empty((len(now), 0))
+        weights = np.linalg.lstsq(before, now, rcond=None)[0]
+        left = float(np.sum((now - before @ weights) ** 2))
+        criterion = len(now) * math.log(max(left, 1e-300)) + 2 * order
+        if criterion < least:
+            least = criterion
+            variance = left / (len(now) - order - 1) / (1.0 - float(weights.sum())) ** 2 / size
+    worth = min(float(d.var()) / variance, float(size))
+    if worth < 4.0:
+        return math.nan, worth
+    return math.sqrt(variance * (1.0 + 4.0 / worth)), worth  # what removing the mean takes from correlations (Kendall 1954)
+
+
 @dataclass
 class RegressionRun:
     """What `regression` recorded.
@@ -132,12 +155,17 @@ class RegressionRun:
 
     @property
     def standard_error(self) -> FloatArray:
-        """Standard error of `mean` from the spread of (up to) 20 consecutive blocks, which outlast the correlations."""
-        tail = self.weights[self.tail :]
-        if len(tail) < 2:
-            return np.full(len(self.target), np.nan)
-        blocks = np.array_split(tail, min(20, len(tail)))
-        return np.std([block.mean(axis=0) for block in blocks], axis=0, ddof=1) / math.sqrt(len(blocks))
+        """Standard error of `mean`, with the correlations along the tail; nan where the tail is too short to tell them.
+
+        From the spectrum at frequency 0 of an autoregression of the tail, averaged to 400 points or less, of order up to 4
+        (by Akaike's criterion): oscillations of SHD count, too.
+        """
+        return np.array([_error_of_mean(series)[0] for series in self.weights[self.tail :].T])
+
+    @property
+    def independent(self) -> FloatArray:
+        """How many independent values would leave as large a standard error as the tail does."""
+        return np.array([_error_of_mean(series)[1] for series in self.weights[self.tail :].T])
 
     @property
     def theory(self) -> FloatArray:

@@ -35,6 +35,9 @@ def test_every_device_model_effect_and_algorithm_is_in_the_index():
         path.name for path in sorted((ROOT / "rpusim" / "effects").glob("[!_]*.py")) if f"effects/{path.name}" not in text
     ]
     assert missing == ["base.py"]
+    rooms = {path.name for path in (ROOT / "rpusim" / "algorithms").glob("[!_]*.py")}
+    unnamed = {name for name in rooms if f"algorithms/{name}" not in text}
+    assert unnamed == {"base.py", "digital.py", "level.py", "named.py", "transfer.py"}
     models = re.findall(r"X\((\w+)\)", (ROOT / "rpusim" / "_core" / "kernels" / "devices.h").read_text(encoding="utf-8"))
     assert len(models) >= 8
     assert [name for name in models if f"rpu_step_{name}" not in text] == ["pow_step_reference"]  # a power step of w + r

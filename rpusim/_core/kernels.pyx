@@ -11,7 +11,7 @@ cdef const rpu_kernels *_active = NULL
 
 #: Kinds of streams that are drawn from Python.
 KINDS = {"diffusion": RPU_DIFFUSION, "reset": RPU_RESET, "reset_choice": RPU_RESET_CHOICE, "write": RPU_WRITE_ALL,
-         "drift_nu": RPU_DRIFT_NU, "drift_noise": RPU_DRIFT_NOISE}
+         "drift_nu": RPU_DRIFT_NU, "drift_noise": RPU_DRIFT_NOISE, "effect": RPU_EFFECT}
 
 
 cdef const rpu_kernels *active_kernels() noexcept nogil:

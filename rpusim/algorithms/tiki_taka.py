@@ -115,20 +115,24 @@ class TikiTaka(TransferAlgorithm):
         for name, count in (("gamma", len(devices)), ("transfer_every", len(devices) - 1), ("transfer_lr", len(devices) - 1)):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != count:
-                raise ValueError(f"TikiTaka: {name} must be a number or {count} of them, one per array; got {value!r}")
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be a number or {count} of them, one per array; got {value!r}"
+                )
         if isinstance(self.gamma, tuple) and self.gamma[-1] == 0.0:
-            raise ValueError(f"TikiTaka: gamma must not end with 0, the weight of C; got {self.gamma!r}")
+            raise ValueError(f"{type(self).__name__}: gamma must not end with 0, the weight of C; got {self.gamma!r}")
         if self.transfer_vectors == "hadamard" and self.random_selection:
-            raise ValueError("TikiTaka: random_selection must be False where transfer_vectors='hadamard'; got True")
+            raise ValueError(
+                f"{type(self).__name__}: random_selection must be False where transfer_vectors='hadamard'; got True"
+            )
         if self.with_reset_prob > 0.0:
             if self.transfer_vectors == "hadamard":
                 raise ValueError(
-                    "TikiTaka: with_reset_prob must be 0 where transfer_vectors='hadamard', which reads all lines;"
-                    f" got {self.with_reset_prob}"
+                    f"{type(self).__name__}: with_reset_prob must be 0 where transfer_vectors='hadamard', which reads all "
+                    f"lines; got {self.with_reset_prob}"
                 )
             for device in devices[:-1]:
                 if not isinstance(device, PulsedDevice):
-                    raise ValueError(f"TikiTaka: with_reset_prob needs devices that take pulses; got {device!r}")
+                    raise ValueError(f"{type(self).__name__}: with_reset_prob needs devices that take pulses; got {device!r}")
 
     def _devices(self) -> tuple[Device, ...]:
         return (self.fast, *self.between, self.fast if self.slow is None else self.slow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,11 @@ from numpy.typing import NDArray
 from rpusim._core.kernels import KINDS, normals, uniforms
 
 __all__ = ["ArrayDevices"]
+
+
+def _stream(kind: str) -> dict[str, int]:
+    """Return where the draws of an effect are: in a kind of their own where there is one, else on the line of their name."""
+    return {"kind": KINDS[kind]} if kind in KINDS else {"kind": KINDS["effect"], "line": zlib.crc32(kind.encode())}
 
 
 class ArrayDevices:
@@ -42,11 +48,11 @@ class ArrayDevices:
 
     def normals(self, kind: str) -> NDArray[np.float32]:
         devices, events = self._array._core.devices, self._array._events
-        return normals(devices.key, self.state.size, operation=events, kind=KINDS[kind]).reshape(self.shape)
+        return normals(devices.key, self.state.size, operation=events, **_stream(kind)).reshape(self.shape)
 
     def uniforms(self, kind: str) -> NDArray[np.float32]:
         devices, events = self._array._core.devices, self._array._events
-        return uniforms(devices.key, self.state.size, operation=events, kind=KINDS[kind]).reshape(self.shape)
+        return uniforms(devices.key, self.state.size, operation=events, **_stream(kind)).reshape(self.shape)
 
     def renew(self) -> None:
         self._array._share_parameters()

@@ -156,7 +156,7 @@ class PulsedDevice(Device):
     drift: Drift | None = parameter(None, optional(instance(Drift, "a Drift")))
 
     kernel: ClassVar[str] = ""
-    #: names of the per-device parameters, in the order of the kernel
+    #: names of the per-device parameters: these, NAME_up and NAME_down of RPU_PAIR_<kernel>, `reference` (devices.h)
     parameter_names: ClassVar[tuple[str, ...]] = ("step_up", "step_down", "w_max", "w_min")
 
     def _check_consistency(self) -> None:

@@ -1,7 +1,6 @@
 """What use and time do to devices: one object each, with its draws, its state and its law, one file each.
 
-Every module of this folder is loaded, and every `Effect` in it counts: half-select disturb, wear, diffusion and decay, drift,
-reset.
+Every module of this folder is loaded, and every `Effect` in it counts; `kinds` lists them.
 """
 
 from __future__ import annotations

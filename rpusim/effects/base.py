@@ -41,10 +41,10 @@ class Devices(Protocol):
         """Bring the chosen devices to reset_level + reset_std xi; write the others as they are."""
 
     def normals(self, kind: str) -> NDArray[np.float32]:
-        """Standard normals of this event, (outputs, inputs); kinds have streams of their own."""
+        """Standard normals of this event, (outputs, inputs); every `kind`, a name of one's own, is a stream of its own."""
 
     def uniforms(self, kind: str) -> NDArray[np.float32]:
-        """Uniform numbers in (0, 1] of this event."""
+        """Uniform numbers in (0, 1] of this event, as `normals`."""
 
     def renew(self) -> None:
         """Parameters were replaced."""

@@ -21,8 +21,8 @@ _not_negative = physical(0.0)
 class Drift(Specification):
     r"""Drift of the state with time since it was last written, as in phase-change memory.
 
-    At `CrossbarArray.drift(delta_t)`, with t the time since a device last changed (by more than `reset_tol` between two
-    calls) and w_0 its state then::
+    At `CrossbarArray.drift(delta_t)`, with t the time since a device was last written or pulsed (its state is another than
+    after the call before, by more than `reset_tol`) and w_0 its state then::
 
         nu' = nu (1 + nu_dtod xi_device) (1 + nu_std xi) - nu_k (ln((w_0 - w_offset) / wg_ratio + g_offset) - log_g0)
         w   = w_0 f + a (f - 1),   f = max(t / t_0, 1)^-nu',   a = g_offset wg_ratio + w_offset
@@ -47,14 +47,15 @@ class Drift(Specification):
 
     Notes
     -----
-    The law of AIHWKit's DriftParameter. Where ln of a conductance that is not positive would be needed, nu' has no such term.
+    After AIHWKit's DriftParameter, whose clock of a device that was written starts at the next call only, so that its first
+    call does nothing, and which takes the logarithm of the present conductance instead of that at the write. Where ln of a
+    conductance that is not positive would be needed, nu' has no such term.
 
     Examples
     --------
     >>> import rpusim as rpu
     >>> array = rpu.CrossbarArray((1, 1), rpu.devices.SoftBounds(drift=rpu.devices.Drift(nu=0.5)), rng=0)
     >>> array.program([[0.1]])
-    >>> array.drift(1.0)        # the first call starts the clock
     >>> array.drift(4.0)
     >>> array.weights.round(4)
     array([[0.05]], dtype=float32)
@@ -97,10 +98,10 @@ class Drifting(Effect):
     def pass_time(self, devices: Devices, delta_t: float) -> None:
         """Let time pass; see `Drift`."""
         law, w = self.law, devices.state.astype(np.float64)
-        self.time += delta_t / law.t_0
         changed = np.abs(w - self.last) > law.reset_tol
-        self.since[changed] = self.time
+        self.since[changed] = self.time  # no time has passed since the call before
         self.start[changed] = w[changed]
+        self.time += delta_t / law.t_0
         nu = np.broadcast_to(devices.parameters["drift_nu"], devices.shape).astype(np.float64)
         if law.nu_std > 0.0:
             nu = nu * (1.0 + law.nu_std * devices.normals("drift_nu"))
@@ -109,8 +110,7 @@ class Drifting(Effect):
             nu = nu - np.where(g > 0.0, law.nu_k * (np.log(np.where(g > 0.0, g, 1.0)) - law.log_g0), 0.0)
         f = np.maximum(self.time - self.since, 1.0) ** -nu
         a = law.g_offset * law.wg_ratio + law.w_offset
-        drifted = self.start * f + a * (f - 1.0)
-        w = np.where(changed, w, drifted)
+        w = self.start * f + a * (f - 1.0)
         if law.w_noise_std > 0.0:
             w = w + law.w_noise_std * devices.normals("drift_noise")
         devices.next_event()

@@ -367,4 +367,4 @@ def test_specifications_go_through_json():
     for settings in CASES.values():
         p = Periphery(**settings)
         assert rpu.from_dict(json.loads(p.to_json())) == p
-        assert eval(repr(p), vars(rpu)) == p
+        assert eval(repr(p), {n: getattr(rpu, n) for n in rpu.__all__}) == p

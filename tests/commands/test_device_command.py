@@ -32,7 +32,7 @@ def test_a_preset_is_printed_drawn_and_written(tmp_path, capsys):
     assert status == 0
     device = presets.reram_array_om()
     first, *rest = out.splitlines()
-    assert eval(first, {"__builtins__": {}}, dict(vars(rpu.devices))) == device  # noqa: S307
+    assert eval(first, {"__builtins__": {}}, {n: getattr(rpu.devices, n) for n in rpu.devices.__all__}) == device  # noqa: S307
     numbers = {line[:16].strip(): line[18:34].strip() for line in rest}
     assert numbers["granularity"] == "0.0949" and numbers["states"] == "21.075" and numbers["range"] == "-1 to 1"
     assert numbers["symmetry point"] == "0" and numbers["asymmetry"] == "1" and numbers["asymmetry index"] == "0.5"

@@ -180,4 +180,4 @@ def test_what_is_not_allowed_is_named(make, words):
 def test_specifications_go_through_json_and_print_as_code(name):
     device = DEVICES[name]
     assert rpu.from_json(device.to_json()) == device
-    assert eval(repr(device), vars(rpu.devices)) == device
+    assert eval(repr(device), {n: getattr(rpu.devices, n) for n in rpu.devices.__all__}) == device

@@ -117,7 +117,7 @@ def test_responses_of_residual_learning():
 def test_stored_printed_and_replaced(name):
     device = presets.get(name)
     assert rpu.from_json(device.to_json()) == device
-    assert eval(repr(device), {"__builtins__": {}}, dict(vars(rpu.devices))) == device  # noqa: S307
+    assert eval(repr(device), {"__builtins__": {}}, {n: getattr(rpu.devices, n) for n in rpu.devices.__all__}) == device  # noqa: S307
     changed = presets.get(name.replace("_", "-"), w_max=0.9)
     assert changed == device.replace(w_max=0.9) != device
     assert presets.get(name) == device == getattr(presets, name)()

@@ -307,14 +307,14 @@ def test_errors_elsewhere_arrive_here():
 
 
 def test_means_and_their_errors_are_those_of_the_tail():
-    """Of 601 records, with a tail of 1/3, the last 200: their mean, and the standard error of it from 20 blocks of 10; m and h
-    are of the same samples, which are drawn as wanted."""
+    """Of 601 records, with a tail of 1/3, the last 200: their mean, and the standard error of it; m and h are of the same
+    samples, which are drawn as wanted."""
     rule = rpu.algorithms.SGD(demo_device("soft-bounds"), forward=rpu.Periphery.ideal())
     run = regression(rule, 0.3, noise=0.7, lr=0.02, steps=600, start=-0.9, rng=30)
     w = run.weights[-200:, 0]
     assert len(run.weights) == 601 and run.mean[0] == pytest.approx(w.mean(), rel=1e-12)
-    blocks = w.reshape(20, 10).mean(axis=1)
-    assert run.standard_error[0] == pytest.approx(blocks.std(ddof=1) / np.sqrt(20), rel=1e-12)
+    assert (run.standard_error[0], run.independent[0]) == experiments._error_of_mean(w)
+    assert w.std() / np.sqrt(200) < run.standard_error[0] < w.std()
     assert abs(run.weights[:, 0].mean() - w.mean()) > 3 * run.standard_error[0]  # it is the tail that counts
     digital = regression(
         demo_algorithm("digital", demo_device("ideal")), 0.3, noise=0.7, lr=1e-9, steps=4000, start=0.3, rng=31
@@ -348,3 +348,31 @@ def test_noise_of_reading_is_that_of_the_converter(adc, expected):
     rule = rpu.algorithms.SGD(demo_device("soft-bounds"), forward=rpu.Periphery(adc=adc, bound_management="none"))
     run = regression(rule, 0.3, noise=0.4, steps=20, input="binary", rng=32)
     assert run.regression.noise == pytest.approx(np.hypot(0.4, expected), rel=1e-9)
+
+
+def _autoregression(a, b, series=300, size=3000, seed=0):
+    """x_t = a x_{t-1} + b x_{t-2} + noise, after it has settled: (series, size)."""
+    noise = np.random.default_rng(seed).standard_normal((size + 1000, series))
+    x = np.zeros_like(noise)
+    for t in range(2, len(x)):
+        x[t] = a * x[t - 1] + b * x[t - 2] + noise[t]
+    return x[1000:].T
+
+
+@pytest.mark.parametrize("a, b", [(0.0, 0.0), (0.9, 0.0), (0.98, 0.0), (1.95, -0.96)])
+def test_standard_errors_cover_the_means_of_correlated_and_of_oscillating_series(a, b):
+    """The mean of each is 0. With blocks of a twentieth the third is 1.3 off, and the last, whose half-period is 8, 0.3."""
+    found = np.array([experiments._error_of_mean(x) for x in _autoregression(a, b)])
+    z = _autoregression(a, b).mean(axis=1) / found[:, 0]
+    assert 0.87 < z.std() < 1.15  # 300 values: 1 +- 0.04, and Student's t of 20 degrees
+    assert np.mean(np.abs(z) < 3) > 0.98
+    exact = 3000 * (1 - a - b) / (1 + a) if b == 0.0 else None  # an AR(1) is worth n (1 - a) / (1 + a) values
+    if exact is not None and a > 0.9:
+        assert np.median(found[:, 1]) == pytest.approx(exact, rel=0.25)
+
+
+def test_a_tail_that_is_too_short_has_no_standard_error():
+    drifting = np.linspace(0.0, 1.0, 500) + 0.001 * np.random.default_rng(1).standard_normal(500)
+    assert np.isnan(experiments._error_of_mean(drifting)[0]) and experiments._error_of_mean(drifting)[1] < 4
+    assert np.isnan(experiments._error_of_mean(np.random.default_rng(2).standard_normal(10))).all()
+    assert experiments._error_of_mean(np.ones(50)) == (0.0, 50.0)

@@ -7,10 +7,11 @@
  * Directions differ between lanes, so values of both are loaded and selected by bits: with `?:` the compiler computes both
  * branches in full (measured: 1.4 times the time). Cycle-to-cycle noise is one law with two weights, of which the Python side
  * sets one: noise_mult scales the actual step, noise_add the nominal one (step_up or step_down).
- * What a model has beyond steps and bounds: RPU_PAIR_<model> names parameters of its own for the two directions (NAME_up and
- * NAME_down), "" if none; RPU_REFERENCE_<model> is 1 where steps and bounds are those of w + reference; RPU_CONSTANTS_<model> is
- * how many numbers all devices share; RPU_SUMS_<model> whether its pulses can be summed (sum_row). Laws: rpusim/devices and
- * tests/oracle/devices.py. */
+ * What a model has beyond steps and bounds, six macros: RPU_PAIR_<model> names parameters of its own for the two directions
+ * (NAME_up and NAME_down; d->pair is that of the pulse), "" if none; RPU_REFERENCE_<model> is 1 where steps and bounds are those
+ * of w + reference; RPU_CONSTANTS_<model> is how many numbers all devices share (d->constant), or RPU_TABLE; RPU_SUMS_<model>
+ * whether its pulses can be summed (sum_row: constant steps only); RPU_AFFINE_<model> is 0, or RPU_SLOPED or RPU_UNSLOPED
+ * for a step of rpu_affine with a slope or without (dense updates are faster then); rpu_slope_<model> is `pair` where it is 0. Laws: rpusim/devices and tests/oracle/devices.py. */
 #ifndef RPU_DEVICES_H
 #define RPU_DEVICES_H
 
@@ -66,8 +67,10 @@ static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int slope
     return referenced ? next - d->reference[l] : next;
 }
 
+enum { RPU_UNSLOPED = 1, RPU_SLOPED };
+
 /* ConstantStep: w +- step. */
-#define RPU_AFFINE_constant_step 1
+#define RPU_AFFINE_constant_step RPU_UNSLOPED
 #define RPU_PAIR_constant_step ""
 #define RPU_REFERENCE_constant_step 0
 #define RPU_CONSTANTS_constant_step 0
@@ -76,7 +79,7 @@ static RPU_INLINE float rpu_affine(const rpu_lanes *d, int l, float w, int slope
 #define rpu_step_constant_step(d, l, w, up, xi) rpu_affine(d, l, w, 0, 0, xi)
 
 /* LinearStep: step + slope w; the pair are the slopes, of which a step loses the negative. */
-#define RPU_AFFINE_linear_step 1
+#define RPU_AFFINE_linear_step RPU_SLOPED
 #define RPU_PAIR_linear_step "slope"
 #define RPU_REFERENCE_linear_step 0
 #define RPU_CONSTANTS_linear_step 0
@@ -92,7 +95,7 @@ static RPU_INLINE float rpu_finite(float slope, float most)
     return slope > -most ? slope : -most;
 }
 #define RPU_STEEPEST 3.4e38f
-#define RPU_AFFINE_soft_bounds 1
+#define RPU_AFFINE_soft_bounds RPU_SLOPED
 #define RPU_PAIR_soft_bounds ""
 #define RPU_REFERENCE_soft_bounds 0
 #define RPU_CONSTANTS_soft_bounds 0
@@ -101,7 +104,7 @@ static RPU_INLINE float rpu_finite(float slope, float most)
 #define rpu_step_soft_bounds(d, l, w, up, xi) rpu_affine(d, l, w, 1, 0, xi)
 
 /* SoftBoundsReference: SoftBounds for v = w + reference, whose bounds must have the right sign to count. */
-#define RPU_AFFINE_soft_bounds_reference 1
+#define RPU_AFFINE_soft_bounds_reference RPU_SLOPED
 #define RPU_PAIR_soft_bounds_reference ""
 #define RPU_REFERENCE_soft_bounds_reference 1
 #define RPU_CONSTANTS_soft_bounds_reference 0

@@ -130,22 +130,29 @@ RPU_PANEL_RUN(panel_sloped_added, 1, 0, 1)
 RPU_PANEL_RUN(panel_referenced, 1, 1, 0)
 RPU_PANEL_RUN(panel_referenced_added, 1, 1, 1)
 
+/* What the strips of a model hold; a reference comes with slopes. */
+#define RPU_PANEL_TRAITS(model) {RPU_AFFINE_##model == RPU_SLOPED, RPU_REFERENCE_##model, sizeof RPU_PAIR_##model > 1},
+static const struct { int sloped, referenced, paired; } panel_traits[RPU_N_MODELS] = {RPU_MODELS(RPU_PANEL_TRAITS)};
+#define RPU_PANEL_CHECK(model) + (RPU_AFFINE_##model == RPU_UNSLOPED && RPU_REFERENCE_##model)
+typedef char panel_has_no_run_for_a_reference_without_slopes[0 RPU_MODELS(RPU_PANEL_CHECK) == 0 ? 1 : -1];
+
 static panel_run_of *panel_run_for(const rpu_devices *devices, int model)
 {
     static panel_run_of *const runs[3][2] = {
         {panel_constant, panel_constant_added}, {panel_sloped, panel_sloped_added}, {panel_referenced, panel_referenced_added}
     };
-    const int kind = model == RPU_MODEL_constant_step ? 0 : model == RPU_MODEL_soft_bounds_reference ? 2 : 1;
-    return runs[kind][devices->noise_add != 0.0f];
+    return runs[panel_traits[model].sloped + panel_traits[model].referenced][devices->noise_add != 0.0f];
 }
 
 /* Slopes of a strip, from what is in it. */
 #define RPU_PANEL_SLOPES(model)                                                                                        \
     case RPU_MODEL_##model:                                                                                            \
-        RPU_SIMD                                                                                                       \
-        for (int l = 0; l < RPU_WIDE; l++) {                                                                           \
-            up[l] = rpu_slope_##model(~0u, step_up[l], high[l], up[l], RPU_STEEPEST);                                  \
-            down[l] = rpu_slope_##model(0u, step_down[l], low[l], down[l], RPU_STEEPEST);                              \
+        if (RPU_AFFINE_##model == RPU_SLOPED) {                                                                        \
+            RPU_SIMD                                                                                                   \
+            for (int l = 0; l < RPU_WIDE; l++) {                                                                       \
+                up[l] = rpu_slope_##model(~0u, step_up[l], high[l], up[l], RPU_STEEPEST);                              \
+                down[l] = rpu_slope_##model(0u, step_down[l], low[l], down[l], RPU_STEEPEST);                          \
+            }                                                                                                          \
         }                                                                                                              \
         break;
 static void panel_slopes(float *strip, int model)
@@ -154,9 +161,7 @@ static void panel_slopes(float *strip, int model)
     const float *high = strip + RPU_WIDE * RPU_HIGH, *low = strip + RPU_WIDE * RPU_LOW;
     float *up = strip + RPU_WIDE * RPU_SLOPE_UP, *down = strip + RPU_WIDE * RPU_SLOPE_DOWN;
     switch (model) {
-        RPU_PANEL_SLOPES(linear_step)
-        RPU_PANEL_SLOPES(soft_bounds)
-        RPU_PANEL_SLOPES(soft_bounds_reference)
+        RPU_MODELS(RPU_PANEL_SLOPES)
     }
 }
 
@@ -193,7 +198,7 @@ static void panel_fill(const rpu_devices *devices, int model, int64_t row, float
             RPU_STORE(strip, RPU_HIGH, k, _mm256_unpacklo_ps(bounds_even, bounds_odd));
             RPU_STORE(strip, RPU_LOW, k, _mm256_unpackhi_ps(bounds_even, bounds_odd));
         }
-        if (model == RPU_MODEL_linear_step) {
+        if (panel_traits[model].paired) {
             const float *pair = panel_padded(r.pair + 2 * first, 2 * n, 2 * RPU_WIDE, padded);
             for (int k = 0; k < RPU_WIDE / 8; k++, pair += 16) {
                 const __m256 p03 = _mm256_loadu_ps(pair), p47 = _mm256_loadu_ps(pair + 8);
@@ -202,7 +207,7 @@ static void panel_fill(const rpu_devices *devices, int model, int64_t row, float
                 RPU_STORE(strip, RPU_SLOPE_DOWN, k, _mm256_shuffle_ps(p0145, p2367, 0xDD));
             }
         }
-        if (model == RPU_MODEL_soft_bounds_reference) {
+        if (panel_traits[model].referenced) {
             const float *reference = panel_padded(r.reference + first, n, RPU_WIDE, padded);
             for (int k = 0; k < RPU_WIDE / 8; k++)
                 RPU_STORE(strip, RPU_REFERENCE, k, _mm256_loadu_ps(reference + 8 * k));
