@@ -4,7 +4,7 @@ from rpusim._base.specification import from_dict, from_json
 from rpusim._base.threads import get_num_threads, set_num_threads, threads
 from rpusim._base.version import __version__
 from rpusim.arrays.cell import CellArray
-from rpusim.arrays.counts import Programming, PulseCount, ReadCount
+from rpusim.arrays.counts import Programming, PulseCount, ReadCount, Written
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.arrays.pair import DifferentialPair
 from rpusim.arrays.sliced import SlicedArray
@@ -34,6 +34,7 @@ __all__ = [
     "Technology",
     "Wires",
     "WriteWires",
+    "Written",
     "__version__",
     "algorithms",
     "checkpoint",

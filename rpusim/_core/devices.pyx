@@ -15,7 +15,7 @@ from rpusim._core.kernels import model_names
 from rpusim._core.buffers cimport grow
 from rpusim._core.kernels cimport (
     RPU_CHUNK, RPU_RESET, RPU_ROW_SCRATCH, RPU_TABLE, RPU_WRITE_ALL,
-    active_kernels, rpu_pulse_count, rpu_write, rpu_write_all,
+    active_kernels, rpu_pulse_count, rpu_write, rpu_write_all, rpu_written,
 )
 
 #: what all models have, in the order of the kernels
@@ -188,15 +188,17 @@ cdef class Devices:
         return draws
 
     def write(self, const float[:, ::1] states, uint64_t operation):
-        """Write all devices."""
+        """Write all devices; return for how many the value was beyond the bounds, and by how much at most."""
         cdef const float *xi
+        cdef rpu_written found
         self.lock.begin()
         try:
             xi = self._normals(RPU_WRITE_ALL, operation, 0) if self.has_write_noise() else NULL
             with nogil:
-                rpu_write_all(&self.view, &states[0, 0], xi)
+                found = rpu_write_all(&self.view, &states[0, 0], xi)
         finally:
             self.lock.end()
+        return found.clipped, found.most
 
     def reset(self, const unsigned char[:, ::1] chosen, uint64_t operation):
         """Bring the chosen devices to their reset levels; the others are written as they are."""

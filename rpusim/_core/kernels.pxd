@@ -146,8 +146,11 @@ cdef extern from "kernels/kernels.h" nogil:
 
 
 cdef extern from "kernels/writes.h" nogil:
-    void rpu_write(const rpu_devices *, int64_t row, int64_t column, float value, float xi)
-    void rpu_write_all(const rpu_devices *, const float *values, const float *xi)
+    ctypedef struct rpu_written:
+        int64_t clipped
+        float most
+    float rpu_write(const rpu_devices *, int64_t row, int64_t column, float value, float xi)
+    rpu_written rpu_write_all(const rpu_devices *, const float *values, const float *xi)
 
 
 cdef extern from "kernels/pulses.h" nogil:

@@ -14,7 +14,7 @@ from rpusim._base.specification import Specification
 from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import checked_by, instance, integer, optional, real
 from rpusim.arrays.cell import CellArray
-from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.arrays.pair import DifferentialPair
 from rpusim.devices import Device, Ideal, PulsedDevice, UnitCell
@@ -99,7 +99,7 @@ class Tile(Stateful, ABC):
         """Copy of the weight that forward reads."""
 
     @abstractmethod
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike) -> Written:
         """Write the weight ideally, clipped to the bounds of the devices."""
 
     @property
@@ -195,8 +195,8 @@ class ArrayTile(Tile):
     def weights(self) -> NDArray[np.float32]:
         return self.array.weights
 
-    def program(self, weights: ArrayLike) -> None:
-        self.array.program(weights)
+    def program(self, weights: ArrayLike) -> Written:
+        return self.array.program(weights)
 
     @property
     def pulse_count(self) -> PulseCount:

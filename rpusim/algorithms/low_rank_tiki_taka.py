@@ -26,7 +26,7 @@ from rpusim.algorithms.base import (
     is_scheme,
     is_single_device,
 )
-from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
 from rpusim.devices import Device, SoftBounds
 from rpusim.periphery.pulses import PulseScheme
@@ -185,10 +185,10 @@ class LowRankTile(Tile):
         with Look(self._lock):
             return self.arrays[0].weights + np.float32(self.algorithm.alpha) * (self.a @ self.b)
 
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike) -> Written:
         """Write W so that the weight becomes `weights`, clipped to the bounds of its devices; A and B stay as they are."""
         w = signal("weights", weights, self.shape)
-        self.arrays[0].program(w - np.float32(self.algorithm.alpha) * (self.a @ self.b))
+        return self.arrays[0].program(w - np.float32(self.algorithm.alpha) * (self.a @ self.b))
 
     @property
     def pulse_count(self) -> PulseCount:

@@ -26,7 +26,7 @@ from rpusim.algorithms.base import (
     is_single_device,
 )
 from rpusim.algorithms.level import Level
-from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
 from rpusim.arrays.pair import DifferentialPair
 from rpusim.devices import Device, PulsedDevice, SoftBounds
@@ -193,8 +193,8 @@ class SHDTile(Tile):
     def weights(self) -> NDArray[np.float32]:
         return self.slow.weights
 
-    def program(self, weights: ArrayLike) -> None:
-        self.slow.program(weights)
+    def program(self, weights: ArrayLike) -> Written:
+        return self.slow.program(weights)
 
     @property
     def pulse_count(self) -> PulseCount:

@@ -30,7 +30,7 @@ from rpusim.algorithms.base import (
     is_single_device,
 )
 from rpusim.algorithms.level import Level
-from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.crossbar import MAX_LR, CrossbarArray, check_shape, update_vectors
 from rpusim.arrays.pair import DifferentialPair
 from rpusim.devices import Device, Ideal, PulsedDevice, SoftBounds
@@ -287,10 +287,10 @@ class TransferTile(Tile):
         self._reader._weights += self._mixed()
         return self._reader
 
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike) -> Written:
         """Write C so that the weight becomes `weights`, clipped to the bounds of its devices; A stays as it is."""
         w = signal("weights", weights, self.shape)
-        self.arrays[-1].program((w - self._mixed()) / np.float32(self._gammas[-1]))
+        return self.arrays[-1].program((w - self._mixed()) / np.float32(self._gammas[-1]))
 
     # ---- the three operations ----------------------------------------------------------------------------------------
 

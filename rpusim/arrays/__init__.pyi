@@ -1,5 +1,5 @@
 from rpusim.arrays.cell import CellArray
-from rpusim.arrays.counts import Programming, PulseCount, ReadCount
+from rpusim.arrays.counts import Programming, PulseCount, ReadCount, Written
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.arrays.pair import DifferentialPair
 from rpusim.arrays.sliced import SlicedArray
@@ -15,5 +15,6 @@ __all__ = [
     "ReadCount",
     "SlicedArray",
     "Technology",
+    "Written",
     "cost",
 ]

@@ -14,7 +14,7 @@ from rpusim._base.state import Entry, Stateful, attribute, parts
 from rpusim._base.validation import instance, integer, real, signal
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim._core.lock import Lock, Look
-from rpusim.arrays.counts import PulseCount, ReadCount
+from rpusim.arrays.counts import PulseCount, ReadCount, Written
 from rpusim.arrays.crossbar import CrossbarArray, update_vectors
 from rpusim.devices.cells import OneSidedCell, ReferenceCell, UnitCell, VectorCell
 from rpusim.effects.drift import Drifting
@@ -114,28 +114,26 @@ class CellArray(Stateful):
             total += np.float32(gamma) * array.weights
         return total
 
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike) -> Written:
         """Write `weights` at once, clipped to the bounds of the devices.
 
         `VectorCell`: to every device (with the policy "fixed" to that one), scaled so that W becomes `weights`, where the
         devices that are written have a sum of gammas other than 0. `ReferenceCell`: to the first device, above the
-        reference. `OneSidedCell`: positive weights to g_plus, negative ones to g_minus.
+        reference. `OneSidedCell`: positive weights to g_plus, negative ones to g_minus. Returned is what was
+        clipped.
         """
         w = signal("weights", weights, self.shape)
         cell = self.device
         if isinstance(cell, OneSidedCell):
-            self.arrays[0].program(np.maximum(-w, 0.0))
-            self.arrays[1].program(np.maximum(w, 0.0))
-        elif isinstance(cell, ReferenceCell):
-            self.arrays[0].program(w + self.arrays[1]._weights)
-        else:
-            fixed = cell.policy == "fixed"
-            written = [cell.first] if fixed else range(len(self.arrays))
-            others = [k for k in range(len(self.arrays)) if k not in written]
-            rest = w - sum((np.float32(self.gammas[k]) * self.arrays[k]._weights for k in others), np.float32(0.0))
-            total = sum(self.gammas[k] for k in written)
-            for k in written:
-                self.arrays[k].program(rest / total if total != 0.0 else rest)
+            minus, plus = self.arrays
+            return Written.of([minus.program(np.maximum(-w, 0.0)), plus.program(np.maximum(w, 0.0))])
+        if isinstance(cell, ReferenceCell):
+            return self.arrays[0].program(w + self.arrays[1]._weights)
+        chosen = [cell.first] if cell.policy == "fixed" else range(len(self.arrays))
+        others = [k for k in range(len(self.arrays)) if k not in chosen]
+        rest = w - sum((np.float32(self.gammas[k]) * self.arrays[k]._weights for k in others), np.float32(0.0))
+        total = sum(self.gammas[k] for k in chosen)
+        return Written.of(self.arrays[k].program(rest / total if total != 0.0 else rest) for k in chosen)
 
     def program_reference(self, weights: ArrayLike) -> None:
         """Write the reference device of a `ReferenceCell`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-__all__ = ["Programming", "PulseCount", "ReadCount"]
+__all__ = ["Programming", "PulseCount", "ReadCount", "Written"]
 
 
 class PulseCount(NamedTuple):
@@ -33,6 +34,27 @@ class Programming(NamedTuple):
     pulses: Any
     within: Any
     rounds: int
+
+
+class Written(NamedTuple):
+    """What a program did not write as it was asked to.
+
+    Attributes
+    ----------
+    clipped : int
+        Devices whose bounds the weights were beyond; they are at the bound.
+    most : float
+        By how much at most, in weight units.
+    """
+
+    clipped: int = 0
+    most: float = 0.0
+
+    @staticmethod
+    def of(parts: Iterable[Written | None]) -> Written:
+        """Return what several did together; None counts as nothing."""
+        known = [one for one in parts if one is not None]
+        return Written(sum(one.clipped for one in known), max((one.most for one in known), default=0.0))
 
 
 class ReadCount(NamedTuple):

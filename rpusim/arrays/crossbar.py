@@ -29,7 +29,7 @@ from rpusim._core.buffers import as_batches
 from rpusim._core.devices import Devices
 from rpusim._core.lock import Lock, Look
 from rpusim.arrays.ageing import ArrayDevices
-from rpusim.arrays.counts import PulseCount
+from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.measuring import Measuring
 from rpusim.arrays.parameters import Parameters, ReadParameters
 from rpusim.arrays.programming import Addressing
@@ -254,13 +254,14 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         """What was drawn for backward reads as named arrays; assign to change it."""
         return ReadParameters(self, 1)
 
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike) -> Written:
         """Write `weights` (outputs, inputs) at once, clipped to each device's own bounds, with the devices' write noise (by
-        default none)."""
+        default none); return how many were clipped, and by how much."""
         new = signal("weights", weights, self.shape)
         with self._core.lock:
-            self._core.devices.write(new, self._events)
+            clipped, most = self._core.devices.write(new, self._events)
             self._was_written()
+        return Written(clipped, most)
 
     def _was_written(self) -> None:
         """What writing draws from now on is new."""

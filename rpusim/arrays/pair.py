@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import instance, signal
+from rpusim.arrays.counts import Written
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.arrays.programming import is_zero_shift_method
 
@@ -55,9 +56,9 @@ class DifferentialPair(Stateful):
         """main.weights - reference.weights, float32 (outputs, inputs)."""
         return self.main.weights - self.reference.weights
 
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike) -> Written:
         """Write the main array so that the difference becomes `weights`, clipped to the bounds of its devices."""
-        self.main.program(signal("weights", weights, self.shape) + self.reference._weights)
+        return self.main.program(signal("weights", weights, self.shape) + self.reference._weights)
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read (W_main - W_reference) x through the forward periphery of `main`; see `CrossbarArray.forward`."""

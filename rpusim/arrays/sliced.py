@@ -11,6 +11,7 @@ from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import integer_value, physical, signal
+from rpusim.arrays.counts import Written
 from rpusim.arrays.crossbar import CrossbarArray, check_shape
 from rpusim.devices import Device, PulsedDevice
 from rpusim.periphery.reads import Periphery
@@ -100,14 +101,16 @@ class SlicedArray(Stateful):
         """What the arrays hold together, float32 (outputs, inputs)."""
         return self._sum([array.weights for array in self.arrays])
 
-    def program(self, weights: ArrayLike) -> None:
-        """Write `weights` (outputs, inputs), clipped to +-w_max and rounded, into the arrays."""
+    def program(self, weights: ArrayLike) -> Written:
+        """Write `weights` (outputs, inputs), clipped to +-w_max and rounded, into the arrays; return what was clipped."""
         w = signal("weights", weights, self.shape).astype(np.float64) / self.w_max
         b, n = self.slice_bits, len(self.arrays)
         level = np.rint(np.minimum(np.abs(w), 1.0) * (2 ** (b * n) - 1)).astype(np.int64)
         for k, array in enumerate(self.arrays):
             digit = level >> (b * (n - 1 - k)) & (2**b - 1)
             array.program(np.sign(w) * digit / (2**b - 1) * self.w_max)
+        beyond = np.maximum(np.abs(w) - 1.0, 0.0) * self.w_max
+        return Written(int(np.count_nonzero(beyond)), float(beyond.max()))
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read y = W x, every array through its own converters; see `CrossbarArray.forward`."""

@@ -13,8 +13,9 @@ import numpy as np
 
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import choice, integer, integer_value, physical
+from rpusim._base.validation import choice, integer, integer_value, physical, signal
 from rpusim.algorithms import Algorithm
+from rpusim.arrays.counts import Written
 from rpusim.nn import _windows
 from rpusim.nn.layer import Layer, check_gradient, no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
@@ -221,6 +222,34 @@ class Conv2d(Layer):
                     p.value[...] = q.value
         self._reset()
 
+    _axes = 2  # of images
+
+    def set_weights(self, weights: Any, bias: Any = None) -> Written:
+        """Write kernels that were trained elsewhere, the same to all replicas.
+
+        Parameters
+        ----------
+        weights : array_like of shape (out_channels, in_channels / groups, height, width); of `Conv1d` without the height
+        bias : array_like of shape (out_channels,), optional
+            By default 0.
+
+        Returns
+        -------
+        Written
+            How many weights were beyond the bounds of their devices and so were clipped, and by how much at most.
+        """
+        if not self.built:
+            raise RuntimeError(f"{type(self).__name__}: call build(rng) before set_weights")
+        sizes = (self.out_channels, self.in_channels // self.groups, *self.windows.kernel[-self._axes :])
+        w = signal("weights", weights, sizes).reshape(self.groups, self.out_channels // self.groups, -1)
+        b = None if bias is None else signal("bias", bias, (self.out_channels,)).reshape(self.groups, -1)
+        written = Written.of(
+            matrix.set_weights(w[index % self.groups], None if b is None else b[index % self.groups])
+            for index, matrix in enumerate(self.kernels)
+        )
+        self._reset()
+        return written
+
     def matrices(self) -> list[Matrix]:
         return self.kernels
 
@@ -400,6 +429,7 @@ class Conv1d(Conv2d):
             lr_scale,
         )
 
+    _axes = 1
     kernel = property(lambda self: self.windows.kernel[1])
     stride = property(lambda self: self.windows.stride[1])
     padding = property(lambda self: self.windows.padding[1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from rpusim._base.random import RNG, generator, seed_sequence
 from rpusim._base.state import Entry, part
-from rpusim._base.validation import integer_value
+from rpusim._base.validation import integer_value, signal
 from rpusim.nn.layer import Layer, check_gradient, no_forward
 from rpusim.nn.optimizers import Parameter
 
@@ -76,6 +76,10 @@ class Embedding(Layer):
 
     def build(self, rng: RNG = None) -> None:
         self.table = Parameter(generator(seed_sequence(rng)).standard_normal((self.n, self.features)))
+
+    def set_weights(self, weights: Any) -> None:
+        """Take a table (n, features) that was trained elsewhere."""
+        self._table("set_weights").reset(signal("weights", weights, (self.n, self.features)))
 
     def _table(self, what: str) -> Parameter:
         if self.table is None:

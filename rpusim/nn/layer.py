@@ -11,6 +11,7 @@ from rpusim._base.random import RNG
 from rpusim._base.specification import Specification, from_dict
 from rpusim._base.state import Entry, Stateful
 from rpusim.algorithms import Algorithm
+from rpusim.arrays.counts import Written
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 from rpusim.nn.optimizers import Parameter
 
@@ -211,6 +212,26 @@ class MatrixLayer(Layer):
         """
         self.matrix.build(rng, fan_bound(self.matrix.inputs))
         self._reset()
+
+    def set_weights(self, weights: Any, bias: Any = None) -> Written:
+        """Write weights that were trained elsewhere.
+
+        Parameters
+        ----------
+        weights : array_like of shape (outputs of the matrix, inputs of the matrix)
+            W of y = W x + b; of recurrent layers the gates in their order, each [of x, of h].
+        bias : array_like of shape (outputs of the matrix,), optional
+            b, by default 0.
+
+        Returns
+        -------
+        Written
+            How many weights were beyond the bounds of their devices and so were clipped, and by how much at most.
+        """
+        self._needs_build("set_weights")
+        written = self.matrix.set_weights(weights, bias)
+        self._reset()
+        return written
 
     def _reset(self) -> None:
         """Forget the last signals."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rpusim._base.specification import Specification, parameter
 from rpusim._base.state import Entry, Stateful, buffer, part
 from rpusim._base.validation import boolean, instance, integer, integer_value, optional, physical, signal
 from rpusim.algorithms import Algorithm
+from rpusim.arrays.counts import Written
 from rpusim.nn.optimizers import Parameter
 
 __all__ = ["Mapping", "Matrix"]
@@ -24,6 +26,7 @@ _size = optional(integer(1, 2**31 - 1))
 #: sizes of inputs that a calibration keeps
 _WATCHED = 4_000_000
 _LEAST_RANGE = 1e-6
+_FEW = 0.1  # of initial weights that may be clipped without a word
 _positive = optional(physical(0.0, open_low=True))
 
 
@@ -196,16 +199,24 @@ class Matrix(Stateful):
         if self._range is not None:
             assert self.mapping.input_range is not None
             self._range.reset(self.mapping.input_range)
-        self._program(weights)
+        written = self._program(weights)
+        if written.clipped > _FEW * weights.size:
+            warnings.warn(
+                f"{written.clipped / weights.size:.0%} of the initial weights of a matrix {weights.shape} were clipped to the "
+                f"bounds of their devices, by up to {written.most:.3g}; mapping=Mapping(weight_scaling=...) fits them in",
+                stacklevel=2,
+            )
 
-    def _program(self, weights: NDArray[np.float32]) -> None:
+    def _program(self, weights: NDArray[np.float32]) -> Written:
         m = self.mapping
         if m.weight_scaling is not None:
             size = np.abs(weights).max(axis=1) if m.scale_by_output else np.abs(weights).max(keepdims=True).reshape(1)
             self.alpha[...] = np.where(size > 0.0, size / m.weight_scaling, 1.0)
             weights = weights / self.alpha[:, None]
-        for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
+        return Written.of(
             tile.program(np.ascontiguousarray(weights[rows, cols]))
+            for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True)
+        )
 
     def _grid(self) -> list[tuple[slice, slice]]:
         return [(rows, cols) for rows in self._rows for cols in self._cols]
@@ -218,15 +229,29 @@ class Matrix(Stateful):
             weights[rows, cols] = tile.weights
         return weights * (self.alpha * self.gain)[:, None]
 
-    def program(self, weights: Any, keep_scale: bool = False) -> None:
-        """Write the matrix, shape as `weights`; a learned scale goes back to 1 unless it is kept, and alpha is found anew."""
+    def program(self, weights: Any, keep_scale: bool = False) -> Written:
+        """Write the matrix, shape as `weights`; a learned scale goes back to 1 unless it is kept, and alpha is found anew.
+
+        Returned is how many weights were beyond the bounds of their devices, and by how much at most."""
         weights = signal("weights", weights, (self.outputs, self.columns))
         if self._scale is not None:
             if keep_scale:  # nothing comes through a scale of 0
                 weights = weights / np.where(self._scale.value == 0.0, np.float32(1.0), self._scale.value)[:, None]
             else:
                 self._scale.value[...] = 1.0
-        self._program(weights)
+        return self._program(weights)
+
+    def set_weights(self, weights: Any, bias: Any = None) -> Written:
+        """Write W (outputs, inputs) and b (outputs,), 0 where it is None; as `program`."""
+        weights = signal("weights", weights, (self.outputs, self.inputs))
+        if bias is not None and not self.bias:
+            raise ValueError("bias must be None for a layer that was made with bias=False")
+        b = np.zeros(self.outputs, np.float32) if bias is None else signal("bias", bias, (self.outputs,))
+        if self.columns > self.inputs:
+            weights = np.column_stack([weights, b])
+        if self._bias is not None:
+            self._bias.reset(b)
+        return self.program(weights)
 
     def drive(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the lines of the arrays get for inputs (n, inputs): within the range, and 1 on the bias line."""

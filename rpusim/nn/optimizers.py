@@ -52,9 +52,9 @@ class Momentum(Optimizer):
         p.value -= np.float32(lr * self.lr_scale) * u
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class Adam(Optimizer):
-    """Adam (Kingma and Ba, 2015, Algorithm 1), at the rate lr lr_scale.
+    """Adam (Kingma and Ba, 2015, Algorithm 1), at the rate lr lr_scale, lr that of the `Trainer`; settings by name only.
 
     Parameters
     ----------

@@ -32,7 +32,9 @@ def test_adam_after_another_optimizer_begins_with_its_own_first_step():
 # ---- what is digital --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimizer", [None, nn.Momentum(0.8, lr_scale=0.5), nn.Adam(0.7, 0.9, 1e-3, lr_scale=2.0)])
+@pytest.mark.parametrize(
+    "optimizer", [None, nn.Momentum(0.8, lr_scale=0.5), nn.Adam(beta1=0.7, beta2=0.9, epsilon=1e-3, lr_scale=2.0)]
+)
 def test_optimizers_are_their_equations(optimizer):
     p = nn.Parameter([1.0, -2.0])
     p.optimizer = optimizer

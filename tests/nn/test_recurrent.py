@@ -76,6 +76,7 @@ def test_carried_states_are_saved(kind):
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.filterwarnings("ignore:.*of the initial weights:UserWarning")
 def test_steps_train_the_array_in_order_of_time(kind):
     """An update is one call with all vectors, step after step (GRU: gates, then candidate); pulses of real devices."""
     layer = built(kind(3, 2, SGD(rpu.devices.ConstantStep(dw_min=0.001))))

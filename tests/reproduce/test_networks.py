@@ -39,10 +39,11 @@ def small_data(monkeypatch):
 
 CASES = [
     ("gokmen2016", 11, 11), ("gokmen2017", 6, 7), ("gokmen2018", 5, 4), ("onen2022-fig4", 5, 4), ("rasch2018", 4, 6),
-    ("wu2024-fig5", 5, 3),
+    ("wu2024-fig5", 5, 4),
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*of the initial weights:UserWarning")  # of devices that saturate early, and small bounds
 @pytest.mark.parametrize("name, curves, checks", CASES)
 def test_quick_runs_go_through_and_write_what_they_found(name, curves, checks, tmp_path, capsys):
     status = commands.main(["reproduce", name, "--quick", "--epochs", "1", "--seed", "3", "--out", str(tmp_path)])

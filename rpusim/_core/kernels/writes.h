@@ -2,13 +2,19 @@
 #ifndef RPU_WRITES_H
 #define RPU_WRITES_H
 
+#include <math.h>
 #include <stdint.h>
 
 #include "kernels.h"
 
+typedef struct {
+    int64_t clipped;    /* devices whose bounds the values were beyond */
+    float most;         /* by how much, at most */
+} rpu_written;
+
 /* Write a device: clip to its own bounds, which are relative to its reference, and draw what is read of it with the standard
- * normal xi. */
-static inline void rpu_write(const rpu_devices *d, int64_t row, int64_t column, float value, float xi)
+ * normal xi. Returns its state. */
+static inline float rpu_write(const rpu_devices *d, int64_t row, int64_t column, float value, float xi)
 {
     float *const state = d->w + row * d->columns + column;
     if (d->bounded) {
@@ -22,14 +28,21 @@ static inline void rpu_write(const rpu_devices *d, int64_t row, int64_t column, 
     *state = value;
     if (d->visible)
         d->visible[row * d->columns + column] = value + d->write_noise * xi;
+    return value;
 }
 
 /* Write all devices; xi is NULL where there is no write noise. */
-static inline void rpu_write_all(const rpu_devices *d, const float *values, const float *xi)
+static inline rpu_written rpu_write_all(const rpu_devices *d, const float *values, const float *xi)
 {
+    rpu_written found = {0, 0.0f};
     for (int64_t i = 0; i < d->rows; i++)
-        for (int64_t j = 0; j < d->columns; j++)
-            rpu_write(d, i, j, values[i * d->columns + j], xi ? xi[i * d->columns + j] : 0.0f);
+        for (int64_t j = 0; j < d->columns; j++) {
+            const float value = values[i * d->columns + j];
+            const float beyond = fabsf(value - rpu_write(d, i, j, value, xi ? xi[i * d->columns + j] : 0.0f));
+            found.clipped += beyond > 0.0f;
+            found.most = beyond > found.most ? beyond : found.most;
+        }
+    return found;
 }
 
 #endif
