@@ -544,9 +544,11 @@ def test_forms_of_ramps(tmp_path, text, up, down):
 def test_what_is_left_out_of_ramps_is_said(tmp_path):
     path = tmp_path / "ramps.csv"
     path.write_text("a,b\n" + "\n".join(f"{k},{2 * k}" for k in range(8)))
-    assert read_ramps(path, columns=["a"], pulses_per_ramp=3).notes == ["of ramps.csv, 2 values of a are no ramp and left out"]
+    notes = read_ramps(path, columns=["a"], pulses_per_ramp=3).notes
+    assert notes[0] == "of ramps.csv, 2 values of a are no ramp and left out"
+    assert notes[1:] == ["ramps.csv: no unit found; values are taken as they stand"]
     with pytest.raises(ValueError, match="columns must name each column once"):
         read_ramps(path, columns=["a", 1])
     path.write_text('1,"1,000"\n2,"1,100"\n3,"1,200"')
-    with pytest.raises(ValueError, match="line 2: column 2 must be a number; got '1,100'"):
+    with pytest.raises(ValueError, match="line 1: column 2 must be a number; got '1,000'"):
         read_ramps(path)
