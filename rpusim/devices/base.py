@@ -227,7 +227,7 @@ class PulsedDevice(Device):
                 left, right = float(w[a]), float(w[b])
                 for _ in range(60):
                     middle = (left + right) / 2.0
-                    up, down = self.steps_of(p, np.float64(middle))
+                    up, down = self.steps_of(p, np.asarray(middle))
                     left, right = (middle, right) if np.sign(up - down) == sign[a] else (left, middle)
                 found.append(SymmetryPoint((left + right) / 2.0 + 0.0, bool(sign[a] > 0)))
         return tuple(found)

@@ -133,23 +133,36 @@ def contradicts(y: Array, up: bool) -> bool:
     return net < -0.4 * float(high - low) and -net > 6.0 * noise * math.sqrt(2.0 / third) and net < 0.0
 
 
-def outliers(y: Array) -> Ints:
-    """Where single values are far from what both of their sides say: bad reads, not steps."""
+def outliers(y: Array, least: float = 0.25) -> Ints:
+    """Where single values are far from what both of their sides say: bad reads, not steps.
+
+    Such a value is off the median of its four neighbours by ten times what is usual, by `least` of the range, and by more than
+    they themselves differ by, so that ends of steep ramps, steps that stay and turns are none.
+    """
     t = np.flatnonzero(np.isfinite(y))
     if len(t) < 8:
         return np.zeros(0, np.intp)
     v = y[t]
     padded = np.concatenate([2.0 * v[:1] - v[2:0:-1], v, 2.0 * v[-1:] - v[-2:-4:-1]])
     around = np.stack([padded[k : k + len(v)] for k in (0, 1, 3, 4)])
-    middle = np.median(around, axis=0)
-    spread = np.max(around, axis=0) - np.min(around, axis=0)
-    off = np.abs(v - middle)
-    scale = 1.4826 * float(np.median(off)) + 1e-300
-    low, high = np.percentile(v, [5.0, 95.0])
-    # beyond twice what the neighbours themselves differ by, so that ends of steep ramps and steps are none
-    far = (off > 10.0 * scale) & (off > 0.25 * float(high - low)) & (off > 2.0 * np.minimum(spread, 1e3 * off))
-    far &= ~(np.roll(far, 1) & np.roll(far, -1))
+    around[:, 0], around[:, -1] = _beyond(v[1:5]), _beyond(v[-2:-6:-1])
+    off = np.abs(v - np.median(around, axis=0))
+    near = np.sort(around, axis=0)
+    spread = np.maximum(2.0 * (near[2] - near[1]), 1.2 * (near[3] - near[0]))
+    scale = 1.4826 * float(np.median(off))
+    low, high = np.percentile(v, [3.0, 97.0])
+    steps = np.abs(np.diff(v))
+    quantum = float(np.min(steps[steps > 0.0], initial=math.inf)) if (steps > 0.0).any() else 0.0
+    floor = np.maximum(10.0 * max(scale, 0.3 * quantum if math.isfinite(quantum) else 0.0), least * float(high - low))
+    far = (off > floor) & (off > spread)
     return t[far] if 0 < far.sum() <= max(2, len(t) // 20) else np.zeros(0, np.intp)
+
+
+def _beyond(v: Array) -> Array:
+    """What the four values next to an end say of it: their line, and how far it may bend."""
+    line = 2.0 * v[0] - v[1]
+    curve = 3.0 * v[0] - 3.0 * v[1] + v[2]
+    return np.array([line, line, curve, v[0]])
 
 
 def split(values: Array) -> list[slice]:

@@ -27,6 +27,9 @@ __all__ = ["Place", "Ramps", "read_ramps"]
 Array = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+#: what is said of a value that its neighbours contradict
+FAR = "is far from the values beside it"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -361,7 +364,7 @@ class _Builder:
         """What the ramps themselves and the name of the file say against how they were taken."""
         for ramp, place in [*zip(out.up, out.up_places, strict=True), *zip(out.down, out.down_places, strict=True)]:
             for k in outliers(ramp):
-                self.note(f"{place.at(int(k))}: {ramp[k]:g} is far from the values beside it")
+                self.note(f"{place.at(int(k))}: {ramp[k]:g} {FAR}")
         hint = direction_in(re.sub(r"[\W\d]+", " ", path.stem)) if self.direction is None else None
         if hint and not (out.down if hint == "down" else out.up):
             goes = "rise" if hint == "down" else "fall"
