@@ -111,6 +111,34 @@ def _errors(problem: Problem, values: Mapping[str, Any]) -> dict[str, float]:
     return errors
 
 
+def step_error(fit: Optimum, w: float) -> float:
+    """Relative standard error of the mean step at state `w`, which may be known where single parameters are not."""
+    problem, values = fit.problem, fit.values
+
+    def size(changed: Mapping[str, Any]) -> float:
+        device = build_device(problem.template, changed)
+        return math.log(max(float(np.abs(device.step_up(w)) + np.abs(device.step_down(w))), 1e-300))
+
+    with np.errstate(all="ignore"):
+        information = problem.information(values)[0]
+    slopes = np.zeros(len(problem.free))
+    for k, name in enumerate(problem.free):
+        if name not in NOISES and name != "slow_time":
+            theta = problem.theta(values)
+            h = 1e-4 * np.eye(len(theta))[k]
+            sides = [problem.values(theta + s * h) for s in (1.0, -1.0)]
+            width = float(sides[0][name]) - float(sides[1][name])
+            slopes[k] = (size(sides[0]) - size(sides[1])) / width if width else 0.0
+    diagonal = np.diag(information)
+    if not (np.isfinite(information).all() and (diagonal > 0.0).any()):
+        return math.inf
+    told = diagonal > 0.0
+    scale = np.sqrt(diagonal[told])
+    eigenvalues, vectors = np.linalg.eigh(information[np.ix_(told, told)] / np.outer(scale, scale))
+    along = (slopes[told] / scale) @ vectors
+    return math.sqrt(float((along**2 / np.maximum(eigenvalues, 1e-12)).sum()))
+
+
 def free_names(model: Model, data: Data, reached: Iterable[str], hold: Mapping[str, float]) -> tuple[str, ...]:
     """The parameters that are fitted; of hard bounds only those that ramps reached."""
     both = data.up.any() and (~data.up).any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,9 +50,18 @@ class ModelScore:
     r2_down: float = math.nan
 
 
+#: what theory asks of a device
+_OF_DEVICE = frozenset(
+    "step_up step_down granularity w_min w_max symmetry_point symmetry_points bounds_of mean_parameters steps_of noise_weights "
+    "number_of_states dw_min dw_min_std symmetry_point_of".split()
+)
+
+
 @dataclass(frozen=True)
 class FitResult:
     """A device fitted to measured ramps, and how sure its parameters are.
+
+    It is accepted wherever a device is: in arrays, algorithms, theory and figures, and its JSON wherever that of a device is.
 
     Attributes
     ----------
@@ -103,6 +113,17 @@ class FitResult:
     down: tuple[Array, ...] = dataclasses.field(repr=False)
 
     @property
+    def __specification__(self) -> PulsedDevice:
+        """The device, as which a fit is taken wherever a device is."""
+        return self.device
+
+    def __getattr__(self, name: str) -> Any:
+        """Steps, bounds and the like of the device, so that theory takes a fit for it."""
+        if name in _OF_DEVICE:
+            return getattr(self.device, name)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}", name=name, obj=self)
+
+    @property
     def r2(self) -> float:
         """Coefficient of determination on the mean curve, pulse by pulse (`ModelScore`)."""
         return self.score.r2
@@ -133,6 +154,10 @@ class FitResult:
                 measured = _mean_curve(ramps)
                 out[name] = measured, _best_response(self.device, measured, sign)
         return out
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return `to_dict()` as JSON text, of which `rpusim.from_json` makes the device; keywords go to `json.dumps`."""
+        return json.dumps(self.to_dict(), **kwargs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the ramps as a plain dict, JSON-ready; what is not finite is None."""

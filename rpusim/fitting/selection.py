@@ -35,7 +35,7 @@ from rpusim.devices.base import PulsedDevice
 from rpusim.devices.step import LinearStep
 from rpusim.fitting.data import Data, Measured, measured, packed
 from rpusim.fitting.models import COMMON, MODELS, NOISES, Model, build_device, template_of
-from rpusim.fitting.one import Optimum, fit_model, free_names
+from rpusim.fitting.one import Optimum, fit_model, free_names, step_error
 from rpusim.fitting.population import fit_population
 from rpusim.fitting.ramps import Array
 from rpusim.fitting.result import FitResult, ModelScore, r_squared, said_of_misfit
@@ -312,7 +312,8 @@ def _outcome(
     if noises.get("slow_noise") == 0.0:
         noises.pop("slow_time", None)
     both = bool(up) and bool(down)
-    wrong = faults(device, limits, errors, both)
+    error = float(np.median([step_error(one, (limits[0] + limits[1]) / 2.0) for one in fits]))
+    wrong = faults(device, limits, error, both)
     notes += said_of_misfit(device, score, up, down, (float(values["read_noise"]), float(values.get("slow_noise", 0.0))))
     notes += said_of_symmetry(device, errors) if both else []
     device, more = with_nominal_step(device, limits)
@@ -332,7 +333,11 @@ def _chosen(outcomes: Sequence[_Outcome], criterion: str, n: int) -> tuple[_Outc
     ordered = sorted(outcomes, key=rank)
     first = ordered[0]
     best = max((one.score.r2_blocks for one in ordered if not math.isnan(one.score.r2_blocks)), default=0.0)
-    sound = [one for one in ordered if not one.faults and one.score.r2_blocks >= min(0.9, best - 0.05)]
+    sound = [
+        one
+        for one in ordered
+        if not one.faults and one.score.r2_blocks >= min(0.9, best - 0.05) and math.isfinite(one.device.symmetry_point)
+    ]
     if not first.faults or not sound:
         if len(ordered) > 1 and first.faults:
             notes = [f"no model comes back from where the data did; of {first.score.model}: {'; '.join(first.faults)}"]

@@ -37,8 +37,11 @@ def with_nominal_step(device: PulsedDevice, limits: tuple[float, float]) -> tupl
     return device.replace(nominal_step=step), [note]
 
 
-def faults(device: PulsedDevice, limits: tuple[float, float], errors: Mapping[str, float], both: bool) -> list[str]:
-    """Why a device does not come back from where the data did, or is not known: in words, to be named."""
+def faults(device: PulsedDevice, limits: tuple[float, float], error: float, both: bool) -> list[str]:
+    """Why a device does not come back from where the data did, or is not known, in words.
+
+    `error` is the relative standard error of its step in the middle of the data.
+    """
     found = []
     within = step_within(device, *limits)
     if both:
@@ -61,8 +64,7 @@ def faults(device: PulsedDevice, limits: tuple[float, float], errors: Mapping[st
         if stable and not any(limits[0] - 0.025 * size <= w <= limits[1] + 0.025 * size for w in stable):
             found.append(f"its symmetry point {stable[0]:.3g} is outside of the data")
         found += [text for text in said_of_bounds(device, limits)]
-    error = errors.get("dw_min", 0.0)
-    if not error < 2.0 * device.dw_min:
+    if not error < 1.0:
         found.append("its steps are known to no better than a factor of 3")
     return found
 
