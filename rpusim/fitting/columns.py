@@ -69,7 +69,9 @@ def _chosen(table: Table, wanted: Sequence[str | int], argument: str) -> list[in
     width, names = len(table.labels), table.names
     plain = [" ".join(name.lower().split()) for name in names]
     out = []
-    for one in wanted:
+    parts = [p for one in wanted for p in (one.split(",") if isinstance(one, str) and one not in names else [one])]
+    for one in parts if len(parts) > len(wanted) and all(str(p).strip() for p in parts) else wanted:
+        one = one.strip() if isinstance(one, str) and one not in names else one
         text = " ".join(str(one).lower().split())
         if isinstance(one, str) and one in names:
             out.append(names.index(one))
