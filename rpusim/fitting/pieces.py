@@ -145,7 +145,9 @@ def outliers(y: Array, least: float = 0.25) -> Ints:
     v = y[t]
     padded = np.concatenate([2.0 * v[:1] - v[2:0:-1], v, 2.0 * v[-1:] - v[-2:-4:-1]])
     around = np.stack([padded[k : k + len(v)] for k in (0, 1, 3, 4)])
-    around[:, 0], around[:, -1] = _beyond(v[1:5]), _beyond(v[-2:-6:-1])
+    around[:, 0], around[:, -1] = _beyond(t[:5] - t[0], v[1:5]), _beyond(t[-1] - t[-1:-6:-1], v[-2:-6:-1])
+    around[:, 1] = v[0], v[2], v[3], (v[0] + v[2]) / 2.0
+    around[:, -2] = v[-1], v[-3], v[-4], (v[-1] + v[-3]) / 2.0
     off = np.abs(v - np.median(around, axis=0))
     near = np.sort(around, axis=0)
     spread = np.maximum(2.0 * (near[2] - near[1]), 1.2 * (near[3] - near[0]))
@@ -158,11 +160,17 @@ def outliers(y: Array, least: float = 0.25) -> Ints:
     return t[far] if 0 < far.sum() <= max(2, len(t) // 20) else np.zeros(0, np.intp)
 
 
-def _beyond(v: Array) -> Array:
-    """What the four values next to an end say of it: their line, and how far it may bend."""
-    line = 2.0 * v[0] - v[1]
-    curve = 3.0 * v[0] - 3.0 * v[1] + v[2]
-    return np.array([line, line, curve, v[0]])
+def _beyond(t: Array, v: Array) -> Array:
+    """What the values next to an end, at times `t` from it, say of it: two lines, a parabola, and the nearest itself."""
+    one, two, three = (float(x) for x in t[1:4])
+    near = v[0] + (v[0] - v[1]) * one / (two - one)
+    wide = v[0] + (v[0] - v[2]) * one / (three - one)
+    curve = (
+        v[0] * two * three / ((two - one) * (three - one))
+        - v[1] * one * three / ((two - one) * (three - two))
+        + v[2] * one * two / ((three - one) * (three - two))
+    )
+    return np.array([near, wide, curve, v[0]])
 
 
 def split(values: Array) -> list[slice]:

@@ -174,7 +174,7 @@ def fit(
         fits = _fits(parts, data, MODELS[name], kept_device, limits, kept, criterion, bar.update)
         outcomes.append(_outcome(name, fits, data, kept_device, limits, up, down))
     bar.close()
-    best, comparison, passed = _chosen(outcomes, criterion, data.n)
+    best, comparison, passed = chosen_of(outcomes, criterion, data.n)
     return FitResult(
         device=best.device,
         values=best.values,
@@ -274,7 +274,7 @@ def _fits(
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class Outcome:
     """What became of one model: its score, its device, and why that is not to be trained, if it is not."""
 
     score: ModelScore
@@ -293,7 +293,7 @@ def _outcome(
     limits: tuple[float, float],
     up: Sequence[Array],
     down: Sequence[Array],
-) -> _Outcome:
+) -> Outcome:
     if len(fits) == 1:
         values, errors, notes = dict(fits[0].values), fits[0].errors, list(fits[0].notes)
         spreads: dict[str, float] = {}
@@ -317,14 +317,14 @@ def _outcome(
     notes += said_of_misfit(device, score, up, down, (float(values["read_noise"]), float(values.get("slow_noise", 0.0))))
     notes += said_of_symmetry(device, errors) if both else []
     device, more = with_nominal_step(device, limits)
-    return _Outcome(score, device, {**found, **noises}, errors, (*notes, *more), tuple(wrong))
+    return Outcome(score, device, {**found, **noises}, errors, (*notes, *more), tuple(wrong))
 
 
-def _chosen(outcomes: Sequence[_Outcome], criterion: str, n: int) -> tuple[_Outcome, tuple[ModelScore, ...], list[str]]:
+def chosen_of(outcomes: Sequence[Outcome], criterion: str, n: int) -> tuple[Outcome, tuple[ModelScore, ...], list[str]]:
     """The likeliest model that comes back from where the data did, all scores with that first, and what was passed over."""
 
     def rank(
-        one: _Outcome,
+        one: Outcome,
     ) -> float:  # with the correction for few values; of equals the one with fewer bounds that were guessed
         k = one.score.n_parameters
         guessed = sum("is held at the edge of the data" in note for note in one.notes)
@@ -333,11 +333,8 @@ def _chosen(outcomes: Sequence[_Outcome], criterion: str, n: int) -> tuple[_Outc
     ordered = sorted(outcomes, key=rank)
     first = ordered[0]
     best = max((one.score.r2_blocks for one in ordered if not math.isnan(one.score.r2_blocks)), default=0.0)
-    sound = [
-        one
-        for one in ordered
-        if not one.faults and one.score.r2_blocks >= min(0.9, best - 0.05) and math.isfinite(one.device.symmetry_point)
-    ]
+    why = {id(one): _why_not(one, best) for one in ordered}
+    sound = [one for one in ordered if not why[id(one)]]
     if not first.faults or not sound:
         if len(ordered) > 1 and first.faults:
             notes = [f"no model comes back from where the data did; of {first.score.model}: {'; '.join(first.faults)}"]
@@ -349,8 +346,18 @@ def _chosen(outcomes: Sequence[_Outcome], criterion: str, n: int) -> tuple[_Outc
     notes = [
         f"{one.score.model} is likelier by {getattr(taken.score, criterion) - getattr(one.score, criterion):.1f} "
         f"({criterion.upper()}; R2 {one.score.r2_blocks:.3f} against {taken.score.r2_blocks:.3f}) but not taken: "
-        f"{'; '.join(one.faults) or 'its curve does not follow the ramps'}"
+        f"{'; '.join(why[id(one)])}"
         for one in passed
     ]
     rest = [one for one in ordered if one is not taken]
     return taken, tuple(one.score for one in (taken, *rest)), notes
+
+
+def _why_not(one: Outcome, best: float) -> list[str]:
+    """What keeps a model from being taken in the place of a likelier one."""
+    found = list(one.faults)
+    if not one.score.r2_blocks >= max(0.9, best - 0.03):
+        found.append("its curve does not follow the ramps")
+    if not found and not math.isfinite(one.device.symmetry_point):
+        found.append("it has no stable symmetry point")
+    return found
