@@ -98,7 +98,7 @@ def _text(cell: Any) -> str:
 
 def _of_excel(path: Path, raw: bytes) -> dict[str, list[list[Any]]]:
     try:
-        import openpyxl  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        import openpyxl
     except ImportError:
         raise ValueError(_needs(path, "an Excel workbook", "openpyxl")) from None
     with warnings.catch_warnings():
@@ -118,8 +118,8 @@ def _of_excel(path: Path, raw: bytes) -> dict[str, list[list[Any]]]:
 
 def _of_opendocument(path: Path, raw: bytes) -> dict[str, list[list[Any]]]:
     try:
-        from odf.opendocument import load  # type: ignore[import-untyped,import-not-found,unused-ignore]
-        from odf.table import Table as Sheet  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        from odf.opendocument import load
+        from odf.table import Table as Sheet
     except ImportError:
         raise ValueError(_needs(path, "a LibreOffice workbook", "odfpy")) from None
     with warnings.catch_warnings():
