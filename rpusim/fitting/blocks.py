@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -248,12 +249,29 @@ def _table(path: Path, run: _Run, above: Sequence[Row], form: Form) -> tuple[Tab
                     raise ValueError(f"{path}, line {row.line}: numbers must be finite; got {cell!r} in column {k + 1}")
         for k in texts:
             texts[k].append(row.cells[k].strip() if k < len(row.cells) else "")
+    units = _with_units(values, texts, list(units) or [""] * width)
     for k, words in texts.items():
         thousands = next((r for r, w in enumerate(words) if w and w.replace(",", "").replace(".", "").isdigit()), None)
         if thousands is not None:
             raise ValueError(f"{path}, line {rows[thousands].line}: column {k + 1} must be a number; got {words[thousands]!r}")
     labels = [label_of(n, u) for n, u in zip(names or [""] * width, [*units, *[""] * width], strict=False)]
     return Table(path, labels, names is not None, values, np.array([r.line for r in rows]), texts), used
+
+
+def _with_units(values: Array, texts: dict[int, list[str]], units: list[str]) -> list[str]:
+    """Columns of numbers with their unit in every cell, as "5.0 uS", become numbers; the units with those of them."""
+    for k, words in list(texts.items()):
+        found = [_NUMBER_AND_UNIT.match(word) for word in words]
+        own = {match.group(2) for match, word in zip(found, words, strict=True) if match and word}
+        whole = all(match or not word for match, word in zip(found, words, strict=True))
+        if whole and len(own) == 1 and unit_in(unit := own.pop()):
+            values[:, k] = [float(m.group(1).replace(",", ".")) if m else math.nan for m in found]
+            units[k] = units[k] or unit
+            del texts[k]
+    return units
+
+
+_NUMBER_AND_UNIT = re.compile(r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-][^\d\s]{0,10})$")
 
 
 def _counted_header(rows: Sequence[Row], form: Form) -> list[str] | None:
@@ -308,7 +326,7 @@ _NO_UNIT = frozenset("# - -- 1 % a.u. a.u au arb arb. arb.u. counts count n/a no
 def _aligned(path: Path, row: Row, width: int, form: Form, rows: Sequence[Row], near: bool) -> list[str] | None:
     """The cells of a row as names of `width` columns; None where it is no such row."""
     cells = row.cells if form.delimiter is not None else names_between_blanks(row.text, width)
-    while len(cells) > width and not cells[-1]:
+    while len(cells) > width and (not cells[-1] or cells[-1].lower() in ("comment", "comments", "remarks")):
         cells = cells[:-1]
     known = any(label_of(c).quantity or label_of(c).unit or label_of(c).direction for c in cells)
     if row.comment:
@@ -334,6 +352,8 @@ def _aligned(path: Path, row: Row, width: int, form: Form, rows: Sequence[Row], 
 
 def _numbers_of_rows(names: Sequence[str], rows: Sequence[Row], form: Form) -> bool:
     """Whether the first column, which has no name, counts, and the names fit the others."""
+    if min(len(r.cells) for r in rows) < 2:
+        return False
     first, second = ([number_of(r.cells[k], form.comma) for r in rows] for k in (0, 1))
     whole = all(v is not None and not math.isnan(v) and v.is_integer() for v in second)
     return _counts(first) and (whole or label_of(names[0]).quantity != "count")

@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def rows_of(path: Path, text: str, skip_rows: int) -> tuple[list[Row], Form]:
     """The lines of a text, cut into cells; blank lines are left out."""
     lines: list[tuple[int, str, bool]] = []
     below = False
-    for number, raw in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+    for number, raw in _whole_lines(re.split(r"\r\n|\r|\n", text)):
         line = raw.translate(_UNSIGNED)
         if number <= skip_rows or not line.strip(" \t\x1a\0\f\v,;|") or _RULE.fullmatch(line):
             continue
@@ -107,6 +107,23 @@ def rows_of(path: Path, text: str, skip_rows: int) -> tuple[list[Row], Form]:
     return [
         Row(number, split_line(line, form, path, number), comment, line) for number, line, comment in lines if line.strip()
     ], form
+
+
+def _whole_lines(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; a name in quotes may go over several."""
+    k = 0
+    while k < len(lines):
+        line, first = lines[k], k + 1
+        while (
+            line.count('"') % 2
+            and k + 1 < len(lines)
+            and k - first < 3
+            and any(lines[n].count('"') for n in range(k + 1, k + 2))
+        ):
+            k += 1
+            line += " " + lines[k]
+        yield first, line
+        k += 1
 
 
 def _nothing(path: Path, skip_rows: int) -> str:

@@ -267,7 +267,7 @@ class _Builder:
         seen = np.isfinite(values)
         unit = label.unit
         if label.quantity == "resistance":
-            bad = np.flatnonzero(seen & (values <= 0.0))
+            bad = np.flatnonzero(seen & (values < 1e-30))
             if len(bad):
                 raise ValueError(
                     f"{table.path}, line {table.lines[bad[0]]}: resistances must be positive; got {values[bad[0]]:g} in "

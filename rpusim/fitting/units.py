@@ -24,6 +24,7 @@ _UNITS = {
 }
 #: conductance quantum 2 e^2 / h, in siemens
 G_0 = 7.748091729863649e-5
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\N{MINUS SIGN}", "0123456789--")
 _QUANTITY_OF = {"S": "conductance", "A": "current", "ohm": "resistance", "V": "voltage", "s": "time", "min": "time",
                 "h": "time", "W": "power", "K": "temperature", "Hz": "frequency"}  # fmt: skip
 _POWER = re.compile(r"^[x×*·]?\s*(?:10\s*(?:\^|\*\*)?\s*\{?([+-]?\d+)\}?|1[eE]([+-]?\d+))\s*[*·×x]?\s*(.+)$")
@@ -33,8 +34,8 @@ _POWER_BEHIND = re.compile(r"^(.+?)\s*[x×*·]\s*(?:10\s*(?:\^|\*\*)?\s*\{?([+-]
 def unit_in(text: str) -> tuple[str, float] | None:
     """The unit that a text says, and its factor; None where it is none that is known."""
     text = text.strip().replace("Â", "").replace("µ", "u").replace("μ", "u").replace("\ufffd", "u")
-    text = text.replace("Ω", "ohm").replace("Ω", "ohm").replace("\\mu", "u").replace("\\Omega", "ohm").replace("⁻", "-")
-    text = text.replace("¹", "1").replace("\N{MINUS SIGN}", "-").strip("$ ")
+    text = text.replace("Ω", "ohm").replace("Ω", "ohm").replace("\\mu", "u").replace("\\Omega", "ohm")
+    text = text.translate(_SUPERSCRIPTS).strip("$ ")
     for pattern, groups in ((_POWER, (1, 2, 3)), (_POWER_BEHIND, (2, 3, 1))):
         found = pattern.match(text)
         if found and len(text) < 40:
