@@ -130,7 +130,7 @@ def _short(data: Any) -> str:
     if isinstance(data, dict):
         names = ", ".join(map(repr, list(data)[:5])) + (", ..." if len(data) > 5 else "")
         return f"a dict with {names}" if data else "an empty dict"
-    text = repr(data) if isinstance(data, (str, int, float, bool, type(None))) else f"a {type(data).__name__}"
+    text = repr(data)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

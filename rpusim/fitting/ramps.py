@@ -276,6 +276,8 @@ class _Builder:
             values = 1.0 / values
             unit = "S" if unit else "1/R"
             self.note(f"{table.path.name}: {name!r} is a resistance: taken as conductance 1 / R")
+        if label.quantity == "conductance" and unit == "ohm":
+            self.note(f"{table.path.name}: {name!r} is called a conductance, with the unit of a resistance: taken as it stands")
         if label.quantity in ("current", "conductance"):
             values, unit = self._without_sign(table, plan, k, values, unit)
         for old, other in self.seen:

@@ -171,5 +171,6 @@ def label_of(name: str, unit_below: str = "") -> Label:
     quantity = quantity_of(rest)
     measured = quantity == "count" and unit in ("S", "A", "ohm")  # as "n (uS)"
     if unit in _QUANTITY_OF and (measured or quantity not in ("spread", "count", "cycle", "device", "branch")):
-        quantity = _QUANTITY_OF[unit]
+        contradicts = quantity == "conductance" and unit == "ohm"  # one of the two is wrong: to be said
+        quantity = quantity if contradicts else _QUANTITY_OF[unit]
     return Label(name, quantity, unit, factor, direction_in(rest), bool(re.search(r"\d\W*$", rest)))

@@ -84,6 +84,12 @@ def test_resistances_become_conductances(tmp_path, heading, factor):
     assert len(ramps.up) == 1 and any("taken as conductance 1 / R" in note for note in ramps.notes)
 
 
+def test_a_unit_that_contradicts_its_name_is_said(tmp_path):
+    ramps = read(tmp_path, "pulse,G (ohm)\n" + rows(COUNT, UP))
+    check(ramps, [UP], [])
+    assert ramps.unit == "ohm" and any("with the unit of a resistance: taken as it stands" in note for note in ramps.notes)
+
+
 # ---- forms of files --------------------------------------------------------------------------------------------------
 
 PLAIN = "pulse,G (uS)\n" + rows(COUNT, UP)
