@@ -99,28 +99,39 @@ def _plain(value: Any) -> Any:
 
 
 def from_dict(data: dict[str, Any]) -> Any:
-    """Build the specification that `to_dict` described.
+    """Build the specification that `to_dict` described; of a fit (`FitResult.to_dict`) its device.
 
     Raises
     ------
     ValueError
         If the type or a field is unknown, or a value is not allowed.
     """
+    if isinstance(data, dict) and data.get("format") == "rpusim fit" and isinstance(data.get("device"), dict):
+        data = data["device"]  # what a fit found is taken for its device
     if not isinstance(data, dict) or "type" not in data:
-        raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {data!r}")
+        raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {_short(data)}")
     kinds = Specification._registry
     wanted = data["type"]
     if isinstance(wanted, str) and wanted not in kinds and wanted in public_homes():
         import_module(public_homes()[wanted])
     if not isinstance(wanted, str) or wanted not in kinds:
         _load_all()
-        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {wanted!r}")
+        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {_short(wanted)}")
     kind = kinds[wanted]
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(data) - names - {"type"})
+    unknown = sorted((_short(name) for name in set(data) - names - {"type"}), key=str)
     if unknown:
-        raise ValueError(f"{data['type']} has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(names))}")
+        raise ValueError(f"{data['type']} has no field {', '.join(unknown[:10])}; it has {', '.join(sorted(names))}")
     return kind(**{name: _built(value) for name, value in data.items() if name != "type"})
+
+
+def _short(data: Any) -> str:
+    """What something is, in a few words."""
+    if isinstance(data, dict):
+        names = ", ".join(map(repr, list(data)[:5])) + (", ..." if len(data) > 5 else "")
+        return f"a dict with {names}" if data else "an empty dict"
+    text = repr(data)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _load_all() -> None:
@@ -137,5 +148,8 @@ def _built(value: Any) -> Any:
 
 
 def from_json(text: str) -> Any:
-    """Build the specification that `to_json` described."""
-    return from_dict(json.loads(text))
+    """Build the specification that `to_json` described, or the device in what `rpusim fit` wrote."""
+    try:
+        return from_dict(json.loads(text))
+    except RecursionError:
+        raise ValueError("text must be a specification; got JSON that is nested too deeply") from None

@@ -201,6 +201,8 @@ class Instance(Check):
     allowed: str
 
     def __call__(self, name: str, value: Any) -> Any:
+        if not isinstance(value, self.kinds) and not isinstance(value, type):
+            value = getattr(value, "__specification__", value)  # of what stands for one, as a fit for its device
         if not isinstance(value, self.kinds):
             fail(name, self.allowed, value, TypeError)
         return value

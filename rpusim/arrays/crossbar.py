@@ -137,7 +137,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         self.shape = check_shape(shape)
         if isinstance(device, UnitCell):
             raise TypeError(f"device must be a single device; CellArray, and so SGD, takes unit cells; got {device!r}")
-        self.device = instance((Ideal, PulsedDevice), "a device of rpusim.devices")("device", device)
+        device = self.device = instance((Ideal, PulsedDevice), "a device of rpusim.devices")("device", device)
         periphery = instance(Periphery, "a Periphery or None")
         self.forward_periphery = Periphery() if forward is None else periphery("forward", forward)
         self.backward_periphery = (

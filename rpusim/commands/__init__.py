@@ -64,6 +64,8 @@ def _check_folder(args: argparse.Namespace) -> None:
         return
     if getattr(args, "json", None) and getattr(args, "figure", None):  # then nothing is written there
         return
+    if args.command == "fit" and folder.suffix == ".json" and not folder.is_dir():  # the file of the result
+        folder = folder.parent
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent

@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rpusim.devices import Device
 
-__all__ = ["DEMO_DEVICES", "beside", "device_called", "labelled", "positive_int", "report", "save_arrays", "subplots"]
+__all__ = [
+    "DEMO_DEVICES",
+    "beside",
+    "device_called",
+    "labelled",
+    "not_negative_int",
+    "positive_int",
+    "report",
+    "save_arrays",
+    "subplots",
+]
 
 #: names of `rpusim.experiments.DEMO_DEVICES`, which help texts need before that is loaded
 DEMO_DEVICES = ("constant-step", "linear-step", "soft-bounds", "ideal")
 
 
 def device_called(text: str, table: Mapping[str, Device]) -> Device:
-    """Return the device called `text`, in `table` or a preset, or described by it as JSON or in a JSON file."""
+    """Return the device called `text`, in `table` or a preset, or described by JSON, in a file too, or by that of a fit."""
     from rpusim import devices
     from rpusim._base.specification import from_json
 
@@ -34,8 +44,8 @@ def device_called(text: str, table: Mapping[str, Device]) -> Device:
         else:
             known = ", ".join([*table, "a preset (`rpusim device --list`)"])
             raise ValueError(f"device must be one of {known}, a .json file, or JSON text; got {text!r}")
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"device {text!r} cannot be read: {error}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"device {text[:80]!r} cannot be read: {error}") from None
     if not isinstance(device, devices.Device):
         raise ValueError(f"device must describe a device; got a {type(device).__name__}")
     return device
@@ -65,6 +75,14 @@ def positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1; got {value}")
+    return value
+
+
+def not_negative_int(text: str) -> int:
+    """Return the number, as argparse's `type`."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0; got {value}")
     return value
 
 

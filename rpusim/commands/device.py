@@ -59,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
         ("asymmetry index", _or_none(theory.asymmetry_index), "mean |G|/F: 0 symmetric, 1/2 soft bounds"),
     ):
         print(f"{name:<16}  {value:<16}  {what}")
+    points = theory.device.symmetry_points
+    if len(points) > 1 or not all(point.stable for point in points):
+        all_points = ", ".join(f"{point.w:.4g} ({'stable' if point.stable else 'repeller'})" for point in points)
+        print(f"{'all such points':<16}  {all_points}: pulses lead to stable ones and away from repellers")
     for text in sources:
         print(f"{'source':<16}  {text}")
     with matplotlib.rc_context(plotting.style()):

@@ -6,10 +6,13 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, positive_int, report, subplots
+from rpusim.commands.common import beside, not_negative_int, positive_int, report, subplots
+
+if TYPE_CHECKING:
+    from rpusim.fitting import FitResult, Ramps
 
 __all__ = ["add_parser", "run"]
 
@@ -21,19 +24,16 @@ def add_parser(command: Any) -> None:
         run,
         "fit a device to measured conductance against pulses: parameters, errors, noise, and which model",
         "  rpusim fit measured.csv\n"
+        "  rpusim fit ltp.csv ltd.csv --out my.json; rpusim train mnist --device my.json\n"
         "  rpusim fit set.csv reset.csv --model LinearStep\n"
+        "  rpusim fit book.xlsx --sheet device3 --columns 'G (uS)' --group cycle\n"
         "  rpusim fit --up potentiation.csv --down depression.csv --devices --out figures/\n"
         "  rpusim fit cycling.csv --column current_A --pulses-per-ramp 1000 --hold w_max=1 --hold w_min=-1\n",
     )
     sub.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ramps; each is up or down as it goes")
     sub.add_argument("--up", action="append", default=[], type=Path, metavar="FILE", help="up ramps; may be repeated")
     sub.add_argument("--down", action="append", default=[], type=Path, metavar="FILE", help="down ramps; may be repeated")
-    sub.add_argument(
-        "--column", action="append", metavar="NAME", help="name or number of a column with values; may be repeated"
-    )
-    sub.add_argument(
-        "--pulses-per-ramp", type=positive_int, metavar="N", help="values of each ramp (turning points are sought)"
-    )
+    _add_reading(sub)
     sub.add_argument("--devices", action="store_true", help="each ramp up, and the one down, is of a device of its own")
     sub.add_argument("--model", action="append", help="model to fit; may be repeated (all)")
     sub.add_argument("--criterion", choices=["bic", "aic"], default="bic", help="what chooses among models (bic)")
@@ -50,14 +50,30 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--figure", type=Path, metavar="FILE.png", help="where the figure goes (in the folder of results)")
 
 
+def _add_reading(sub: argparse.ArgumentParser) -> None:
+    """What a file may need to be read."""
+    sub.add_argument(
+        "--column", "--columns", action="append", metavar="NAME", help="name or number of a column with values; may be repeated"
+    )
+    sub.add_argument(
+        "--group", action="append", metavar="NAME", help="name or number of a column that tells ramps apart; may be repeated"
+    )
+    sub.add_argument(
+        "--pulses-per-ramp", type=positive_int, metavar="N", help="values of each ramp (turning points are sought)"
+    )
+    sub.add_argument("--skip-rows", type=not_negative_int, default=0, metavar="N", help="lines at the top to pass over (0)")
+    sub.add_argument("--sheet", metavar="NAME", help="name or number of a sheet of a workbook (the first with numbers)")
+    sub.add_argument("--encoding", metavar="NAME", help="encoding of text files (found by itself)")
+    sub.add_argument("--read-voltage", type=float, metavar="V", help="voltage at which currents were read (none)")
+
+
 def run(args: argparse.Namespace) -> int:
     """Fit a device to measured ramps."""
-    import matplotlib
+    from rpusim import fitting
 
-    from rpusim import fitting, plotting
-    from rpusim._base.checkpoint import atomic_file
-
-    sources = [(p, None) for p in args.files] + [(p, "up") for p in args.up] + [(p, "down") for p in args.down]
+    sources: list[tuple[Path, str | None]] = (
+        [(p, None) for p in args.files] + [(p, "up") for p in args.up] + [(p, "down") for p in args.down]
+    )
     if not sources:
         raise ValueError("files must name at least one file with ramps, as must --up or --down; got none")
     g_min, g_max = args.g_min, args.g_max
@@ -65,36 +81,60 @@ def run(args: argparse.Namespace) -> int:
         if g_min is not None or g_max is not None:
             raise ValueError("--g-min and --g-max must not be given with --normalise none, which is -1 and 1")
         g_min, g_max = -1.0, 1.0
+    options = {"g_min": g_min, "g_max": g_max, "hold": _held(args.hold), "criterion": args.criterion}
+    ramps = _ramps(args, sources)
+    if args.devices:
+        if ramps.devices:
+            raise ValueError("--devices must not be given where a file names its devices, which are then told apart anyway")
+        for note in ramps.notes:
+            print(f"note: {note}")
+        up, down = [[r] for r in ramps.up], [[r] for r in ramps.down]
+        result = fitting.fit(up or None, down or None, args.model, unit=ramps.unit, **options)
+    else:
+        result = fitting.fit(ramps, None, args.model, **options)
+    _print(result)
+    stem, json_path = args.out / f"fit-{sources[0][0].stem}", args.json
+    if args.out.suffix == ".json":
+        stem, json_path = args.out.with_suffix(""), json_path or args.out
+    report(_written(result, stem, json_path or beside(stem, ".json"), args.figure, sources[0][0].name, args.seed))
+    return 0
+
+
+def _held(texts: list[str]) -> dict[str, float] | None:
     hold = {}
-    for text in args.hold:
+    for text in texts:
         name, _, number = text.partition("=")
         try:
             hold[name] = float(number)
         except ValueError:
             raise ValueError(f"--hold must be NAME=VALUE with a number; got {text!r}") from None
-    up: list[Any] = []
-    down: list[Any] = []
-    units = {}
-    for path, direction in sources:
-        ramps = fitting.read_ramps(path, columns=args.column, direction=direction, pulses_per_ramp=args.pulses_per_ramp)
-        up, down, units[ramps.unit] = up + ramps.up, down + ramps.down, path
-        for note in ramps.notes:
-            print(f"note: {note}")
-    if len(units) > 1:
-        raise ValueError(f"files must be of one unit; got {', '.join(f'{p}: {u or None}' for u, p in units.items())}")
-    if args.devices:
-        up, down = [[r] for r in up], [[r] for r in down]
-    result = fitting.fit(
-        up or None,
-        down or None,
-        args.model,
-        g_min=g_min,
-        g_max=g_max,
-        hold=hold or None,
-        criterion=args.criterion,
-        unit=next(iter(units)),
-    )
+    return hold or None
 
+
+def _ramps(args: argparse.Namespace, sources: list[tuple[Path, str | None]]) -> Ramps:
+    """The ramps of all files."""
+    from rpusim import fitting
+
+    whole: Ramps | None = None
+    for path, direction in sources:
+        ramps = fitting.read_ramps(
+            path,
+            columns=args.column,
+            direction=direction,
+            pulses_per_ramp=args.pulses_per_ramp,
+            skip_rows=args.skip_rows,
+            sheet=args.sheet,
+            encoding=args.encoding,
+            group=args.group,
+            read_voltage=args.read_voltage,
+        )
+        whole = ramps if whole is None else whole.and_those_of(ramps)
+    assert whole is not None
+    return whole
+
+
+def _print(result: FitResult) -> None:
+    """Say what was found."""
     rows = []
     for name, value in result.values.items():
         relative = (
@@ -115,23 +155,13 @@ def run(args: argparse.Namespace) -> int:
     print(f"{result.n_ramps} ramps of {result.n_devices} device(s), {result.n_values} values; model {result.score.model}\n")
     print(table(["parameter", "value", "std. error", "unit", f"in {result.unit or 'measured units'}"], rows))
     best = {c: min(getattr(s, c) for s in result.comparison) for c in ("aic", "bic")}
-    print(
-        "\n"
-        + table(
-            ["model", "parameters", "dAIC", "dBIC", "R2", "R2 of blocks"],
-            [
-                [
-                    s.model,
-                    str(s.n_parameters),
-                    f"{s.aic - best['aic']:.1f}",
-                    f"{s.bic - best['bic']:.1f}",
-                    f"{s.r2:.4f}",
-                    f"{s.r2_blocks:.4f}",
-                ]
-                for s in result.comparison
-            ],
-        )
-    )
+    head = ["model", "parameters", "dAIC", "dBIC", "R2", "R2 of blocks", "up", "down"]
+    cells = [
+        [s.model, str(s.n_parameters), f"{s.aic - best['aic']:.1f}", f"{s.bic - best['bic']:.1f}"]
+        + [f"{x:.4f}" if math.isfinite(x) else "-" for x in (s.r2, s.r2_blocks, s.r2_up, s.r2_down)]
+        for s in result.comparison
+    ]
+    print("\n" + table(head, cells))
     print(
         f"\nR2 on the mean curve: {result.r2:.4f} pulse by pulse, {result.r2_blocks:.4f} on means of "
         f"{result.block_length} neighbouring pulses"
@@ -144,19 +174,23 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {note}")
     print(f"\n{result.device!r}\n")
 
-    stem = args.out / f"fit-{sources[0][0].stem}"
-    json_path = args.json or beside(stem, ".json")
+
+def _written(result: FitResult, stem: Path, json_path: Path, figure_path: Path | None, name: str, seed: int) -> list[Path]:
+    """Write the result and its figure."""
+    import matplotlib
+
+    from rpusim import plotting
+    from rpusim._base.checkpoint import atomic_file
+
     json_path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(json_path) as file:
         file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
     with matplotlib.rc_context(plotting.style()):
         figure, ax = subplots(6.4, 6.0, 2, 1)
-        plotting.fitted_ramps(result, ax=ax[0, 0], rng=args.seed)
+        plotting.fitted_ramps(result, ax=ax[0, 0], rng=seed)
         plotting.fit_residuals(result, ax=ax[1, 0])
-        title = f"{sources[0][0].name}: {result.score.model}, R2 {result.r2:.4f} ({result.r2_blocks:.4f} on blocks)"
-        ax[0, 0].set_title(title)
-        figure_path = args.figure or stem
-        ending = figure_path.suffix if figure_path.suffix in (".png", ".svg") and args.figure else ""
-        written = plotting.save(figure, figure_path.with_name(figure_path.name.removesuffix(ending)))
-    report([json_path, *written])
-    return 0
+        ax[0, 0].set_title(f"{name}: {result.score.model}, R2 {result.r2:.4f} ({result.r2_blocks:.4f} on blocks)")
+        target = figure_path or stem
+        ending = target.suffix if target.suffix in (".png", ".svg") and figure_path else ""
+        written = plotting.save(figure, target.with_name(target.name.removesuffix(ending)))
+    return [json_path, *written]

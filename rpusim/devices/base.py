@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +17,16 @@ from rpusim._core.kernels import model_names
 from rpusim.effects.base import spread
 from rpusim.effects.drift import Drift
 
-__all__ = ["Device", "PulsedDevice"]
+__all__ = ["Device", "PulsedDevice", "SymmetryPoint"]
 
 _fraction = physical(0.0)
+
+
+class SymmetryPoint(NamedTuple):
+    """A state where up and down steps are equal, and whether pulses lead to it."""
+
+    w: float
+    stable: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,6 +122,9 @@ class PulsedDevice(Device):
         Its device-to-device spread, relative.
     drift : Drift or None
         What `CrossbarArray.drift` does; None: nothing.
+    nominal_step : float, optional
+        Mean step, in weight units, that scales pulse trains (`granularity`): that of the states in which the weights will be,
+        where the state 0 of the model says nothing of them. None: that of the model.
 
     Raises
     ------
@@ -154,6 +164,7 @@ class PulsedDevice(Device):
     half_select: float = parameter(0.0, real(0.0, 1.0))
     half_select_dtod: float = parameter(0.0, _fraction)
     drift: Drift | None = parameter(None, optional(instance(Drift, "a Drift")))
+    nominal_step: float | None = parameter(None, optional(physical(0.0, open_low=True)))
 
     kernel: ClassVar[str] = ""
     #: names of the per-device parameters: these, NAME_up and NAME_down of RPU_PAIR_<kernel>, `reference` (devices.h)
@@ -182,8 +193,8 @@ class PulsedDevice(Device):
 
     @property
     def granularity(self) -> float:
-        """Mean step of one pulse at w = 0, which scales pulse trains, in weight units."""
-        return self.dw_min
+        """Mean step of one pulse, which scales pulse trains, in weight units: `nominal_step`, or that of the model at w = 0."""
+        return self._own_granularity() if self.nominal_step is None else self.nominal_step
 
     @property
     def number_of_states(self) -> float:
@@ -192,9 +203,34 @@ class PulsedDevice(Device):
 
     @property
     def symmetry_point(self) -> float:
-        """State in weight units where one up and one down pulse of the mean device cancel; nan where there is none."""
+        """State in weight units where one up and one down pulse of the mean device cancel, and to which pulses of both signs
+        lead: the stable one of `symmetry_points`, that nearest to 0 of several; nan where there is none."""
         p = {name: np.float64(value) for name, value in self.mean_parameters().items()}
         return float(self.symmetry_point_of(p))
+
+    @property
+    def symmetry_points(self) -> tuple[SymmetryPoint, ...]:
+        """All states in weight units where one up and one down pulse of the mean device cancel, from the lowest to the highest.
+
+        Pulses of both signs in turn lead to a stable one, where the up step falls below the down step above it, and away from
+        one that is not.
+        """
+        p = {name: np.float64(value) for name, value in self.mean_parameters().items()}
+        low, high = (float(bound) for bound in self.bounds_of(p))
+        w = np.linspace(low, high, 4097)
+        up, down = self.steps_of(p, w)
+        sign = np.sign(up - down)
+        moving = np.flatnonzero(sign)
+        found = []
+        for a, b in zip(moving[:-1], moving[1:], strict=True):
+            if sign[a] != sign[b]:
+                left, right = float(w[a]), float(w[b])
+                for _ in range(60):
+                    middle = (left + right) / 2.0
+                    up, down = self.steps_of(p, np.asarray(middle))
+                    left, right = (middle, right) if np.sign(up - down) == sign[a] else (left, middle)
+                found.append(SymmetryPoint((left + right) / 2.0 + 0.0, bool(sign[a] > 0)))
+        return tuple(found)
 
     def step_up(self, w: ArrayLike) -> NDArray[np.float64]:
         """Mean change by one up pulse of the mean device at state `w`, before clipping at the bounds."""
@@ -225,21 +261,39 @@ class PulsedDevice(Device):
         return p["w_min"], p["w_max"]
 
     def symmetry_point_of(self, p: dict[str, Any]) -> NDArray[np.float64]:
-        """Symmetry point of devices with parameters `p`, by bisection; nan where there is none within the bounds."""
+        """Stable symmetry point of devices with parameters `p`, the one nearest to 0, by a search on a grid and bisection; nan
+        where there is none within the bounds."""
         low, high = (np.array(bound, np.float64) for bound in np.broadcast_arrays(*self.bounds_of(p), *p.values())[:2])
 
         def excess(w: NDArray[np.float64]) -> NDArray[np.float64]:
             up, down = self.steps_of(p, w)
             return np.asarray(up - down)
 
-        at_low, at_high = excess(low), excess(high)
-        crosses = (at_low * at_high <= 0.0) & (at_low != at_high)
-        sign = np.where(at_low >= at_high, 1.0, -1.0)
-        for _ in range(80):
-            middle = (low + high) / 2
-            above = sign * excess(middle) > 0.0
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return np.where(crosses, (low + high) / 2, math.nan)
+        n = self._grid_of_symmetry()
+        left, right = np.full(low.shape, math.nan), np.full(low.shape, math.nan)
+        before, at_before = low, excess(low)
+        for k in range(1, n):
+            here = low + (high - low) * (k / (n - 1)) if k < n - 1 else high
+            at_here = excess(here)
+            falls = (at_before > 0.0) & (at_here <= 0.0)
+            if k == 1:
+                falls |= (at_before == 0.0) & (at_here < 0.0)
+            nearer = falls & ~(np.abs(before + here) >= np.abs(left + right))  # nan: the first that is found
+            left, right = np.where(nearer, before, left), np.where(nearer, here, right)
+            before, at_before = here, at_here
+        for _ in range(60):
+            middle = (left + right) / 2
+            above = excess(middle) > 0.0
+            left, right = np.where(above, middle, left), np.where(above, right, middle)
+        return np.asarray((left + right) / 2)
+
+    def _grid_of_symmetry(self) -> int:
+        """Number of states at which stable symmetry points are looked for."""
+        return 33
+
+    def _own_granularity(self) -> float:
+        """Mean step at w = 0 as the model has it."""
+        return self.dw_min
 
     @property
     def noise_weights(self) -> tuple[float, float]:
@@ -325,8 +379,8 @@ _OWN_LAW = "a device of any response is made by rpusim.devices.FromResponse(q_up
 
 
 def linear_symmetry_point(up0: Any, up1: Any, down0: Any, down1: Any, w_max: Any, w_min: Any) -> NDArray[np.float64]:
-    """Crossing of the steps up0 + up1 w and down0 + down1 w; nan where there is none between the bounds."""
+    """Stable crossing of the steps up0 + up1 w and down0 + down1 w; nan where there is none between the bounds."""
     with np.errstate(divide="ignore", invalid="ignore"):
         point = (np.asarray(down0, np.float64) - up0) / (np.asarray(up1, np.float64) - down1)
-    inside = np.isfinite(point) & (point <= w_max) & (point >= w_min)
+    inside = np.isfinite(point) & (point <= w_max) & (point >= w_min) & (np.asarray(up1, np.float64) < down1)
     return np.where(inside, point + 0.0, math.nan)  # not -0

@@ -77,8 +77,7 @@ class ExpStep(PulsedDevice):
             if getattr(self, name) != 0.0 and self.dw_min_std == 0.0:
                 raise ValueError(f"ExpStep: {name} must be 0 where dw_min_std=0, of which it is a multiple")
 
-    @property
-    def granularity(self) -> float:
+    def _own_granularity(self) -> float:
         mean = float(self.step_up(0.0) + self.step_down(0.0)) / 2
         return mean if mean > 0.0 else self.dw_min
 
@@ -144,8 +143,7 @@ class PowStep(PulsedDevice):
     kernel: ClassVar[str] = "pow_step"
     parameter_names: ClassVar[tuple[str, ...]] = (*PulsedDevice.parameter_names, "gamma_up", "gamma_down")
 
-    @property
-    def granularity(self) -> float:
+    def _own_granularity(self) -> float:
         return self.dw_min * 0.5**self.pow_gamma
 
     def mean_parameters(self) -> dict[str, float]:
@@ -302,10 +300,13 @@ class PiecewiseStep(PulsedDevice):
         if not (any(self.piecewise_up) or any(self.piecewise_down)):
             raise ValueError("PiecewiseStep: piecewise_up and piecewise_down must not both be 0 everywhere")
 
-    @property
-    def granularity(self) -> float:
+    def _own_granularity(self) -> float:
         mean = float(self.step_up(0.0) + self.step_down(0.0)) / 2
         return mean if mean > 0.0 else self.dw_min
+
+    def _grid_of_symmetry(self) -> int:
+        nodes = len(self.piecewise_up) - 1
+        return max(nodes * max(1, 32 // max(nodes, 1)), 32) + 1 if nodes <= 256 else 257
 
     @property
     def constants(self) -> tuple[float, ...]:

@@ -98,8 +98,9 @@ class Problem:
         shifts = np.concatenate([np.zeros((1, len(theta))), h * np.eye(len(theta)), -h * np.eye(len(theta))])
         return _slopes(self.trace([self.values(theta + d) for d in shifts]), np.full(len(theta), 2.0 * h))
 
-    def information(self, values: Mapping[str, Any]) -> Array:
-        """Information about the free parameters themselves, with noises as variances."""
+    def information(self, values: Mapping[str, Any]) -> tuple[Array, Array]:
+        """Information about the free parameters themselves, with noises as variances, and the sums of squares of what each
+        innovation adds to the slopes, which are its diagonal where innovations are as the model has them."""
         sets, widths = [dict(values)], []
         for name in self.free:
             x = float(values[name])
@@ -114,7 +115,8 @@ class Problem:
             widths.append(width)
             sets.insert(len(widths), {**values, name: sides[0]})
             sets.append({**values, name: sides[1]})
-        return _slopes(self.trace(sets), np.array(widths))[2]
+        trace = self.trace(sets)
+        return _slopes(trace, np.array(widths))[2], _squared_scores(trace, np.array(widths))
 
 
 Steps = Callable[[dict[str, Any], Array], tuple[Array, Array]]
@@ -170,6 +172,16 @@ def _slopes(t: _Trace, widths: Array) -> tuple[float, Array, Array]:
             parts.append(change(x) * np.sqrt(_tail_curvature(x[0])))
     scaled = np.concatenate([p.reshape(n, -1) for p in parts], axis=1)
     return float(minus_log(_Trace(t.e[:, :1], t.s[:, :1], t.a[:1], t.b[:1]))[0]), gradient, scaled @ scaled.T
+
+
+def _squared_scores(t: _Trace, widths: Array) -> Array:
+    """Of each parameter, the sum over innovations of the square of what it adds to the slope of the log-likelihood."""
+    n = len(widths)
+    missing: Any = ~np.isfinite(t.e[:, 0])
+    e, s = np.where(missing[:, None], 0.0, t.e), np.where(missing[:, None], 1.0, t.s)
+    de, ds = ((x[:, 1 : n + 1] - x[:, n + 1 :]) / widths[:, None] for x in (e, s))
+    e0, s0 = e[:, :1], s[:, :1]
+    return np.asarray(((e0 * de / s0 + 0.5 * ds / s0 * (1.0 - e0 * e0 / s0)) ** 2).sum((0, 2)))
 
 
 def _log_inside(a: Array, b: Array) -> Array:

@@ -88,7 +88,7 @@ def _maximise(problem: Problem, start: Mapping[str, Any]) -> tuple[dict[str, Any
 def _errors(problem: Problem, values: Mapping[str, Any]) -> dict[str, float]:
     """Standard errors from the inverse of the information; inf where the data say nothing."""
     with np.errstate(all="ignore"):
-        information = problem.information(values)
+        information, squares = problem.information(values)
     n = len(problem.free)
     out = np.full(n, math.inf)
     diagonal = np.diag(information)
@@ -101,13 +101,46 @@ def _errors(problem: Problem, values: Mapping[str, Any]) -> dict[str, float]:
         lost = (vectors[:, ~good] ** 2).sum(1) > 1e-4
         out[told] = np.where(lost, math.inf, np.sqrt(variance) / scale)
     errors = dict(zip(problem.free, out.tolist(), strict=True))
+    if problem.model.hard and {"w_max", "w_min"} & set(problem.free):  # clipped states are not normal, as the filter takes them
+        for k, name in enumerate(problem.free):
+            if name in NOISES and diagonal[k] > 0.0:
+                errors[name] *= math.sqrt(min(max(float(squares[k] / diagonal[k]), 1.0), 4.0))
     for name in NOISES:
         if name in errors and math.isfinite(errors[name]):  # from the variance: near zero the error is its square root
             errors[name] = errors[name] / (2.0 * max(values[name], 0.5 * math.sqrt(errors[name])))
     return errors
 
 
-def _free_names(model: Model, data: Data, reached: Iterable[str]) -> tuple[str, ...]:
+def step_error(fit: Optimum, w: float) -> float:
+    """Relative standard error of the mean step at state `w`, which may be known where single parameters are not."""
+    problem, values = fit.problem, fit.values
+
+    def size(changed: Mapping[str, Any]) -> float:
+        device = build_device(problem.template, changed)
+        return math.log(max(float(np.abs(device.step_up(w)) + np.abs(device.step_down(w))), 1e-300))
+
+    with np.errstate(all="ignore"):
+        information = problem.information(values)[0]
+    slopes = np.zeros(len(problem.free))
+    for k, name in enumerate(problem.free):
+        if name not in NOISES and name != "slow_time":
+            theta = problem.theta(values)
+            h = 1e-4 * np.eye(len(theta))[k]
+            sides = [problem.values(theta + s * h) for s in (1.0, -1.0)]
+            width = float(sides[0][name]) - float(sides[1][name])
+            slopes[k] = (size(sides[0]) - size(sides[1])) / width if width else 0.0
+    diagonal = np.diag(information)
+    if not (np.isfinite(information).all() and (diagonal > 0.0).any()):
+        return math.inf
+    told = diagonal > 0.0
+    scale = np.sqrt(diagonal[told])
+    eigenvalues, vectors = np.linalg.eigh(information[np.ix_(told, told)] / np.outer(scale, scale))
+    along = (slopes[told] / scale) @ vectors
+    return math.sqrt(float((along**2 / np.maximum(eigenvalues, 1e-12)).sum()))
+
+
+def free_names(model: Model, data: Data, reached: Iterable[str], hold: Mapping[str, float]) -> tuple[str, ...]:
+    """The parameters that are fitted; of hard bounds only those that ramps reached."""
     both = data.up.any() and (~data.up).any()
     names = ["dw_min"] + (["up_down"] if both else [])
     names += [name for name in ("w_max", "w_min") if not model.hard or name in reached]
@@ -115,7 +148,7 @@ def _free_names(model: Model, data: Data, reached: Iterable[str]) -> tuple[str, 
     names += [name for name in model.shape if both or one not in name]
     if not model.hard and not both:
         names.remove("w_min" if data.up.any() else "w_max")
-    return (*names, "dw_min_std", "read_noise")
+    return tuple(name for name in (*names, "dw_min_std", "read_noise") if name not in hold)
 
 
 def fit_model(
@@ -165,18 +198,7 @@ def _fit_bounds(
         if math.isfinite(stop) and possible
     ]
     if not model.hard:
-        out = fitted([], hold)
-        far, far_notes, far_names = 20.0 * (limits[1] - limits[0]), list[str](), list[str]()
-        for name, sign in (("w_max", 1.0), ("w_min", -1.0)):  # steps hardly change towards such a bound
-            if name in out.problem.free and abs(float(out.values[name])) > far:
-                hold = {**hold, name: sign * far}
-                far_names.append(name)
-                out = fitted([], hold, out)
-                note = f"{name} is held at {sign * far:.4g}: the steps hardly change towards it"
-                far_notes.append(note)
-                mine = tuple(n for n in out.notes if n.split()[0] not in far_names)
-                out = dataclasses.replace(out, notes=(*mine, *far_notes))
-        return out
+        return _held_near(fitted, limits, hold)
     reached = [name for name in reached if name not in hold]
     while True:
         out = fitted(reached, hold)
@@ -191,7 +213,42 @@ def _fit_bounds(
             break
         worst = max(vague, key=lambda name: out.errors[name])
         reached.remove(worst)
+    for name in list(reached):  # a bound that explains no more than its absence was not reached
+        less = fitted([other for other in reached if other != name], hold)
+        if out.log_likelihood - less.log_likelihood < max(0.5 * math.log(data.n), 2.0):
+            reached.remove(name)
+            out = less
     return out
+
+
+#: how far beyond the data a bound may lie that its model has steps vanish at, in ranges of the data
+_FAR = 2.0
+
+
+def _held_near(fitted: Callable[..., Optimum], limits: tuple[float, float], hold: Mapping[str, float]) -> Optimum:
+    """A fit of a model whose steps vanish at its bounds: those that come out far from all data are held near them."""
+    out = fitted([], hold)
+    size = limits[1] - limits[0]
+    edges = {"w_max": limits[1] + _FAR * size, "w_min": limits[0] - _FAR * size}
+    notes: list[str] = []
+    held: set[str] = set()
+    while True:
+        far = {
+            name: abs(float(out.values[name]) - edge)
+            for name, edge in edges.items()
+            if name in out.problem.free and abs(float(out.values[name])) > abs(edge)
+        }
+        if not far:
+            asked = tuple(note for note in out.notes if note.split()[0] not in held)
+            return dataclasses.replace(out, notes=(*asked, *notes))
+        name = max(far, key=lambda one: far[one])
+        notes.append(
+            f"{name} is held at {edges[name]:.4g}, two ranges of the data beyond them: they never came near it (it would be "
+            f"{float(out.values[name]):.3g})"
+        )
+        held.add(name)
+        hold = {**hold, name: edges[name]}
+        out = max(fitted([], hold, out), fitted([], hold), key=lambda one: one.log_likelihood)
 
 
 def _fit_free(
@@ -204,7 +261,7 @@ def _fit_free(
     hold: Mapping[str, float],
     first: Optimum | None = None,
 ) -> Optimum:
-    free = tuple(name for name in _free_names(model, data, reached) if name not in hold)
+    free = free_names(model, data, reached, hold)
     held: dict[str, Any] = {**{k: v for k, v in model.fixed.items() if "[" in k}, **hold}
     notes: list[str] = [f"{name} is held at {value:g}, as asked" for name, value in hold.items()]
     if "up_down" not in free and "up_down" not in hold:

@@ -1,76 +1,139 @@
-"""Reading measured ramps from text files."""
+"""Reading measured ramps from files as instruments, spreadsheets and colleagues leave them."""
 
 from __future__ import annotations
 
-import csv
-import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._base.validation import integer_value
+from rpusim._base.validation import integer_value, real
+from rpusim.fitting.blocks import Table, tables_of
+from rpusim.fitting.cells import rows_of
+from rpusim.fitting.columns import Plan, plan_of, sign_of
+from rpusim.fitting.decode import bytes_of, text_of
+from rpusim.fitting.orientation import ramps_lie_along_rows
+from rpusim.fitting.pieces import contradicts, missing_words, outliers, pieces_of, rises, split
+from rpusim.fitting.units import direction_in, label_of
+from rpusim.fitting.workbooks import is_frame, is_workbook, rows_of_workbook, table_of_frame
 
-__all__ = ["Ramps", "read_ramps"]
+__all__ = ["Place", "Ramps", "read_ramps"]
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
-_MISSING = {"", "nan", "na", "n/a", "null", "none", "-", "--"}
-_PREFIX = {"": 1.0, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3}
-_UNIT = re.compile(r"(?:[(\[]\s*([^)\]]+?)\s*[)\]]|_([pnuµμmk]?[AS]))\s*$")
-_PULSES = re.compile(r"^\W*(number|no|nr|#)\W*(of\s+)?pulses?\W*$", re.IGNORECASE)
-_COMMENT = re.compile(r"#(?![\s)\]\"]*(?:[,;\t]|$))")  # in a header, "Pulse #" is a name
-_PULSE = re.compile(r"^\W*(pulses?|n|no|nr|index|idx|cycle|step)?\W*_?(number|index|count|no|nr|#|num)?\W*$", re.IGNORECASE)
+#: what is said of a value that its neighbours contradict
+FAR = "is far from the values beside it"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the values of a ramp stand: file, column, the line of each value (0 where it is missing), and device."""
+
+    file: str
+    column: str
+    lines: Ints = field(repr=False)
+    device: str = ""
+
+    def at(self, k: int) -> str:
+        """Return where value `k` stands, in words."""
+        return f"{self.file}, line {self.lines[k]} ({self.column})"
 
 
 @dataclass(frozen=True)
 class Ramps:
-    """Ramps of consecutive pulses of one sign, as `read_ramps` finds them.
+    """Ramps of consecutive pulses of one sign, as `read_ramps` finds them; `fit` takes them as they are.
 
     Attributes
     ----------
     up, down : list of ndarray
         Values along each ramp, in `unit`; nan where one is missing.
     unit : str
-        "S", "A" or another unit of the header, "" where it names none. Prefixes are applied: uS becomes S.
+        "S", "A" or another unit of the header, "" where it names none. Prefixes are applied: uS becomes S, and ohm becomes S.
     notes : list of str
-        What was decided in reading.
+        What was decided in reading, a line each.
+    up_places, down_places : list of Place
+        Where each ramp comes from.
     """
 
     up: list[Array] = field(default_factory=list)
     down: list[Array] = field(default_factory=list)
     unit: str = ""
     notes: list[str] = field(default_factory=list)
+    up_places: list[Place] = field(default_factory=list, repr=False)
+    down_places: list[Place] = field(default_factory=list, repr=False)
+
+    @property
+    def devices(self) -> list[str]:
+        """Names of the devices, in the order of the file; empty where it names none."""
+        return list(dict.fromkeys(place.device for place in [*self.up_places, *self.down_places] if place.device))
+
+    def and_those_of(self, other: Ramps) -> Ramps:
+        """Return these ramps and others, of the same unit."""
+        if self.up + self.down and other.up + other.down and self.unit != other.unit:
+            pairs = ", ".join(f"{(r.up_places + r.down_places)[0].file}: {r.unit or None}" for r in (self, other))
+            raise ValueError(f"files must be of one unit; got {pairs}")
+        return Ramps(
+            self.up + other.up,
+            self.down + other.down,
+            self.unit or other.unit,
+            self.notes + other.notes,
+            self.up_places + other.up_places,
+            self.down_places + other.down_places,
+        )
 
 
 def read_ramps(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Any,
     *,
-    columns: Sequence[str | int] | None = None,
+    columns: Sequence[str | int] | str | int | None = None,
     direction: str | None = None,
     pulses_per_ramp: int | None = None,
+    skip_rows: int = 0,
+    sheet: str | int | None = None,
+    encoding: str | None = None,
+    group: Sequence[str | int] | str | int | None = None,
+    read_voltage: float | None = None,
 ) -> Ramps:
-    """Read ramps from a text file: one or many columns of values against pulses.
+    """Read ramps from a text file or a workbook: one or many columns of values against pulses.
 
-    Delimiters are commas, semicolons (then a decimal comma is understood), tabs or blanks; lines from # on and blank lines
-    are passed over; empty cells and nan are missing values. A header may name units, as in "G (uS)". A column called pulse,
-    or counting 1, 2, 3 without a header, numbers the pulses: numbers may skip, and start anew at a new ramp. A column that
-    turns is split into its rising and its falling ramps, each of which is up or down as it goes.
+    Text is UTF-8, UTF-16 (by its mark) or Windows text; its delimiters are commas, semicolons, tabs, bars or blanks, with
+    decimal points or commas. What stands above the table is passed over, but for the names of columns (also behind #) and a
+    row of units ("G (uS)", "G/uS", "Conductance uS", "G (Siemens)" are all understood); lines from # on and blank lines are
+    passed over. Empty cells, words such as nan or OVLD, and numbers of at least 9.9e36, or such as -9999 far from all others,
+    are missing values.
+
+    Values are the columns that are conductances by name or unit, else currents, else those of unknown names, else resistances
+    (as 1 / R); all others are left out and named. A column called pulse, or counting without a name, numbers the pulses of
+    those behind it: numbers may skip, begin anew at a new ramp, count down, or stand several times (values are averaged).
+    Columns called device, cycle or type (LTP and LTD, up and down, ...) part ramps. A column that turns is split into its
+    rising and its falling ramps, each of which is up or down as it goes. All that was guessed is in `notes`.
 
     Parameters
     ----------
-    path : path
-    columns : sequence of str or int, optional
-        Names or numbers (from 1) of the columns with values; by default all but the pulse number. Where a header names
-        several units, those in siemens, else those in amperes.
+    path : path or DataFrame
+        A text file, an Excel (.xlsx) or LibreOffice (.ods) workbook (which need openpyxl and odfpy), or a table in memory.
+    columns : sequence of str or int, str, or int, optional
+        Names or numbers (from 1) of the columns with values.
     direction : {"up", "down"}, optional
-        What all ramps are, whatever way they go; none is split.
+        What all ramps are; none is split. Ramps that clearly go the other way are taken in reverse order, with a note.
     pulses_per_ramp : int, optional
         Values of each ramp; by default turning points are searched for.
+    skip_rows : int, default 0
+        Number of lines at the top that are not looked at.
+    sheet : str or int, optional
+        Name or number (from 1) of the sheet of a workbook; the first with numbers by default.
+    encoding : str, optional
+        Encoding of a text file.
+    group : sequence of str or int, str, or int, optional
+        Names or numbers of columns that tell ramps apart, beside those that are found by name.
+    read_voltage : float, optional
+        Voltage at which currents were read: they become conductances.
 
     Returns
     -------
@@ -79,7 +142,8 @@ def read_ramps(
     Raises
     ------
     ValueError
-        Where the file is not of this form; the message names file, line and what was found.
+        Where the file is not of this form, or more than one reading is possible; the message names file, line and what was
+        found.
     OSError
         Where it cannot be read.
 
@@ -92,233 +156,254 @@ def read_ramps(
     >>> len(ramps.up), len(ramps.down), ramps.unit, float(ramps.up[0][0])
     (1, 0, 'S', 1.5e-06)
     """
-    path = Path(path)
     if direction not in (None, "up", "down"):
         raise ValueError(f"direction must be None, 'up' or 'down'; got {direction!r}")
     if pulses_per_ramp is not None:
         pulses_per_ramp = integer_value("pulses_per_ramp", pulses_per_ramp, 3)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
-    header, table, lines = _table(path, text)
-    names = header or [f"column {k + 1}" for k in range(table.shape[1])]
-    numbering = _numbering(header, table)
-    wanted, notes = _choose(path, names, bool(header), columns, numbering, table.shape[1])
-    units = [_unit_of(names[k]) if header else ("", 1.0) for k in wanted]
-    if len({u for u, _ in units}) > 1:
-        pairs = ", ".join(f"{names[k]!r}" for k in wanted)
-        raise ValueError(f"{path}, line 1: columns must be of one unit; got {pairs}: choose by columns")
-    out = Ramps(unit=units[0][0], notes=notes)
-    for k, (_, factor) in zip(wanted, units, strict=True):
-        for piece in _pieces(path, table[:, k] * factor, table[:, numbering] if numbering is not None else None, lines):
-            if direction is not None and pulses_per_ramp is None:
-                parts = [piece]
-            elif pulses_per_ramp is not None:
-                parts = [piece[i : i + pulses_per_ramp] for i in range(0, len(piece), pulses_per_ramp)]
-            else:
-                parts = _split(piece)
-            for part in parts:
-                seen = np.flatnonzero(np.isfinite(part))
-                if len(seen) < 3:
-                    if pulses_per_ramp is not None and len(seen):
-                        out.notes.append(f"of {path.name}, {len(seen)} values of {names[k]} are no ramp and left out")
-                    continue
-                part = part[seen[0] : seen[-1] + 1]
-                rises = direction == "up" if direction is not None else _rises(part)
-                (out.up if rises else out.down).append(part)
-    if not out.up and not out.down:
-        raise ValueError(f"{path}: ramps must have at least 3 values; got none so long")
-    return out
+    skip_rows = integer_value("skip_rows", skip_rows, 0)
+    if encoding is not None and not isinstance(encoding, str):
+        raise TypeError(f"encoding must be a str or None; got {encoding!r}")
+    if read_voltage is not None and real()("read_voltage", read_voltage) == 0.0:
+        raise ValueError("read_voltage must not be 0; got 0")
+    chosen, parting = _several("columns", columns), _several("group", group)
+    if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, (str, int))):
+        raise TypeError(f"sheet must be a name or a number; got {sheet!r}")
+    tables, notes, name = _tables(path, skip_rows, sheet, encoding)
+    builder = _Builder(direction, pulses_per_ramp, read_voltage, notes)
+    for table in tables:
+        builder.add(table, plan_of(table, chosen, parting))
+    return builder.done(name)
 
 
-def _table(path: Path, text: str) -> tuple[list[str] | None, Array, list[int]]:
-    """Header cells or None, the numbers as (rows, columns), and the line number of each row."""
-    kept: list[tuple[int, str]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.lstrip().startswith('"#'):
-            whole = kept or line.lstrip().startswith("#")
-            line = (line.split("#", 1) if whole else _COMMENT.split(line, maxsplit=1))[0].rstrip()
-        if line.strip():
-            kept.append((number, line))
-    if not kept:
-        raise ValueError(f"{path}: must hold numbers; got an empty file")
-    delimiter, comma = _delimiter([line for _, line in kept])
-    header: list[str] | None = None
-    rows: list[list[float]] = []
-    numbers: list[int] = []
-    for count, (number, line) in enumerate(kept):
-        parts = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True)) if delimiter else line.split()
-        cells = [c.strip().strip('"').strip() for c in parts]
-        row: list[float] = []
-        for column, cell in enumerate(cells, 1):
-            try:
-                row.append(_number(cell, comma))
-            except ValueError:
-                if count == 0:
-                    if delimiter is None:  # a unit belongs to the name before it, and all to the only column
-                        cells = [c.strip('"') for c in re.split(r"\s+(?![(\[])", line.strip())]
-                        if len(kept) > 1 and len(kept[1][1].split()) == 1:
-                            cells = [line.strip().strip('"')]
-                    header = cells
-                    break
-                raise ValueError(f"{path}, line {number}: column {column} must be a number; got {cell!r}") from None
-        if header is cells:
-            continue
-        if math.inf in map(abs, row):
-            raise ValueError(f"{path}, line {number}: numbers must be finite; got {line.strip()!r}")
-        width = len(header) if header else len(rows[0]) if rows else len(row)
-        if len(row) > width and all(map(math.isnan, row[width:])):
-            row = row[:width]
-        if len(row) != width and delimiter is None:
-            raise ValueError(f"{path}, line {number}: must have {width} columns; got {len(row)}: {line.strip()!r}")
-        if len(row) > width:
-            raise ValueError(f"{path}, line {number}: must have {width} columns; got {len(row)}: {line.strip()!r}")
-        rows.append(row + [math.nan] * (width - len(row)))
-        numbers.append(number)
-    if not rows:
-        raise ValueError(f"{path}: must hold numbers below its header; got none")
-    return header, np.array(rows, dtype=np.float64), numbers
-
-
-def _delimiter(lines: Sequence[str]) -> tuple[str | None, bool]:
-    """The delimiter (None: blanks), and whether numbers have a decimal comma."""
-    body = lines[1:] or lines
-    for mark in (";", "\t"):
-        if all(mark in line for line in body):
-            return mark, any("," in line for line in body)
-    if any("," in line for line in body):
-        if all(len(line.split()) > 1 and re.fullmatch(r"(\s*[+-]?\d+,\d+([eE][+-]?\d+)?)+\s*", line) for line in body):
-            return None, True
-        return ",", False
-    return None, False
-
-
-def _number(cell: str, comma: bool) -> float:
-    if cell.lower() in _MISSING:
-        return math.nan
-    return float(cell.replace(",", ".") if comma else cell)
-
-
-def _unit_of(name: str) -> tuple[str, float]:
-    found = _UNIT.search(name)
-    if not found:
-        return "", 1.0
-    unit = found.group(1) or found.group(2)
-    for base in ("S", "A"):
-        if unit.endswith(base) and unit[:-1] in _PREFIX:
-            return base, _PREFIX[unit[:-1]]
-    return unit, 1.0
-
-
-def _numbering(header: list[str] | None, table: Array) -> int | None:
-    """The column that numbers the pulses, if there is one."""
-    if table.shape[1] < 2:
+def _several(name: str, value: Any) -> list[str | int] | None:
+    if value is None:
         return None
-    if header:
-        for k, name in enumerate(header):
-            if name and (_PULSE.match(name) or _PULSES.match(name)):
-                return k
-        if header[0] and not header[0].lower().startswith("unnamed"):  # as pandas calls the numbers of rows
-            return None
-    first = table[:, 0]
-    if len(first) < 3 or not np.isfinite(first).all() or first[0] not in (0, 1) or (first != np.round(first)).any():
-        return None
-    steps = np.diff(first)
-    on = steps > 0  # else it starts anew
-    return 0 if on.any() and (first[1:][~on] == first[0]).all() and np.median(steps[on]) == 1 else None
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return [value]
+    if not isinstance(value, Sequence) or any(isinstance(v, bool) or not isinstance(v, (str, int, np.integer)) for v in value):
+        raise TypeError(f"{name} must be names or numbers of columns; got {str(value)[:60]!r}")
+    return list(value)
 
 
-def _choose(
-    path: Path, names: list[str], has_header: bool, columns: Sequence[str | int] | None, numbering: int | None, width: int
-) -> tuple[list[int], list[str]]:
-    if columns is not None:
-        chosen = []
-        for column in columns:
-            if isinstance(column, str) and column in names:
-                chosen.append(names.index(column))
-            elif str(column).isdigit() and 1 <= int(column) <= width:
-                chosen.append(int(column) - 1)
-            else:
+def _tables(path: Any, skip_rows: int, sheet: Any, encoding: str | None) -> tuple[list[Table], list[str], Path]:
+    if is_frame(path):
+        if skip_rows or sheet is not None or encoding is not None:
+            raise ValueError("skip_rows, sheet and encoding must not be given with a DataFrame; they are of files")
+        return [table_of_frame(path, "DataFrame")], [], Path("DataFrame")
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a path or a DataFrame; got {type(path).__name__}")
+    path = Path(path)
+    raw = bytes_of(path)
+    if is_workbook(raw):
+        if encoding is not None:
+            raise ValueError(f"encoding must not be given with a workbook; got {encoding!r} for {path}")
+        rows, form, notes = rows_of_workbook(path, raw, sheet, skip_rows)
+    else:
+        if sheet is not None:
+            raise ValueError(f"sheet must not be given with a text file; got {sheet!r} for {path}")
+        text, notes = text_of(path, raw, encoding)
+        rows, form = rows_of(path, text, skip_rows)
+    tables, more = tables_of(path, rows, form)
+    return tables, notes + more, path
+
+
+class _Builder:
+    """Gathers ramps from tables."""
+
+    def __init__(
+        self, direction: str | None, pulses_per_ramp: int | None, read_voltage: float | None, notes: list[str]
+    ) -> None:
+        self.direction, self.pulses_per_ramp, self.read_voltage = direction, pulses_per_ramp, read_voltage
+        self.notes = list(notes)
+        self.units: dict[str, str] = {}
+        self.up: list[tuple[Array, Place]] = []
+        self.down: list[tuple[Array, Place]] = []
+        self.seen: list[tuple[Array, str]] = []
+        self.reversed: list[str] = []
+        self.short = ""
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def add(self, table: Table, plan: Plan) -> None:
+        for text in plan.notes:
+            self.note(text)
+        groups = _groups(table, plan)
+        whole = table.values[:, plan.values]
+        if len(groups) == 1 and len(plan.values) > 5 and self.pulses_per_ramp is None and ramps_lie_along_rows(whole):
+            self._rows(table, plan)
+            return
+        for k in plan.values:
+            values = self._values(table, plan, k)
+            if values is None:
+                continue
+            numbers = table.values[:, plan.numbering[k]] if plan.numbering[k] >= 0 else None
+            for rows, device, branch in groups:
+                own = numbers[rows] if numbers is not None else None
+                pieces, notes = pieces_of(table.path, values[rows], own, table.lines[rows])
+                for text in notes:
+                    self.note(text)
+                for piece, lines in pieces:
+                    self._ramps(table, k, piece, lines, device, branch)
+
+    def _rows(self, table: Table, plan: Plan) -> None:
+        """The ramps of a table with a row for each ramp and a column for each pulse."""
+        columns = [(k, values) for k in plan.values if (values := self._values(table, plan, k)) is not None]
+        self.note(f"{table.path.name}: rows move and columns do not: each row is taken as a ramp")
+        for r, line in enumerate(table.lines):
+            ramp = np.array([values[r] for _, values in columns])
+            row = Table(table.path, [label_of(f"row {line}")], True, ramp[:, None], np.full(len(ramp), line))
+            self._ramps(row, 0, ramp, row.lines, "", None)
+
+    def _values(self, table: Table, plan: Plan, k: int) -> Array | None:
+        """A column in the unit of its base, without overflows, as conductance where that is known."""
+        label, name = table.labels[k], table.names[k]
+        where = f"{table.path.name}: of {name!r}"
+        values, notes = missing_words(table.values[:, k], table.lines, where)
+        for text in notes:
+            self.note(text)
+        values = values * label.factor
+        seen = np.isfinite(values)
+        unit = label.unit
+        if label.quantity == "resistance":
+            bad = np.flatnonzero(seen & (values < 1e-30))
+            if len(bad):
                 raise ValueError(
-                    f"columns must be among {', '.join(map(repr, names))} or from 1 to {width} in {path}; got {column!r}"
+                    f"{table.path}, line {table.lines[bad[0]]}: resistances must be positive; got {values[bad[0]]:g} in "
+                    f"{name!r}"
                 )
-        if not chosen:
-            raise ValueError("columns must name at least one column; got none")
-        if len(set(chosen)) < len(chosen):
-            raise ValueError(f"columns must name each column once; got {list(columns)!r}")
-        return chosen, []
-    chosen = [k for k in range(width) if k != numbering]
-    if not has_header:
-        return chosen, []
-    times = [names[k] for k in chosen if re.match(r"^\W*(time|t)\b", names[k], re.IGNORECASE)]
-    if times:
-        raise ValueError(f"{path}, line 1: values must be against pulses; got a column {times[0]!r}: choose by columns")
-    units = {k: _unit_of(names[k])[0] for k in chosen}
-    if len(set(units.values())) > 1:
-        for best in ("S", "A"):
-            if best in units.values():
-                taken = [k for k in chosen if units[k] == best]
-                return taken, [f"of {path.name}, only {', '.join(names[k] for k in taken)}"]
-    return chosen, []
+            values = 1.0 / values
+            unit = "S" if unit else "1/R"
+            self.note(f"{table.path.name}: {name!r} is a resistance: taken as conductance 1 / R")
+        if label.quantity == "conductance" and unit == "ohm":
+            self.note(f"{table.path.name}: {name!r} is called a conductance, with the unit of a resistance: taken as it stands")
+        if label.quantity in ("current", "conductance"):
+            values, unit = self._without_sign(table, plan, k, values, unit)
+        for old, other in self.seen:
+            size = re.search(r"abs|\||modul", name + other, re.IGNORECASE)
+            if size and len(old) == len(values) and np.allclose(old, values, rtol=1e-6, atol=0.0, equal_nan=True):
+                self.note(f"{table.path.name}: {name!r} holds the same as {other!r} and is left out")
+                return None
+        self.seen.append((values, name))
+        self.units.setdefault(unit, name)
+        if len(self.units) > 1:
+            pairs = ", ".join(f"{n!r}" for n in self.units.values())
+            raise ValueError(f"{table.path}, line 1: columns must be of one unit; got {pairs}: choose by columns")
+        return values
+
+    def _without_sign(self, table: Table, plan: Plan, k: int, values: Array, unit: str) -> tuple[Array, str]:
+        """Currents over their read voltage, and without the sign that only says at which polarity was read."""
+        name = table.names[k]
+        current = table.labels[k].quantity == "current"
+        if current and (self.read_voltage is not None or plan.read_voltage is not None):
+            if self.read_voltage is not None:
+                volts: Any = self.read_voltage
+                said = f"{self.read_voltage:g} V"
+            else:
+                column = plan.read_voltage
+                volts = table.values[:, column] * table.labels[column].factor  # type: ignore[index]
+                said = f"{table.names[column]!r}"  # type: ignore[index]
+                if (np.abs(volts[np.isfinite(volts)]) == 0.0).any():
+                    raise ValueError(f"{table.path}: read voltages must not be 0; got 0 in {said}: choose by columns")
+            values = values / volts
+            self.note(f"{table.path.name}: {name!r} over a read voltage of {said} is taken as conductance")
+            unit = "S" if unit else unit
+        elif current and self.read_voltage is None and unit == "A":
+            pass
+        seen = values[np.isfinite(values)]
+        if len(seen) and (seen < 0.0).mean() > 0.9 and float(np.abs(seen[seen > 0.0]).sum()) < 0.05 * float(np.abs(seen).sum()):
+            self.note(f"{table.path.name}: {name!r} is negative: its sign, that of the read voltage, is taken out")
+            values = -values
+        return values, unit
+
+    def _ramps(self, table: Table, k: int, piece: Array, lines: Ints, device: str, branch: str | None) -> None:
+        """The ramps in a piece, each up or down as it is said or as it goes."""
+        name = table.names[k]
+        named = table.labels[k].direction
+        said = self.direction or branch
+        if self.pulses_per_ramp is not None:
+            n = self.pulses_per_ramp
+            parts = [slice(i, i + n) for i in range(0, len(piece), n)]
+        elif said is not None:
+            parts = [slice(0, len(piece))]
+        else:
+            parts = split(piece)
+            said = named if len(parts) == 1 else None
+        for part in parts:
+            y, where = piece[part], lines[part]
+            seen = np.flatnonzero(np.isfinite(y))
+            if len(seen) < 3:
+                if self.pulses_per_ramp is not None and len(seen):
+                    self.note(f"of {table.path.name}, {len(seen)} values of {name} are no ramp and left out")
+                elif len(seen):
+                    self.short = self.short or f"{len(seen)} values of {name!r} at line {where[seen[0]]}"
+                continue
+            y, where = y[seen[0] : seen[-1] + 1], where[seen[0] : seen[-1] + 1]
+            up = said == "up" if said is not None else rises(y)
+            if said is not None and contradicts(y, up):
+                y, where = y[::-1], where[::-1]
+                self.reversed.append(name)
+                goes = "fall" if up else "rise"
+                self.note(
+                    f"of {table.path.name}, values of {name!r} that are to be {said} {goes}: taken in reverse order, as "
+                    f"tables of depression are often stored"
+                )
+            (self.up if up else self.down).append((y, Place(table.path.name, name, where, device)))
+
+    def done(self, path: Path) -> Ramps:
+        if not self.up and not self.down:
+            what = f" ({self.short})" if self.short else ""
+            raise ValueError(f"{path}: ramps must have at least 3 values; got none so long{what}")
+        out = Ramps(
+            [y for y, _ in self.up], [y for y, _ in self.down], next(iter(self.units)), self.notes,
+            [p for _, p in self.up], [p for _, p in self.down],
+        )  # fmt: skip
+        self._hints(path, out)
+        return out
+
+    def _hints(self, path: Path, out: Ramps) -> None:
+        """What the ramps themselves and the name of the file say against how they were taken."""
+        for ramp, place in [*zip(out.up, out.up_places, strict=True), *zip(out.down, out.down_places, strict=True)]:
+            for k in outliers(ramp):
+                self.note(f"{place.at(int(k))}: {ramp[k]:g} {FAR}")
+        hint = direction_in(re.sub(r"[\W\d]+", " ", path.stem)) if self.direction is None else None
+        if hint and not (out.down if hint == "down" else out.up):
+            goes = "rise" if hint == "down" else "fall"
+            self.note(
+                f"{path.name}: all values {goes}, though its name says {hint}: say direction (--{hint}) where they are "
+                f"stored in reverse"
+            )
+        if not out.unit:
+            self.note(f"{path.name}: no unit found; values are taken as they stand")
 
 
-def _pieces(path: Path, values: Array, numbers: Array | None, lines: list[int]) -> list[Array]:
-    """The values on the grid of pulses, apart where the numbering starts anew."""
-    if numbers is None:
-        return [values]
-    bad = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.round(numbers)))
-    if len(bad):
-        raise ValueError(f"{path}, line {lines[bad[0]]}: pulse numbers must be integers; got {numbers[bad[0]]:g}")
+def _groups(table: Table, plan: Plan) -> list[tuple[Ints, str, str | None]]:
+    """The rows of each ramp or set of ramps that group columns tell apart, with its device and direction."""
+    height = len(table.lines)
+    if not plan.groups:
+        return [(np.arange(height), "", None)]
+    keys: dict[tuple[str, ...], list[int]] = {}
+    order = sorted(plan.groups)
+    cells = {k: table.texts[k] if k in table.texts else [_cell(v) for v in table.values[:, k]] for k in order}
+    filled = {k: _filled(cells[k]) for k in order}
+    for r in range(height):
+        keys.setdefault(tuple(filled[k][r] for k in order), []).append(r)
     out = []
-    for part in np.split(np.arange(len(values)), np.flatnonzero(np.diff(numbers) <= 0) + 1):
-        own = (numbers[part] - numbers[part[0]]).astype(np.int64)
-        if own[-1] > 100 * len(own) + 1000:
-            raise ValueError(f"{path}, line {lines[part[-1]]}: pulse numbers must not jump so far; got {numbers[part[-1]]:g}")
-        grid = np.full(int(own[-1]) + 1, math.nan)
-        grid[own] = values[part]
-        out.append(grid)
+    for key, rows in keys.items():
+        device = ", ".join(f"{table.names[k]} {v}" for k, v in zip(order, key, strict=True) if plan.groups[k] == "device")
+        branch = [sign_of(v) for k, v in zip(order, key, strict=True) if plan.groups[k] == "branch"]
+        out.append((np.array(rows, dtype=np.intp), device, next((b for b in branch if b), None)))
     return out
 
 
-def _rises(y: Array) -> bool:
-    t = np.flatnonzero(np.isfinite(y))
-    return bool((t - t.mean()) @ y[t] > 0.0)
+def _cell(value: float) -> str:
+    return "" if not np.isfinite(value) else f"{value:g}"
 
 
-def _split(values: Array) -> list[Array]:
-    """The rising and falling ramps of a long sequence, cut at turns of more than half of its range."""
-    from scipy.ndimage import median_filter
-
-    t = np.flatnonzero(np.isfinite(values))
-    if len(t) < 6:
-        return [values]
-    y = values[t]
-    window = max(3, min(31, len(y) // 20) | 1)
-    smooth = median_filter(y, size=window, mode="nearest")
-    low, high = np.percentile(smooth, [2.0, 98.0])
-    turn = 0.5 * float(high - low)
-    cuts: list[int] = []
-    top = bottom = 0
-    sense = 0
-    for k in range(len(y)):
-        if sense >= 0 and smooth[k] > smooth[top]:
-            top = k
-        if sense <= 0 and smooth[k] < smooth[bottom]:
-            bottom = k
-        if sense >= 0 and smooth[k] < smooth[top] - turn:
-            if sense > 0 or top > window:
-                cuts.append(top)
-            sense, bottom = -1, k
-        elif sense <= 0 and smooth[k] > smooth[bottom] + turn:
-            if sense < 0 or bottom > window:
-                cuts.append(bottom)
-            sense, top = 1, k
-    if not cuts:
-        return [values]
-    # ramps of equal length are cut exactly there, where noise hides the turns
-    period = len(values) / (len(cuts) + 1)
-    places = t[np.array(cuts)] + 1
-    if period == int(period) and (np.abs(places - period * np.arange(1, len(cuts) + 1)) <= max(3.0, 0.1 * period)).all():
-        places = (period * np.arange(1, len(cuts) + 1)).astype(np.int64)
-    return list(np.split(values, places))
+def _filled(cells: Sequence[str]) -> list[str]:
+    """Cells with those above them where they are empty, as merged cells are."""
+    out: list[str] = []
+    for cell in cells:
+        out.append(cell if cell or not out else out[-1])
+    return out

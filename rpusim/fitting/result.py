@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class ModelScore:
         direction: 1 - (sum of squared residuals) / (sum of squares about the mean of each direction). r2 is of the curve as
         it is, pulse by pulse: where few ramps were measured, read noise bounds it. r2_blocks is of the means of 10 blocks of
         neighbouring pulses into which each curve is cut.
+    r2_up, r2_down : float
+        r2_blocks of the up and of the down ramps alone; nan where there are none.
     """
 
     model: str
@@ -43,11 +46,22 @@ class ModelScore:
     bic: float
     r2: float
     r2_blocks: float
+    r2_up: float = math.nan
+    r2_down: float = math.nan
+
+
+#: what theory asks of a device
+_OF_DEVICE = frozenset(
+    "step_up step_down granularity w_min w_max symmetry_point symmetry_points bounds_of mean_parameters steps_of noise_weights "
+    "number_of_states dw_min dw_min_std symmetry_point_of".split()
+)
 
 
 @dataclass(frozen=True)
 class FitResult:
     """A device fitted to measured ramps, and how sure its parameters are.
+
+    It is accepted wherever a device is: in arrays, algorithms, theory and figures, and its JSON wherever that of a device is.
 
     Attributes
     ----------
@@ -99,6 +113,17 @@ class FitResult:
     down: tuple[Array, ...] = dataclasses.field(repr=False)
 
     @property
+    def __specification__(self) -> PulsedDevice:
+        """The device, as which a fit is taken wherever a device is."""
+        return self.device
+
+    def __getattr__(self, name: str) -> Any:
+        """Steps, bounds and the like of the device, so that theory takes a fit for it."""
+        if name in _OF_DEVICE:
+            return getattr(self.device, name)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}", name=name, obj=self)
+
+    @property
     def r2(self) -> float:
         """Coefficient of determination on the mean curve, pulse by pulse (`ModelScore`)."""
         return self.score.r2
@@ -129,6 +154,10 @@ class FitResult:
                 measured = _mean_curve(ramps)
                 out[name] = measured, _best_response(self.device, measured, sign)
         return out
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return `to_dict()` as JSON text, of which `rpusim.from_json` makes the device; keywords go to `json.dumps`."""
+        return json.dumps(self.to_dict(), **kwargs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the ramps as a plain dict, JSON-ready; what is not finite is None."""
@@ -201,10 +230,10 @@ def _blocks(measured: Array) -> list[NDArray[np.intp]]:
     return np.array_split(seen, min(_N_BLOCKS, len(seen)))
 
 
-def r_squared(device: PulsedDevice, up: Sequence[Array], down: Sequence[Array]) -> tuple[float, float]:
-    """Coefficient of determination on the mean curves, and on means of blocks of them."""
-    left, total = np.zeros(2), np.zeros(2)
-    for ramps, sign in ((up, 1.0), (down, -1.0)):
+def r_squared(device: PulsedDevice, up: Sequence[Array], down: Sequence[Array]) -> tuple[float, float, float, float]:
+    """Coefficient of determination on the mean curves, on means of blocks of them, and on those of up and of down alone."""
+    left, total = np.zeros((2, 2)), np.zeros((2, 2))
+    for side, (ramps, sign) in enumerate(((up, 1.0), (down, -1.0))):
         if ramps:
             measured = _mean_curve(ramps)
             residual = measured - _best_response(device, measured, sign)
@@ -212,7 +241,55 @@ def r_squared(device: PulsedDevice, up: Sequence[Array], down: Sequence[Array]) 
             single = [np.array([n]) for b in blocks for n in b]
             for k, groups in enumerate((single, blocks)):
                 means = np.array([measured[g].mean() for g in groups])
-                left[k] += sum(float(residual[g].mean()) ** 2 for g in groups)
-                total[k] += float(((means - means.mean()) ** 2).sum())
-    of_pulses, of_blocks = (1.0 - float(x / y) if y > 0.0 else math.nan for x, y in zip(left, total, strict=True))
-    return of_pulses, of_blocks
+                left[k, side] += sum(float(residual[g].mean()) ** 2 for g in groups)
+                total[k, side] += float(((means - means.mean()) ** 2).sum())
+    pairs = ((left[0].sum(), total[0].sum()), (left[1].sum(), total[1].sum()), *zip(left[1], total[1], strict=True))
+    of_pulses, of_blocks, of_up, of_down = (1.0 - float(x / y) if y > 0.0 else math.nan for x, y in pairs)
+    return of_pulses, of_blocks, of_up, of_down
+
+
+#: worse than this the curve of a model does not follow the ramps, whatever their noise
+_POOR = 0.9
+
+
+def said_of_misfit(
+    device: PulsedDevice, score: ModelScore, up: Sequence[Array], down: Sequence[Array], noise: tuple[float, float]
+) -> list[str]:
+    """Where the model does not follow the ramps: R2 per direction, and residuals beyond the noise band of their means."""
+    notes = []
+    for name, value in (("up", score.r2_up), ("down", score.r2_down)):
+        if value < _POOR:
+            notes.append(f"the {name} ramps do not follow {score.model}: R2 of means of blocks {value:.2f}")
+    for name, ramps, sign in (("up", up, 1.0), ("down", down, -1.0)):
+        if not ramps:
+            continue
+        measured = _mean_curve(ramps)
+        response = _best_response(device, measured, sign)
+        band = _band(device, response, sign, len(ramps), noise)
+        blocks = _blocks(measured)
+        size = np.array([float((measured - response)[b].mean()) for b in blocks])
+        wide = np.array([float(np.hypot(np.mean(band[b]), noise[0] / math.sqrt(len(ramps) * len(b)))) for b in blocks])
+        ratio = np.abs(size) / np.maximum(wide, 1e-300)
+        if math.sqrt(float(np.mean(ratio**2))) > 3.0 and float(np.sqrt(np.mean(size**2))) > 2e-3 * float(
+            np.ptp(response) + 1e-300
+        ):
+            worst = int(np.argmax(ratio))
+            where = f"pulses {blocks[worst][0]} to {blocks[worst][-1]}"
+            notes.append(f"residuals of the {name} ramps go {ratio[worst]:.1f} times beyond their noise (most at {where})")
+    return notes
+
+
+def _band(device: PulsedDevice, response: Array, sign: float, count: int, noise: tuple[float, float]) -> Array:
+    """Standard deviation of the mean of `count` ramps about the response: write noise that adds up, and slow noise."""
+    step = device.step_up if sign > 0 else device.step_down
+    proportional, nominal = device.noise_weights
+    h = 1e-4 * (device.w_max - device.w_min)
+    size = np.abs(step(response))
+    slope = sign * (step(np.minimum(response + h, device.w_max)) - step(np.maximum(response - h, device.w_min))) / (2.0 * h)
+    added = (proportional * size) ** 2 + (nominal * device.dw_min) ** 2
+    variance = np.empty(len(response))
+    variance[0] = 0.0
+    for n in range(1, len(response)):
+        inside = device.w_min < response[n] < device.w_max
+        variance[n] = ((1.0 + slope[n - 1]) ** 2 * variance[n - 1] + added[n - 1]) if inside else variance[n - 1]
+    return np.sqrt(np.asarray(variance + noise[1] ** 2) / count)

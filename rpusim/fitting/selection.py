@@ -23,7 +23,8 @@ which ramps start, and its error comes out too small there: steps that vanish at
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,13 @@ from rpusim._base.progress import progress_bar
 from rpusim._base.validation import boolean, choice, real
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.step import LinearStep
-from rpusim.fitting.data import as_ramps, packed
-from rpusim.fitting.models import COMMON, MODELS, NOISES, build_device, template_of
-from rpusim.fitting.one import fit_model
+from rpusim.fitting.data import Data, Measured, measured, packed
+from rpusim.fitting.models import COMMON, MODELS, NOISES, Model, build_device, template_of
+from rpusim.fitting.one import Optimum, fit_model, free_names, step_error
 from rpusim.fitting.population import fit_population
-from rpusim.fitting.result import FitResult, ModelScore, r_squared
+from rpusim.fitting.ramps import Array
+from rpusim.fitting.result import FitResult, ModelScore, r_squared, said_of_misfit
+from rpusim.fitting.soundness import faults, said_of_symmetry, with_nominal_step
 
 __all__ = ["fit"]
 
@@ -148,25 +151,65 @@ def fit(
     """
     choice("bic", "aic")("criterion", criterion)
     chosen = _models(model)
-    up, up_device = as_ramps("pulses_up", pulses_up)
-    down, down_device = as_ramps("pulses_down", pulses_down)
-    if not up and not down:
+    given = measured(pulses_up, pulses_down, unit)
+    if not given.up and not given.down:
         raise ValueError("pulses_up and pulses_down must hold at least one ramp; got none")
-    everything = np.concatenate([*up, *down])
-    bounds = [float(np.nanmin(everything)), float(np.nanmax(everything))]
-    for k, (name, given) in enumerate((("g_min", g_min), ("g_max", g_max))):
-        if given is not None:
-            bounds[k] = real()(name, given)
-    if not bounds[0] < bounds[1]:
-        raise ValueError(f"g_max must be above g_min, and ramps must not be constant; got {bounds[1]:g} and {bounds[0]:g}")
-    offset, slope = (bounds[0] + bounds[1]) / 2.0, (bounds[1] - bounds[0]) / 2.0
-    up, down = [(r - offset) / slope for r in up], [(r - offset) / slope for r in down]
-    labels = sorted({*up_device, *down_device})
+    offset, slope = _scale(given, g_min, g_max)
+    up, down = [(r - offset) / slope for r in given.up], [(r - offset) / slope for r in given.down]
+    labels = sorted({*given.up_device, *given.down_device}, key=str)
     number = {label: k for k, label in enumerate(labels)}
-    data = packed(up, down, [number[k] for k in up_device], [number[k] for k in down_device])
+    data = packed(up, down, [number[k] for k in given.up_device], [number[k] for k in given.down_device])
     limits = float(np.nanmin(data.y)), float(np.nanmax(data.y))
     if limits[1] <= 0.0 or limits[0] >= 0.0:
-        raise ValueError(f"g_min and g_max must have their mean within the measured range; got {bounds[0]:g}, {bounds[1]:g}")
+        middle = offset + slope * (limits[0] + limits[1]) / 2.0
+        raise ValueError(f"g_min and g_max must have their mean within the measured range, about {middle:g}; got {offset:g}")
+    kept = _held(hold, chosen)
+    parts = [data.of_device(k) for k in range(len(labels))]
+    chosen, notes = _told(chosen, parts, kept)
+    hidden = None if boolean("progress", progress) else True
+    bar = progress_bar(total=len(chosen) * len(parts), desc="fit", unit=" fits", dynamic_ncols=True, disable=hidden)
+    outcomes = []
+    for name, kept_device in chosen:
+        bar.set_postfix_str(name)
+        fits = _fits(parts, data, MODELS[name], kept_device, limits, kept, criterion, bar.update)
+        outcomes.append(_outcome(name, fits, data, kept_device, limits, up, down))
+    bar.close()
+    best, comparison, passed = chosen_of(outcomes, criterion, data.n)
+    return FitResult(
+        device=best.device,
+        values=best.values,
+        standard_errors=best.errors,
+        notes=(*given.notes, *notes, *passed, *best.notes),
+        read_noise=best.values["read_noise"],
+        slow_noise=best.values.get("slow_noise", 0.0),
+        slow_time=best.values.get("slow_time", math.nan),
+        offset=offset,
+        slope=slope,
+        unit=given.unit,
+        score=best.score,
+        comparison=comparison,
+        criterion=criterion,
+        n_values=data.n,
+        n_ramps=data.y.shape[1],
+        n_devices=len(labels),
+        up=tuple(up),
+        down=tuple(down),
+    )
+
+
+def _scale(given: Measured, g_min: float | None, g_max: float | None) -> tuple[float, float]:
+    """Offset and slope of the map from weights to measured values."""
+    everything = np.concatenate([*given.up, *given.down])
+    bounds = [float(np.nanmin(everything)), float(np.nanmax(everything))]
+    for k, (name, value) in enumerate((("g_min", g_min), ("g_max", g_max))):
+        if value is not None:
+            bounds[k] = real()(name, value)
+    if not bounds[0] < bounds[1]:
+        raise ValueError(f"g_max must be above g_min, and ramps must not be constant; got {bounds[1]:g} and {bounds[0]:g}")
+    return (bounds[0] + bounds[1]) / 2.0, (bounds[1] - bounds[0]) / 2.0
+
+
+def _held(hold: Mapping[str, float] | None, chosen: Sequence[tuple[str, PulsedDevice | None]]) -> dict[str, float]:
     kept = dict(hold or {})
     for name, value in kept.items():
         allowed = {n for m, _ in chosen for n in (*COMMON, *MODELS[m].shape)}
@@ -176,73 +219,145 @@ def fit(
         kept[name] = least(f"hold[{name!r}]", value)
     if ("slow_time" in kept) != (kept.get("slow_noise", 0.0) != 0.0):
         raise ValueError(f"hold must name slow_noise and slow_time together, or slow_noise=0; got {', '.join(kept)}")
+    return kept
 
-    parts = [data.of_device(k) for k in range(len(labels))]
-    outcomes: list[tuple[ModelScore, PulsedDevice, dict[str, float], dict[str, float], list[str]]] = []
-    hidden = None if boolean("progress", progress) else True
-    bar = progress_bar(total=len(chosen) * len(parts), desc="fit", unit=" fits", dynamic_ncols=True, disable=hidden)
-    for name, kept_device in chosen:
-        spec = MODELS[name]
-        bar.set_postfix_str(name)
-        own = {k: v for k, v in kept.items() if k in COMMON or k in spec.shape}
-        template = template_of(spec, kept_device)
-        fits, slow = [], []
-        for part in parts:
-            white, other = fit_model(part, spec, template, limits, own)
-            fits.append(white)
-            slow += [other] if other else []
-            bar.update()
-        if len(slow) == len(fits):  # slow noise for all devices, or for none
-            more = sum(len(b.problem.free) - len(a.problem.free) for a, b in zip(fits, slow, strict=True))
-            gain = 2.0 * sum(b.log_likelihood - a.log_likelihood for a, b in zip(fits, slow, strict=True))
-            if gain > more * (2.0 if criterion == "aic" else math.log(data.n)):
-                fits = slow
-        if len(fits) == 1:
-            values, errors, notes = dict(fits[0].values), fits[0].errors, list(fits[0].notes)
-            spreads: dict[str, float] = {}
-        else:
-            values, errors, spreads, notes = fit_population(fits)
-        device = build_device(template, {**values, **spreads})
-        if isinstance(device, LinearStep) and min(device.gamma_up, device.gamma_down) >= 0.0:
-            device = device.replace(allow_increasing=False)
-        k = sum(len(f.problem.free) for f in fits)
-        log_likelihood = sum(f.log_likelihood for f in fits)
-        score = ModelScore(
-            name,
-            k,
-            log_likelihood,
-            2 * k - 2 * log_likelihood,
-            k * math.log(data.n) - 2 * log_likelihood,
-            *r_squared(device, up, down),
+
+def _told(
+    chosen: list[tuple[str, PulsedDevice | None]], parts: Sequence[Data], kept: Mapping[str, float]
+) -> tuple[list[tuple[str, PulsedDevice | None]], list[str]]:
+    """The models that have few enough parameters for the data: at most one to two values, and none where one is asked for."""
+    least = min(part.n for part in parts)
+    counts = {name: max(len(free_names(MODELS[name], p, (), kept)) for p in parts) for name, _ in chosen}
+    simplest = min(counts.values())
+    if simplest > least:
+        what = f"{next(iter(counts))} has" if len(counts) == 1 else "even the simplest model has"
+        raise ValueError(
+            f"ramps must hold more values (all but the first of each count): {what} {simplest} parameters; got {least}"
         )
-        fitted = {n: float(v) for n, v in {**values, **spreads}.items() if n in errors}
-        for n in errors:
-            if not math.isfinite(errors[n]):
-                notes.append(f"{n} is not told by these ramps")
-        noises: dict[str, float] = {n: float(values[n]) for n in ("read_noise", "slow_noise", "slow_time") if n in values}
-        if noises.get("slow_noise") == 0.0:
-            noises.pop("slow_time", None)
-        outcomes.append((score, device, {**fitted, **noises}, errors, notes))
-    bar.close()
-    outcomes.sort(key=lambda one: getattr(one[0], criterion))
-    score, device, fitted, errors, notes = outcomes[0]
-    return FitResult(
-        device=device,
-        values=fitted,
-        standard_errors=errors,
-        notes=tuple(notes),
-        read_noise=fitted["read_noise"],
-        slow_noise=fitted.get("slow_noise", 0.0),
-        slow_time=fitted.get("slow_time", math.nan),
-        offset=offset,
-        slope=slope,
-        unit=unit,
-        score=score,
-        comparison=tuple(o[0] for o in outcomes),
-        criterion=criterion,
-        n_values=data.n,
-        n_ramps=data.y.shape[1],
-        n_devices=len(labels),
-        up=tuple(up),
-        down=tuple(down),
-    )
+    good = [pair for pair in chosen if 2 * counts[pair[0]] <= least]
+    left = [name for name, count in counts.items() if 2 * count > least]
+    if good:
+        text = f"{least} values tell no more than {least // 2} parameters: not tried: {', '.join(left)}"
+        return good, [text] if left else []
+    few = [pair for pair in chosen if counts[pair[0]] == simplest]
+    left = [name for name, count in counts.items() if count > simplest]
+    text = f"{least} values are few for the {simplest} parameters of {' and '.join(dict.fromkeys(n for n, _ in few))}"
+    return few, [text + (f"; not tried: {', '.join(left)}" if left else "")]
+
+
+def _fits(
+    parts: Sequence[Data],
+    data: Data,
+    spec: Model,
+    kept_device: PulsedDevice | None,
+    limits: tuple[float, float],
+    kept: Mapping[str, float],
+    criterion: str,
+    done: Callable[[], Any],
+) -> list[Optimum]:
+    """One model fitted to each device, with slow noise for all or for none."""
+    own = {k: v for k, v in kept.items() if k in COMMON or k in spec.shape}
+    template = template_of(spec, kept_device)
+    fits, slow = [], []
+    for part in parts:
+        white, other = fit_model(part, spec, template, limits, own)
+        fits.append(white)
+        slow += [other] if other else []
+        done()
+    if len(slow) == len(fits):
+        more = sum(len(b.problem.free) - len(a.problem.free) for a, b in zip(fits, slow, strict=True))
+        gain = 2.0 * sum(b.log_likelihood - a.log_likelihood for a, b in zip(fits, slow, strict=True))
+        few = all(2 * len(b.problem.free) <= b.problem.data.n for b in slow)
+        if few and gain > more * (2.0 if criterion == "aic" else math.log(data.n)):
+            return slow
+    return fits
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one model: its score, its device, and why that is not to be trained, if it is not."""
+
+    score: ModelScore
+    device: PulsedDevice
+    values: dict[str, float]
+    errors: dict[str, float]
+    notes: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def _outcome(
+    name: str,
+    fits: Sequence[Optimum],
+    data: Data,
+    kept_device: PulsedDevice | None,
+    limits: tuple[float, float],
+    up: Sequence[Array],
+    down: Sequence[Array],
+) -> Outcome:
+    if len(fits) == 1:
+        values, errors, notes = dict(fits[0].values), fits[0].errors, list(fits[0].notes)
+        spreads: dict[str, float] = {}
+    else:
+        values, errors, spreads, notes = fit_population(fits)
+    device = build_device(template_of(MODELS[name], kept_device), {**values, **spreads})
+    if isinstance(device, LinearStep) and min(device.gamma_up, device.gamma_down) >= 0.0:
+        device = device.replace(allow_increasing=False)
+    k = sum(len(f.problem.free) for f in fits)
+    log_likelihood = sum(f.log_likelihood for f in fits)
+    bic = k * math.log(data.n) - 2 * log_likelihood
+    score = ModelScore(name, k, log_likelihood, 2 * k - 2 * log_likelihood, bic, *r_squared(device, up, down))
+    found = {n: float(v) for n, v in {**values, **spreads}.items() if n in errors}
+    notes += [f"{n} is not told by these ramps" for n, error in errors.items() if not math.isfinite(error)]
+    noises: dict[str, float] = {n: float(values[n]) for n in ("read_noise", "slow_noise", "slow_time") if n in values}
+    if noises.get("slow_noise") == 0.0:
+        noises.pop("slow_time", None)
+    both = bool(up) and bool(down)
+    error = float(np.median([step_error(one, (limits[0] + limits[1]) / 2.0) for one in fits]))
+    wrong = faults(device, limits, error, both)
+    notes += said_of_misfit(device, score, up, down, (float(values["read_noise"]), float(values.get("slow_noise", 0.0))))
+    notes += said_of_symmetry(device, errors) if both else []
+    device, more = with_nominal_step(device, limits)
+    return Outcome(score, device, {**found, **noises}, errors, (*notes, *more), tuple(wrong))
+
+
+def chosen_of(outcomes: Sequence[Outcome], criterion: str, n: int) -> tuple[Outcome, tuple[ModelScore, ...], list[str]]:
+    """The likeliest model that comes back from where the data did, all scores with that first, and what was passed over."""
+
+    def rank(
+        one: Outcome,
+    ) -> float:  # with the correction for few values; of equals the one with fewer bounds that were guessed
+        k = one.score.n_parameters
+        guessed = sum("is held at the edge of the data" in note for note in one.notes)
+        return float(getattr(one.score, criterion)) + 2.0 * k * (k + 1) / max(n - k - 1, 0.5) + guessed
+
+    ordered = sorted(outcomes, key=rank)
+    first = ordered[0]
+    best = max((one.score.r2_blocks for one in ordered if not math.isnan(one.score.r2_blocks)), default=0.0)
+    why = {id(one): _why_not(one, best) for one in ordered}
+    sound = [one for one in ordered if not why[id(one)]]
+    if not first.faults or not sound:
+        if len(ordered) > 1 and first.faults:
+            notes = [f"no model comes back from where the data did; of {first.score.model}: {'; '.join(first.faults)}"]
+        else:
+            notes = [f"take {first.score.model} with care: {'; '.join(first.faults)}"] if first.faults else []
+        return first, tuple(one.score for one in ordered), notes
+    taken = sound[0]
+    passed = ordered[: ordered.index(taken)]
+    notes = [
+        f"{one.score.model} is likelier by {getattr(taken.score, criterion) - getattr(one.score, criterion):.1f} "
+        f"({criterion.upper()}; R2 {one.score.r2_blocks:.3f} against {taken.score.r2_blocks:.3f}) but not taken: "
+        f"{'; '.join(why[id(one)])}"
+        for one in passed
+    ]
+    rest = [one for one in ordered if one is not taken]
+    return taken, tuple(one.score for one in (taken, *rest)), notes
+
+
+def _why_not(one: Outcome, best: float) -> list[str]:
+    """What keeps a model from being taken in the place of a likelier one."""
+    found = list(one.faults)
+    if not one.score.r2_blocks >= max(0.9, best - 0.03):
+        found.append("its curve does not follow the ramps")
+    if not found and not math.isfinite(one.device.symmetry_point):
+        found.append("it has no stable symmetry point")
+    return found

@@ -37,6 +37,7 @@ class Summary:
 def summarise(data: Data) -> Summary:
     w, step, up, weight = [], [], [], []
     stops: dict[float, list[tuple[float, float, float]]] = {1.0: [], -1.0: []}
+    flat: dict[float, list[float]] = {1.0: [], -1.0: []}
     squares, products = [], []
     for k in range(data.y.shape[1]):
         y = data.y[:, k]
@@ -52,6 +53,8 @@ def summarise(data: Data) -> Summary:
             weight.append(math.sqrt(float(x @ x)))
         step += own
         up += [sign > 0] * len(own)
+        if len(y) >= 8 and sign * (y[-1] - y[-4]) < 0.35 * (t[-1] - t[-4]) * float(np.median(own)):
+            flat[float(sign)].append(float(y[-3:].mean()))
         if len(own) >= 4:
             stops[float(sign)].append((float(y[blocks[-1]].mean()), own[-1], float(np.max(own[:-1]))))
         d = np.diff(y)[np.diff(t) == 1]
@@ -70,6 +73,8 @@ def summarise(data: Data) -> Summary:
             level, last, steepest = np.median(np.array(found), axis=0)
             if last < 0.2 * steepest:
                 stop[sign] = float(level)
+            elif flat[sign]:  # or single ones, in their last steps
+                stop[sign] = float(np.median(flat[sign]))
     return Summary(
         np.array(w),
         np.array(step),

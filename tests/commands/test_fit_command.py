@@ -107,6 +107,76 @@ def test_wrong_arguments(files, capsys, more, message):
     assert status == 2 and message in error
 
 
+N = np.arange(40)
+LTP = 25 - 20 * np.exp(-N / 12)
+LTD = 5 + 20 * np.exp(-N / 12)
+
+
+def write(path, head, *columns):
+    path.write_text(head + "\n" + "".join(",".join(f"{c:.7g}" for c in row) + "\n" for row in zip(*columns, strict=True)))
+    return path
+
+
+def test_a_result_goes_on_to_the_other_commands(tmp_path, capsys, monkeypatch):
+    """From two files to a device, its picture, the regression and a network, in one line each."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    write(tmp_path / "ltp.csv", "pulse,G (uS)", N, LTP + 0.05 * rng.standard_normal(40))
+    write(tmp_path / "ltd.csv", "pulse,G (uS)", N, LTD + 0.05 * rng.standard_normal(40))
+    status, text, error = run(capsys, "fit", "ltp.csv", "ltd.csv", "--model", "SoftBounds", "--out", "my.json")
+    assert status == 0, error
+    assert {p.name for p in tmp_path.iterdir()} == {"ltp.csv", "ltd.csv", "my.json", "my.png", "my.svg"}
+    data = json.loads((tmp_path / "my.json").read_text())
+    assert data["scale"]["unit"] == "S" and repr(from_dict(data)) in text
+    status, text, error = run(capsys, "device", "my.json", "--out", "out")
+    assert status == 0 and repr(from_dict(data)) in text, error
+    status, text, error = run(
+        capsys, "regression", "--device", "my.json", "--algorithm", "sgd", "--steps", 400, "--workers", 1, "--out", "out"
+    )
+    assert status == 0 and "my" in text, error
+    other = {**data, "format": "of another program"}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    status, _, error = run(capsys, "device", "other.json", "--out", "out")
+    assert status == 2 and "must be a dict with a 'type' entry" in error and len(error) < 300
+    (tmp_path / "text.json").write_bytes(b"\xff\xfe{")
+    status, _, error = run(capsys, "device", "text.json", "--out", "out")
+    assert status == 2 and "cannot be read" in error and len(error) < 300
+
+
+def test_options_of_reading(tmp_path, capsys):
+    path = tmp_path / "sheet.csv"
+    head = "30\nname;polarity;V;µA\n"
+    rows = [f"w{k};{s};0.1;{-y:.6g}\n" for k in (1, 2) for s, ramp in (("+", LTP), ("-", LTD)) for y in ramp]
+    path.write_bytes((head + "".join(rows)).encode("cp1252"))
+    status, text, error = run(
+        capsys, "fit", path, "--skip-rows", 1, "--encoding", "cp1252", "--columns", "µA", "--group", "name", "--read-voltage",
+        -0.1, "--model", "SoftBounds", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 0, error
+    assert "4 ramps of 1 device(s)" in text and "over a read voltage of -0.1 V" in text
+    data = json.loads((tmp_path / "out" / "fit-sheet.json").read_text())
+    assert data["scale"]["unit"] == "S" and data["scale"]["offset"] == pytest.approx(1.5e-4, rel=0.1)
+    status, _, error = run(capsys, "fit", path, "--out", tmp_path / "out")
+    assert status == 2 and "sheet.csv, line 1" in error
+
+
+def test_depression_in_reverse_order_and_devices_of_the_file(tmp_path, capsys):
+    up = write(tmp_path / "a.csv", "pulse,G", N, LTP)
+    down = write(tmp_path / "b.csv", "pulse,G", N, LTD[::-1])
+    status, text, _ = run(capsys, "fit", "--up", up, "--down", down, "--model", "SoftBounds", "--out", tmp_path / "r.json")
+    assert status == 0 and "note: of b.csv, values of 'G' that are to be down rise: taken in reverse order" in text
+    device = from_dict(json.loads((tmp_path / "r.json").read_text()))
+    assert abs(device.up_down) < 0.05
+    path = tmp_path / "c.csv"
+    path.write_text("device,type,G\n" + "".join(
+        f"D{k},{s},{y + k}\n" for k in range(3) for s, ramp in (("LTP", LTP), ("LTD", LTD)) for y in ramp
+    ))  # fmt: skip
+    status, text, _ = run(capsys, "fit", path, "--model", "SoftBounds", "--out", tmp_path / "out")
+    assert status == 0 and "6 ramps of 3 device(s)" in text and "3 devices, as the file names them" in text
+    status, _, error = run(capsys, "fit", path, "--devices", "--out", tmp_path / "out")
+    assert status == 2 and "--devices must not be given where a file names its devices" in error
+
+
 def test_no_file(capsys, tmp_path):
     assert "at least one file" in run(capsys, "fit")[2]
     status, _, error = run(capsys, "fit", tmp_path / "none.csv")

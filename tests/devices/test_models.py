@@ -40,6 +40,11 @@ def test_the_symmetry_point_is_the_root_of_the_difference_of_steps(name):
     device = DEVICES[name]
     low, high = device.bounds_of(device.mean_parameters())
     root = brentq(lambda w: float(device.step_up(w) - device.step_down(w)), low, high, xtol=1e-14)
+    (point,) = device.symmetry_points
+    assert point.w == pytest.approx(root, abs=1e-9) and point.stable == (name != "reversed")
+    if name == "reversed":  # pulses lead away from it
+        assert np.isnan(device.symmetry_point) and np.isnan(rpu.CrossbarArray((3, 2), device, rng=3).symmetry_point()).all()
+        return
     assert device.symmetry_point == pytest.approx(root, abs=1e-9)
     array = rpu.CrossbarArray((30, 20), device, rng=3)
     points = array.symmetry_point()
@@ -181,3 +186,54 @@ def test_specifications_go_through_json_and_print_as_code(name):
     device = DEVICES[name]
     assert rpu.from_json(device.to_json()) == device
     assert eval(repr(device), {n: getattr(rpu.devices, n) for n in rpu.devices.__all__}) == device
+
+
+def waves(zeros, sign=1.0, **others):
+    """A device whose up step less its down step is a polynomial with these zeros, up to `sign`."""
+
+    def excess(w):
+        return sign * 0.001 * np.prod([w - zero for zero in zeros], axis=0)
+
+    return FromResponse(lambda w: 0.01 + excess(w), lambda w: 0.01 - excess(w), w_max=1.0, w_min=-1.0, **others)
+
+
+@pytest.mark.parametrize(
+    ("zeros", "sign", "stable", "taken"),
+    [
+        ((-0.658, -0.334, 0.632), -1.0, [True, False, True], 0.632),
+        ((-0.658, -0.334, 0.632), 1.0, [False, True, False], -0.334),
+        ((0.55,), 1.0, [False], None),
+        ((0.55,), -1.0, [True], 0.55),
+        ((-0.9, -0.2, 0.1, 0.4), 1.0, [True, False, True, False], 0.1),
+        ((), 1.0, [], None),
+    ],
+)
+def test_all_symmetry_points_with_their_stability_and_the_stable_one_nearest_to_0(zeros, sign, stable, taken):
+    device = waves(zeros, sign, dw_min_std=0.0, w_max_dtod=0.0, w_min_dtod=0.0, dw_min_dtod=0.0, up_down_dtod=0.0)
+    found = device.symmetry_points
+    np.testing.assert_allclose([point.w for point in found], zeros, atol=1e-3)
+    assert [point.stable for point in found] == stable
+    point = device.symmetry_point
+    assert np.isnan(point) if taken is None else point == pytest.approx(taken, abs=1e-3)
+    array = rpu.CrossbarArray((2, 3), device.replace(dw_min_dtod=0.1), rng=0)
+    np.testing.assert_allclose(array.symmetry_point(), np.full((2, 3), point), atol=1e-6)
+    if taken is not None:  # pulses in turn lead to it from near, by the engine
+        array.program(np.full((2, 3), taken + 0.05))
+        for _ in range(4000):
+            array.pulse(1)
+            array.pulse(-1)
+        assert np.abs(array.weights - taken).mean() < 0.03
+
+
+def test_nominal_steps_scale_pulse_trains():
+    device = SoftBounds(dw_min=0.001, dw_min_dtod=0.0, dw_min_std=0.0, nominal_step=0.004, **NO_BOUND_SPREAD)
+    assert device.granularity == 0.004 and device.number_of_states == 2 / 0.004
+    assert device.replace(nominal_step=None).granularity == 0.001
+    assert PowStep(dw_min=0.1, pow_gamma=2.0, nominal_step=0.002).granularity == 0.002
+    assert rpu.from_dict(device.to_dict()) == device
+    array = rpu.CrossbarArray((1, 1), device, rng=0, pulses=rpu.PulseScheme(pulse_type="deterministic_implicit"))
+    array.update([1.0], [-1.0], lr=0.04)  # ten pulses of it, which are steps of dw_min
+    assert array.weights[0, 0] == pytest.approx(1 - 0.999**10, rel=1e-3)
+
+
+NO_BOUND_SPREAD = dict(w_max=1.0, w_min=-1.0, w_max_dtod=0.0, w_min_dtod=0.0, up_down_dtod=0.0)

@@ -39,6 +39,7 @@ NOT_NEGATIVE = [-1e-9, -1.0]
 POSITIVE = [0.0, -0.5]
 NOT_FINITE_RESET = [math.inf, -math.inf]
 OUTSIDE = {
+    "nominal_step": POSITIVE,
     "dw_min": POSITIVE, "dw_min_dtod": NOT_NEGATIVE, "dw_min_std": NOT_NEGATIVE, "up_down": [-1.01, 1.01],
     "up_down_dtod": NOT_NEGATIVE, "w_max": NOT_NEGATIVE, "w_max_dtod": NOT_NEGATIVE, "w_min": [1e-9, 1.0],
     "w_min_dtod": NOT_NEGATIVE, "corrupt_devices_prob": [-0.01, 1.01], "corrupt_devices_range": NOT_NEGATIVE,
