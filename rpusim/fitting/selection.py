@@ -135,7 +135,7 @@ def fit(
     >>> array = rpu.CrossbarArray((1, 5), device, rng=1)
     >>> ramps = {}
     >>> for sign in (1, -1):
-    ...     array.program(np.full((1, 5), -0.9 * sign))
+    ...     _ = array.program(np.full((1, 5), -0.9 * sign))
     ...     ramps[sign] = [array.weights[0]]
     ...     for _ in range(60):
     ...         array.pulse(sign)
