@@ -116,6 +116,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
     >>> device = rpu.devices.SoftBounds(dw_min=0.002, w_max=1.0, w_min=-1.0)
     >>> array = rpu.CrossbarArray((2, 3), device, forward=rpu.Periphery.ideal(), rng=0)
     >>> array.program(np.full((2, 3), 0.1))
+    Written(clipped=0, most=0.0)
     >>> array.forward([1.0, 2.0, 3.0])
     array([0.6, 0.6], dtype=float32)
     >>> array.update(np.ones((8, 3)), np.ones((8, 2)), lr=0.01)

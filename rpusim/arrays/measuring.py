@@ -102,7 +102,7 @@ class Measuring:
         --------
         >>> import numpy as np, rpusim as rpu
         >>> array = rpu.CrossbarArray((2, 3), rpu.devices.Ideal(), rng=0)
-        >>> array.program(np.full((2, 3), 0.5))
+        >>> _ = array.program(np.full((2, 3), 0.5))
         >>> periphery = array.calibrate([[1.0, 2.0, 0.0], [0.0, 4.0, 0.0]])
         >>> periphery.nm_threshold, periphery.adc.bound
         (4.0, 0.5)

@@ -59,7 +59,7 @@ class SlicedArray(Stateful):
     --------
     >>> import rpusim as rpu
     >>> array = rpu.SlicedArray((1, 2), rpu.devices.Ideal(), forward=rpu.Periphery.ideal())
-    >>> array.program([[0.25, -1.0]])
+    >>> _ = array.program([[0.25, -1.0]])
     >>> [part.weights.tolist() for part in array.arrays][:2]
     [[[0.3333333432674408, -1.0]], [[0.0, -1.0]]]
     >>> (255 * array.forward([1.0, 0.0])).round().tolist()

@@ -55,7 +55,7 @@ class Drift(Specification):
     --------
     >>> import rpusim as rpu
     >>> array = rpu.CrossbarArray((1, 1), rpu.devices.SoftBounds(drift=rpu.devices.Drift(nu=0.5)), rng=0)
-    >>> array.program([[0.1]])
+    >>> _ = array.program([[0.1]])
     >>> array.drift(4.0)
     >>> array.weights.round(4)
     array([[0.05]], dtype=float32)
