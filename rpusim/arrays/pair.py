@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,6 +12,7 @@ from rpusim._base.validation import instance, signal
 from rpusim.arrays.counts import Written
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.arrays.programming import is_zero_shift_method
+from rpusim.devices.base import PulsedDevice
 
 __all__ = ["DifferentialPair"]
 
@@ -88,6 +91,7 @@ class DifferentialPair(Stateful):
         """
         if is_zero_shift_method("method", method) == "exact":
             point = self.main.symmetry_point("exact")
+            self._say_repellers()
             if n_pulses is not None:
                 raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
             with self.main._core.lock:
@@ -99,6 +103,18 @@ class DifferentialPair(Stateful):
                 self.main._alternate(n_pulses, method)
                 state = self.main._state.copy()
         self.reference.program(state)
+
+    def _say_repellers(self) -> None:
+        """Warn where pulses lead away from wherever up and down cancel: there is nothing to put a reference on."""
+        device = self.main.device
+        points = device.symmetry_points if isinstance(device, PulsedDevice) else ()
+        if points and not any(point.stable for point in points):
+            found = ", ".join(f"{point.w:.3g}" for point in points)
+            warnings.warn(
+                f"pulses lead away from the symmetry points of {type(device).__name__}, {found}; a reference is the present "
+                "state, where up and down do not cancel",
+                stacklevel=3,
+            )
 
     def _entries(self) -> dict[str, Entry]:
         return {"main": part(self.main), "reference": part(self.reference)}

@@ -7,6 +7,7 @@ import pytest
 from oracle import devices as oracle
 from oracle.tiles import NO_SPREAD
 
+import rpusim as rpu
 from rpusim import CrossbarArray, DifferentialPair, PulseScheme
 from rpusim.devices import ConstantStep, Ideal, SoftBounds
 
@@ -98,3 +99,18 @@ def test_wrong_pairs_are_refused(change, error, words):
 def test_a_pair_is_printed_with_its_arrays():
     pair = pair_of(Ideal(), (1, 2))
     assert repr(pair) == "DifferentialPair(CrossbarArray((1, 2), Ideal()), CrossbarArray((1, 2), Ideal()))"
+
+
+def test_a_device_whose_symmetry_point_pulses_lead_away_from_is_named():
+    def device(sign):
+        return rpu.devices.FromResponse(
+            lambda w: 0.001 * (1 + sign * (w - 0.5) / 2), lambda w: 0.001 * (1 - sign * (w - 0.5) / 2), w_max=1.0, w_min=-1.0
+        )
+
+    pair = DifferentialPair(*(CrossbarArray((2, 2), device(1), rng=seed) for seed in (0, 1)))
+    with pytest.warns(UserWarning, match=r"pulses lead away from the symmetry points of PiecewiseStep, 0\.5"):
+        pair.zero_shift()
+    with pytest.warns(UserWarning, match="pulses lead away"):
+        rpu.algorithms.SHD(device(1)).build((2, 2), rng=0)
+    rpu.algorithms.SHD(device(-1)).build((2, 2), rng=0)  # without a warning, as symmetric devices
+    rpu.algorithms.SHD(rpu.devices.ConstantStep()).build((2, 2), rng=0)
