@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import instance, integer, physical
+from rpusim._base.validation import instance, integer, optional, physical, real
 from rpusim.arrays.crossbar import CrossbarArray
+from rpusim.wires.conductance import ConductanceScale
 
 __all__ = ["EventCost", "Technology", "cost"]
 
@@ -33,7 +34,11 @@ class Technology(Specification):
     adc_energy : float, default 1.7e-12
         Per conversion.
     device_energy : float, default 1.8e-15
-        Per device and pass of a read.
+        Per device and pass of a read, where no conductances are known.
+    read_voltage : float or None, default None
+        Volt on a line whose input is at the bound of the DAC. With it and conductances, devices take V^2 G t of `read_time`.
+    input_power : float, default 1/3
+        Mean of (V / read_voltage)^2 over inputs: 1/3 for uniform ones, 1 for lines that are all at the bound.
     pulse_energy : float, default 1.4e-16
         Per device and pulse.
     read_time : float, default 1e-7
@@ -51,6 +56,8 @@ class Technology(Specification):
     dac_energy: float = parameter(3.9e-13, _figure)
     adc_energy: float = parameter(1.7e-12, _figure)
     device_energy: float = parameter(1.8e-15, _figure)
+    read_voltage: float | None = parameter(None, optional(physical(0.0, open_low=True)))
+    input_power: float = parameter(1 / 3, real(0.0, 1.0))
     pulse_energy: float = parameter(1.4e-16, _figure)
     read_time: float = parameter(1e-7, _figure)
     adc_time: float = parameter(8.3e-10, _figure)
@@ -62,32 +69,37 @@ class Technology(Specification):
 
 
 class EventCost(NamedTuple):
-    """energy: joule, by part; time: second, by operation, one after another; area: square metre, by part."""
+    """energy: joule, by part; time: second, by operation, one after another; area: square metre, by part; notes: what was
+    assumed."""
 
     energy: dict[str, float]
     time: dict[str, float]
     area: dict[str, float]
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = []
         for name, unit, table in (("energy", "J", self.energy), ("time", "s", self.time), ("area", "m2", self.area)):
             parts = ", ".join(f"{part} {value:.3g}" for part, value in table.items())
             lines.append(f"{name:6} {sum(table.values()):10.3g} {unit:2} ({parts})")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def cost(array: CrossbarArray, technology: Technology | None = None) -> EventCost:
+def cost(array: CrossbarArray, technology: Technology | None = None, conductances: ConductanceScale | None = None) -> EventCost:
     """Return what all that `array` has done since it was built cost, and the area it takes.
 
     Energy is events times figure; time is passes times `read_time`, the conversions of an ADC one after another, and
     updates times `slot_time` times `desired_bl` (the longest train). Reads of an ideal periphery convert nothing and count
-    only their passes.
+    only their passes. Devices take input_power read_voltage^2 read_time times the sum of their present conductances per pass
+    where these and a read voltage are known, else a flat figure, which is said in `notes`.
 
     Parameters
     ----------
     array : CrossbarArray
     technology : Technology, optional
         By default `Technology()`; see there for what its figures are worth.
+    conductances : ConductanceScale, optional
+        How weights are conductances; by default that of the forward periphery where it has wires.
 
     Returns
     -------
@@ -105,6 +117,7 @@ def cost(array: CrossbarArray, technology: Technology | None = None) -> EventCos
     t = Technology() if technology is None else instance(Technology, "a Technology or None")("technology", technology)
     rows, columns = array.shape
     devices = rows * columns
+    per_pass, notes = _devices_per_pass(array, t, conductances)
     energy = {"dac": 0.0, "adc": 0.0, "devices": 0.0, "pulses": sum(array.pulse_count) * t.pulse_energy}
     time = {}
     area = {"devices": devices * t.device_area, "dac": 0.0, "adc": 0.0}
@@ -117,9 +130,25 @@ def cost(array: CrossbarArray, technology: Technology | None = None) -> EventCos
         converters = -(-outputs // t.outputs_per_adc)
         energy["dac"] += count.dac_conversions * bits * t.dac_energy
         energy["adc"] += count.adc_conversions * t.adc_energy
-        energy["devices"] += count.products * devices * t.device_energy
+        energy["devices"] += count.products * per_pass
         time[name] = count.products * t.read_time + count.adc_conversions / converters * t.adc_time
         area["dac"] += inputs * bits * t.dac_area
         area["adc"] += converters * t.adc_area
     time["update"] = array.update_count * array.pulses.desired_bl * t.slot_time
-    return EventCost(energy, time, area)
+    return EventCost(energy, time, area, notes)
+
+
+def _devices_per_pass(
+    array: CrossbarArray, t: Technology, conductances: ConductanceScale | None
+) -> tuple[float, tuple[str, ...]]:
+    """Energy that all devices take in one pass of a read, and what was assumed for it."""
+    scale = instance((ConductanceScale, type(None)), "a ConductanceScale or None")("conductances", conductances)
+    if scale is None and array.forward_periphery.wires is not None:
+        scale = array.forward_periphery.conductances
+    if scale is None or t.read_voltage is None:
+        missing = "read_voltage of the technology" if scale is not None else "conductances"
+        note = f"devices take a flat {t.device_energy:g} J each per pass, whatever they hold, without {missing}"
+        return array.shape[0] * array.shape[1] * t.device_energy, (note,)
+    total = float(sum(g.sum() for g in scale.conductances(array.weights)))
+    note = f"devices take V^2 G t at {t.read_voltage:g} V, with a mean square of inputs of {t.input_power:.3g} of that"
+    return total * t.read_voltage**2 * t.input_power * t.read_time, (note,)

@@ -201,3 +201,24 @@ def test_cost_is_counts_times_figures():
         rpu.cost(3)
     with pytest.raises(TypeError, match="technology.*Technology.*'cmos'"):
         rpu.cost(array, "cmos")
+
+
+def test_devices_take_what_flows_through_them_where_conductances_and_a_voltage_are_known():
+    """A pass of 10 ns at 0.5 V on all lines: V^2 G t, of both devices of a weight; else a flat figure, and it is said."""
+    scale = ConductanceScale(g_min=1e-6, g_max=2e-5)
+    array = CrossbarArray((3, 4), rpu.devices.Ideal(), forward=Periphery.ideal(), rng=0)
+    array.program(np.random.default_rng(0).uniform(-1, 1, (3, 4)))
+    for _ in range(5):
+        array.forward(np.ones(4))
+    t = Technology(read_voltage=0.5, input_power=1.0, read_time=1e-8)
+    spent = rpu.cost(array, t, scale)
+    total = sum(0.5 * current.sum() for current in [array.read_conductance(scale)[k] * 0.5 for k in range(2)])
+    assert spent.energy["devices"] == pytest.approx(5 * 1e-8 * total, rel=1e-6)
+    assert "V^2 G t at 0.5 V" in spent.notes[0] and "note: devices" in str(spent)
+    half = rpu.cost(array, t.replace(input_power=0.25), scale)
+    assert half.energy["devices"] == pytest.approx(spent.energy["devices"] / 4)
+    flat = rpu.cost(array, t)
+    assert flat.energy["devices"] == pytest.approx(5 * 12 * 1.8e-15) and "without conductances" in flat.notes[0]
+    assert "without read_voltage" in rpu.cost(array, Technology(), scale).notes[0]
+    with pytest.raises(TypeError, match="conductances must be a ConductanceScale or None"):
+        rpu.cost(array, t, 3)
