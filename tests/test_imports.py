@@ -88,8 +88,10 @@ def test_lists_load_no_matplotlib(argv, late):
 def test_help_names_the_devices_that_there_are():
     from rpusim import experiments
     from rpusim.commands import common
+    from rpusim.plotting.style import FORMATS
 
     assert common.DEMO_DEVICES == tuple(experiments.DEMO_DEVICES)
+    assert common.FIGURE_FORMATS == tuple(FORMATS)
 
 
 @pytest.mark.parametrize(("package", "name"), NAMES)

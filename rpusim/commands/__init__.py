@@ -11,6 +11,7 @@ from typing import Any
 
 import rpusim as rpu
 from rpusim.commands import device, fit, regression, reproduce, train, wires
+from rpusim.commands.common import formats
 
 __all__ = ["main", "parser"]
 
@@ -49,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
         )
         sub.set_defaults(run=run)
         sub.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="folder of results (figures)")
+        sub.add_argument(
+            "--format", type=formats, default=("png", "svg"), metavar="LIST", help="formats of figures: png, svg, pdf (png,svg)"
+        )
         sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
         return sub
 
@@ -76,7 +80,12 @@ def _check_folder(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    args = parser().parse_args(argv)
+    whole = parser()
+    args, unknown = whole.parse_known_args(argv)
+    if unknown:
+        files = [f"./{name}" for name in unknown if Path(name).exists()]
+        hint = f"; a file whose name begins with - is written {' '.join(files)}" if files else ""
+        whole.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if args.command in ("regression", "spiral"):
         args.device = args.device or ["constant-step", "soft-bounds"]
     if args.command == "regression":

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEMO_DEVICES",
+    "FIGURE_FORMATS",
     "beside",
     "device_called",
+    "figure_file",
+    "formats",
     "labelled",
     "not_negative_int",
     "positive_int",
@@ -25,6 +28,10 @@ __all__ = [
 
 #: names of `rpusim.experiments.DEMO_DEVICES`, which help texts need before that is loaded
 DEMO_DEVICES = ("constant-step", "linear-step", "soft-bounds", "ideal")
+
+
+#: names of `rpusim.plotting.style.FORMATS`, likewise
+FIGURE_FORMATS = ("png", "svg", "pdf")
 
 
 def device_called(text: str, table: Mapping[str, Device]) -> Device:
@@ -84,6 +91,22 @@ def not_negative_int(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0; got {value}")
     return value
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """Formats of figures with commas between them, as an argument."""
+    found = tuple(one.strip().lower() for one in text.split(","))
+    if not set(found) <= set(FIGURE_FORMATS):
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(FIGURE_FORMATS)}, with commas between them; got {text!r}")
+    return found
+
+
+def figure_file(text: str) -> Path:
+    """The name of a figure, as an argument: its ending is its format."""
+    path = Path(text)
+    if path.suffix and path.suffix[1:].lower() not in FIGURE_FORMATS:
+        raise argparse.ArgumentTypeError(f"must end with {', '.join('.' + one for one in FIGURE_FORMATS)}; got {text!r}")
+    return path
 
 
 def subplots(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:

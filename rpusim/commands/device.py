@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{'source':<16}  {text}")
     with matplotlib.rc_context(plotting.style()):
         figure = plotting.device_figure(theory.device, rng=args.seed, n_devices=args.devices)
-        written = plotting.save(figure, args.out / f"device-{label}")
+        written = plotting.save(figure, args.out / f"device-{label}", args.format)
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(args.json) as file:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, not_negative_int, positive_int, report, subplots
+from rpusim.commands.common import beside, figure_file, not_negative_int, positive_int, report, subplots
 
 if TYPE_CHECKING:
     from rpusim.fitting import FitResult, Ramps
@@ -47,7 +47,7 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--g-max", type=float, metavar="G", help="value that becomes weight 1 (the largest)")
     sub.add_argument("--hold", action="append", default=[], metavar="NAME=VALUE", help="known parameter; may be repeated")
     sub.add_argument("--json", type=Path, metavar="FILE", help="where the result goes (in the folder of results)")
-    sub.add_argument("--figure", type=Path, metavar="FILE.png", help="where the figure goes (in the folder of results)")
+    sub.add_argument("--figure", type=figure_file, metavar="FILE.pdf", help="where the figure goes (in the folder of results)")
 
 
 def _add_reading(sub: argparse.ArgumentParser) -> None:
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     stem, json_path = args.out / f"fit-{sources[0][0].stem}", args.json
     if args.out.suffix == ".json":
         stem, json_path = args.out.with_suffix(""), json_path or args.out
-    report(_written(result, stem, json_path or beside(stem, ".json"), args.figure, sources[0][0].name, args.seed))
+    report(_written(result, stem, json_path or beside(stem, ".json"), args.figure, args.format, sources[0][0].name, args.seed))
     return 0
 
 
@@ -175,7 +175,15 @@ def _print(result: FitResult) -> None:
     print(f"\n{result.device!r}\n")
 
 
-def _written(result: FitResult, stem: Path, json_path: Path, figure_path: Path | None, name: str, seed: int) -> list[Path]:
+def _written(
+    result: FitResult,
+    stem: Path,
+    json_path: Path,
+    figure_path: Path | None,
+    formats: tuple[str, ...],
+    name: str,
+    seed: int,
+) -> list[Path]:
     """Write the result and its figure."""
     import matplotlib
 
@@ -190,7 +198,5 @@ def _written(result: FitResult, stem: Path, json_path: Path, figure_path: Path |
         plotting.fitted_ramps(result, ax=ax[0, 0], rng=seed)
         plotting.fit_residuals(result, ax=ax[1, 0])
         ax[0, 0].set_title(f"{name}: {result.score.model}, R2 {result.r2:.4f} ({result.r2_blocks:.4f} on blocks)")
-        target = figure_path or stem
-        ending = target.suffix if target.suffix in (".png", ".svg") and figure_path else ""
-        written = plotting.save(figure, target.with_name(target.name.removesuffix(ending)))
+        written = plotting.save(figure, figure_path or stem, formats)
     return [json_path, *written]

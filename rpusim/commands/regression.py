@@ -140,7 +140,7 @@ def _regression_figures(
                 ax[0, k + 1].set_title(f"{algorithm.upper()}")
                 plotting.residuals(mine, ax=ax[0, -1], label=algorithm.upper())
             ax[0, -1].set_title("residual against target")
-            written += plotting.save(figure, args.out / f"regression-{name}")
+            written += plotting.save(figure, args.out / f"regression-{name}", args.format)
     return written
 
 
@@ -197,7 +197,7 @@ def _spiral(args: argparse.Namespace) -> int:
                 _two_weights(ax[1, k], run, runs[len(chosen) + k])
             arrays.update({f"{name}/{key}": value for key, value in run.arrays().items()})
         stem = "spiral" if args.parameters == 1 else "spiral-two-parameters"
-        written += plotting.save(figure, args.out / stem)
+        written += plotting.save(figure, args.out / stem, args.format)
     print(
         _table(
             ["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"],

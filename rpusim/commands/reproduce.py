@@ -65,6 +65,6 @@ def run(args: argparse.Namespace) -> int:
     with atomic_file(beside(stem, ".json")) as file:
         file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
     with matplotlib.rc_context(plotting.style()):
-        written = plotting.save(entry.draw(result), stem)
+        written = plotting.save(entry.draw(result), stem, args.format)
     report([beside(stem, ".json"), *written])
     return 0 if result.passed else 1

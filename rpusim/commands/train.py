@@ -146,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
         quantity = "test_loss" if args.task == "text" else "test_error"
         name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
         plotting.learning_curve({name: history}, quantity, ax=ax[0, 0])
-        written = plotting.save(figure, stem)
+        written = plotting.save(figure, stem, args.format)
     history.save_json(beside(stem, ".json"))
     report([*written, beside(stem, ".json"), path])
     return 0

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
             ]
         )
         with matplotlib.rc_context(plotting.style()):
-            written += plotting.save(plotting.wires_figure(solution, ideal), args.out / f"wires-{rows}x{columns}-{r:g}ohm")
+            stem = args.out / f"wires-{rows}x{columns}-{r:g}ohm"
+            written += plotting.save(plotting.wires_figure(solution, ideal), stem, args.format)
     print(
         f"{rows} x {columns} devices of {args.r_on:g} to {args.r_off:g} ohm, inputs of 0 to {args.voltage:g} V; "
         "errors of the outputs against ideal lines\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rpusim._base.checkpoint import atomic_file
+from rpusim._base.validation import choice
 
 __all__ = ["COLORS", "axes", "save", "style"]
 
@@ -48,16 +50,40 @@ def axes(ax: Axes | None) -> Axes:
     return ax
 
 
-def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Save `figure` as `path`.png and `path`.svg, each whole or not at all, making the folder; return the two paths."""
+#: formats of figures, and what each is saved with: equal figures are equal files
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"dpi": 200},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
+_is_format = choice(*FORMATS)
+
+
+def save(figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Save `figure` in each format as `path` with its ending, or only as `path` where that has one of these endings.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    path : str or Path
+        Its folder is made. A file is written whole or not at all.
+    formats : sequence of {"png", "svg", "pdf"}
+
+    Returns
+    -------
+    list of Path
+    """
     path = Path(path)
+    if path.suffix[1:] in FORMATS:
+        path, formats = path.with_suffix(""), (path.suffix[1:],)
+    formats = [_is_format("formats", one) for one in formats]
     path.parent.mkdir(parents=True, exist_ok=True)
     written, layout = [], figure.get_layout_engine()
     try:
-        for ending, settings in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
-            target = path.with_name(path.name + ending)
+        for one in formats:
+            target = path.with_name(f"{path.name}.{one}")
             with atomic_file(target) as file:
-                figure.savefig(file, format=ending[1:], **settings)
+                figure.savefig(file, format=one, **FORMATS[one])
             written.append(target)
             figure.set_layout_engine("none")  # what has been laid out stays so: that takes as long as drawing
     finally:

@@ -220,3 +220,26 @@ def test_terminals_without_greek_and_readers_that_leave(tmp_path):
     with subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as left:
         left.stdout.close()
         assert left.stderr.read() == b""
+
+
+def test_figures_are_in_the_formats_that_are_asked_for(tmp_path, capsys):
+    assert commands.main(["device", "ecram-mo", "--devices", "2", "--format", "pdf", "--out", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device-ecram-mo.pdf"]
+    assert (tmp_path / "device-ecram-mo.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(SystemExit) as end:
+        commands.main(["device", "ecram-mo", "--format", "png,jpg", "--out", str(tmp_path)])
+    assert end.value.code == 2 and "png, svg, pdf" in capsys.readouterr().err
+
+
+def test_the_ending_of_a_figure_is_its_format(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = np.concatenate([1 - 0.9 ** np.arange(20), 0.9 ** np.arange(1, 20) * 0.85])
+    Path("-2V_1.csv").write_text("G (uS)\n" + "\n".join(f"{v:.6f}" for v in values))
+    with pytest.raises(SystemExit):
+        commands.main(["fit", "-2V_1.csv"])
+    assert "./-2V_1.csv" in capsys.readouterr().err
+    assert commands.main(["fit", "./-2V_1.csv", "--model", "SoftBounds", "--figure", "a.pdf"]) == 0
+    assert Path("a.pdf").read_bytes().startswith(b"%PDF") and not list(tmp_path.glob("a.*.*"))
+    with pytest.raises(SystemExit):
+        commands.main(["fit", "./-2V_1.csv", "--figure", "a.jpg"])
+    assert "--figure" in capsys.readouterr().err
