@@ -105,6 +105,8 @@ def _regression(args: argparse.Namespace) -> int:
     for mark in MARKS:
         if mark in marks:
             print(f"{mark} {MARKS[mark]}")
+    if any(row[4] == "nan" for row in rows):
+        print("nan: the tail is worth less than 4 independent values; more --steps have an error")
     arrays = {
         f"{d}/{a}/{k}/{name}": value
         for (d, a), mine in zip(labels, runs, strict=True)
