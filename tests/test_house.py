@@ -86,3 +86,12 @@ def test_no_two_modules_import_each_other():
 def test_files_are_short(path):
     lines = path.read_text().count("\n")
     assert lines <= 600 or str(path.relative_to(PACKAGE)) in LONG, f"{lines} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_functions_are_short(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1
+            assert lines <= 60, f"line {node.lineno}: {node.name} has {lines} lines"

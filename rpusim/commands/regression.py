@@ -102,11 +102,7 @@ def _regression(args: argparse.Namespace) -> int:
     if marks - {""}:  # digits stay below each other
         rows = [[entry if k != 5 or entry[-1] in MARKS else entry + " " for k, entry in enumerate(row)] for row in rows]
     print(_table(header, rows))
-    for mark in MARKS:
-        if mark in marks:
-            print(f"{mark} {MARKS[mark]}")
-    if any(row[4] == "nan" for row in rows):
-        print("nan: the tail is worth less than 4 independent values; more --steps have an error")
+    _explain(marks, rows)
     arrays = {
         f"{d}/{a}/{k}/{name}": value
         for (d, a), mine in zip(labels, runs, strict=True)
@@ -119,6 +115,15 @@ def _regression(args: argparse.Namespace) -> int:
         written.append(saved.result())
     _report(written)
     return 0
+
+
+def _explain(marks: set[str], rows: list[list[str]]) -> None:
+    """Print what the marks and the nan of a table mean."""
+    for mark in MARKS:
+        if mark in marks:
+            print(f"{mark} {MARKS[mark]}")
+    if any(row[4] == "nan" for row in rows):
+        print("nan: the tail is worth less than 4 independent values; more --steps have an error")
 
 
 def _regression_figures(
