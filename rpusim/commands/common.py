@@ -23,6 +23,7 @@ __all__ = [
     "positive_int",
     "report",
     "save_arrays",
+    "save_table",
     "subplots",
 ]
 
@@ -126,6 +127,28 @@ def save_arrays(path: Path, **arrays: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         np.savez_compressed(file, **arrays)
+    return path
+
+
+def save_table(
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[object]], args: argparse.Namespace, **more: object
+) -> Path:
+    """Write a CSV file whose first line, after #, has the version and all settings of the command as JSON."""
+    import csv
+    import io
+
+    from rpusim._base.checkpoint import atomic_file
+    from rpusim._base.version import __version__
+
+    settings = {name: value for name, value in vars(args).items() if name not in ("run", "version")}
+    text = io.StringIO()
+    text.write(f"# {json.dumps({'rpusim': __version__} | settings | more, default=str)}\n")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())
     return path
 
 

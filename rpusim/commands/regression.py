@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table as _table
-from rpusim.commands.common import DEMO_DEVICES, positive_int
+from rpusim.commands.common import DEMO_DEVICES, positive_int, save_table
 from rpusim.commands.common import labelled as _labelled
 from rpusim.commands.common import report as _report
 from rpusim.commands.common import save_arrays as _save_arrays
@@ -113,6 +113,8 @@ def _regression(args: argparse.Namespace) -> int:
         saved = beside.submit(_save_arrays, args.out / "regression.npz", **arrays)
         written = _regression_figures(args, chosen, labels, runs)
         written.append(saved.result())
+    entries = [[entry.strip(" +").rstrip("".join(MARKS)) for entry in row] for row in rows]
+    written.append(save_table(args.out / "regression.csv", header, entries, args))
     _report(written)
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim.algorithms import named
-from rpusim.commands.common import beside, labelled, positive_int, report, subplots
+from rpusim.commands.common import beside, labelled, positive_int, report, save_table, subplots
 
 if TYPE_CHECKING:
     from rpusim.algorithms import Algorithm
@@ -148,5 +148,8 @@ def run(args: argparse.Namespace) -> int:
         plotting.learning_curve({name: history}, quantity, ax=ax[0, 0])
         written = plotting.save(figure, stem, args.format)
     history.save_json(beside(stem, ".json"))
-    report([*written, beside(stem, ".json"), path])
+    columns = history.to_dict()
+    epochs = [[k + 1, *row] for k, row in enumerate(zip(*columns.values(), strict=True))]
+    table = save_table(beside(stem, ".csv"), ["epoch", *columns], epochs, args)
+    report([*written, beside(stem, ".json"), table, path])
     return 0

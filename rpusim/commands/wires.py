@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import positive_int, report
+from rpusim.commands.common import positive_int, report, save_table
 
 __all__ = ["add_parser", "run"]
 
@@ -84,5 +84,6 @@ def run(args: argparse.Namespace) -> int:
     )
     header = ["r (ohm)", "worst error (%)", "mean error (%)", "power (uW)", "method", "iterations", "residual"]
     print(table(header, entries))
+    written.append(save_table(args.out / f"wires-{rows}x{columns}.csv", header, entries, args))
     report(written)
     return 0

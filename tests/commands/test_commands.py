@@ -188,7 +188,7 @@ def test_names_with_dots_keep_apart(tmp_path, capsys):
         status, _, _ = run(capsys, *first, "--algorithm", "sgd", "--device", tmp_path / f"{name}.json", "--samples", 600)
         assert status == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {f"text-sgd-my.v{k}{e}" for k in (1, 2) for e in (".png", ".svg", ".json", ".checkpoint.npz")}
+    assert names == {f"text-sgd-my.v{k}{e}" for k in (1, 2) for e in (".png", ".svg", ".json", ".csv", ".checkpoint.npz")}
 
 
 @pytest.mark.parametrize("command", [("regression", "--steps", 100), ("device", "reram_sb"), ("reproduce", "wu2024-theorem3")])
@@ -243,3 +243,16 @@ def test_the_ending_of_a_figure_is_its_format(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         commands.main(["fit", "./-2V_1.csv", "--figure", "a.jpg"])
     assert "--figure" in capsys.readouterr().err
+
+
+def test_tables_are_written_with_all_settings(tmp_path):
+    argv = ["regression", "--device", "soft-bounds", "--algorithm", "sgd", "--targets", "3", "--steps", "1500", "--seed", "4"]
+    assert commands.main([*argv, "--out", str(tmp_path)]) == 0
+    first, header, *rows = (tmp_path / "regression.csv").read_text().splitlines()
+    settings = json.loads(first.removeprefix("# "))
+    assert (settings["command"], settings["seed"], settings["steps"], settings["targets"]) == ("regression", 4, 1500, 3)
+    assert settings["rpusim"] and header.split(",")[2:6] == ["target", "final mean", "std. error", "theory"]
+    assert [float(row.split(",")[2]) for row in rows] == [-0.8, 0.0, 0.8]
+    with np.load(tmp_path / "regression.npz") as arrays:
+        mean = arrays["soft-bounds/sgd/0/weights"]
+    assert float(rows[0].split(",")[3]) == pytest.approx(mean[len(mean) - len(mean) // 3 :].mean(), abs=0.01)

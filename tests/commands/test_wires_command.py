@@ -46,7 +46,9 @@ def test_a_row_per_resistance_says_what_the_solver_says(tmp_path, capsys):
         for ending in (".png", ".svg"):
             path = tmp_path / (name + ending)
             assert f"wrote {path}" in out and path.stat().st_size > 10_000
-    assert len(list(tmp_path.iterdir())) == 4
+    table = np.loadtxt(tmp_path / "wires-12x9.csv", delimiter=",", skiprows=2, usecols=(0, 1, 2, 3))
+    np.testing.assert_array_equal(table, [[float(x) for x in row[:4]] for row in rows])
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_nonlinear_devices_and_both_ends(tmp_path, capsys):
