@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import math
 import numbers
+import os
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,15 +29,65 @@ __all__ = [
     "one_or_more",
     "optional",
     "physical",
+    "plain_array",
     "real",
     "real_array",
+    "room_for",
+    "shown",
     "signal",
 ]
 
+#: characters of a value that a message shows
+SHOWN = 200
+
+
+class _Short(reprlib.Repr):
+    """Texts of values that are bounded in length, depth and time, whatever the values are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = self.maxarray = 40
+        self.maxstring = self.maxlong = self.maxother = SHOWN
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return builtins.repr(x[:SHOWN])
+
+    repr_bytearray = repr_bytes
+
+    def repr_int(self, x: int, level: int) -> str:
+        return builtins.repr(x) if x.bit_length() < 10_000 else f"an integer of {x.bit_length()} bits"
+
+
+_short = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return `value` as messages show it: as Python writes it, on one line, and no longer than some 200 characters."""
+    try:
+        text = " ".join(_short.repr(value).split())
+    except Exception:  # of a user's own class
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
 
 def fail(name: str, allowed: str, value: Any, error: type[Exception] = ValueError) -> None:
-    text = repr(value)
-    raise error(f"{name} must be {allowed}; got {text if len(text) < 80 else text[:77] + '...'}")
+    raise error(f"{name} must be {allowed}; got {shown(value)}")
+
+
+@functools.cache
+def memory() -> int:
+    """Return the bytes of memory of this computer; 1 TiB where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 1 << 40
+
+
+def room_for(name: str, value: Any, numbers_needed: int, size: int = 4) -> None:
+    """Raise ValueError where so many numbers of `size` bytes, which `value` asks for, are more than all memory."""
+    if numbers_needed * size > memory():
+        needs = f"(it needs {float(min(numbers_needed * size, 10**300)) / 1e9:.3g})"
+        fail(name, f"such that it fits into the {memory() / 1e9:.3g} GB of memory {needs}", value)
 
 
 #: Sizes that float32 holds with room for products; larger ones would overflow in the kernels, smaller ones vanish.
@@ -67,7 +121,7 @@ class Real(Check):
     largest: float = math.inf
 
     def __call__(self, name: str, value: Any) -> float:
-        if isinstance(value, np.ndarray) and value.ndim == 0:
+        if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.is_masked(value):
             value = value.item()
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             fail(name, self._allowed(), value, TypeError)
@@ -245,7 +299,7 @@ class NumbersOf(Check):
     check: Check
 
     def __call__(self, name: str, value: Any) -> tuple[Any, ...]:
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or np.ndim(value) != 1:
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not _is_row(value):
             fail(name, "a sequence of numbers", value, TypeError)
         if len(value) == 0:
             fail(name, "a sequence of at least one number", value)
@@ -254,6 +308,14 @@ class NumbersOf(Check):
     def wrong(self) -> Iterator[Any]:
         yield from ("0.1", 1.0, {1.0}, (), None)
         yield from ([value] for value in self.check.wrong() if np.ndim(value) == 0)
+
+
+def _is_row(value: Any) -> bool:
+    """Whether a value is of one axis; one that is ragged is not."""
+    try:
+        return np.ndim(value) == 1
+    except Exception:
+        return False
 
 
 def numbers_of(check: Check) -> NumbersOf:
@@ -319,12 +381,21 @@ def real_array(
     return array
 
 
+def plain_array(name: str, value: Any, what: str) -> np.ndarray:
+    """Return `value` as an array of whatever dtype; refused are masked values, and what NumPy makes no array of."""
+    try:
+        masked = np.ma.is_masked(value) or isinstance(value, (list, tuple)) and any(map(np.ma.is_masked, value))
+        raw = np.asarray(value)
+    except Exception as error:  # objects of users may raise any
+        raise TypeError(f"{name} must be an array of {what}; got {type(value).__name__} ({error!s:.200})") from None
+    if masked:
+        raise ValueError(f"{name} must hold no masked values (see numpy.ma.filled and compressed); got {shown(value)}")
+    return raw
+
+
 def _real(name: str, value: Any, shape: Sequence[int | None], dtype: Any) -> np.ndarray:
     """`value` as a C-contiguous array of the given shape and dtype, where it is one of real numbers."""
-    try:
-        raw = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be an array of real numbers; got {type(value).__name__} ({error})") from None
+    raw = plain_array(name, value, "real numbers")
     if raw.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be an array of real numbers; got dtype {raw.dtype}")
     if raw.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, raw.shape, strict=True)):
@@ -343,5 +414,5 @@ def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool =
     array = _real(name, value, shape, np.float32)
     if finite and not is_finite(array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name} must hold finite float32 numbers; got {np.asarray(value)[where]} at index {where}")
+        raise ValueError(f"{name} must hold finite float32 numbers; got {array[where]} at index {where}")
     return array

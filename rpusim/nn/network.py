@@ -13,7 +13,9 @@ import numpy as np
 from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
-from rpusim._base.validation import instance, integer_value, real, signal
+from rpusim._base.specification import plain_json
+from rpusim._base.validation import instance, integer_value, physical, plain_array, real, shown, signal
+from rpusim._core.kernels import is_finite
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, layer_from_dict, no_forward
 from rpusim.nn.matrix import Matrix
@@ -22,6 +24,7 @@ from rpusim.nn.optimizers import Optimizer, Parameter
 __all__ = ["Concatenate", "Residual", "Sequential", "load"]
 
 _MADE_BY = "rpusim.nn.Sequential"
+_rate = physical()
 
 
 def _all_of(layer: Layer) -> list[Layer]:
@@ -34,7 +37,7 @@ def _each_once(name: str, layers: Sequence[Layer]) -> None:
     seen: set[int] = set()
     for layer in (inner for outer in layers for inner in _all_of(outer)):
         if id(layer) in seen:
-            raise ValueError(f"{name} must be layers of their own; got one that is there twice: {layer!r}")
+            raise ValueError(f"{name} must be layers of their own; got one that is there twice: {shown(layer)}")
         seen.add(id(layer))
 
 
@@ -43,6 +46,14 @@ def _indices_of(layers: Sequence[Layer]) -> tuple[bool, int | None]:
     takers = [layer for layer in layers if layer.takes_indices]
     limits = [n for n in (getattr(layer, "n", None) for layer in takers) if n is not None]
     return bool(takers), min(limits, default=None)
+
+
+def _axes(value: Any) -> int:
+    """Return how many axes signals have, at least two; what is no array is refused by what comes next."""
+    try:
+        return max(2, np.ndim(value))
+    except Exception:
+        return 2
 
 
 class _Group(Layer):
@@ -60,6 +71,7 @@ class _Group(Layer):
 
     def update(self, lr: float) -> None:
         """Update every layer at rate `lr` on the signals of the last forward and backward."""
+        lr = _rate("lr", lr)
         for layer in self.children():
             layer.update(lr)
 
@@ -117,10 +129,10 @@ class Sequential(_Group):
         whole = True  # the features that come to a layer are those of the network's input
         for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                raise TypeError(f"layers[{index}] must be a layer; got {layer!r}")
+                raise TypeError(f"layers[{index}] must be a layer; got {shown(layer)}")
             if layer.in_features is not None:
                 if features is not None and features != layer.in_features:
-                    raise ValueError(f"layers[{index}] must take {features} features, as many as come to it; got {layer!r}")
+                    raise ValueError(f"layers[{index}] must take {features} features, as many as come to it; got {shown(layer)}")
                 if whole:
                     self.in_features = layer.in_features
             whole = whole and layer.in_features is None and layer.out_features is None and layer.keeps_features
@@ -149,7 +161,7 @@ class Sequential(_Group):
         train : bool
             Whether `backward` is to follow.
         """
-        if type(x) is not np.ndarray or x.dtype != np.float32 and not self.takes_indices:
+        if self.takes_indices or type(x) is not np.ndarray or x.dtype != np.float32 or not is_finite(x):
             x = self.inputs("x", x)
         for layer in self.layers:
             x = layer.forward(x, train)
@@ -164,15 +176,11 @@ class Sequential(_Group):
             If the shape does not fit, or a number is not finite.
         """
         if self.takes_indices:
-            array = np.asarray(x)
+            array = plain_array(name, x, "integers")
             if array.dtype.kind not in "iu" or array.ndim < 1:
                 raise TypeError(f"{name} must be an array of integers; got dtype {array.dtype}, shape {array.shape}")
             return array if self.n is None else indices(name, array, self.n)
-        try:
-            axes = max(2, np.ndim(x))
-        except ValueError:  # ragged: the next line says so
-            axes = 2
-        return signal(name, x, (*(None,) * (axes - 1), self.in_features))
+        return signal(name, x, (*(None,) * (_axes(x) - 1), self.in_features))
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Send the gradient back through the layers.
@@ -190,6 +198,8 @@ class Sequential(_Group):
         ndarray of float32, shape (batch, in_features), or None
         """
         gradient: Any = d
+        if type(d) is not np.ndarray or d.dtype != np.float32 or not is_finite(d):
+            gradient = signal("d", d, (None,) * _axes(d))
         if input_gradient:
             for layer in reversed(self.layers):
                 gradient = layer.backward(gradient)
@@ -200,7 +210,14 @@ class Sequential(_Group):
         return None
 
     def update(self, lr: float) -> None:
-        """Update every layer at rate `lr` on the signals of the last forward and backward."""
+        """Update every layer at rate `lr` on the signals of the last forward and backward.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `lr` is no finite number of at most 1e30 in size. No layer is changed then.
+        """
+        lr = _rate("lr", lr)
         for layer in self._trained:
             layer.update(lr)
 
@@ -276,7 +293,7 @@ class Sequential(_Group):
             raise ValueError(f"x must hold at least one sample; got shape {x.shape}")
         matrices = {id(m): m for m in self.matrices() if m.mapping.input_range is not None}  # each once
         if not matrices:
-            raise ValueError(f"calibrate_input_ranges needs a layer whose mapping has an input_range; got {self!r}")
+            raise ValueError(f"calibrate_input_ranges needs a layer whose mapping has an input_range; got {shown(self)}")
         with ExitStack() as stack:
             for matrix in matrices.values():
                 stack.enter_context(matrix.calibration(quantile))
@@ -402,7 +419,7 @@ class Concatenate(_Group):
             raise ValueError("axis must not be 0, along which samples are; got 0")
         self._layers = tuple(branch for branch in branches if branch is not None)
         if not self._layers:
-            raise ValueError(f"branches must hold at least one layer; got {branches!r}")
+            raise ValueError(f"branches must hold at least one layer; got {shown(branches)}")
         _each_once("branches", self._layers)
         self.trainable = any(layer.trainable for layer in self._layers)
         self.stateful = any(layer.stateful for layer in self._layers)
@@ -474,10 +491,16 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         If the file is damaged, or is none of `Sequential.save`.
     """
     data = files.load(path)
-    if data.get("made_by") != _MADE_BY or set(data) != {"made_by", "network", "state"}:
-        raise ValueError(f"{os.fspath(path)} was not written by Sequential.save")
-    net = layer_from_dict(json.loads(data["network"]))
-    assert isinstance(net, Sequential)
+    name = os.fspath(path)
+    made_by = data.get("made_by")
+    if not isinstance(made_by, str) or made_by != _MADE_BY or set(data) != {"made_by", "network", "state"}:
+        raise ValueError(f"{name} was not written by Sequential.save")
+    try:
+        net = layer_from_dict(plain_json("network", data["network"]))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is damaged: it describes no network ({error!s:.300})") from None
+    if not isinstance(net, Sequential):
+        raise ValueError(f"{name} was not written by Sequential.save: it describes {shown(net)}")
     net.build(0)
     net.load_state_dict(data["state"])
     return net

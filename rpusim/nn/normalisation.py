@@ -119,6 +119,7 @@ class BatchNorm(Layer):
         return [self.gamma, self.beta]
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        x = as_signals("x", x)
         if x.ndim < 2 or x.shape[1] != self.features:
             raise ValueError(f"x must have {self.features} features on its second axis; got shape {x.shape}")
         axes = (0, *range(2, x.ndim))
@@ -128,8 +129,11 @@ class BatchNorm(Layer):
             n = x.size // self.features
             if n < 2:
                 raise ValueError(f"x must hold at least 2 values per feature in training; got shape {x.shape}")
-            mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
-            variance = x.var(axis=axes, dtype=np.float64).astype(np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
+                variance = x.var(axis=axes, dtype=np.float64).astype(np.float32)
+            if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+                raise ValueError("x must hold finite float32 numbers, with a finite variance; got others")
             m = np.float32(self.momentum)
             self.mean += m * (mean - self.mean)
             self.variance += m * (variance * np.float32(n / (n - 1)) - self.variance)
@@ -142,7 +146,7 @@ class BatchNorm(Layer):
         if self._kept is None:
             raise no_forward(self)
         normal, scale, axes, form = self._kept
-        check_gradient(d, normal.shape)
+        d = as_gradient(d, normal.shape)
         total, product = d.sum(axis=axes), (d * normal).sum(axis=axes)
         self.beta.gradient += total
         self.gamma.gradient += product
