@@ -13,16 +13,17 @@ import numpy as np
 
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import choice, integer, integer_value, physical
+from rpusim._base.validation import choice, integer, integer_value, physical, room_for, shown
 from rpusim.algorithms import Algorithm
 from rpusim.nn import _windows
-from rpusim.nn.layer import Layer, check_gradient, no_forward
+from rpusim.nn.layer import Layer, check_gradient, check_signals, no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
 CHUNK = 1 << 24  # most numbers of the patches that are held at once, but for those of one row (of one image, with replicas)
 MOST_POSITIONS = 2**31 - 1
+_OBJECT = 512  # numbers that would fill the memory of a matrix's Python objects
 Pair = int | tuple[int, int]
 _assignment = choice("fixed", "random")
 
@@ -31,7 +32,7 @@ def _pair(name: str, value: Any, low: int) -> tuple[int, int]:
     """One integer for both axes, or two."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
-            raise ValueError(f"{name} must be an integer or a pair of integers; got {value!r}")
+            raise ValueError(f"{name} must be an integer or a pair of integers; got {shown(value)}")
         return integer_value(f"{name}[0]", value[0], low), integer_value(f"{name}[1]", value[1], low)
     return (integer_value(name, value, low),) * 2
 
@@ -184,6 +185,7 @@ class Conv2d(Layer):
                 raise ValueError(f"groups must divide {name}={channels}; got {self.groups}")
         k = self.windows.kernel
         inputs, outputs = self.in_channels // self.groups * k[0] * k[1], self.out_channels // self.groups
+        room_for("replicas", f"{replicas} (of {groups} groups)", self.replicas * self.groups * (inputs * outputs + _OBJECT))
         self.kernels = [Matrix(inputs, outputs, rule, bias, mapping) for _ in range(self.replicas * self.groups)]
         self.rule, self.bias = rule, self.kernels[0].bias
         self.mapping = None if self.kernels[0].mapping == Mapping() else self.kernels[0].mapping
@@ -269,9 +271,12 @@ class Conv2d(Layer):
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         if not self.built:
             raise RuntimeError("Conv2d: call build(rng) before forward")
+        check_signals("x", x)
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"x must have shape (any, {self.in_channels}, any, any); got {x.shape}")
         rows, columns = self.windows.outputs(x.shape)
+        asked = f"{self.padding}, with which images {x.shape} have {rows} x {columns} positions"
+        room_for("padding", asked, (2 * self.out_channels + bool(self.replicas > 1)) * len(x) * rows * columns)
         order = self._assign(rows * columns, train)
         y = np.empty((len(x), rows * columns, self.out_channels), np.float32)  # first, as it is what may not fit
         parts = self._chunks(len(x), rows, columns)
@@ -406,11 +411,13 @@ class Conv1d(Conv2d):
     dilation = property(lambda self: self.windows.dilation[1])
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x)
         if x.ndim != 3 or x.shape[1] != self.in_channels:
             raise ValueError(f"x must have shape (any, {self.in_channels}, any); got {x.shape}")
         return super().forward(x[:, :, None], train)[:, :, 0]
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        check_signals("d", d)
         z = super().backward(d[..., None, :], input_gradient)
         return None if z is None else z[:, :, 0]
 
@@ -428,6 +435,7 @@ class _Pool(Layer):
 
     @staticmethod
     def _check_axes(x: np.ndarray) -> None:
+        check_signals("x", x)
         if x.ndim != 4:
             raise ValueError(f"x must have shape (any, any, any, any): images, channels, height, width; got {x.shape}")
 
@@ -507,11 +515,13 @@ class _Pool1d(_Pool):
     stride = property(lambda self: None if self.windows.stride == self.windows.kernel else self.windows.stride[1])
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x)
         if x.ndim != 3:
             raise ValueError(f"x must have shape (any, any, any): signals, channels, length; got {x.shape}")
         return super().forward(x[:, :, None], train)[:, :, 0]
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        check_signals("d", d)
         z = super().backward(d[..., None, :], input_gradient)
         return None if z is None else z[:, :, 0]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rpusim._base.validation import physical
 from rpusim.algorithms import Algorithm
-from rpusim.nn.layer import MatrixLayer, check_gradient, no_forward
+from rpusim.nn.layer import MatrixLayer, check_gradient, check_signals, no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
 __all__ = ["Linear"]
@@ -94,6 +94,7 @@ class Linear(MatrixLayer):
         self._shape, self._output_shape = x.shape, (*x.shape[:-1], self.out_features)
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x)
         matrix, shape = self.matrix, x.shape
         if shape != self._shape:
             self._new_shape(x)

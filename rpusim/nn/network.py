@@ -132,7 +132,9 @@ class Sequential(_Group):
                 raise TypeError(f"layers[{index}] must be a layer; got {shown(layer)}")
             if layer.in_features is not None:
                 if features is not None and features != layer.in_features:
-                    raise ValueError(f"layers[{index}] must take {features} features, as many as come to it; got {shown(layer)}")
+                    raise ValueError(
+                        f"layers[{index}] must take {features} features, as many as come to it; got {shown(layer)}"
+                    )
                 if whole:
                     self.in_features = layer.in_features
             whole = whole and layer.in_features is None and layer.out_features is None and layer.keeps_features
