@@ -414,5 +414,5 @@ def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool =
     array = _real(name, value, shape, np.float32)
     if finite and not is_finite(array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name} must hold finite float32 numbers; got {array[where]} at index {where}")
+        raise ValueError(f"{name} must hold finite float32 numbers; got {np.asarray(value)[where]} at index {where}")
     return array
