@@ -213,9 +213,8 @@ def _idx_array(name: str, file: Any, most: int, expected: tuple[int, ...] | None
         raise ValueError(f"{name} is truncated: its header has {4 + 4 * head[3]} bytes; the file has {4 + len(sizes)}")
     shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
     if expected is not None and (dtype != np.uint8 or shape != expected):
-        raise ValueError(
-            f"{name} must hold uint8 {'labels' if len(expected) == 1 else 'images'} of shape {expected}; got {dtype.name} {shape}"
-        )
+        what = "labels" if len(expected) == 1 else "images"
+        raise ValueError(f"{name} must hold uint8 {what} of shape {expected}; got {dtype.name} {shape}")
     file_is_plain = not isinstance(file, gzip.GzipFile)
     start, wanted = 4 + 4 * head[3], dtype.itemsize * math.prod(shape)
     says = f"shape {shape} of {dtype.name} needs {start + wanted} bytes"

@@ -19,7 +19,7 @@ from rpusim._base import random as _random
 from rpusim._base.processes import processors, shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG
-from rpusim._base.validation import choice, instance, integer_value, real, signal
+from rpusim._base.validation import axes_of, choice, instance, integer_value, plain_array, real, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.algorithms.base import column_periphery
 from rpusim.algorithms.shd import SHDTile
@@ -437,7 +437,7 @@ def regression(
 
 def _row(name: str, value: ArrayLike, n: int) -> NDArray[np.float32]:
     """One number for all parameters, or one each, as weights (1, n)."""
-    row = signal(name, np.full(n, value) if np.ndim(value) == 0 else value, (n,))
+    row = signal(name, np.full(n, plain_array(name, value, "real numbers")) if axes_of(value, 1) == 0 else value, (n,))
     return row[None, :]
 
 

@@ -19,6 +19,7 @@ from rpusim._core.kernels import is_finite
 
 __all__ = [
     "Check",
+    "axes_of",
     "boolean",
     "checked_by",
     "choice",
@@ -32,6 +33,7 @@ __all__ = [
     "plain_array",
     "real",
     "real_array",
+    "real_values",
     "room_for",
     "shown",
     "signal",
@@ -299,7 +301,7 @@ class NumbersOf(Check):
     check: Check
 
     def __call__(self, name: str, value: Any) -> tuple[Any, ...]:
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not _is_row(value):
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or axes_of(value) != 1:
             fail(name, "a sequence of numbers", value, TypeError)
         if len(value) == 0:
             fail(name, "a sequence of at least one number", value)
@@ -310,12 +312,12 @@ class NumbersOf(Check):
         yield from ([value] for value in self.check.wrong() if np.ndim(value) == 0)
 
 
-def _is_row(value: Any) -> bool:
-    """Whether a value is of one axis; one that is ragged is not."""
+def axes_of(value: Any, otherwise: int = 0) -> int:
+    """Return how many axes a value has; `otherwise` where it is no array, which the check that follows says."""
     try:
-        return np.ndim(value) == 1
-    except Exception:
-        return False
+        return np.ndim(value)
+    except Exception:  # ragged, or an object of a user
+        return otherwise
 
 
 def numbers_of(check: Check) -> NumbersOf:
@@ -393,6 +395,11 @@ def plain_array(name: str, value: Any, what: str) -> np.ndarray:
     return raw
 
 
+def real_values(name: str, value: Any) -> np.ndarray:
+    """Return `value` as a float64 array of whatever shape, of finite real numbers."""
+    return real_array(name, value, (None,) * axes_of(value))
+
+
 def _real(name: str, value: Any, shape: Sequence[int | None], dtype: Any) -> np.ndarray:
     """`value` as a C-contiguous array of the given shape and dtype, where it is one of real numbers."""
     raw = plain_array(name, value, "real numbers")
@@ -402,7 +409,7 @@ def _real(name: str, value: Any, shape: Sequence[int | None], dtype: Any) -> np.
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{name} must have shape {wanted}; got {raw.shape}")
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(raw, dtype=dtype)
+        return np.ascontiguousarray(raw, dtype=dtype).reshape(raw.shape)  # which NumPy gives an axis where there is none
 
 
 def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool = True) -> np.ndarray:

@@ -28,8 +28,8 @@ cpdef cnp.ndarray as_batch(str name, value, Py_ssize_t n):
             return array
     try:
         ndim = np.ndim(value)
-    except ValueError:
-        ndim = 2        # ragged: the next line says so
+    except Exception:
+        ndim = 2        # ragged, or no array: the next line says so
     return checked_signal(name, value, (n,) if ndim == 1 else (None, n))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim import effects
-from rpusim._base.validation import choice, integer_value, real, signal
+from rpusim._base.validation import choice, integer_value, plain_array, real, shown, signal
 from rpusim._core.array import ArrayCore
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim.arrays.ageing import ArrayDevices
@@ -140,9 +140,10 @@ class Addressing:
         if columns is None:
             chosen[:] = True
         else:
-            index = np.asarray(columns, dtype=np.intp if np.size(columns) == 0 else None)
+            index = plain_array("columns", columns, "integers")
+            index = index.astype(np.intp) if index.size == 0 else index
             if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= self.shape[1]):
-                raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {columns!r}")
+                raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {shown(columns)}")
             chosen[:, index] = True
         self._reset_where(chosen, probability)
 
@@ -162,13 +163,13 @@ class Addressing:
             operation of its own.
         """
         self._needs_pulses("pulse")
-        array = np.asarray(counts)
+        array = plain_array("counts", counts, "integers")
         if array.dtype.kind not in "iu":
             raise TypeError(f"counts must be integers; got dtype {array.dtype}")
         if array.ndim and array.shape != self.shape:
             raise ValueError(f"counts must be an int or have shape {self.shape}; got shape {array.shape}")
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31) + 1):
-            raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.max()} as largest")
+            raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.min()} to {array.max()}")
         self._pulse(np.broadcast_to(array, self.shape))
 
     def _pulse(self, counts: NDArray[Any]) -> None:

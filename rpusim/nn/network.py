@@ -14,7 +14,7 @@ from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import plain_json
-from rpusim._base.validation import instance, integer_value, physical, plain_array, real, shown, signal
+from rpusim._base.validation import axes_of, instance, integer_value, physical, plain_array, real, shown, signal
 from rpusim._core.kernels import is_finite
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, layer_from_dict, no_forward
@@ -46,14 +46,6 @@ def _indices_of(layers: Sequence[Layer]) -> tuple[bool, int | None]:
     takers = [layer for layer in layers if layer.takes_indices]
     limits = [n for n in (getattr(layer, "n", None) for layer in takers) if n is not None]
     return bool(takers), min(limits, default=None)
-
-
-def _axes(value: Any) -> int:
-    """Return how many axes signals have, at least two; what is no array is refused by what comes next."""
-    try:
-        return max(2, np.ndim(value))
-    except Exception:
-        return 2
 
 
 class _Group(Layer):
@@ -182,7 +174,7 @@ class Sequential(_Group):
             if array.dtype.kind not in "iu" or array.ndim < 1:
                 raise TypeError(f"{name} must be an array of integers; got dtype {array.dtype}, shape {array.shape}")
             return array if self.n is None else indices(name, array, self.n)
-        return signal(name, x, (*(None,) * (_axes(x) - 1), self.in_features))
+        return signal(name, x, (*(None,) * (max(2, axes_of(x)) - 1), self.in_features))
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Send the gradient back through the layers.
@@ -201,7 +193,7 @@ class Sequential(_Group):
         """
         gradient: Any = d
         if type(d) is not np.ndarray or d.dtype != np.float32 or not is_finite(d):
-            gradient = signal("d", d, (None,) * _axes(d))
+            gradient = signal("d", d, (None,) * max(2, axes_of(d)))
         if input_gradient:
             for layer in reversed(self.layers):
                 gradient = layer.backward(gradient)

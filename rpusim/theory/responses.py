@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import real
+from rpusim._base.validation import real, real_values, shown
 from rpusim.theory import equations as equations
 
 __all__ = ["Response", "asymmetry", "response"]
@@ -95,7 +95,7 @@ def asymmetry(device: DeviceLike, w: float | None = None) -> float:
     states = np.clip([state - half, state, state + half], low, high)
     at = response_of(device, states)
     if at.F[1] == 0.0:
-        raise ValueError(f"w must be a state at which a pulse of the device has an effect; got {state!r}")
+        raise ValueError(f"w must be a state at which a pulse of the device has an effect; got {shown(state)}")
     return float((at.G[2] - at.G[0]) / (states[2] - states[0]) / at.F[1])
 
 
@@ -107,16 +107,7 @@ def response_of(device: DeviceLike, w: FloatArray) -> Response:
 
 def finite_array(name: str, value: ArrayLike) -> FloatArray:
     """`value` as float64, any shape, finite."""
-    try:
-        raw = np.asarray(value)
-    except ValueError:
-        raise TypeError(f"{name} must be an array of real numbers; got {value!r}") from None
-    if raw.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must be an array of real numbers; got dtype {raw.dtype}")
-    array = raw.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite numbers; got {array[~np.isfinite(array)][0]}")
-    return array
+    return real_values(name, value)
 
 
 def bounds(device: DeviceLike) -> tuple[float, float]:

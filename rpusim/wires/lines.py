@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import checked_by, choice, fail, integer, real
+from rpusim._base.validation import axes_of, checked_by, choice, fail, integer, real
 
 __all__ = ["Wires"]
 
@@ -29,7 +29,7 @@ def _resistance(name: str, value: Any) -> float | tuple[float, ...]:
         if not ohm >= 0.0:
             fail(name, allowed, value)
         return ohm
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or np.ndim(value) != 1:
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or axes_of(value) != 1:
         fail(name, allowed, value, TypeError)
     if len(value) == 0:
         fail(name, allowed, value)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import boolean, choice, instance, real, real_array
+from rpusim._base.validation import axes_of, boolean, choice, instance, real, real_array
 from rpusim._core.wires import NetworkCore
 from rpusim.wires.direct import check_paths, solve_direct
 from rpusim.wires.lines import Array, Wires, check_size, largest_of
@@ -261,7 +261,7 @@ class Network:
     def _voltages(self, v: ArrayLike, transposed: bool) -> tuple[Array, bool]:
         """`v` as a batch, and whether it was one."""
         lines = self.shape[1 if transposed else 0]
-        batch = np.ndim(v) != 1
+        batch = axes_of(v) != 1
         return real_array("v", v, (None, lines) if batch else (lines,)).reshape(-1, lines), batch
 
     def _check(self, converged: bool) -> None:
@@ -382,5 +382,5 @@ def solve_network(
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(g))[0])
         raise ValueError(f"resistances must be 0 or of at least {1 / np.finfo(float).max:.3g} ohm; got {r[where]} at {where}")
     sources = r.shape[1 if boolean("transposed", transposed) else 0]
-    v = real_array("voltages", voltages, (None, sources) if np.ndim(voltages) != 1 else (sources,))
+    v = real_array("voltages", voltages, (None, sources) if axes_of(voltages) != 1 else (sources,))
     return Network(g, wires).solution(v, transposed=transposed, nonlinearity=nonlinearity)
