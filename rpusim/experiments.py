@@ -19,7 +19,7 @@ from rpusim._base import random as _random
 from rpusim._base.processes import processors, shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG
-from rpusim._base.validation import axes_of, choice, instance, integer_value, plain_array, real, signal
+from rpusim._base.validation import axes_of, choice, instance, integer_value, plain_array, real, real_array, shown, signal
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.algorithms.base import column_periphery
 from rpusim.algorithms.shd import SHDTile
@@ -392,7 +392,9 @@ def regression(
     if hidden is not None:
         hidden.program(hidden_row)
     elif np.any(hidden_row):
-        raise ValueError(f"start_hidden must be 0 for algorithms without A, unlike SHD; got {start_hidden!r} for {algorithm!r}")
+        raise ValueError(
+            f"start_hidden must be 0 for algorithms without A, unlike SHD; got {shown(start_hidden)} for {shown(algorithm)}"
+        )
 
     x, y = _draw_samples(samples, input, goal, noise, steps)
     weights = np.empty((steps + 1, 1, n), np.float32)
@@ -531,7 +533,8 @@ def oscillation_period(t: ArrayLike, c: ArrayLike, centre: float, floor: float =
     Period
         With nan where there are fewer than three crossings.
     """
-    time, x = np.asarray(t, dtype=np.float64), np.asarray(c, dtype=np.float64) - centre
+    time = real_array("t", t, (None,))
+    x = real_array("c", c, time.shape) - real()("centre", centre)
     floor = _non_negative("floor", floor)
     largest = float(np.abs(x).max(initial=0.0))
     crossings: list[float] = []

@@ -19,6 +19,7 @@ from rpusim._core.kernels import is_finite
 
 __all__ = [
     "Check",
+    "as_float",
     "axes_of",
     "boolean",
     "checked_by",
@@ -111,6 +112,14 @@ class Check(ABC):
         """Values that are refused: of other types, and right beside what is allowed."""
 
 
+def as_float(value: Any) -> float:
+    """Return a real number as a float; one beyond all floats as an infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 @dataclass(frozen=True)
 class Real(Check):
     """A finite real number in an interval; kept as a Python float."""
@@ -127,10 +136,7 @@ class Real(Check):
             value = value.item()
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             fail(name, self._allowed(), value, TypeError)
-        try:
-            number = float(value)
-        except OverflowError:  # an integer beyond all floats
-            number = math.inf
+        number = as_float(value)
         above = self.low < number if self.open_low else self.low <= number
         below = number < self.high if self.open_high else number <= self.high
         if not (math.isfinite(number) and above and below):
@@ -390,6 +396,8 @@ def plain_array(name: str, value: Any, what: str) -> np.ndarray:
         raw = np.asarray(value)
     except Exception as error:  # objects of users may raise any
         raise TypeError(f"{name} must be an array of {what}; got {type(value).__name__} ({error!s:.200})") from None
+    if 0 in raw.strides:  # one number at many places: small as it comes, and large when it is copied
+        room_for(name, f"an array of shape {raw.shape}", raw.size, max(4, raw.itemsize))
     if masked:
         raise ValueError(f"{name} must hold no masked values (see numpy.ma.filled and compressed); got {shown(value)}")
     return raw

@@ -373,7 +373,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
 
     def _needs_pulses(self, what: str) -> None:
         if not isinstance(self.device, PulsedDevice):
-            raise ValueError(f"{what} needs a device that takes pulses; got {self.device!r}")
+            raise ValueError(f"{what} needs a device that takes pulses; got {shown(self.device)}")
 
     # ---- copying and saving ------------------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ class Addressing:
         self._needs_pulses("drift")
         drifting = self._effect(Drifting)
         if drifting is None:
-            raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
+            raise ValueError(f"drift needs a device with a Drift; got {shown(self.device)}")
         delta_t = real(0.0)("delta_t", delta_t)
         with self._core.lock:
             drifting.pass_time(ArrayDevices(self), delta_t)
@@ -214,7 +214,7 @@ class Addressing:
         assert isinstance(self.device, PulsedDevice)
         if is_zero_shift_method("method", method) == "exact":
             if n_pulses is not None:
-                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
+                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {shown(n_pulses)}")
             p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
             return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
         with self._core.lock:  # or updates of other threads would be undone with the pulses

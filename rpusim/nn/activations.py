@@ -32,7 +32,7 @@ class _Activation(Layer):
         self._output: np.ndarray | None = None
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        check_signals("x", x)
+        check_signals("x", x, train)
         y = self._function(x)
         self._output = y if train else None
         return y

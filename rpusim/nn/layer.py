@@ -10,12 +10,14 @@ import numpy as np
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification, from_dict
 from rpusim._base.state import Entry, Stateful
-from rpusim._base.validation import shown
+from rpusim._base.validation import boolean, physical, shown
 from rpusim.algorithms import Algorithm
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 from rpusim.nn.optimizers import Parameter
 
 __all__ = ["Layer"]
+
+_rate = physical()
 
 
 class Layer(Stateful):
@@ -165,12 +167,19 @@ def layer_from_dict(data: dict[str, Any]) -> Layer:
     return kind(*layers, **arguments)
 
 
+def checked_rate(lr: float) -> float:
+    """Return a rate, finite and at most 1e30 in size."""
+    return lr if type(lr) is float and -1e30 <= lr <= 1e30 else _rate("lr", lr)
+
+
 def no_forward(layer: Layer) -> RuntimeError:
     return RuntimeError(f"{type(layer).__name__}: backward needs a forward(x, train=True) before it")
 
 
-def check_signals(name: str, value: Any) -> None:
+def check_signals(name: str, value: Any, train: Any = True) -> None:
     """Refuse what is no array of real numbers, by its type; the numbers are looked at by those that keep or sum them."""
+    if type(train) is not bool:
+        boolean("train", train)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must be an array of float32; got {shown(value)}")
 

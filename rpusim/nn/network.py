@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import plain_json
-from rpusim._base.validation import axes_of, instance, integer_value, physical, plain_array, real, shown, signal
+from rpusim._base.validation import axes_of, boolean, instance, integer_value, physical, plain_array, real, shown, signal
 from rpusim._core.kernels import is_finite
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, layer_from_dict, no_forward
@@ -24,6 +24,7 @@ from rpusim.nn.optimizers import Optimizer, Parameter
 __all__ = ["Concatenate", "Residual", "Sequential", "load"]
 
 _MADE_BY = "rpusim.nn.Sequential"
+_MOST_KINDS = 64
 _rate = physical()
 
 
@@ -144,6 +145,8 @@ class Sequential(_Group):
         first = next((index for index, layer in enumerate(layers) if layer.trainable), len(layers) - 1)
         self._first = layers[first]
         self._after_first = layers[:first:-1]
+        self._taken: set[tuple[Any, ...]] = set()  # kinds of inputs that no layer refuses
+        self._largest_rate = -1.0  # of those that no layer refuses
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         """Return the outputs (batch, out_features) float32.
@@ -157,9 +160,32 @@ class Sequential(_Group):
         """
         if self.takes_indices or type(x) is not np.ndarray or x.dtype != np.float32 or not is_finite(x):
             x = self.inputs("x", x)
+        if type(train) is not bool:
+            train = boolean("train", train)
+        kind = (x.shape, train)
+        if kind in self._taken or not self.built:
+            return self._through(x, train)
+        with self._unchanged_if_refused():
+            y = self._through(x, train)
+        if len(self._taken) == _MOST_KINDS:
+            self._taken.clear()
+        self._taken.add(kind)
+        return y
+
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         for layer in self.layers:
             x = layer.forward(x, train)
         return x
+
+    @contextmanager
+    def _unchanged_if_refused(self) -> Iterator[None]:
+        """Around what some layer may refuse when others have done their part already."""
+        before = self.state_dict()
+        try:
+            yield
+        except (TypeError, ValueError):
+            self.load_state_dict(before)
+            raise
 
     def inputs(self, name: str, x: Any) -> np.ndarray:
         """Return `x` as this network takes it: finite float32 signals with samples first, or integers.
@@ -192,6 +218,8 @@ class Sequential(_Group):
         ndarray of float32, shape (batch, in_features), or None
         """
         gradient: Any = d
+        if type(input_gradient) is not bool:
+            input_gradient = boolean("input_gradient", input_gradient)
         if type(d) is not np.ndarray or d.dtype != np.float32 or not is_finite(d):
             gradient = signal("d", d, (None,) * max(2, axes_of(d)))
         if input_gradient:
@@ -212,8 +240,14 @@ class Sequential(_Group):
             If `lr` is no finite number of at most 1e30 in size. No layer is changed then.
         """
         lr = _rate("lr", lr)
-        for layer in self._trained:
-            layer.update(lr)
+        if abs(lr) <= self._largest_rate:
+            for layer in self._trained:
+                layer.update(lr)
+            return
+        with self._unchanged_if_refused():  # larger rates are what tiles refuse
+            for layer in self._trained:
+                layer.update(lr)
+        self._largest_rate = abs(lr)
 
     def predict(self, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
         """Return the outputs for many inputs, `batch_size` at a time.
@@ -310,7 +344,7 @@ class Sequential(_Group):
             if not self.parameters():
                 raise ValueError(
                     f"optimizer must be None for a network without digital parameters, since tiles train by pulses and cannot "
-                    f"honour it; got {optimizer!r}"
+                    f"honour it; got {shown(optimizer)}"
                 )
         for p in self.parameters():
             p.optimizer = optimizer

@@ -49,7 +49,7 @@ class Dropout(Layer):
         self._key, self._calls = key(seed_sequence(rng)), 0
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        check_signals("x", x)
+        check_signals("x", x, train)
         self._mask = None
         if not train:
             return x
@@ -121,7 +121,7 @@ class BatchNorm(Layer):
         return [self.gamma, self.beta]
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        check_signals("x", x)
+        check_signals("x", x, train)
         if x.ndim < 2 or x.shape[1] != self.features:
             raise ValueError(f"x must have {self.features} features on its second axis; got shape {x.shape}")
         axes = (0, *range(2, x.ndim))

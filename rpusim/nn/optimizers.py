@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.state import Entry, Stateful, attribute, buffer, checked_array, listed
-from rpusim._base.validation import integer, physical, plain_array, real, signal
+from rpusim._base.validation import integer, physical, plain_array, real, shown, signal
 
 __all__ = ["Adam", "Momentum", "Optimizer", "Parameter"]
 
@@ -117,6 +117,8 @@ class Parameter(Stateful):
 
     def slots_of(self, optimizer: Optimizer) -> list[NDArray[np.float32]]:
         """Return the arrays kept for the optimizer, zeros at first."""
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer must be an Optimizer; got {shown(optimizer)}")
         if len(self._slots) != optimizer.slots:
             self._slots = [np.zeros_like(self.value) for _ in range(optimizer.slots)]
             self.steps = 0

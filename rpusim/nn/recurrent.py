@@ -10,7 +10,7 @@ from rpusim._base.state import Entry, listed
 from rpusim._base.validation import boolean, integer_value, physical, signal
 from rpusim.algorithms import Algorithm
 from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
-from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, check_signals, no_forward
+from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, check_signals, checked_rate, no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
 __all__ = ["GRU", "LSTM", "RNN", "LastStep"]
@@ -63,7 +63,7 @@ class _Recurrent(MatrixLayer):
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         """Return h_t for all t, (batch, time, out_features), of inputs (batch, time, in_features)."""
         self._needs_build("forward")
-        check_signals("x", x)
+        check_signals("x", x, train)
         n, h = self.in_features or 0, self.out_features or 0
         if x.ndim != 3 or x.shape[2] != n:
             raise ValueError(f"x must have shape (any, any, {n}); got {x.shape}")
@@ -121,7 +121,7 @@ class _Recurrent(MatrixLayer):
         if self._deltas is None:
             raise RuntimeError(f"{type(self).__name__}: update needs a forward(x, train=True) and a backward(d) before it")
         v, d = (a.reshape(-1, a.shape[2]) for a in (self._driven, self._deltas))
-        rate = lr * self.lr_scale
+        rate = checked_rate(lr) * self.lr_scale
         self.matrix.update(v, d, rate)
         self.matrix.end_batch(rate)
 
@@ -332,7 +332,7 @@ class LastStep(Layer):
         self._shape: tuple[int, ...] | None = None
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        check_signals("x", x)
+        check_signals("x", x, train)
         if x.ndim != 3 or x.shape[1] == 0:
             raise ValueError(f"x must have shape (any, at least 1, any): sequences, steps, features; got {x.shape}")
         self._shape = x.shape if train else None

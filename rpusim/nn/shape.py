@@ -27,7 +27,7 @@ class Flatten(Layer):
         self._shape: tuple[int, ...] | None = None
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        check_signals("x", x)
+        check_signals("x", x, train)
         if x.ndim < 1:
             raise ValueError(f"x must have samples on its first axis; got shape {x.shape}")
         self._shape = x.shape if train else None

@@ -136,7 +136,7 @@ class Training:
         name = os.fspath(path)
         if not os.path.exists(path):
             if not Path(path).resolve().parent.is_dir():
-                raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {name!r}")
+                raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {shown(name)}")
             return
         data = files.load(path)  # raises where it is another file, which is not to be replaced either
         if not resume:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rpusim._base.validation import instance, integer_value
+from rpusim._base.validation import instance, integer_value, shown
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import PulsedDevice
 from rpusim.plotting.style import COLORS, axes
@@ -211,15 +211,15 @@ def parameter_spread(
         names = [name for name, values in relative.items() if np.ptp(values) > 0.0]
     for name in names:
         if name not in relative:
-            raise ValueError(f"names must be among {', '.join(relative)}; got {name!r}")
+            raise ValueError(f"names must be among {', '.join(relative)}; got {shown(name)}")
     if names:
-        shown = np.concatenate([relative[name] for name in names]).astype(np.float64)
-        central = np.quantile(shown, 0.99) - shown.min()  # long tails must not widen the bins
-        edges = np.histogram_bin_edges(shown, min(2000, max(1, round(60 * np.ptp(shown) / central))) if central else 1)
+        pooled = np.concatenate([relative[name] for name in names]).astype(np.float64)
+        central = np.quantile(pooled, 0.99) - pooled.min()  # long tails must not widen the bins
+        edges = np.histogram_bin_edges(pooled, min(2000, max(1, round(60 * np.ptp(pooled) / central))) if central else 1)
         for k, name in enumerate(names):
             ax.stairs(*np.histogram(relative[name], edges), color=COLORS[k % len(COLORS)], label=name)
         if central:
-            ax.set_xlim(shown.min() - 0.05 * central, shown.min() + 1.25 * central)
+            ax.set_xlim(pooled.min() - 0.05 * central, pooled.min() + 1.25 * central)
         ax.legend()
     else:
         ax.text(0.5, 0.5, "no spread", transform=ax.transAxes, ha="center")

@@ -112,6 +112,7 @@ def finite_array(name: str, value: ArrayLike) -> FloatArray:
 
 def bounds(device: DeviceLike) -> tuple[float, float]:
     """Return the lowest and the highest weight of a device; those of one with a reference are less by that."""
+    check_device("device", device)
     bounds_of = getattr(device, "bounds_of", None)
     if bounds_of is None:
         return float(device.w_min), float(device.w_max)
@@ -124,14 +125,14 @@ def check_device(name: str, device: Any) -> None:
     if missing:
         raise TypeError(
             f"{name} must be a device with step_up(w), step_down(w), granularity, w_min and w_max; "
-            f"got {device!r}, which has no {', '.join(missing)}"
+            f"got {shown(device)}, which has no {', '.join(missing)}"
         )
 
 
 def needed_symmetry_point(argument: str, kind: str, device: DeviceLike) -> float:
     point = getattr(device, "symmetry_point", None)
     if point is None or not math.isfinite(point):
-        raise ValueError(f"{argument} must be a number for a {kind} without a symmetry point; got None, {device!r}")
+        raise ValueError(f"{argument} must be a number for a {kind} without a symmetry point; got None, {shown(device)}")
     return float(point)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, exprel
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, integer, real
+from rpusim._base.validation import choice, integer, real, shown
 from rpusim.theory import equations as equations
 from rpusim.theory.responses import (
     DeviceLike,
@@ -239,4 +239,4 @@ def _folded_normal_mean(a: Any, n: float) -> Any:
 
 def check_regression(regression: Any) -> None:
     if not isinstance(regression, Regression):
-        raise TypeError(f"regression must be a Regression; got {regression!r}")
+        raise TypeError(f"regression must be a Regression; got {shown(regression)}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpusim._base.validation import integer, real
+from rpusim._base.validation import integer, real, shown
 from rpusim.theory import equations as equations
 from rpusim.theory.responses import (
     DeviceLike,
@@ -105,7 +105,7 @@ def shd_trajectory(
     try:
         a_start, c_start = start
     except (TypeError, ValueError):
-        raise TypeError(f"start must be a pair (A, C); got {start!r}") from None
+        raise TypeError(f"start must be a pair (A, C); got {shown(start)}") from None
     (a_low, c_low), (a_high, c_high) = flow.low, flow.high
     first = real(a_low, a_high)("start[0]", a_start), real(c_low, c_high)("start[1]", c_start)
     t, (a, c) = equations.integrate(flow.velocity(), first, steps)

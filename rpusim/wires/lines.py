@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import axes_of, checked_by, choice, fail, integer, real
+from rpusim._base.validation import as_float, axes_of, checked_by, choice, fail, integer, real, shown
 
 __all__ = ["Wires"]
 
@@ -25,7 +25,7 @@ def _resistance(name: str, value: Any) -> float | tuple[float, ...]:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
-        ohm = float(value)
+        ohm = as_float(value)
         if not ohm >= 0.0:
             fail(name, allowed, value)
         return ohm
@@ -103,7 +103,7 @@ def check_size(name: str, values: Array) -> None:
 
 def check_closed(wires: Wires, words: Array, bits: Array, done: str) -> None:
     if not (np.isfinite(words[:2]).all() and np.isfinite(bits[:2]).all()):
-        raise ValueError(f"wires must be finite resistances where an array is {done} through them; got {wires!r}")
+        raise ValueError(f"wires must be finite resistances where an array is {done} through them; got {shown(wires)}")
 
 
 def largest_of(x: Array) -> Array:

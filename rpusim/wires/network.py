@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import axes_of, boolean, choice, instance, real, real_array
+from rpusim._base.validation import axes_of, boolean, choice, instance, real, real_array, shown
 from rpusim._core.wires import NetworkCore
 from rpusim.wires.direct import check_paths, solve_direct
 from rpusim.wires.lines import Array, Wires, check_size, largest_of
@@ -169,7 +169,7 @@ class Network:
         if alpha * np.abs(v_in).max(initial=0.0) > STEEPEST:
             raise ValueError(
                 f"nonlinearity must be at most {STEEPEST:g} over the largest voltage, {np.abs(v_in).max():g} V; "
-                f"got {nonlinearity!r}"
+                f"got {shown(nonlinearity)}"
             )
         rows, columns = self.shape
         word, bit = np.zeros((len(v_in), rows)), np.zeros((len(v_in), columns))
@@ -370,11 +370,11 @@ def solve_network(
         if method == "cg":
             raise ValueError(f"method must be 'direct' or None where a device is shorted, as that at {where}; got 'cg'")
         if nonlinearity:
-            raise ValueError(f"nonlinearity must be 0 where a device is shorted, as that at {where}; got {nonlinearity!r}")
+            raise ValueError(f"nonlinearity must be 0 where a device is shorted, as that at {where}; got {shown(nonlinearity)}")
         method = "direct"
     if method == "direct":
         if nonlinearity:
-            raise ValueError(f"nonlinearity must be 0 where method is 'direct'; got {nonlinearity!r}")
+            raise ValueError(f"nonlinearity must be 0 where method is 'direct'; got {shown(nonlinearity)}")
         return solve_direct(voltages, r, wires, boolean("transposed", transposed))
     with np.errstate(divide="ignore", over="ignore"):
         g = 1.0 / r
