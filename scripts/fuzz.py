@@ -43,7 +43,7 @@ ROOMS = ("devices", "algorithms", "nn", "theory", "fitting", "wires", "plotting"
 #: what is left out: bases, what downloads, what is a result and checks nothing, and what changes the process
 SKIPPED = set("Algorithm Device PulsedDevice UnitCell Optimizer Layer Tile ConvergenceError named presets style save".split())
 #: methods that are for who writes a device model, a layer or a pipeline, and take what rpusim gives them
-WITHIN = set("steps_of bounds_of symmetry_point_of draw_parameters bring_back save restore".split())
+WITHIN = set("steps_of bounds_of symmetry_point_of draw_parameters bring_back save restore checked_state".split())
 OUT_OF_TURN = re.compile("build|backward|forward|in the middle|converge|in flight|before")
 
 

@@ -168,7 +168,7 @@ def _decode(value: Any, archive: zipfile.ZipFile, path: str = "") -> Any:
     for kind in (_ARRAY, _SCALAR):
         if kind in value:
             if value[kind] != path:  # one array at many places could need any memory
-                raise ValueError(f"{value[kind]!r:.100} is the array at {path:.100!r}, which must have that name")
+                raise ValueError(f"{value[kind]!r:.100} is the array at {path!r:.100}, which must have that name")
             array = _read_array(archive, path)
             return array if kind == _ARRAY else array[()]
     return {key: _decode(item, archive, f"{path}/{key}" if path else key) for key, item in value.items()}
@@ -285,7 +285,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         except (*_DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a seek to a damaged offset
                 raise
-            raise ValueError(f"{name} is a truncated or damaged checkpoint: {error}") from error
+            raise ValueError(f"{name} is a truncated or damaged checkpoint: {error!s:.300}") from error
     if not known:
         raise ValueError(f"{name} is no rpusim checkpoint, but another zip file")
     if newer:
