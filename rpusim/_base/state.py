@@ -176,7 +176,7 @@ def listed(get: Callable[[], Sequence[Any]], put: Callable[[list[Any]], object],
 def seeds(owner: Any, name: str) -> Entry:
     """A seed sequence that is an attribute."""
     keys = numbers_of(integer(0))
-    words = {"entropy": one_or_more(integer(0)), "pool_size": integer(4, 1 << 16)}
+    words = {"entropy": one_or_more(integer(0, 2**10_000)), "pool_size": integer(4, 1 << 16)}
 
     def check(label: str, saved: Any) -> np.random.SeedSequence:
         check_entries(label, saved, {*words, "spawn_key"})

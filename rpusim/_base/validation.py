@@ -178,7 +178,7 @@ def physical(low: float = -math.inf, high: float = math.inf, *, open_low: bool =
 
 @dataclass(frozen=True)
 class Integer(Check):
-    """An integer between two inclusive bounds; kept as a Python int."""
+    """An integer between two inclusive bounds, and of 64 bits where there is none; kept as a Python int."""
 
     low: int | None = None
     high: int | None = None
@@ -189,6 +189,8 @@ class Integer(Check):
         number = int(value)
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             fail(name, self._allowed(), value)
+        if number.bit_length() > 63 and (self.high is None or self.low is None):
+            fail(name, f"{self._allowed()}, and of 64 bits", value)
         return number
 
     def _allowed(self) -> str:

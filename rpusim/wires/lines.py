@@ -73,7 +73,7 @@ class Wires(Specification):
     drivers: str = parameter("left", choice("left", "both"))
     sensors: str = parameter("bottom", choice("bottom", "both"))
     tolerance: float = parameter(1e-10, real(0.0, 1.0, open_low=True, open_high=True))
-    max_iterations: int = parameter(1000, integer(1))
+    max_iterations: int = parameter(1000, integer(1, 2**31 - 1))
 
     def _lines(self, rows: int, columns: int) -> tuple[Array, Array]:
         """(3, rows) and (3, columns): ohm between nodes, from the last node to the near terminal, and to the far one."""
