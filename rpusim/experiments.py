@@ -19,7 +19,18 @@ from rpusim._base import random as _random
 from rpusim._base.processes import processors, shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG
-from rpusim._base.validation import axes_of, choice, instance, integer_value, plain_array, real, real_array, shown, signal
+from rpusim._base.validation import (
+    axes_of,
+    choice,
+    instance,
+    integer_value,
+    plain_array,
+    real,
+    real_array,
+    room_for,
+    shown,
+    signal,
+)
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.algorithms.base import column_periphery
 from rpusim.algorithms.shd import SHDTile
@@ -381,6 +392,7 @@ def regression(
     n = len(goal)
     noise, lr = _non_negative("noise", noise), _positive("lr", lr)
     steps = integer_value("steps", steps, 20)
+    room_for("steps", steps, 8 * n * steps)
     tail = real(0.0, 1.0, open_low=True)("tail", tail)
     _input("input", input)
     seeds = _random.seed_sequence(rng)

@@ -10,7 +10,7 @@ import numpy as np
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification, from_dict
 from rpusim._base.state import Entry, Stateful
-from rpusim._base.validation import boolean, physical, shown
+from rpusim._base.validation import boolean, physical, plain_array, shown
 from rpusim.algorithms import Algorithm
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 from rpusim.nn.optimizers import Parameter
@@ -182,6 +182,8 @@ def check_signals(name: str, value: Any, train: Any = True) -> None:
         boolean("train", train)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must be an array of float32; got {shown(value)}")
+    if 0 in value.strides:
+        plain_array(name, value, "real numbers")
 
 
 def check_gradient(d: np.ndarray, outputs: tuple[int, ...]) -> None:

@@ -264,6 +264,7 @@ class Matrix(Stateful):
         """Return the outputs (n, outputs) for driven inputs (n, columns)."""
         if self.plain:
             return self.tiles[0].forward(v)
+        _finite("x", v)  # or the first tiles would have read what the last refuses
         if len(self.tiles) == 1:
             y = self.tiles[0].forward(v)
         else:
@@ -285,6 +286,7 @@ class Matrix(Stateful):
             z = self.tiles[0].backward(d)
             return z[:, : self.inputs] if self.columns > self.inputs else z
         d = d * (self.alpha * self.gain)
+        _finite("d", d)
         if len(self.tiles) == 1:
             z = self.tiles[0].backward(np.ascontiguousarray(d))
         else:
@@ -319,6 +321,7 @@ class Matrix(Stateful):
         d = d * (self.gain / self.alpha)
         if self._range is not None:
             d *= self._range.value
+        _finite("d", d)
         for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
             tile.update(np.ascontiguousarray(v[:, cols]), np.ascontiguousarray(d[:, rows]), lr)
 
@@ -348,6 +351,11 @@ class Matrix(Stateful):
             if p is not None:
                 entries[name] = part(p)
         return entries
+
+
+def _finite(name: str, value: NDArray[np.float32]) -> None:
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} must hold finite float32 numbers, also when they are scaled; got others")
 
 
 def fan_bound(inputs: int) -> float:

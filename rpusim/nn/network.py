@@ -14,10 +14,10 @@ from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import plain_json
-from rpusim._base.validation import axes_of, boolean, instance, integer_value, physical, plain_array, real, shown, signal
+from rpusim._base.validation import axes_of, boolean, instance, integer_value, plain_array, real, shown, signal
 from rpusim._core.kernels import is_finite
 from rpusim.nn.embedding import indices
-from rpusim.nn.layer import Layer, check_gradient, layer_from_dict, no_forward
+from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, layer_from_dict, no_forward
 from rpusim.nn.matrix import Matrix
 from rpusim.nn.optimizers import Optimizer, Parameter
 
@@ -25,7 +25,6 @@ __all__ = ["Concatenate", "Residual", "Sequential", "load"]
 
 _MADE_BY = "rpusim.nn.Sequential"
 _MOST_KINDS = 64
-_rate = physical()
 
 
 def _all_of(layer: Layer) -> list[Layer]:
@@ -62,11 +61,56 @@ class _Group(Layer):
         for index, layer in enumerate(self.children()):
             layer.build(child(seeds, index))
 
+    def _remember(self, layers: Sequence[Layer]) -> None:
+        """Note which layers are trained, and that nothing has been taken by all of them yet."""
+        self._trained = [layer for layer in layers if layer.trainable]
+        self.trainable = bool(self._trained)
+        self._taken: set[tuple[Any, ...]] = set()  # kinds of inputs that no layer refuses
+        self._largest_rate = -1.0  # of those that no layer refuses
+
+    @contextmanager
+    def _unchanged_if_refused(self) -> Iterator[None]:
+        """Around what some layer may refuse when others have done their part already."""
+        before = self.state_dict()
+        try:
+            yield
+        except (TypeError, ValueError):
+            self.load_state_dict(before)
+            raise
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
+        kind = (x.shape, train)
+        if kind in self._taken or not self.built:
+            return self._through(x, train)
+        with self._unchanged_if_refused():
+            y = self._through(x, train)
+        if len(self._taken) == _MOST_KINDS:
+            self._taken.clear()
+        self._taken.add(kind)
+        return y
+
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
+        """Return the outputs; what may be refused is found out the first time for inputs of a shape."""
+        raise NotImplementedError
+
     def update(self, lr: float) -> None:
-        """Update every layer at rate `lr` on the signals of the last forward and backward."""
-        lr = _rate("lr", lr)
-        for layer in self.children():
-            layer.update(lr)
+        """Update every layer at rate `lr` on the signals of the last forward and backward.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `lr` is no finite number of at most 1e30 in size, or a tile refuses it. No layer is changed then.
+        """
+        lr = checked_rate(lr)
+        if abs(lr) <= self._largest_rate:
+            for layer in self._trained:
+                layer.update(lr)
+            return
+        with self._unchanged_if_refused():  # larger rates are what tiles refuse
+            for layer in self._trained:
+                layer.update(lr)
+        self._largest_rate = abs(lr)
 
     def set_aside(self) -> Any:
         return [layer.set_aside() for layer in self.children()]
@@ -139,14 +183,11 @@ class Sequential(_Group):
         self.keeps_features = all(layer.keeps_features for layer in layers)
         self.stateful = any(layer.stateful for layer in layers)
         self.takes_indices, self.n = _indices_of(layers[:1])
-        self._trained = [layer for layer in layers if layer.trainable]
-        self.trainable = bool(self._trained)
+        self._remember(layers)
         # No layer before the first one with weights needs a gradient, nor does that one have to pass it on.
         first = next((index for index, layer in enumerate(layers) if layer.trainable), len(layers) - 1)
         self._first = layers[first]
         self._after_first = layers[:first:-1]
-        self._taken: set[tuple[Any, ...]] = set()  # kinds of inputs that no layer refuses
-        self._largest_rate = -1.0  # of those that no layer refuses
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         """Return the outputs (batch, out_features) float32.
@@ -160,32 +201,12 @@ class Sequential(_Group):
         """
         if self.takes_indices or type(x) is not np.ndarray or x.dtype != np.float32 or not is_finite(x):
             x = self.inputs("x", x)
-        if type(train) is not bool:
-            train = boolean("train", train)
-        kind = (x.shape, train)
-        if kind in self._taken or not self.built:
-            return self._through(x, train)
-        with self._unchanged_if_refused():
-            y = self._through(x, train)
-        if len(self._taken) == _MOST_KINDS:
-            self._taken.clear()
-        self._taken.add(kind)
-        return y
+        return super().forward(x, train)
 
     def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         for layer in self.layers:
             x = layer.forward(x, train)
         return x
-
-    @contextmanager
-    def _unchanged_if_refused(self) -> Iterator[None]:
-        """Around what some layer may refuse when others have done their part already."""
-        before = self.state_dict()
-        try:
-            yield
-        except (TypeError, ValueError):
-            self.load_state_dict(before)
-            raise
 
     def inputs(self, name: str, x: Any) -> np.ndarray:
         """Return `x` as this network takes it: finite float32 signals with samples first, or integers.
@@ -230,24 +251,6 @@ class Sequential(_Group):
             gradient = layer.backward(gradient)
         self._first.backward(gradient, False)
         return None
-
-    def update(self, lr: float) -> None:
-        """Update every layer at rate `lr` on the signals of the last forward and backward.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `lr` is no finite number of at most 1e30 in size. No layer is changed then.
-        """
-        lr = _rate("lr", lr)
-        if abs(lr) <= self._largest_rate:
-            for layer in self._trained:
-                layer.update(lr)
-            return
-        with self._unchanged_if_refused():  # larger rates are what tiles refuse
-            for layer in self._trained:
-                layer.update(lr)
-        self._largest_rate = abs(lr)
 
     def predict(self, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
         """Return the outputs for many inputs, `batch_size` at a time.
@@ -391,7 +394,7 @@ class Residual(_Group):
         self.body, self.shortcut = body, shortcut
         self._branches = tuple(layer for layer in (body, shortcut) if layer is not None)
         _each_once("body and shortcut", self._branches)
-        self.trainable = any(layer.trainable for layer in self._branches)
+        self._remember(self._branches)
         self.in_features, self.out_features = body.in_features, body.out_features
         self.keeps_features = body.keeps_features
         self.stateful = any(layer.stateful for layer in self._branches)
@@ -400,7 +403,7 @@ class Residual(_Group):
     def children(self) -> tuple[Layer, ...]:
         return self._branches
 
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         y = self.body.forward(x, train)
         around = x if self.shortcut is None else self.shortcut.forward(x, train)
         if y.shape != around.shape:
@@ -449,7 +452,7 @@ class Concatenate(_Group):
         if not self._layers:
             raise ValueError(f"branches must hold at least one layer; got {shown(branches)}")
         _each_once("branches", self._layers)
-        self.trainable = any(layer.trainable for layer in self._layers)
+        self._remember(self._layers)
         self.stateful = any(layer.stateful for layer in self._layers)
         known = [layer.in_features for layer in self._layers if layer.in_features is not None]
         if len(set(known)) > 1:
@@ -465,7 +468,7 @@ class Concatenate(_Group):
     def children(self) -> tuple[Layer, ...]:
         return self._layers
 
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         parts = [x if branch is None else branch.forward(x, train) for branch in self.branches]
         axis = self.axis
         if not -parts[0].ndim <= axis < parts[0].ndim:

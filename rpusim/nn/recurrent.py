@@ -8,6 +8,7 @@ import numpy as np
 
 from rpusim._base.state import Entry, listed
 from rpusim._base.validation import boolean, integer_value, physical, signal
+from rpusim._core.kernels import is_finite
 from rpusim.algorithms import Algorithm
 from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
 from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, check_signals, checked_rate, no_forward
@@ -77,6 +78,9 @@ class _Recurrent(MatrixLayer):
         if train and mapping.learn_scale:
             self._outputs = np.empty((*shape, self.gates * h), np.float32)
         vectors[:: self.reads, :, :n] = x.transpose(1, 0, 2)
+        if not is_finite(vectors):
+            self._reset()
+            raise ValueError("x must hold finite float32 numbers; got others")
         out = np.empty((batch, time, h), np.float32)
         for t in range(time):
             vectors[t * self.reads, :, n : n + h] = states[0]
@@ -98,6 +102,8 @@ class _Recurrent(MatrixLayer):
         time, shape = len(self._steps), self._vectors.shape[:2]
         batch = shape[1]
         check_gradient(d, (batch, time, h))
+        if not is_finite(np.ascontiguousarray(d, np.float32)):
+            raise ValueError("d must hold finite float32 numbers; got others")
         self._deltas = np.zeros((*shape, self.gates * h), np.float32)
         if self.matrix.mapping.learn_input_range:
             self._back = np.empty((*shape, n + h), np.float32)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rpusim._base.validation import instance, integer_value, shown
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import PulsedDevice
-from rpusim.plotting.style import COLORS, axes
+from rpusim.plotting.style import COLORS, MOST_LINES, axes
 from rpusim.theory import response_theory
 
 __all__ = ["device_figure", "parameter_spread", "pulse_response", "response_functions", "step_sizes"]
@@ -56,7 +56,7 @@ def pulse_response(
     """
     device, ax = _check("device", device), axes(ax)
     n = max(1, int(1.5 * device.number_of_states)) if n_pulses is None else integer_value("n_pulses", n_pulses, 1)
-    array = CrossbarArray((1, integer_value("n_devices", n_devices, 1)), device, rng=rng)
+    array = CrossbarArray((1, integer_value("n_devices", n_devices, 1, MOST_LINES)), device, rng=rng)
     drawn = array.parameters
     low, _ = device.bounds_of({name: np.float64(value) for name, value in drawn.items()})
     array.program(low)
@@ -112,7 +112,7 @@ def step_sizes(device: PulsedDevice, *, ax: Axes | None = None, rng: int = 0, n_
     'weight (a.u.)'
     """
     device, ax = _check("device", device), axes(ax)
-    if integer_value("n_devices", n_devices, 0):
+    if integer_value("n_devices", n_devices, 0, MOST_LINES):
         drawn = CrossbarArray((1, n_devices), device, rng=rng).parameters
         p = {name: np.asarray(value[0], dtype=np.float64) for name, value in drawn.items()}
         low, high = device.bounds_of(p)
@@ -250,7 +250,7 @@ def device_figure(device: PulsedDevice, *, rng: int = 0, n_devices: int = 20) ->
     >>> [ax.get_title() for ax in figure.axes]
     ['response to pulses', 'step sizes', 'response functions', 'spread of 10,000 devices']
     """
-    integer_value("n_devices", n_devices, 1)
+    integer_value("n_devices", n_devices, 1, MOST_LINES)
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     panels = figure.subplots(2, 2)
     pulse_response(device, ax=panels[0, 0], rng=rng, n_devices=n_devices)

@@ -108,7 +108,7 @@ def _histograms(
     ax: Axes | None,
 ) -> Axes:
     """Draw densities of the values of each matrix that has some."""
-    bins, found = integer_value("bins", bins, low=1), _labelled(net)
+    bins, found = integer_value("bins", bins, 1, 10**6), _labelled(net)
     ax = axes(ax)
     for label, matrix in found:
         values = values_of(matrix)

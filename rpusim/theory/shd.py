@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpusim._base.validation import integer, real, shown
+from rpusim._base.validation import integer, real, room_for, shown
 from rpusim.theory import equations as equations
 from rpusim.theory.responses import (
     DeviceLike,
@@ -102,6 +102,7 @@ def shd_trajectory(
     """
     flow = _shd_flow(fast, slow, regression, fast_lr, slow_lr, transfer_every, fast_reference, slow_reference, read_noise)
     steps = integer(1)("steps", steps)
+    room_for("steps", steps, 6 * steps, 8)
     try:
         a_start, c_start = start
     except (TypeError, ValueError):

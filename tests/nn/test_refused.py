@@ -83,8 +83,8 @@ def test_gradients_may_be_lists():
 
 
 LAYERS = [
-    nn.Linear(4, 3, SGD), nn.BatchNorm(4), nn.Dropout(0.5), nn.ReLU(), nn.Sigmoid(), nn.Flatten(), nn.LSTM(4, 3, SGD), nn.LastStep(),
-    nn.Conv2d(1, 2, 2, SGD), nn.Conv1d(1, 2, 2, SGD), nn.MaxPool2d(2), nn.AvgPool1d(2),
+    nn.Linear(4, 3, SGD), nn.BatchNorm(4), nn.Dropout(0.5), nn.ReLU(), nn.Sigmoid(), nn.Flatten(), nn.LSTM(4, 3, SGD),
+    nn.LastStep(), nn.Conv2d(1, 2, 2, SGD), nn.Conv1d(1, 2, 2, SGD), nn.MaxPool2d(2), nn.AvgPool1d(2),
 ]  # fmt: skip
 
 
