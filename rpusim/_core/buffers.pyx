@@ -33,6 +33,17 @@ cpdef cnp.ndarray as_batch(str name, value, Py_ssize_t n):
     return checked_signal(name, value, (n,) if ndim == 1 else (None, n))
 
 
+def is_finite_signal(value):
+    """Return whether `value` is an array of float32 without NaN and infinities, as it comes or of other strides."""
+    cdef cnp.ndarray array
+    if not cnp.PyArray_CheckExact(value) or cnp.PyArray_TYPE(<cnp.ndarray>value) != cnp.NPY_FLOAT32:
+        return False
+    array = <cnp.ndarray>value
+    if not cnp.PyArray_ISCARRAY_RO(array):
+        return bool(np.isfinite(array).all()) and bool(array.dtype.isnative)
+    return bool(active_kernels().all_finite(<const float *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)))
+
+
 cpdef tuple as_batches(x, d, Py_ssize_t rows, Py_ssize_t columns):
     """Return the checked vectors of an update of shape (rows, columns): as many in `d` as in `x`."""
     cdef cnp.ndarray x_batch = as_batch("x", x, columns)

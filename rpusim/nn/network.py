@@ -15,7 +15,7 @@ from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import plain_json
 from rpusim._base.validation import axes_of, boolean, instance, integer_value, plain_array, real, shown, signal
-from rpusim._core.kernels import is_finite
+from rpusim._core.buffers import is_finite_signal
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, layer_from_dict, no_forward
 from rpusim.nn.matrix import Matrix
@@ -199,7 +199,7 @@ class Sequential(_Group):
         train : bool
             Whether `backward` is to follow.
         """
-        if self.takes_indices or type(x) is not np.ndarray or x.dtype != np.float32 or not is_finite(x):
+        if self.takes_indices or not is_finite_signal(x):
             x = self.inputs("x", x)
         return super().forward(x, train)
 
@@ -241,7 +241,7 @@ class Sequential(_Group):
         gradient: Any = d
         if type(input_gradient) is not bool:
             input_gradient = boolean("input_gradient", input_gradient)
-        if type(d) is not np.ndarray or d.dtype != np.float32 or not is_finite(d):
+        if not is_finite_signal(d):
             gradient = signal("d", d, (None,) * max(2, axes_of(d)))
         if input_gradient:
             for layer in reversed(self.layers):

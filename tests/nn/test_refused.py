@@ -140,3 +140,11 @@ def test_a_refused_state_of_normalisation_changes_nothing():
     layer = nn.BatchNorm(4)
     layer.forward(X)
     unchanged(layer, lambda: layer.load_state_dict({**layer.state_dict(), "variance": np.ones(3, np.float32)}))
+
+
+def test_signals_are_told_from_others():
+    from rpusim._core.buffers import is_finite_signal
+
+    assert is_finite_signal(X) and is_finite_signal(X[:, ::2]) and is_finite_signal(X[:0])
+    for value in (bad(np.nan), bad(np.inf)[:, ::2], X.astype(np.float64), X.astype(">f4"), X.tolist(), None, np.ma.masked_array(X)):
+        assert not is_finite_signal(value)
