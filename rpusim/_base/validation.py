@@ -18,6 +18,7 @@ import numpy as np
 from rpusim._core.kernels import is_finite
 
 __all__ = [
+    "LARGEST",
     "Check",
     "as_float",
     "axes_of",

@@ -332,7 +332,7 @@ cdef class Updater:
         return 0
 
     cdef int _step(self, const rpu_trains *trains, Py_ssize_t vectors, int64_t pulses, int strips, int reverse) except -1 nogil:
-        # Take all rows through the trains, on which `pulses` fire: in parts where these are many, between which Ctrl-C is heard.
+        # Take all rows through the trains, on which `pulses` fire; where they are many in parts, between which Ctrl-C is heard
         cdef int kinds = 1 if self.devices.view.visible == NULL else 2
         cdef int sums = self.devices.its.sums, threads
         cdef Py_ssize_t t, blocks = 1, share, largest       # rows of a thread, and of its largest block

@@ -3,8 +3,6 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-import numpy as np
-
 from rpusim._base.validation import plain_array
 
 from rpusim._core.kernels cimport active_kernels

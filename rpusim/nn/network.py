@@ -14,7 +14,7 @@ from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import plain_json
-from rpusim._base.validation import axes_of, boolean, instance, integer_value, plain_array, real, shown, signal
+from rpusim._base.validation import LARGEST, axes_of, boolean, instance, integer_value, plain_array, real, shown, signal
 from rpusim._core.buffers import is_finite_signal
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, layer_from_dict, no_forward
@@ -241,8 +241,10 @@ class Sequential(_Group):
         gradient: Any = d
         if type(input_gradient) is not bool:
             input_gradient = boolean("input_gradient", input_gradient)
-        if not is_finite_signal(d):
+        if not is_finite_signal(d, LARGEST):
             gradient = signal("d", d, (None,) * max(2, axes_of(d)))
+            if np.abs(gradient).max(initial=0.0) > LARGEST:  # sums of which would be beyond float32 amid the network
+                raise ValueError(f"d must hold numbers of at most {LARGEST:g} in size; got {np.abs(gradient).max():g}")
         if input_gradient:
             for layer in reversed(self.layers):
                 gradient = layer.backward(gradient)
