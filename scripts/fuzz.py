@@ -8,6 +8,8 @@ Ctrl-C then, and states that a refused call changed::
     python scripts/fuzz.py --n 100000 --seed 0          # calls 0 to 99999
     python scripts/fuzz.py --seed 4711 --n 1 --show     # this one again, with what was called
     python scripts/fuzz.py --only 'CrossbarArray|fit'   # some entries
+
+It is for Linux. Ctrl-C ends it with what was found so far.
 """
 
 from __future__ import annotations
@@ -389,18 +391,21 @@ def main() -> int:
         return 0
     begun, counts, found = time.monotonic(), collections.Counter[str](), collections.Counter[str]()
     kinds = collections.Counter[str]()
-    for number, name, result in run(options.seed, last, options):
-        kinds[name] += 1
-        if result in ("returned", "refused", "long, but heard"):
-            counts[result] += 1
-            continue
-        places = re.findall(r"    (\S+:\d+ \w+)", result)
-        kind = f"{result.split(' ', 1)[0]} {name} {places[-1] if places else result.split(':')[-1].strip()[:60]}"
-        counts["findings"] += 1
-        found[kind] += 1
-        if found[kind] <= 2:
-            again = f"--seed {number} --n 1" + (f" --only {options.only!r}" if options.only else "")
-            print(f"{again}: {name}: {result[:1200]}", flush=True)
+    try:
+        for number, name, result in run(options.seed, last, options):
+            kinds[name] += 1
+            if result in ("returned", "refused", "long, but heard"):
+                counts[result] += 1
+                continue
+            places = re.findall(r"    (\S+:\d+ \w+)", result)
+            kind = f"{result.split(' ', 1)[0]} {name} {places[-1] if places else result.split(':')[-1].strip()[:60]}"
+            counts["findings"] += 1
+            found[kind] += 1
+            if found[kind] <= 2:
+                again = f"--seed {number} --n 1" + (f" --only {options.only!r}" if options.only else "")
+                print(f"{again}: {name}: {result[:1200]}", flush=True)
+    except KeyboardInterrupt:
+        print("stopped")
     print("by entry: " + ", ".join(f"{name} {n}" for name, n in kinds.most_common()))
     for kind, n in found.most_common():
         print(f"{n:6d} {kind}")
