@@ -25,6 +25,8 @@ from rpusim._base.validation import boolean, integer_value
 
 __all__ = ["Dataset", "Text", "cifar10", "fashion_mnist", "mnist", "read_idx", "text"]
 
+MOST_PACKED = 1100  # bytes that one byte of gzip can become: 1032, and a little
+MOST_OF_BATCH, MOST_OF_CIFAR = 1 << 26, 1 << 29  # bytes of a file of CIFAR-10, which has 31 MB, and of all together
 _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -178,29 +180,61 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     >>> read_idx("t10k-labels-idx1-ubyte.gz").shape  # doctest: +SKIP
     (10000,)
     """
+    return _read_idx(path)
+
+
+def _read_idx(path: str | os.PathLike[str], expected: tuple[int, ...] | None = None) -> np.ndarray:
+    """As `read_idx`; where bytes of the shape `expected` must be there, what promises others is not read."""
     name = os.fspath(path)
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
+    with open(path, "rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        size = os.fstat(raw.fileno()).st_size
         try:
-            data = gzip.decompress(data)
+            if packed:
+                return _idx_array(name, gzip.GzipFile(fileobj=raw), size * MOST_PACKED, expected)
+            return _idx_array(name, raw, size, expected)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{name} is a truncated or damaged gzip file: {error}") from error
+
+
+def _idx_array(name: str, file: Any, most: int, expected: tuple[int, ...] | None) -> np.ndarray:
+    """Read the array of an open IDX file, which has at most so many bytes."""
+    head = _at_most(file, 4)
     # NumPy has at most 64 dimensions.
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_DTYPES or data[3] > 64:
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_DTYPES or head[3] > 64:
         raise ValueError(
             f"{name} is no IDX file: it must begin with 00 00, one of the types 08 09 0b 0c 0d 0e and the number of "
-            f"dimensions; it begins with {data[:4].hex(' ') or 'nothing'}"
+            f"dimensions; it begins with {head.hex(' ') or 'nothing'}"
         )
-    dtype = np.dtype(_IDX_DTYPES[data[2]])
-    start = 4 + 4 * data[3]
-    if len(data) < start:
-        raise ValueError(f"{name} is truncated: its header has {start} bytes; the file has {len(data)}")
-    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", count=data[3], offset=4))
-    wanted = start + dtype.itemsize * math.prod(shape)
-    if len(data) != wanted:
-        what = "truncated" if len(data) < wanted else "too long"
-        raise ValueError(f"{name} is {what}: shape {shape} of {dtype.name} needs {wanted} bytes; it has {len(data)}")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    dtype = np.dtype(_IDX_DTYPES[head[2]])
+    sizes = _at_most(file, 4 * head[3])
+    if len(sizes) < 4 * head[3]:
+        raise ValueError(f"{name} is truncated: its header has {4 + 4 * head[3]} bytes; the file has {4 + len(sizes)}")
+    shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
+    if expected is not None and (dtype != np.uint8 or shape != expected):
+        what = "labels" if len(expected) == 1 else "images"
+        raise ValueError(f"{name} must hold uint8 {what} of shape {expected}; got {dtype.name} {shape}")
+    file_is_plain = not isinstance(file, gzip.GzipFile)
+    start, wanted = 4 + 4 * head[3], dtype.itemsize * math.prod(shape)
+    says = f"shape {shape} of {dtype.name} needs {start + wanted} bytes"
+    if start + wanted > most:
+        raise ValueError(f"{name} is truncated: {says}; it has {most}{'' if file_is_plain else ' at most'}")
+    data = _at_most(file, wanted + 1)
+    if len(data) < wanted:
+        raise ValueError(f"{name} is truncated: {says}; it has {start + len(data)}")
+    if len(data) > wanted:
+        raise ValueError(f"{name} is too long: {says}; it has {most if file_is_plain else 'more'}")
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _at_most(file: Any, count: int) -> bytes:
+    """Return the next bytes of a file, up to `count`; memory is taken for those that are there."""
+    parts = []
+    while count > 0 and (part := file.read(min(count, 1 << 20))):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 def mnist(data_dir: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> Dataset:
@@ -318,23 +352,56 @@ def cifar10(path: str | os.PathLike[str] | None = None) -> Dataset:
 def _members(source: Path) -> dict[str, Callable[[], bytes]]:
     """Return how to read every file of a folder or a tar archive, by its name without folders."""
     if source.is_dir():
-        return {path.name: path.read_bytes for path in source.iterdir() if path.is_file()}
+        return {path.name: functools.partial(_batch_of, path) for path in source.iterdir() if path.is_file()}
     contents = {}
     try:
         with open(source, "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            whole = gzip.GzipFile(fileobj=raw) if packed else raw
+            whole: Any = _Bounded(gzip.GzipFile(fileobj=raw) if packed else raw, MOST_OF_CIFAR)
             with tarfile.open(fileobj=whole) as archive:
                 for member in archive:
                     file = archive.extractfile(member)
                     if file is not None and "batch" in member.name:
+                        _check_batch_size(f"{source}: {member.name:.100}", member.size)
                         contents[Path(member.name).name] = file.read()
             while whole.read(1 << 20):  # to the checksum at its end, which the archive does not need
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{source} is no tar archive, or is damaged: {error}") from error
     return {name: functools.partial(bytes, data) for name, data in contents.items()}
+
+
+def _check_batch_size(name: str, size: int) -> None:
+    if size > MOST_OF_BATCH:
+        raise ValueError(f"{name} must be a file of CIFAR-10, of at most {MOST_OF_BATCH} bytes; got {size}")
+
+
+def _batch_of(path: Path) -> bytes:
+    _check_batch_size(str(path), path.stat().st_size)
+    return path.read_bytes()
+
+
+class _Bounded:
+    """A file that is read no further than some number of bytes."""
+
+    def __init__(self, file: Any, most: int) -> None:
+        self._file, self._most = file, most
+        self.tell = file.tell
+
+    def read(self, count: int = -1) -> bytes:
+        data: bytes = self._file.read(count)
+        self._check(self._file.tell())
+        return data
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        if whence == 0:
+            self._check(place)
+        return int(self._file.seek(place, whence))
+
+    def _check(self, place: int) -> None:
+        if place > self._most:
+            raise ValueError(f"path must be an archive of CIFAR-10, of at most {self._most} bytes unpacked; got more")
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -357,7 +424,10 @@ def _python_batch(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     try:
         batch = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
         x, y = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
-    except (pickle.UnpicklingError, LookupError, TypeError, EOFError, ValueError, AttributeError, ImportError) as error:
+    except (
+        pickle.UnpicklingError, LookupError, TypeError, EOFError, ValueError, AttributeError, ImportError, MemoryError,
+        OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{name} is no batch of CIFAR-10: {error}") from error
     if x.dtype != np.uint8 or x.ndim != 2 or x.shape[1] != 3072 or y.shape != x.shape[:1] or y.dtype.kind not in "iu":
         raise ValueError(f"{name} must hold uint8 images (n, 3072) and n labels; got {x.dtype} {x.shape}, {y.shape}")
@@ -425,16 +495,12 @@ def text(name: str | os.PathLike[str] = "warpeace", *, test_size: int | None = N
 
 
 def _read_images(path: Path, count: int) -> np.ndarray:
-    images = read_idx(path)
-    if images.dtype != np.uint8 or images.shape != (count, 28, 28):
-        raise ValueError(f"{path} must hold uint8 images of shape ({count}, 28, 28); got {images.dtype} {images.shape}")
+    images = _read_idx(path, (count, 28, 28))
     return np.divide(images.reshape(count, 784), 255, dtype=np.float32)
 
 
 def _read_labels(path: Path, count: int) -> np.ndarray:
-    labels = read_idx(path)
-    if labels.dtype != np.uint8 or labels.shape != (count,):
-        raise ValueError(f"{path} must hold uint8 labels of shape ({count},); got {labels.dtype} {labels.shape}")
+    labels = _read_idx(path, (count,))
     if labels.max() > 9:
         raise ValueError(f"{path} must hold labels from 0 to 9; got {labels.max()}")
     return labels.astype(np.int64)

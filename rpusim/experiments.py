@@ -19,7 +19,18 @@ from rpusim._base import random as _random
 from rpusim._base.processes import processors, shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG
-from rpusim._base.validation import choice, instance, integer_value, real, signal
+from rpusim._base.validation import (
+    axes_of,
+    choice,
+    instance,
+    integer_value,
+    plain_array,
+    real,
+    real_array,
+    room_for,
+    shown,
+    signal,
+)
 from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
 from rpusim.algorithms.base import column_periphery
 from rpusim.algorithms.shd import SHDTile
@@ -381,6 +392,7 @@ def regression(
     n = len(goal)
     noise, lr = _non_negative("noise", noise), _positive("lr", lr)
     steps = integer_value("steps", steps, 20)
+    room_for("steps", steps, 8 * n * steps)
     tail = real(0.0, 1.0, open_low=True)("tail", tail)
     _input("input", input)
     seeds = _random.seed_sequence(rng)
@@ -392,7 +404,9 @@ def regression(
     if hidden is not None:
         hidden.program(hidden_row)
     elif np.any(hidden_row):
-        raise ValueError(f"start_hidden must be 0 for algorithms without A, unlike SHD; got {start_hidden!r} for {algorithm!r}")
+        raise ValueError(
+            f"start_hidden must be 0 for algorithms without A, unlike SHD; got {shown(start_hidden)} for {shown(algorithm)}"
+        )
 
     x, y = _draw_samples(samples, input, goal, noise, steps)
     weights = np.empty((steps + 1, 1, n), np.float32)
@@ -437,7 +451,7 @@ def regression(
 
 def _row(name: str, value: ArrayLike, n: int) -> NDArray[np.float32]:
     """One number for all parameters, or one each, as weights (1, n)."""
-    row = signal(name, np.full(n, value) if np.ndim(value) == 0 else value, (n,))
+    row = signal(name, np.full(n, plain_array(name, value, "real numbers")) if axes_of(value, 1) == 0 else value, (n,))
     return row[None, :]
 
 
@@ -531,7 +545,8 @@ def oscillation_period(t: ArrayLike, c: ArrayLike, centre: float, floor: float =
     Period
         With nan where there are fewer than three crossings.
     """
-    time, x = np.asarray(t, dtype=np.float64), np.asarray(c, dtype=np.float64) - centre
+    time = real_array("t", t, (None,))
+    x = real_array("c", c, time.shape) - real()("centre", centre)
     floor = _non_negative("floor", floor)
     largest = float(np.abs(x).max(initial=0.0))
     crossings: list[float] = []

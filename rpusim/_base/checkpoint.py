@@ -6,10 +6,12 @@ import contextlib
 import errno
 import io
 import json
+import math
 import os
 import re
 import secrets
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from rpusim._base.validation import shown
 
 try:
     import fcntl
@@ -27,14 +31,17 @@ __all__ = ["load", "save"]
 
 FORMAT = "rpusim checkpoint"
 VERSION = 1
+DEEPEST = 200  # dicts and lists within each other
 _TREE = "rpusim.json"  # the zip member with everything but the arrays
 # Keys hold no "/", so these two cannot be mistaken for entries of a user's dict.
 _ARRAY = "/array"
 _SCALAR = "/scalar"
-# What zipfile, json and NumPy's format reader raise on a file that is not what it should be.
+# What zipfile, json and NumPy's format reader raise on a file that is not what it should be (RuntimeError: too deep, too).
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, IndexError, TypeError, ValueError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, TypeError, ValueError, RuntimeError, OverflowError,
+    SyntaxError, tokenize.TokenError,
 )  # fmt: skip
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @contextlib.contextmanager
@@ -124,20 +131,22 @@ def _remove_unless_held(file: Path) -> None:
         os.close(descriptor)
 
 
-def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+def _encode(value: Any, path: str, arrays: dict[str, np.ndarray], depth: int = 0) -> Any:
     """Return `value` as JSON-ready data, its arrays moved to `arrays` under their paths."""
     where = path or "the top level"
+    if depth > DEEPEST:
+        raise ValueError(f"state: dicts and lists must be at most {DEEPEST} deep; got more at {where:.200}")
     if isinstance(value, dict):
         out = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"state: keys must be text; got {key!r} at {where}")
+                raise TypeError(f"state: keys must be text; got {shown(key)} at {where:.200}")
             if not key or not key.isprintable() or "/" in key or "\\" in key:
-                raise ValueError(f"state: keys must be printable text without '/' and '\\'; got {key!r} at {where}")
-            out[key] = _encode(item, f"{path}/{key}" if path else key, arrays)
+                raise ValueError(f"state: keys must be printable text without '/' and '\\'; got {shown(key)} at {where:.200}")
+            out[key] = _encode(item, f"{path}/{key}" if path else key, arrays, depth + 1)
         return out
     if isinstance(value, list):
-        return [_encode(item, f"{path}/{index}", arrays) for index, item in enumerate(value)]
+        return [_encode(item, f"{path}/{index}", arrays, depth + 1) for index, item in enumerate(value)]
     if type(value) is np.ndarray or isinstance(value, np.generic):
         if value.dtype.hasobject:
             raise TypeError(f"state: arrays must not hold Python objects; got dtype {value.dtype} at {where}")
@@ -151,21 +160,44 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     )
 
 
-def _decode(value: Any, archive: zipfile.ZipFile) -> Any:
+def _decode(value: Any, archive: zipfile.ZipFile, path: str = "") -> Any:
     if isinstance(value, list):
-        return [_decode(item, archive) for item in value]
+        return [_decode(item, archive, f"{path}/{index}") for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    if _ARRAY in value:
-        return _read_array(archive, value[_ARRAY])
-    if _SCALAR in value:
-        return _read_array(archive, value[_SCALAR])[()]
-    return {key: _decode(item, archive) for key, item in value.items()}
+    for kind in (_ARRAY, _SCALAR):
+        if kind in value:
+            if value[kind] != path:  # one array at many places could need any memory
+                raise ValueError(f"{value[kind]!r:.100} is the array at {path!r:.100}, which must have that name")
+            array = _read_array(archive, path)
+            return array if kind == _ARRAY else array[()]
+    return {key: _decode(item, archive, f"{path}/{key}" if path else key) for key, item in value.items()}
 
 
 def _read_array(archive: zipfile.ZipFile, path: str) -> np.ndarray:
-    # The whole member first, so that its CRC is checked before a header is believed.
-    return np.lib.format.read_array(io.BytesIO(archive.read(path + ".npy")), allow_pickle=False)
+    # The whole member first, so that its CRC is checked before a header is believed; nor is memory asked for on its word.
+    data = io.BytesIO(archive.read(path + ".npy"))
+    version = np.lib.format.read_magic(data)
+    if version in _HEADERS:  # else for structured arrays, where names are not ASCII
+        try:
+            shape, _, dtype = _HEADERS[version](data)
+        except MemoryError as error:  # of Python's parser, where a header is nested
+            raise ValueError("a header of an array cannot be read") from error
+        claimed, there = math.prod(shape) * dtype.itemsize, len(data.getbuffer()) - data.tell()
+        if claimed != there:
+            raise ValueError(f"{path!r} claims to have shape {shape} of {dtype}, {claimed} bytes; it has {there}")
+    data.seek(0)
+    return np.lib.format.read_array(data, allow_pickle=False)
+
+
+def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse an archive that says it has more than the file has: `save` does not compress, so none does by itself."""
+    members = archive.infolist()
+    packed = next((member.filename for member in members if member.compress_type != zipfile.ZIP_STORED), None)
+    if packed is not None:
+        raise ValueError(f"its member {packed!r:.100} is compressed, which save does not do")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError(f"its members claim to have more bytes than the {size} of the file")
 
 
 def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
@@ -245,6 +277,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError(f"{name} is no rpusim checkpoint")
         try:
             with zipfile.ZipFile(file) as archive:
+                _check_sizes(archive, os.fstat(file.fileno()).st_size)
                 tree: Any = json.loads(archive.read(_TREE)) if _TREE in archive.namelist() else None
                 known = isinstance(tree, dict) and tree.get("format") == FORMAT
                 newer = known and tree["version"] > VERSION
@@ -252,7 +285,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         except (*_DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a seek to a damaged offset
                 raise
-            raise ValueError(f"{name} is a truncated or damaged checkpoint: {error}") from error
+            raise ValueError(f"{name} is a truncated or damaged checkpoint: {error!s:.300}") from error
     if not known:
         raise ValueError(f"{name} is no rpusim checkpoint, but another zip file")
     if newer:

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rpusim._base.validation import shown
+
 __all__ = ["RNG", "child", "generator", "key", "seed_sequence", "words_of"]
 
 RNG: TypeAlias = "int | np.integer | np.random.SeedSequence | np.random.Generator | None"
@@ -27,9 +29,9 @@ def seed_sequence(rng: RNG) -> np.random.SeedSequence:
     if rng is None:
         return np.random.SeedSequence()
     if isinstance(rng, (bool, np.bool_)) or not isinstance(rng, (int, np.integer)):
-        raise TypeError(f"rng must be an int, a numpy SeedSequence, a numpy Generator or None; got {rng!r}")
+        raise TypeError(f"rng must be an int, a numpy SeedSequence, a numpy Generator or None; got {shown(rng)}")
     if rng < 0:
-        raise ValueError(f"rng must be a non-negative int; got {rng!r}")
+        raise ValueError(f"rng must be a non-negative int; got {shown(rng)}")
     return np.random.SeedSequence(int(rng))
 
 

@@ -8,10 +8,13 @@ from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from rpusim._base.lazy import public_homes
+from rpusim._base.validation import shown
 
 __all__ = ["Specification", "parameter"]
 
 T = TypeVar("T", bound="Specification")
+
+DEEPEST = 100  # levels of a description
 
 
 def parameter(default: Any, check: Any) -> Any:
@@ -103,35 +106,32 @@ def from_dict(data: dict[str, Any]) -> Any:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the type or a field is unknown, or a value is not allowed.
     """
+    return _from_dict(data, 0)
+
+
+def _from_dict(data: Any, depth: int) -> Any:
+    if depth > DEEPEST:
+        raise ValueError(f"data must be at most {DEEPEST} specifications and lists deep; got more")
     if isinstance(data, dict) and data.get("format") == "rpusim fit" and isinstance(data.get("device"), dict):
         data = data["device"]  # what a fit found is taken for its device
     if not isinstance(data, dict) or "type" not in data:
-        raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {_short(data)}")
+        raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {shown(data)}")
     kinds = Specification._registry
     wanted = data["type"]
     if isinstance(wanted, str) and wanted not in kinds and wanted in public_homes():
         import_module(public_homes()[wanted])
     if not isinstance(wanted, str) or wanted not in kinds:
         _load_all()
-        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {_short(wanted)}")
+        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {shown(wanted)}")
     kind = kinds[wanted]
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted((_short(name) for name in set(data) - names - {"type"}), key=str)
+    unknown = sorted(map(shown, set(data) - names - {"type"}))
     if unknown:
-        raise ValueError(f"{data['type']} has no field {', '.join(unknown[:10])}; it has {', '.join(sorted(names))}")
-    return kind(**{name: _built(value) for name, value in data.items() if name != "type"})
-
-
-def _short(data: Any) -> str:
-    """What something is, in a few words."""
-    if isinstance(data, dict):
-        names = ", ".join(map(repr, list(data)[:5])) + (", ..." if len(data) > 5 else "")
-        return f"a dict with {names}" if data else "an empty dict"
-    text = repr(data)
-    return text if len(text) <= 80 else text[:77] + "..."
+        raise ValueError(f"{wanted} has no field {', '.join(unknown):.200}; it has {', '.join(sorted(names))}")
+    return kind(**{name: _built(value, depth + 1) for name, value in data.items() if name != "type"})
 
 
 def _load_all() -> None:
@@ -140,16 +140,35 @@ def _load_all() -> None:
         import_module(module)
 
 
-def _built(value: Any) -> Any:
+def _built(value: Any, depth: int) -> Any:
     """The value of a field: specifications within it are built, in sequences too."""
     if isinstance(value, dict) and "type" in value:
-        return from_dict(value)
-    return tuple(_built(entry) for entry in value) if isinstance(value, list) else value
+        return _from_dict(value, depth)
+    if not isinstance(value, list):
+        return value
+    if depth > DEEPEST:
+        raise ValueError(f"data must be at most {DEEPEST} specifications and lists deep; got more")
+    return tuple(_built(entry, depth + 1) for entry in value)
 
 
-def from_json(text: str) -> Any:
-    """Build the specification that `to_json` described, or the device in what `rpusim fit` wrote."""
+def from_json(text: str | bytes) -> Any:
+    """Build the specification that `to_json` described, or the device in what `rpusim fit` wrote.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no JSON text, or as in `from_dict`.
+    """
+    return from_dict(plain_json("text", text))
+
+
+def plain_json(name: str, text: Any) -> Any:
+    """Return what a JSON text holds."""
+    if not isinstance(text, (str, bytes, bytearray)):
+        raise TypeError(f"{name} must be JSON text; got {shown(text)}")
     try:
-        return from_dict(json.loads(text))
+        return json.loads(text)
     except RecursionError:
-        raise ValueError("text must be a specification; got JSON that is nested too deeply") from None
+        raise ValueError(f"{name} must be JSON that is not nested as deeply as this; got {shown(text)}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} must be JSON text ({error}); got {shown(text)}") from None

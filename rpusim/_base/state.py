@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._base.random import words_of
-from rpusim._base.specification import Specification, from_dict
-from rpusim._base.validation import Check, integer, numbers_of, one_or_more, signal
+from rpusim._base.specification import Specification, from_dict, plain_json
+from rpusim._base.validation import Check, integer, numbers_of, one_or_more, plain_array, shown, signal
 from rpusim._core.lock import Lock, Look
 
 __all__ = []
@@ -138,7 +138,7 @@ def several(entries: Sequence[Entry]) -> Entry:
 
     def check(name: str, states: Any) -> list[Any]:
         if not isinstance(states, (list, tuple)) or len(states) != len(entries):
-            raise ValueError(f"{name} must be a list of {len(entries)} entries; got {states!r:.80}")
+            raise ValueError(f"{name} must be a list of {len(entries)} entries; got {shown(states)}")
         return [entry.check(f"{name}[{k}]", state) for k, (entry, state) in enumerate(zip(entries, states, strict=True))]
 
     def put(checked: list[Any]) -> None:
@@ -176,7 +176,7 @@ def listed(get: Callable[[], Sequence[Any]], put: Callable[[list[Any]], object],
 def seeds(owner: Any, name: str) -> Entry:
     """A seed sequence that is an attribute."""
     keys = numbers_of(integer(0))
-    words = {"entropy": one_or_more(integer(0)), "pool_size": integer(4)}
+    words = {"entropy": one_or_more(integer(0, 2**10_000)), "pool_size": integer(4, 1 << 16)}
 
     def check(label: str, saved: Any) -> np.random.SeedSequence:
         check_entries(label, saved, {*words, "spawn_key"})
@@ -215,8 +215,8 @@ def version(number: int) -> Entry:
     """The version of a state, which must be this one."""
 
     def check(name: str, saved: Any) -> int:
-        if saved != number:
-            raise ValueError(f"{name} must be {number}; got {saved!r}")
+        if not isinstance(saved, (int, np.integer)) or saved != number:
+            raise ValueError(f"{name} must be {number}; got {shown(saved)}")
         return number
 
     return Entry(lambda: number, check, lambda _: None)
@@ -247,7 +247,7 @@ def checked_array(
     """Return a copy of `given` if it is an array of the shape and the kind of `own`."""
     if own.dtype == np.float32:
         return signal(name, given, own.shape).copy()
-    array = np.array(given)
+    array = plain_array(name, given, "numbers")
     if own.dtype == np.float64:
         what, right = "finite float64 numbers", array.dtype == np.float64
         right = right and array.shape == own.shape and bool(np.all(np.isfinite(array)))
@@ -260,29 +260,29 @@ def checked_array(
             right = right and array.dtype == own.dtype and bool(np.isin(array, among).all())
     if not right:
         raise ValueError(f"{name} must be {what} of shape {own.shape}; got dtype {array.dtype}, shape {array.shape}")
-    return array.astype(own.dtype)
+    return array.astype(own.dtype)  # a copy
 
 
 def check_entries(name: str, state: Any, expected: Collection[str]) -> dict[str, Any]:
     """Return `state` if it is a dict with the entries of `expected`."""
     if not isinstance(state, dict):
         raise TypeError(f"{name} must be a dict made by state_dict(); got {type(state).__name__}")
-    if sorted(map(str, state)) != sorted(expected):
-        raise ValueError(f"{name} must have the entries {sorted(expected)}; got {sorted(map(str, state))}")
+    if set(state) != set(expected):
+        raise ValueError(f"{name} must have the entries {sorted(expected)}; got {shown(sorted(map(str, state)))}")
     return state
 
 
 def checked_list(name: str, values: Any, length: int, check: Callable[[str, Any], Any]) -> list[Any]:
     """Return `values` if it is a list of `length` numbers that `check` accepts."""
     if not isinstance(values, (list, tuple)) or len(values) != length:
-        raise ValueError(f"{name} must be a list of {length} numbers; got {values!r}")
+        raise ValueError(f"{name} must be a list of {length} numbers; got {shown(values)}")
     return [check(f"{name}[{k}]", value) for k, value in enumerate(values)]
 
 
 def completed_specification(saved: Any) -> Any:
     """A saved specification with the defaults of fields that came after it was saved."""
     try:
-        return json.dumps([from_dict(part).to_dict() for part in json.loads(saved)])
+        return json.dumps([from_dict(part).to_dict() for part in plain_json("saved", saved)])
     except (TypeError, ValueError):
         return saved
 
@@ -290,7 +290,7 @@ def completed_specification(saved: Any) -> Any:
 def differences_of(names: Mapping[str, Any], own: str, other: Any) -> str:
     """What a saved specification has that an object's own has not, field by field."""
     try:
-        saved = json.loads(other)
+        saved = plain_json("saved", other)
         assert len(saved) == len(names) and all(isinstance(part, dict) for part in saved)
     except (AssertionError, TypeError, ValueError):
         return f"{other!r:.100}"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import math
 import numbers
+import os
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +18,10 @@ import numpy as np
 from rpusim._core.kernels import is_finite
 
 __all__ = [
+    "LARGEST",
     "Check",
+    "as_float",
+    "axes_of",
     "boolean",
     "checked_by",
     "choice",
@@ -25,15 +32,66 @@ __all__ = [
     "one_or_more",
     "optional",
     "physical",
+    "plain_array",
     "real",
     "real_array",
+    "real_values",
+    "room_for",
+    "shown",
     "signal",
 ]
 
+#: characters of a value that a message shows
+SHOWN = 200
+
+
+class _Short(reprlib.Repr):
+    """Texts of values that are bounded in length, depth and time, whatever the values are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = self.maxarray = 40
+        self.maxstring = self.maxlong = self.maxother = SHOWN
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return builtins.repr(x[:SHOWN])
+
+    repr_bytearray = repr_bytes
+
+    def repr_int(self, x: int, level: int) -> str:
+        return builtins.repr(x) if x.bit_length() < 10_000 else f"an integer of {x.bit_length()} bits"
+
+
+_short = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return `value` as messages show it: as Python writes it, on one line, and no longer than some 200 characters."""
+    try:
+        text = " ".join(_short.repr(value).split())
+    except Exception:  # of a user's own class
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
 
 def fail(name: str, allowed: str, value: Any, error: type[Exception] = ValueError) -> None:
-    text = repr(value)
-    raise error(f"{name} must be {allowed}; got {text if len(text) < 80 else text[:77] + '...'}")
+    raise error(f"{name} must be {allowed}; got {shown(value)}")
+
+
+@functools.cache
+def memory() -> int:
+    """Return the bytes of memory of this computer; 1 TiB where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 1 << 40
+
+
+def room_for(name: str, value: Any, numbers_needed: int, size: int = 4) -> None:
+    """Raise ValueError where so many numbers of `size` bytes, which `value` asks for, are more than all memory."""
+    if numbers_needed * size > memory():
+        needs = f"(it needs {float(min(numbers_needed * size, 10**300)) / 1e9:.3g})"
+        fail(name, f"such that it fits into the {memory() / 1e9:.3g} GB of memory {needs}", value)
 
 
 #: Sizes that float32 holds with room for products; larger ones would overflow in the kernels, smaller ones vanish.
@@ -55,6 +113,14 @@ class Check(ABC):
         """Values that are refused: of other types, and right beside what is allowed."""
 
 
+def as_float(value: Any) -> float:
+    """Return a real number as a float; one beyond all floats as an infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 @dataclass(frozen=True)
 class Real(Check):
     """A finite real number in an interval; kept as a Python float."""
@@ -67,14 +133,11 @@ class Real(Check):
     largest: float = math.inf
 
     def __call__(self, name: str, value: Any) -> float:
-        if isinstance(value, np.ndarray) and value.ndim == 0:
+        if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.is_masked(value):
             value = value.item()
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             fail(name, self._allowed(), value, TypeError)
-        try:
-            number = float(value)
-        except OverflowError:  # an integer beyond all floats
-            number = math.inf
+        number = as_float(value)
         above = self.low < number if self.open_low else self.low <= number
         below = number < self.high if self.open_high else number <= self.high
         if not (math.isfinite(number) and above and below):
@@ -116,7 +179,7 @@ def physical(low: float = -math.inf, high: float = math.inf, *, open_low: bool =
 
 @dataclass(frozen=True)
 class Integer(Check):
-    """An integer between two inclusive bounds; kept as a Python int."""
+    """An integer between two inclusive bounds, and of 64 bits where there is none; kept as a Python int."""
 
     low: int | None = None
     high: int | None = None
@@ -127,6 +190,8 @@ class Integer(Check):
         number = int(value)
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             fail(name, self._allowed(), value)
+        if number.bit_length() > 63 and (self.high is None or self.low is None):
+            fail(name, f"{self._allowed()}, and of 64 bits", value)
         return number
 
     def _allowed(self) -> str:
@@ -247,7 +312,7 @@ class NumbersOf(Check):
     check: Check
 
     def __call__(self, name: str, value: Any) -> tuple[Any, ...]:
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or np.ndim(value) != 1:
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or axes_of(value) != 1:
             fail(name, "a sequence of numbers", value, TypeError)
         if len(value) == 0:
             fail(name, "a sequence of at least one number", value)
@@ -256,6 +321,14 @@ class NumbersOf(Check):
     def wrong(self) -> Iterator[Any]:
         yield from ("0.1", 1.0, {1.0}, (), None)
         yield from ([value] for value in self.check.wrong() if np.ndim(value) == 0)
+
+
+def axes_of(value: Any, otherwise: int = 0) -> int:
+    """Return how many axes a value has; `otherwise` where it is no array, which the check that follows says."""
+    try:
+        return np.ndim(value)
+    except Exception:  # ragged, or an object of a user
+        return otherwise
 
 
 def numbers_of(check: Check) -> NumbersOf:
@@ -321,19 +394,35 @@ def real_array(
     return array
 
 
+def plain_array(name: str, value: Any, what: str) -> np.ndarray:
+    """Return `value` as an array of whatever dtype; refused are masked values, and what NumPy makes no array of."""
+    try:
+        masked = np.ma.is_masked(value) or isinstance(value, (list, tuple)) and any(map(np.ma.is_masked, value))
+        raw = np.asarray(value)
+    except Exception as error:  # objects of users may raise any
+        raise TypeError(f"{name} must be an array of {what}; got {type(value).__name__} ({error!s:.200})") from None
+    if 0 in raw.strides:  # one number at many places: small as it comes, and large when it is copied
+        room_for(name, f"an array of shape {raw.shape}", raw.size, max(4, raw.itemsize))
+    if masked:
+        raise ValueError(f"{name} must hold no masked values (see numpy.ma.filled and compressed); got {shown(value)}")
+    return raw
+
+
+def real_values(name: str, value: Any) -> np.ndarray:
+    """Return `value` as a float64 array of whatever shape, of finite real numbers."""
+    return real_array(name, value, (None,) * axes_of(value))
+
+
 def _real(name: str, value: Any, shape: Sequence[int | None], dtype: Any) -> np.ndarray:
     """`value` as a C-contiguous array of the given shape and dtype, where it is one of real numbers."""
-    try:
-        raw = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be an array of real numbers; got {type(value).__name__} ({error})") from None
+    raw = plain_array(name, value, "real numbers")
     if raw.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be an array of real numbers; got dtype {raw.dtype}")
     if raw.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, raw.shape, strict=True)):
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{name} must have shape {wanted}; got {raw.shape}")
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(raw, dtype=dtype)
+        return np.ascontiguousarray(raw, dtype=dtype).reshape(raw.shape)  # which NumPy gives an axis where there is none
 
 
 def signal(name: str, value: Any, shape: Sequence[int | None], *, finite: bool = True) -> np.ndarray:

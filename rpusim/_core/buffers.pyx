@@ -3,6 +3,7 @@
 import numpy as np
 
 cimport numpy as cnp
+from libc.float cimport FLT_MAX
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 
@@ -28,9 +29,23 @@ cpdef cnp.ndarray as_batch(str name, value, Py_ssize_t n):
             return array
     try:
         ndim = np.ndim(value)
-    except ValueError:
-        ndim = 2        # ragged: the next line says so
+    except Exception:
+        ndim = 2        # ragged, or no array: the next line says so
     return checked_signal(name, value, (n,) if ndim == 1 else (None, n))
+
+
+def is_finite_signal(value, float largest=FLT_MAX):
+    """Return whether `value` is an array of float32, of any strides, of finite numbers of at most this size."""
+    cdef cnp.ndarray array
+    if not cnp.PyArray_CheckExact(value) or cnp.PyArray_TYPE(<cnp.ndarray>value) != cnp.NPY_FLOAT32:
+        return False
+    array = <cnp.ndarray>value
+    if not cnp.PyArray_ISCARRAY_RO(array):
+        return array.dtype.isnative and bool((np.abs(array) <= largest).all())
+    if not active_kernels().all_finite(<const float *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)):
+        return False
+    return largest == FLT_MAX or active_kernels().abs_max(
+        <const float *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)) <= largest
 
 
 cpdef tuple as_batches(x, d, Py_ssize_t rows, Py_ssize_t columns):

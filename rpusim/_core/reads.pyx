@@ -8,6 +8,7 @@ management.
 import numpy as np
 
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport FLT_MAX
 from libc.math cimport fabsf
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
@@ -26,6 +27,8 @@ cdef enum:
     CONVERSION_NS = 1           # that a number takes in a DAC or an ADC, about
     PIECE = 2048                # numbers that a thread converts before it looks for more
     MERGED_VECTORS = 4          # vectors for which adding up arrays takes less than a product with each
+
+cdef int64_t MULTIPLY_ADDS_BETWEEN_SIGNALS = 8_000_000_000      # of a batch
 
 NOISE_MANAGEMENT = {
     "none": NM_NONE, "abs_max": NM_ABS_MAX, "max": NM_MAX, "constant": NM_CONSTANT, "average_abs_max": NM_AVERAGE_ABS_MAX,
@@ -217,7 +220,7 @@ cdef class Reader:
         cdef cnp.ndarray y = output(out, batch, n_out)
         cdef const float *x_data
         cdef float *y_data
-        cdef Py_ssize_t vectors
+        cdef Py_ssize_t vectors, first, most
         if out is not None and overlap(y, batch):
             batch = batch.copy()
         x_data = <const float *>cnp.PyArray_DATA(batch)
@@ -226,8 +229,15 @@ cdef class Reader:
         self.lock.begin()
         try:
             self.earlier = NULL         # a thread that was lost in a fork may have left it
+            most = max(1, MULTIPLY_ADDS_BETWEEN_SIGNALS // (n_in * n_out))
             with nogil:
-                self.read(x_data, y_data, vectors, transposed, reference)
+                self.read(x_data, y_data, min(vectors, most), transposed, reference)
+                first = most
+                while first < vectors:
+                    with gil:
+                        PyErr_CheckSignals()        # Ctrl-C stops long calls
+                    self.read(x_data + first * n_in, y_data + first * n_out, min(vectors - first, most), transposed, reference)
+                    first += most
         finally:
             self.lock.end()
         return y

@@ -36,6 +36,7 @@ cdef class Updater:
     cdef int _draw(self, rpu_trains *trains, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                    size_t bytes) except -1 nogil
     cdef int _step(self, const rpu_trains *trains, Py_ssize_t vectors, int64_t pulses, int strips, int reverse) except -1 nogil
+    cdef int _hear(self, Py_ssize_t vectors) except -1 nogil
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
                             int reverse) except -1 nogil
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil

@@ -35,6 +35,8 @@ cdef enum:
     MOST_ENTRIES = 1 << 30      # columns times slots of one vector: 32 bits count the entries of its lists, which are padded
     PULSES_BETWEEN_SIGNALS = 1 << 24
 
+cdef int64_t MULTIPLY_ADDS_BETWEEN_SIGNALS = 4_000_000_000
+
 PULSE_TYPES = {
     "stochastic": RPU_STOCHASTIC, "mean_count": RPU_MEAN_COUNT, "deterministic_implicit": RPU_DETERMINISTIC_IMPLICIT,
 }
@@ -110,6 +112,7 @@ cdef struct UpdateTask:
     UpdateRows update_rows
     const rpu_devices *devices
     Py_ssize_t threads, blocks
+    Py_ssize_t start, rows      # which rows of the array
     int64_t *next_block         # of each thread's share
     const rpu_trains *trains
     Py_ssize_t vectors
@@ -140,8 +143,8 @@ cdef void _update_blocks(void *task, int member) noexcept nogil:
             block = rpu_take(t.next_block + owner)
             if block >= t.blocks:
                 break
-            first = _block_start(t.devices.rows, owner, t.threads, block, t.blocks)
-            last = _block_start(t.devices.rows, owner, t.threads, block + 1, t.blocks)
+            first = t.start + _block_start(t.rows, owner, t.threads, block, t.blocks)
+            last = t.start + _block_start(t.rows, owner, t.threads, block + 1, t.blocks)
             if first < last:
                 t.update_rows(t.devices, t.trains, t.vectors, first, last, block == before + 1, t.works + member, t.reverse,
                               t.key, t.updates)
@@ -220,8 +223,15 @@ cdef class Updater:
             self.devices.updates += vectors
             return 0
         if self.devices.model < 0:
-            self._update_ideal(x, d, vectors, lr)
-            self.devices.updates += vectors
+            last = max(1, MULTIPLY_ADDS_BETWEEN_SIGNALS // (self.rows * self.columns))
+            first = 0
+            while first < vectors:
+                if first:
+                    self._hear(0)
+                last = min(last, vectors - first)
+                self._update_ideal(x + first * self.columns, d + first * self.rows, last, lr)
+                self.devices.updates += last
+                first += last
             return 0
         plans = <rpu_pulse_plan *>grow(&self.plans, vectors * sizeof(rpu_pulse_plan))
         self._plan(plans, x, d, vectors, -lr if lr < 0 else lr)
@@ -322,10 +332,11 @@ cdef class Updater:
         return 0
 
     cdef int _step(self, const rpu_trains *trains, Py_ssize_t vectors, int64_t pulses, int strips, int reverse) except -1 nogil:
-        # Take all rows through the trains, on which `pulses` fire.
+        # Take all rows through the trains, on which `pulses` fire; where they are many in parts, between which Ctrl-C is heard
         cdef int kinds = 1 if self.devices.view.visible == NULL else 2
         cdef int sums = self.devices.its.sums, threads
         cdef Py_ssize_t t, blocks = 1, share, largest       # rows of a thread, and of its largest block
+        cdef Py_ssize_t part, parts, first = 0, last
         cdef int64_t *next_block
         cdef char *space
         cdef rpu_work *works
@@ -343,14 +354,31 @@ cdef class Updater:
         next_block = <int64_t *>(works + threads)
         for t in range(threads):
             rpu_lay_out_work(vectors, largest, self.columns, kinds, sums, strips, space + t * work_bytes, works + t)
-            next_block[t] = 0
-        if threads <= 1:
-            self.devices.its.update_rows(&self.devices.view, trains, vectors, 0, self.rows, 0, works, reverse,
-                                         self.devices.key, self.devices.updates)
-        else:
-            task = UpdateTask(self.devices.its.update_rows, &self.devices.view, threads, blocks, next_block,
-                              trains, vectors, works, reverse, self.devices.key, self.devices.updates)
-            run_team(_update_blocks, &task, threads, <double>pulses * PULSE_NS)
+        parts = min(self.rows, 1 + pulses // (threads * <int64_t>PULSES_BETWEEN_SIGNALS))
+        for part in range(parts):
+            last = self.rows if part == parts - 1 else (part + 1) * (self.rows // parts)
+            if threads <= 1:
+                self.devices.its.update_rows(&self.devices.view, trains, vectors, first, last, part > 0, works, reverse,
+                                             self.devices.key, self.devices.updates)
+            else:
+                for t in range(threads):
+                    next_block[t] = 0
+                task = UpdateTask(self.devices.its.update_rows, &self.devices.view, threads, blocks, first, last - first,
+                                  next_block, trains, vectors, works, reverse, self.devices.key, self.devices.updates)
+                run_team(_update_blocks, &task, threads, <double>pulses * PULSE_NS / parts)
+            first = last
+            if first < self.rows:
+                self._hear(vectors)
+        return 0
+
+    cdef int _hear(self, Py_ssize_t vectors) except -1 nogil:
+        # Let Ctrl-C stop long calls; `vectors` of this one have drawn what is not to be drawn again.
+        with gil:
+            try:
+                PyErr_CheckSignals()
+            except BaseException:
+                self.devices.updates += vectors
+                raise
         return 0
 
     cdef int _update_counts(self, const rpu_pulse_plan *plans, const float *x, const float *d, Py_ssize_t vectors,
@@ -362,12 +390,6 @@ cdef class Updater:
         cdef rpu_pulse_count n
         cdef int64_t given = 0
         for v in range(vectors):
-            if given > PULSES_BETWEEN_SIGNALS:
-                given = 0
-                self.devices.updates += v
-                with gil:
-                    PyErr_CheckSignals()        # Ctrl-C stops long calls
-                self.devices.updates -= v
             if plans[v].bl == 0:
                 continue
             if self.fired is not None:
@@ -386,6 +408,9 @@ cdef class Updater:
                 self.devices.pulses_up += n.up
                 self.devices.pulses_down += n.down
                 given += n.up + n.down
+                if given > PULSES_BETWEEN_SIGNALS:
+                    given = 0
+                    self._hear(v + 1)
         return 0
 
     cdef void _update_ideal(self, const float *x, const float *d, Py_ssize_t vectors, double lr) noexcept nogil:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
 from rpusim._base.state import Entry, Stateful, part
-from rpusim._base.validation import checked_by, instance, integer, optional, real
+from rpusim._base.validation import checked_by, instance, integer, optional, real, shown
 from rpusim.arrays.cell import CellArray
 from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.crossbar import CrossbarArray
@@ -162,7 +162,7 @@ def is_single_device(name: str, value: Any) -> Device:
     """Check a device that is no cell of several, which only `SGD` takes."""
     device: Device = is_device(name, value)
     if isinstance(device, UnitCell):
-        raise TypeError(f"{name} must be a single device, not a cell, which SGD takes; got {value!r}")
+        raise TypeError(f"{name} must be a single device, not a cell, which SGD takes; got {shown(value)}")
     return device
 
 

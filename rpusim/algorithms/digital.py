@@ -12,7 +12,7 @@ from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, part, value
-from rpusim._base.validation import integer, optional, real, signal
+from rpusim._base.validation import integer, optional, real, shown, signal
 from rpusim._core.lock import Lock
 from rpusim.algorithms._digital import DigitalLoop
 from rpusim.algorithms.base import Algorithm, ArrayTile, Resources, is_periphery, is_scheme
@@ -43,7 +43,7 @@ class DigitalAlgorithm(Algorithm):
         if not (self.pulses.update_management and self.pulses.update_bl_management):
             raise ValueError(
                 f"{type(self).__name__}: pulses must have update_management and update_bl_management, so that trains are as "
-                f"long as the largest number of pulses; got {self.pulses!r}"
+                f"long as the largest number of pulses; got {shown(self.pulses)}"
             )
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> DigitalTile:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rpusim._base.specification import parameter
-from rpusim._base.validation import checked_by, choice, one_or_more, physical, real
+from rpusim._base.validation import checked_by, choice, one_or_more, physical, real, shown
 from rpusim.algorithms.base import is_period, is_rate, is_single_device
 from rpusim.algorithms.level import Level
 from rpusim.algorithms.transfer import TransferAlgorithm
@@ -18,7 +18,7 @@ __all__ = ["TikiTaka"]
 @checked_by("text", 3, None, [3], {})
 def _devices(name: str, value: Any) -> tuple[Device, ...]:
     if not isinstance(value, (tuple, list)) or len(value) > 14:
-        raise TypeError(f"{name} must be a tuple of at most 14 devices; got {value!r}")
+        raise TypeError(f"{name} must be a tuple of at most 14 devices; got {shown(value)}")
     return tuple(is_single_device(f"{name}[{k}]", device) for k, device in enumerate(value))
 
 
@@ -116,10 +116,10 @@ class TikiTaka(TransferAlgorithm):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != count:
                 raise ValueError(
-                    f"{type(self).__name__}: {name} must be a number or {count} of them, one per array; got {value!r}"
+                    f"{type(self).__name__}: {name} must be a number or {count} of them, one per array; got {shown(value)}"
                 )
         if isinstance(self.gamma, tuple) and self.gamma[-1] == 0.0:
-            raise ValueError(f"{type(self).__name__}: gamma must not end with 0, the weight of C; got {self.gamma!r}")
+            raise ValueError(f"{type(self).__name__}: gamma must not end with 0, the weight of C; got {shown(self.gamma)}")
         if self.transfer_vectors == "hadamard" and self.random_selection:
             raise ValueError(
                 f"{type(self).__name__}: random_selection must be False where transfer_vectors='hadamard'; got True"
@@ -132,7 +132,9 @@ class TikiTaka(TransferAlgorithm):
                 )
             for device in devices[:-1]:
                 if not isinstance(device, PulsedDevice):
-                    raise ValueError(f"{type(self).__name__}: with_reset_prob needs devices that take pulses; got {device!r}")
+                    raise ValueError(
+                        f"{type(self).__name__}: with_reset_prob needs devices that take pulses; got {shown(device)}"
+                    )
 
     def _devices(self) -> tuple[Device, ...]:
         return (self.fast, *self.between, self.fast if self.slow is None else self.slow)

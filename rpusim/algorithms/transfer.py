@@ -13,7 +13,7 @@ from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, check_entries, checked_array, checked_list, group, part, parts, value
-from rpusim._base.validation import boolean, choice, integer, optional, physical, real, signal
+from rpusim._base.validation import boolean, choice, integer, optional, physical, real, shown, signal
 from rpusim._core.lock import Lock, Look
 from rpusim.algorithms._transfer import Transfer, TransferLoop
 from rpusim.algorithms.base import (
@@ -84,7 +84,7 @@ class TransferAlgorithm(Algorithm):
         for device in self._devices()[:-1]:
             if self.zero_shift.endswith("pulses") and not isinstance(device, PulsedDevice):
                 raise ValueError(
-                    f"{name}: zero_shift must be 'exact' or 'none' for devices without pulses; got {self.zero_shift!r}"
+                    f"{name}: zero_shift must be 'exact' or 'none' for devices without pulses; got {shown(self.zero_shift)}"
                 )
         if self.zero_shift_pulses is not None and not self.zero_shift.endswith("pulses"):
             raise ValueError(
@@ -228,14 +228,14 @@ class TransferTile(Tile):
     def buffer(self) -> NDArray[np.float32]:
         """The digital buffer H (outputs, inputs), in pulses of C; ValueError for algorithms without."""
         if "buffer" not in self._buffers[0]:
-            raise ValueError(f"buffer needs an algorithm that has one; got {self.algorithm!r}")
+            raise ValueError(f"buffer needs an algorithm that has one; got {shown(self.algorithm)}")
         return self._plane("buffer")
 
     @property
     def tracked_reference(self) -> NDArray[np.float32]:
         """The running mean of what is read of A (outputs, inputs): Q of RIDER, p of AGAD; ValueError for algorithms without."""
         if "mean" not in self._buffers[0]:
-            raise ValueError(f"tracked_reference needs an algorithm that has one; got {self.algorithm!r}")
+            raise ValueError(f"tracked_reference needs an algorithm that has one; got {shown(self.algorithm)}")
         return self._plane("mean")
 
     @property

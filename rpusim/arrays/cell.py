@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.state import Entry, Stateful, attribute, parts
-from rpusim._base.validation import instance, integer, real, signal
+from rpusim._base.validation import instance, integer, real, shown, signal
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim._core.lock import Lock, Look
 from rpusim.arrays.counts import PulseCount, ReadCount, Written
@@ -79,7 +79,7 @@ class CellArray(Stateful):
             devices = (cell.device, cell.device)
             self.gammas = (-1.0, 1.0)
         else:
-            raise TypeError(f"cell must be a VectorCell, OneSidedCell or ReferenceCell; got {cell!r}")
+            raise TypeError(f"cell must be a VectorCell, OneSidedCell or ReferenceCell; got {shown(cell)}")
         self.arrays = tuple(
             CrossbarArray(shape, device, forward=forward, backward=backward, pulses=pulses, rng=_random.child(seeds, k))
             for k, device in enumerate(devices)
@@ -138,7 +138,7 @@ class CellArray(Stateful):
     def program_reference(self, weights: ArrayLike) -> None:
         """Write the reference device of a `ReferenceCell`."""
         if not isinstance(self.device, ReferenceCell):
-            raise ValueError(f"program_reference needs a ReferenceCell; got {self.device!r}")
+            raise ValueError(f"program_reference needs a ReferenceCell; got {shown(self.device)}")
         self.arrays[1].program(weights)
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -269,7 +269,7 @@ class CellArray(Stateful):
         """
         drifting = [array for array in self.arrays if array._effect(Drifting) is not None]
         if not drifting:
-            raise ValueError(f"drift needs a cell with a device that has a Drift; got {self.device!r}")
+            raise ValueError(f"drift needs a cell with a device that has a Drift; got {shown(self.device)}")
         for array in drifting:
             array.drift(delta_t)
 

@@ -23,7 +23,7 @@ from rpusim._base.state import (
     tables,
     version,
 )
-from rpusim._base.validation import boolean, instance, integer, integer_value, real, signal
+from rpusim._base.validation import boolean, instance, integer, integer_value, real, room_for, shown, signal
 from rpusim._core.array import ArrayCore
 from rpusim._core.buffers import as_batches
 from rpusim._core.devices import Devices
@@ -64,8 +64,10 @@ def check_shape(shape: Any) -> tuple[int, int]:
     try:
         rows, columns = shape
     except (TypeError, ValueError):
-        raise TypeError(f"shape must be a pair (outputs, inputs); got {shape!r}") from None
-    return integer_value("shape[0]", rows, 1, 2**31 - 1), integer_value("shape[1]", columns, 1, 2**31 - 1)
+        raise TypeError(f"shape must be a pair (outputs, inputs); got {shown(shape)}") from None
+    rows, columns = integer_value("shape[0]", rows, 1, 2**31 - 1), integer_value("shape[1]", columns, 1, 2**31 - 1)
+    room_for("shape", (rows, columns), rows * columns)
+    return rows, columns
 
 
 def update_vectors(x: ArrayLike, d: ArrayLike, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -137,7 +139,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
     ) -> None:
         self.shape = check_shape(shape)
         if isinstance(device, UnitCell):
-            raise TypeError(f"device must be a single device; CellArray, and so SGD, takes unit cells; got {device!r}")
+            raise TypeError(f"device must be a single device; CellArray, and so SGD, takes unit cells; got {shown(device)}")
         device = self.device = instance((Ideal, PulsedDevice), "a device of rpusim.devices")("device", device)
         periphery = instance(Periphery, "a Periphery or None")
         self.forward_periphery = Periphery() if forward is None else periphery("forward", forward)
@@ -373,7 +375,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
 
     def _needs_pulses(self, what: str) -> None:
         if not isinstance(self.device, PulsedDevice):
-            raise ValueError(f"{what} needs a device that takes pulses; got {self.device!r}")
+            raise ValueError(f"{what} needs a device that takes pulses; got {shown(self.device)}")
 
     # ---- copying and saving ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.state import Entry, Stateful, part
-from rpusim._base.validation import instance, signal
+from rpusim._base.validation import instance, shown, signal
 from rpusim.arrays.counts import Written
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.arrays.programming import is_zero_shift_method
@@ -93,7 +93,7 @@ class DifferentialPair(Stateful):
             point = self.main.symmetry_point("exact")
             self._say_repellers()
             if n_pulses is not None:
-                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
+                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {shown(n_pulses)}")
             with self.main._core.lock:
                 self.main.program(np.where(np.isnan(point), self.main._state, point))
                 state = self.main._state.copy()

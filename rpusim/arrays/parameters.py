@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import signal
+from rpusim._base.validation import plain_array, shown, signal
 from rpusim.arrays.ageing import ArrayDevices
 
 if TYPE_CHECKING:
@@ -65,9 +65,10 @@ class Parameters(_Parameters):
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         self._known(name)
+        value = plain_array(f"parameters[{name!r}]", value, "real numbers")
         stored = np.full((1, 1), value) if np.ndim(value) == 0 else value
         stored = signal(f"parameters[{name!r}]", stored, np.shape(stored) if np.ndim(value) == 0 else self._array.shape)
-        if np.shares_memory(stored, np.asarray(value)):
+        if np.shares_memory(stored, value):
             stored = stored.copy()
         if name == "half_select" and np.any(stored < 0.0):
             raise ValueError(f"parameters['half_select'] must be at least 0; got {stored.min()}")
@@ -75,7 +76,7 @@ class Parameters(_Parameters):
         with array._core.lock:
             bounds = {side: stored if side == name else array._parameters[side] for side in ("w_min", "w_max")}
             if name in bounds and np.any(bounds["w_min"] > bounds["w_max"]):
-                raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {value!r}")
+                raise ValueError(f"parameters[{name!r}] must leave w_min <= w_max for every device; got {shown(value)}")
             array._parameters[name] = stored
             for effect in array.effects:
                 effect.assigned(name, stored)
@@ -97,6 +98,7 @@ class ReadParameters(_Parameters):
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         old = self._values[self._known(name)]
+        value = plain_array(f"parameters[{name!r}]", value, "real numbers")
         stored = signal(f"parameters[{name!r}]", np.broadcast_to(value, old.shape) if np.ndim(value) == 0 else value, old.shape)
         if name in ("adc_noise", "nonlinearity", "voltage_offset") and np.any(stored < 0.0):
             raise ValueError(f"parameters[{name!r}] must be at least 0; got {stored.min()}")

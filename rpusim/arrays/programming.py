@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim import effects
-from rpusim._base.validation import choice, integer_value, real, signal
+from rpusim._base.validation import choice, integer_value, plain_array, real, shown, signal
 from rpusim._core.array import ArrayCore
 from rpusim._core.kernels import KINDS, uniforms
 from rpusim.arrays.ageing import ArrayDevices
@@ -118,7 +118,7 @@ class Addressing:
         self._needs_pulses("drift")
         drifting = self._effect(Drifting)
         if drifting is None:
-            raise ValueError(f"drift needs a device with a Drift; got {self.device!r}")
+            raise ValueError(f"drift needs a device with a Drift; got {shown(self.device)}")
         delta_t = real(0.0)("delta_t", delta_t)
         with self._core.lock:
             drifting.pass_time(ArrayDevices(self), delta_t)
@@ -140,9 +140,10 @@ class Addressing:
         if columns is None:
             chosen[:] = True
         else:
-            index = np.asarray(columns, dtype=np.intp if np.size(columns) == 0 else None)
+            index = plain_array("columns", columns, "integers")
+            index = index.astype(np.intp) if index.size == 0 else index
             if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= self.shape[1]):
-                raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {columns!r}")
+                raise ValueError(f"columns must be integers from 0 to {self.shape[1] - 1}; got {shown(columns)}")
             chosen[:, index] = True
         self._reset_where(chosen, probability)
 
@@ -162,13 +163,13 @@ class Addressing:
             operation of its own.
         """
         self._needs_pulses("pulse")
-        array = np.asarray(counts)
+        array = plain_array("counts", counts, "integers")
         if array.dtype.kind not in "iu":
             raise TypeError(f"counts must be integers; got dtype {array.dtype}")
         if array.ndim and array.shape != self.shape:
             raise ValueError(f"counts must be an int or have shape {self.shape}; got shape {array.shape}")
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31) + 1):
-            raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.max()} as largest")
+            raise ValueError(f"counts must be within +-{2**31 - 1}; got {array.min()} to {array.max()}")
         self._pulse(np.broadcast_to(array, self.shape))
 
     def _pulse(self, counts: NDArray[Any]) -> None:
@@ -213,7 +214,7 @@ class Addressing:
         assert isinstance(self.device, PulsedDevice)
         if is_zero_shift_method("method", method) == "exact":
             if n_pulses is not None:
-                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {n_pulses!r}")
+                raise ValueError(f"n_pulses must be None for method='exact', which uses no pulses; got {shown(n_pulses)}")
             p = {name: value.astype(np.float64) for name, value in self._parameters.items()}
             return np.array(np.broadcast_to(self.device.symmetry_point_of(p), self.shape))
         with self._core.lock:  # or updates of other threads would be undone with the pulses

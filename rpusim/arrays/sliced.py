@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.state import Entry, Stateful, part
-from rpusim._base.validation import integer_value, physical, signal
+from rpusim._base.validation import integer_value, physical, shown, signal
 from rpusim.arrays.counts import Written
 from rpusim.arrays.crossbar import CrossbarArray, check_shape
 from rpusim.devices import Device, PulsedDevice
@@ -86,7 +86,7 @@ class SlicedArray(Stateful):
             w_max = float(high) if isinstance(device, PulsedDevice) else 1.0
         self.w_max = physical(0.0, open_low=True)("w_max", w_max)
         if self.w_max > min(high, -low):
-            raise ValueError(f"w_max must be positive and within the bounds of the device, {device!r}; got {w_max!r}")
+            raise ValueError(f"w_max must be positive and within the bounds of the device, {device!r}; got {shown(w_max)}")
         seeds = _random.seed_sequence(rng)
         self.arrays = tuple(
             CrossbarArray(self.shape, device, forward=forward, backward=backward, rng=_random.child(seeds, k)) for k in range(n)
@@ -124,7 +124,7 @@ class SlicedArray(Stateful):
         if out is not None:
             shape = (*np.shape(x)[:-1], self.shape[direction])
             if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != np.float32 or not out.flags.writeable:
-                raise ValueError(f"out must be a writeable float32 array of shape {shape}; got {out!r}")
+                raise ValueError(f"out must be a writeable float32 array of shape {shape}; got {shown(out)}")
         total = self._sum([(array.backward if direction else array.forward)(x) for array in self.arrays])
         if out is None:
             return total

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import effects
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import boolean, instance, optional, physical, real
+from rpusim._base.validation import boolean, instance, optional, physical, real, real_values
 from rpusim._core.kernels import model_names
 from rpusim.effects.base import spread
 from rpusim.effects.drift import Drift
@@ -36,6 +36,11 @@ class Device(Specification):
     def _check_consistency(self) -> None:
         if type(self) in (Device, PulsedDevice):
             raise TypeError(f"{type(self).__name__} is a base of devices, not a device; use one of its subclasses")
+
+
+def _states(w: ArrayLike) -> NDArray[np.float64]:
+    """States as float64; an array of them, as theory gives, is not looked at."""
+    return w if type(w) is np.ndarray and w.dtype == np.float64 else real_values("w", w)
 
 
 @dataclass(frozen=True, repr=False)
@@ -234,11 +239,11 @@ class PulsedDevice(Device):
 
     def step_up(self, w: ArrayLike) -> NDArray[np.float64]:
         """Mean change by one up pulse of the mean device at state `w`, before clipping at the bounds."""
-        return self.steps_of(self.mean_parameters(), np.asarray(w, dtype=np.float64))[0]
+        return self.steps_of(self.mean_parameters(), _states(w))[0]
 
     def step_down(self, w: ArrayLike) -> NDArray[np.float64]:
         """Mean size (positive) of the change by one down pulse of the mean device at state `w`, before clipping."""
-        return self.steps_of(self.mean_parameters(), np.asarray(w, dtype=np.float64))[1]
+        return self.steps_of(self.mean_parameters(), _states(w))[1]
 
     # ---- what a model defines ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpusim._base.specification import parameter
-from rpusim._base.validation import boolean, checked_by, choice, instance, integer, numbers_of, optional, physical, real
+from rpusim._base.validation import boolean, checked_by, choice, instance, integer, numbers_of, optional, physical, real, shown
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.step import SoftBounds
 from rpusim.periphery.pulses import PulseScheme
@@ -20,7 +20,7 @@ is_pulsed = instance(PulsedDevice, "a pulsed device of rpusim.devices")
 @checked_by("text", 3, None, [], [3], {})
 def _pulsed_devices(name: str, value: Any) -> tuple[PulsedDevice, ...]:
     if not isinstance(value, (tuple, list)) or not 1 <= len(value) <= 17:
-        raise TypeError(f"{name} must be a tuple of 1 to 17 pulsed devices; got {value!r}")
+        raise TypeError(f"{name} must be a tuple of 1 to 17 pulsed devices; got {shown(value)}")
     return tuple(is_pulsed(f"{name}[{k}]", device) for k, device in enumerate(value))
 
 
@@ -68,7 +68,7 @@ class VectorCell(UnitCell):
         super()._check_consistency()
         if self.gammas is not None and len(self.gammas) != len(self.devices):
             raise ValueError(
-                f"VectorCell: gammas must be one number for each of the {len(self.devices)} devices; got {self.gammas!r}"
+                f"VectorCell: gammas must be one number for each of the {len(self.devices)} devices; got {shown(self.gammas)}"
             )
         if self.first >= len(self.devices):
             raise ValueError(f"VectorCell: first must be at most {len(self.devices) - 1}; got {self.first}")
@@ -153,7 +153,7 @@ class OneSidedCell(UnitCell):
         if self.refresh_forward.has_spreads:
             raise ValueError(
                 "OneSidedCell: refresh_forward must have no spreads, which are drawn for an array's own reads; "
-                f"got {self.refresh_forward!r}"
+                f"got {shown(self.refresh_forward)}"
             )
         if self.refresh_forward.wires is not None:
             raise ValueError(
@@ -163,7 +163,7 @@ class OneSidedCell(UnitCell):
         if self.refresh_pulses.wires is not None:
             raise ValueError(
                 "OneSidedCell: refresh_pulses must have no wires, as a refresh writes through those of the array; "
-                f"got {self.refresh_pulses.wires!r}"
+                f"got {shown(self.refresh_pulses.wires)}"
             )
         if self.device.w_max <= 0.0:
             raise ValueError(f"OneSidedCell: device must have w_max above 0; got {self.device.w_max}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import parameter
-from rpusim._base.validation import boolean, integer, integer_value, numbers_of, physical, real
+from rpusim._base.validation import boolean, integer, integer_value, numbers_of, physical, real, shown
 from rpusim.devices.base import PulsedDevice
 
 __all__ = ["ExpStep", "FromResponse", "PiecewiseStep", "PowStep", "PowStepReference"]
@@ -373,7 +373,7 @@ def FromResponse(
     sampled = {}
     for name, q in (("q_up", q_up), ("q_down", q_down)):
         if not callable(q):
-            raise TypeError(f"{name} must be a function of the state; got {q!r}")
+            raise TypeError(f"{name} must be a function of the state; got {shown(q)}")
         values = np.asarray(q(w.copy()), dtype=np.float64)
         if values.shape not in ((), w.shape) or not np.all(np.isfinite(values)) or np.any(values < 0.0):
             raise ValueError(

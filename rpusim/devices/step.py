@@ -119,7 +119,7 @@ class LinearStep(PulsedDevice):
         if (self.reverse_up or self.reverse_down) and not self.mult_noise:
             raise ValueError("LinearStep: mult_noise must be True where a step is reversed; got False")
         if self.reverse_offset != 0.01 and not (self.reverse_up or self.reverse_down):
-            raise ValueError(f"LinearStep: reverse_offset is used only where a step is reversed; got {self.reverse_offset!r}")
+            raise ValueError(f"LinearStep: reverse_offset is used only where a step is reversed; got {self.reverse_offset}")
 
     @property
     def noise_weights(self) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-import numpy as np
+from rpusim._base.validation import plain_array
 
 from rpusim._core.kernels cimport active_kernels
 
@@ -15,7 +15,7 @@ cdef inline cnp.ndarray _plain(value, int kind):
     if (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(<cnp.ndarray>value) == kind
             and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>value)):
         return value
-    array = np.asarray(value)
+    array = plain_array("x and d", value, "real numbers")
     if array.dtype.kind not in ("fiub" if kind == cnp.NPY_FLOAT32 else "iu"):
         what = "signals must be real numbers" if kind == cnp.NPY_FLOAT32 else "labels must be integers"
         raise TypeError(f"{what}; got dtype {array.dtype}")

@@ -11,6 +11,8 @@ from libc.stdint cimport int32_t
 
 import numpy as np
 
+from rpusim._base.validation import plain_array
+
 cnp.import_array()
 
 
@@ -43,7 +45,7 @@ cdef bint _is_plain(cnp.ndarray x):
 
 cdef cnp.ndarray _readable(value):
     # As float32 of any strides.
-    array = np.asarray(value)
+    array = plain_array("x and d", value, "real numbers")
     if not _is_plain(array):
         if array.dtype.kind not in "fiub":
             raise TypeError(f"signals must be real numbers; got dtype {array.dtype}")

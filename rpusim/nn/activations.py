@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from rpusim.nn._elementwise import sigmoid, sigmoid_gradient, tanh, tanh_gradient
-from rpusim.nn.layer import Layer, check_gradient, no_forward
+from rpusim.nn.layer import Layer, check_gradient, check_signals, no_forward
 
 __all__ = ["ReLU", "Sigmoid", "Tanh"]
 
@@ -17,7 +17,6 @@ def _relu(x: np.ndarray) -> np.ndarray:
 
 
 def _relu_gradient(y: np.ndarray, d: np.ndarray) -> np.ndarray:
-    check_gradient(d, y.shape)
     return d * (y > 0)
 
 
@@ -33,6 +32,7 @@ class _Activation(Layer):
         self._output: np.ndarray | None = None
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
         y = self._function(x)
         self._output = y if train else None
         return y
@@ -40,6 +40,7 @@ class _Activation(Layer):
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._output is None:
             raise no_forward(self)
+        check_gradient(d, self._output.shape)
         return self._gradient(self._output, d)
 
 

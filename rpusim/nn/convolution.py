@@ -13,17 +13,18 @@ import numpy as np
 
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import choice, integer, integer_value, physical, signal
+from rpusim._base.validation import choice, integer, integer_value, physical, room_for, shown, signal
 from rpusim.algorithms import Algorithm
 from rpusim.arrays.counts import Written
 from rpusim.nn import _windows
-from rpusim.nn.layer import Layer, check_gradient, no_forward
+from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
 CHUNK = 1 << 24  # most numbers of the patches that are held at once, but for those of one row (of one image, with replicas)
 MOST_POSITIONS = 2**31 - 1
+_OBJECT = 512  # numbers that would fill the memory of a matrix's Python objects
 Pair = int | tuple[int, int]
 _assignment = choice("fixed", "random")
 
@@ -32,7 +33,7 @@ def _pair(name: str, value: Any, low: int) -> tuple[int, int]:
     """One integer for both axes, or two."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
-            raise ValueError(f"{name} must be an integer or a pair of integers; got {value!r}")
+            raise ValueError(f"{name} must be an integer or a pair of integers; got {shown(value)}")
         return integer_value(f"{name}[0]", value[0], low), integer_value(f"{name}[1]", value[1], low)
     return (integer_value(name, value, low),) * 2
 
@@ -179,12 +180,13 @@ class Conv2d(Layer):
         self.assignment = _assignment("assignment", assignment)
         self.lr_scale = physical(0.0)("lr_scale", lr_scale)
         if self.replicas == 1 and self.assignment != "fixed":
-            raise ValueError(f"assignment must be 'fixed' where there is one replica; got {assignment!r}")
+            raise ValueError(f"assignment must be 'fixed' where there is one replica; got {shown(assignment)}")
         for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
             if channels % self.groups:
                 raise ValueError(f"groups must divide {name}={channels}; got {self.groups}")
         k = self.windows.kernel
         inputs, outputs = self.in_channels // self.groups * k[0] * k[1], self.out_channels // self.groups
+        room_for("replicas", f"{replicas} (of {groups} groups)", self.replicas * self.groups * (inputs * outputs + _OBJECT))
         self.kernels = [Matrix(inputs, outputs, rule, bias, mapping) for _ in range(self.replicas * self.groups)]
         self.rule, self.bias = rule, self.kernels[0].bias
         self.mapping = None if self.kernels[0].mapping == Mapping() else self.kernels[0].mapping
@@ -298,9 +300,12 @@ class Conv2d(Layer):
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         if not self.built:
             raise RuntimeError("Conv2d: call build(rng) before forward")
+        check_signals("x", x, train)
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"x must have shape (any, {self.in_channels}, any, any); got {x.shape}")
         rows, columns = self.windows.outputs(x.shape)
+        asked = f"{self.padding}, with which images {x.shape} have {rows} x {columns} positions"
+        room_for("padding", asked, (2 * self.out_channels + bool(self.replicas > 1)) * len(x) * rows * columns)
         order = self._assign(rows * columns, train)
         y = np.empty((len(x), rows * columns, self.out_channels), np.float32)  # first, as it is what may not fit
         parts = self._chunks(len(x), rows, columns)
@@ -363,7 +368,7 @@ class Conv2d(Layer):
         """One pulsed update per image position, at rate `lr`."""
         if self._gradient is None:
             raise RuntimeError("Conv2d: update needs a forward(x, train=True) and a backward(d) before it")
-        x, flat, rate = self._input, self._gradient, lr * self.lr_scale
+        x, flat, rate = self._input, self._gradient, checked_rate(lr) * self.lr_scale
         for part in self._parts:
             vectors = self._patches if self._patches is not None else self._vectors(x, part, self._order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
@@ -436,11 +441,15 @@ class Conv1d(Conv2d):
     dilation = property(lambda self: self.windows.dilation[1])
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
         if x.ndim != 3 or x.shape[1] != self.in_channels:
             raise ValueError(f"x must have shape (any, {self.in_channels}, any); got {x.shape}")
         return super().forward(x[:, :, None], train)[:, :, 0]
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        check_signals("d", d)
+        if d.ndim != 3:
+            raise ValueError(f"d must have shape (any, any, any), that of the outputs; got {d.shape}")
         z = super().backward(d[..., None, :], input_gradient)
         return None if z is None else z[:, :, 0]
 
@@ -457,7 +466,8 @@ class _Pool(Layer):
     stride = property(lambda self: None if self.windows.stride == self.windows.kernel else _short(self.windows.stride))
 
     @staticmethod
-    def _check_axes(x: np.ndarray) -> None:
+    def _check_axes(x: np.ndarray, train: bool) -> None:
+        check_signals("x", x, train)
         if x.ndim != 4:
             raise ValueError(f"x must have shape (any, any, any, any): images, channels, height, width; got {x.shape}")
 
@@ -479,7 +489,7 @@ class MaxPool2d(_Pool):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        self._check_axes(x)
+        self._check_axes(x, train)
         y, places = self.windows.largest(x)
         self._kept = (places, x.shape) if train else None
         return y
@@ -511,7 +521,7 @@ class AvgPool2d(_Pool):
     """
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        self._check_axes(x)
+        self._check_axes(x, train)
         y = self.windows.mean(x)
         self._kept = (y.shape, x.shape) if train else None
         return y
@@ -537,11 +547,16 @@ class _Pool1d(_Pool):
     stride = property(lambda self: None if self.windows.stride == self.windows.kernel else self.windows.stride[1])
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
         if x.ndim != 3:
             raise ValueError(f"x must have shape (any, any, any): signals, channels, length; got {x.shape}")
         return super().forward(x[:, :, None], train)[:, :, 0]
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        check_signals("d", d)
+        check_signals("d", d)
+        if d.ndim != 3:
+            raise ValueError(f"d must have shape (any, any, any), that of the outputs; got {d.shape}")
         z = super().backward(d[..., None, :], input_gradient)
         return None if z is None else z[:, :, 0]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rpusim._base.validation import integer_value
+from rpusim._base.validation import integer_value, plain_array
 
 if TYPE_CHECKING:
     pass
@@ -42,7 +42,7 @@ class Sequences:
     """
 
     def __init__(self, tokens: Any, batch_size: int = 1, length: int = 100) -> None:
-        array = np.asarray(tokens)
+        array = plain_array("tokens", tokens, "integers")
         if array.dtype.kind not in "iu" or array.ndim != 1:
             raise TypeError(f"tokens must be integers of shape (any,); got dtype {array.dtype}, shape {array.shape}")
         rows = integer_value("batch_size", batch_size, low=1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rpusim._base.random import RNG, generator, seed_sequence
 from rpusim._base.state import Entry, part
-from rpusim._base.validation import integer_value, signal
+from rpusim._base.validation import integer_value, plain_array, room_for, signal
 from rpusim.nn.layer import Layer, check_gradient, no_forward
 from rpusim.nn.optimizers import Parameter
 
@@ -38,7 +38,10 @@ class OneHot(Layer):
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         x = indices("x", x, self.n)
-        return np.eye(self.n, dtype=np.float32)[x]
+        room_for("n", self.n, x.size * self.n)
+        y = np.zeros((x.size, self.n), np.float32)
+        y[np.arange(x.size), x.ravel()] = 1.0
+        return y.reshape(*x.shape, self.n)
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         return None
@@ -66,6 +69,7 @@ class Embedding(Layer):
 
     def __init__(self, n: int, features: int) -> None:
         self.n, self.features = integer_value("n", n, low=1), integer_value("features", features, low=1)
+        room_for("n", f"{n} (times {features} features)", 3 * self.n * self.features)
         self.out_features = self.features
         self.table: Parameter | None = None
         self._indices: np.ndarray | None = None
@@ -98,6 +102,8 @@ class Embedding(Layer):
         if self._indices is None:
             raise no_forward(self)
         check_gradient(d, (*self._indices.shape, self.features))
+        if not np.isfinite(d).all():
+            raise ValueError("d must hold finite float32 numbers; got others")
         np.add.at(self._table("backward").gradient, self._indices, d)
         return None
 
@@ -110,7 +116,7 @@ class Embedding(Layer):
 
 def indices(name: str, value: Any, n: int) -> np.ndarray:
     """Return integers checked to be from 0 to n - 1."""
-    array = np.asarray(value)
+    array = plain_array(name, value, "integers")
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers from 0 to {n - 1}; got dtype {array.dtype}")
     if array.size and (array.min() < 0 or array.max() >= n):

@@ -12,6 +12,7 @@ from typing import Any
 
 from rpusim._base import checkpoint as files
 from rpusim._base.state import Entry, Stateful
+from rpusim._base.validation import shown
 
 __all__ = ["History"]
 
@@ -19,7 +20,7 @@ __all__ = ["History"]
 def number(name: str, value: Any) -> Any:
     """Return a number as it is: sums of losses may be infinite, or none."""
     if not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number; got {value!r:.80}")
+        raise TypeError(f"{name} must be a number; got {shown(value)}")
     return value
 
 

@@ -10,12 +10,16 @@ import numpy as np
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification, from_dict
 from rpusim._base.state import Entry, Stateful
+from rpusim._base.validation import boolean, physical, plain_array, shown
 from rpusim.algorithms import Algorithm
 from rpusim.arrays.counts import Written
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
 from rpusim.nn.optimizers import Parameter
 
 __all__ = ["Layer"]
+
+_rate = physical()
+_FLOAT32 = np.dtype(np.float32)
 
 
 class Layer(Stateful):
@@ -149,9 +153,9 @@ def layer_from_dict(data: dict[str, Any]) -> Layer:
     ValueError
         If there is no such layer.
     """
-    if not isinstance(data, dict) or data.get("type") not in Layer._kinds:
-        found = data.get("type") if isinstance(data, dict) else data
-        raise ValueError(f"data must describe a layer, one of {', '.join(sorted(Layer._kinds))}; got {found!r}")
+    found = data.get("type") if isinstance(data, dict) else data
+    if not isinstance(data, dict) or not isinstance(found, str) or found not in Layer._kinds:
+        raise ValueError(f"data must describe a layer, one of {', '.join(sorted(Layer._kinds))}; got {shown(found)}")
     arguments = {}
     for name, value in data.items():
         if isinstance(value, dict) and "type" in value:
@@ -165,11 +169,29 @@ def layer_from_dict(data: dict[str, Any]) -> Layer:
     return kind(*layers, **arguments)
 
 
+def checked_rate(lr: float) -> float:
+    """Return a rate, finite and at most 1e30 in size."""
+    return lr if type(lr) is float and -1e30 <= lr <= 1e30 else _rate("lr", lr)
+
+
 def no_forward(layer: Layer) -> RuntimeError:
     return RuntimeError(f"{type(layer).__name__}: backward needs a forward(x, train=True) before it")
 
 
+def check_signals(name: str, value: Any, train: Any = True) -> None:
+    """Refuse what is no array of real numbers, by its type; the numbers are looked at by those that keep or sum them."""
+    if type(value) is np.ndarray and value.dtype is _FLOAT32 and type(train) is bool and 0 not in value.strides:
+        return  # as it should be, and once for every layer and step
+    if type(train) is not bool:
+        boolean("train", train)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array of float32; got {shown(value)}")
+    if 0 in value.strides:
+        plain_array(name, value, "real numbers")
+
+
 def check_gradient(d: np.ndarray, outputs: tuple[int, ...]) -> None:
+    check_signals("d", d)
     if d.shape != outputs:
         raise ValueError(f"d must have the shape {outputs} of the outputs; got {d.shape}")
 

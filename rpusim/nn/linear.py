@@ -8,7 +8,7 @@ import numpy as np
 
 from rpusim._base.validation import physical
 from rpusim.algorithms import Algorithm
-from rpusim.nn.layer import MatrixLayer, check_gradient, no_forward
+from rpusim.nn.layer import MatrixLayer, check_gradient, check_signals, checked_rate, no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
 __all__ = ["Linear"]
@@ -94,6 +94,7 @@ class Linear(MatrixLayer):
         self._shape, self._output_shape = x.shape, (*x.shape[:-1], self.out_features)
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
         matrix, shape = self.matrix, x.shape
         if shape != self._shape:
             self._new_shape(x)
@@ -124,6 +125,6 @@ class Linear(MatrixLayer):
         """W <- W - lr * sum over the batch of d x^T, in expectation: one pulsed update per sample at rate `lr`."""
         if self._gradient is None:
             raise RuntimeError("Linear: update needs a forward(x, train=True) and a backward(d) before it")
-        rate = lr * self.lr_scale
+        rate = checked_rate(lr) * self.lr_scale
         self.matrix.update(self._input, self._gradient, rate)
         self.matrix.end_batch(rate)

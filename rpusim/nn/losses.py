@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rpusim._base.validation import signal
+from rpusim._base.validation import plain_array, signal
 from rpusim.nn import _elementwise
 
 __all__ = ["cross_entropy", "squared_error"]
@@ -18,7 +18,7 @@ __all__ = ["cross_entropy", "squared_error"]
 
 def class_labels(name: str, value: np.ndarray, count: int | None, classes: int) -> np.ndarray:
     """Return integer labels, shape (count,), checked to be from 0 to classes - 1."""
-    labels = np.asarray(value)
+    labels = plain_array(name, value, "integer labels")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integer labels from 0 to {classes - 1}; got dtype {labels.dtype}")
     if labels.ndim != 1 or (count is not None and labels.size != count):

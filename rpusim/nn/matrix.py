@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.state import Entry, Stateful, buffer, part
-from rpusim._base.validation import boolean, instance, integer, integer_value, optional, physical, signal
+from rpusim._base.validation import boolean, instance, integer, integer_value, optional, physical, room_for, shown, signal
 from rpusim.algorithms import Algorithm
 from rpusim.arrays.counts import Written
 from rpusim.nn.optimizers import Parameter
@@ -27,6 +27,7 @@ _size = optional(integer(1, 2**31 - 1))
 _WATCHED = 4_000_000
 _LEAST_RANGE = 1e-6
 _FEW = 0.1  # of initial weights that may be clipped without a word
+_TILE_BYTES = 4096  # of the objects of an array, at least
 _positive = optional(physical(0.0, open_low=True))
 
 
@@ -147,12 +148,15 @@ class Matrix(Stateful):
         self.inputs = integer_value("in_features", inputs, low=1)
         self.outputs = integer_value("out_features", outputs, low=1)
         if isinstance(rule, type) or not callable(getattr(rule, "build", None)):
-            raise TypeError(f"rule must be the specification of an algorithm, with a build method; got {rule!r}")
+            raise TypeError(f"rule must be the specification of an algorithm, with a build method; got {shown(rule)}")
+        room_for("in_features", f"{inputs} (times {outputs} outputs)", self.inputs * self.outputs)
         self.rule = rule
         self.bias = boolean("bias", bias)
         self.mapping: Mapping = Mapping() if mapping is None else instance(Mapping, "a Mapping or None")("mapping", mapping)
         m = self.mapping
         self.columns = self.inputs + (self.bias and not m.digital_bias)
+        pieces = -(-self.outputs // (m.max_outputs or self.outputs)) * -(-self.columns // (m.max_inputs or self.columns))
+        room_for("mapping", f"{m!r} (with which the matrix has {pieces} arrays)", pieces, _TILE_BYTES)
         self._rows, self._cols = _parts(self.outputs, m.max_outputs), _parts(self.columns, m.max_inputs)
         self.tiles: list[Any] = []
         scales = self.outputs if m.scale_by_output else 1
@@ -285,6 +289,7 @@ class Matrix(Stateful):
         """Return the outputs (n, outputs) for driven inputs (n, columns)."""
         if self.plain:
             return self.tiles[0].forward(v)
+        _finite("x", v)  # or the first tiles would have read what the last refuses
         if len(self.tiles) == 1:
             y = self.tiles[0].forward(v)
         else:
@@ -306,6 +311,7 @@ class Matrix(Stateful):
             z = self.tiles[0].backward(d)
             return z[:, : self.inputs] if self.columns > self.inputs else z
         d = d * (self.alpha * self.gain)
+        _finite("d", d)
         if len(self.tiles) == 1:
             z = self.tiles[0].backward(np.ascontiguousarray(d))
         else:
@@ -317,7 +323,10 @@ class Matrix(Stateful):
     def gradients(self, x: NDArray[np.float32], d: NDArray[np.float32], y: NDArray[np.float32], z: Any = None) -> None:
         """Add to the gradients of the digital parameters: inputs, dL/dy, outputs, and dL/dx where it is known."""
         if self._bias is not None:
-            self._bias.gradient += d.sum(axis=0)
+            total = d.sum(axis=0)
+            if not np.isfinite(total).all():
+                raise ValueError("d must hold finite float32 numbers, with finite sums; got others")
+            self._bias.gradient += total
         if self._scale is not None:
             pure = y if self._bias is None else y - self._bias.value
             per_output = (d * pure).sum(axis=0) / self._scale.value
@@ -337,6 +346,7 @@ class Matrix(Stateful):
         d = d * (self.gain / self.alpha)
         if self._range is not None:
             d *= self._range.value
+        _finite("d", d)
         for tile, (rows, cols) in zip(self.tiles, self._grid(), strict=True):
             tile.update(np.ascontiguousarray(v[:, cols]), np.ascontiguousarray(d[:, rows]), lr)
 
@@ -366,6 +376,11 @@ class Matrix(Stateful):
             if p is not None:
                 entries[name] = part(p)
         return entries
+
+
+def _finite(name: str, value: NDArray[np.float32]) -> None:
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} must hold finite float32 numbers, also when they are scaled; got others")
 
 
 def fan_bound(inputs: int) -> float:

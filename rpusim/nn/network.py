@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,18 @@ import numpy as np
 from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
-from rpusim._base.validation import instance, integer_value, real, signal
+from rpusim._base.specification import plain_json
+from rpusim._base.validation import LARGEST, axes_of, boolean, instance, integer_value, plain_array, real, shown, signal
+from rpusim._core.buffers import is_finite_signal
 from rpusim.nn.embedding import indices
-from rpusim.nn.layer import Layer, check_gradient, layer_from_dict, no_forward
+from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, layer_from_dict, no_forward
 from rpusim.nn.matrix import Matrix
 from rpusim.nn.optimizers import Optimizer, Parameter
 
 __all__ = ["Concatenate", "Residual", "Sequential", "load"]
 
 _MADE_BY = "rpusim.nn.Sequential"
+_MOST_KINDS = 64
 
 
 def _all_of(layer: Layer) -> list[Layer]:
@@ -34,7 +37,7 @@ def _each_once(name: str, layers: Sequence[Layer]) -> None:
     seen: set[int] = set()
     for layer in (inner for outer in layers for inner in _all_of(outer)):
         if id(layer) in seen:
-            raise ValueError(f"{name} must be layers of their own; got one that is there twice: {layer!r}")
+            raise ValueError(f"{name} must be layers of their own; got one that is there twice: {shown(layer)}")
         seen.add(id(layer))
 
 
@@ -58,10 +61,56 @@ class _Group(Layer):
         for index, layer in enumerate(self.children()):
             layer.build(child(seeds, index))
 
+    def _remember(self, layers: Sequence[Layer]) -> None:
+        """Note which layers are trained, and that nothing has been taken by all of them yet."""
+        self._trained = [layer for layer in layers if layer.trainable]
+        self.trainable = bool(self._trained)
+        self._taken: set[tuple[Any, ...]] = set()  # kinds of inputs that no layer refuses
+        self._largest_rate = -1.0  # of those that no layer refuses
+
+    @contextmanager
+    def _unchanged_if_refused(self) -> Iterator[None]:
+        """Around what some layer may refuse when others have done their part already."""
+        before = self.state_dict()
+        try:
+            yield
+        except (TypeError, ValueError):
+            self.load_state_dict(before)
+            raise
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
+        kind = (x.shape, train)
+        if kind in self._taken or not self.built:
+            return self._through(x, train)
+        with self._unchanged_if_refused():
+            y = self._through(x, train)
+        if len(self._taken) == _MOST_KINDS:
+            self._taken.clear()
+        self._taken.add(kind)
+        return y
+
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
+        """Return the outputs; what may be refused is found out the first time for inputs of a shape."""
+        raise NotImplementedError
+
     def update(self, lr: float) -> None:
-        """Update every layer at rate `lr` on the signals of the last forward and backward."""
-        for layer in self.children():
-            layer.update(lr)
+        """Update every layer at rate `lr` on the signals of the last forward and backward.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `lr` is no finite number of at most 1e30 in size, or a tile refuses it. No layer is changed then.
+        """
+        lr = checked_rate(lr)
+        if abs(lr) <= self._largest_rate:
+            for layer in self._trained:
+                layer.update(lr)
+            return
+        with self._unchanged_if_refused():  # larger rates are what tiles refuse
+            for layer in self._trained:
+                layer.update(lr)
+        self._largest_rate = abs(lr)
 
     def set_aside(self) -> Any:
         return [layer.set_aside() for layer in self.children()]
@@ -117,10 +166,12 @@ class Sequential(_Group):
         whole = True  # the features that come to a layer are those of the network's input
         for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                raise TypeError(f"layers[{index}] must be a layer; got {layer!r}")
+                raise TypeError(f"layers[{index}] must be a layer; got {shown(layer)}")
             if layer.in_features is not None:
                 if features is not None and features != layer.in_features:
-                    raise ValueError(f"layers[{index}] must take {features} features, as many as come to it; got {layer!r}")
+                    raise ValueError(
+                        f"layers[{index}] must take {features} features, as many as come to it; got {shown(layer)}"
+                    )
                 if whole:
                     self.in_features = layer.in_features
             whole = whole and layer.in_features is None and layer.out_features is None and layer.keeps_features
@@ -132,8 +183,7 @@ class Sequential(_Group):
         self.keeps_features = all(layer.keeps_features for layer in layers)
         self.stateful = any(layer.stateful for layer in layers)
         self.takes_indices, self.n = _indices_of(layers[:1])
-        self._trained = [layer for layer in layers if layer.trainable]
-        self.trainable = bool(self._trained)
+        self._remember(layers)
         # No layer before the first one with weights needs a gradient, nor does that one have to pass it on.
         first = next((index for index, layer in enumerate(layers) if layer.trainable), len(layers) - 1)
         self._first = layers[first]
@@ -149,8 +199,11 @@ class Sequential(_Group):
         train : bool
             Whether `backward` is to follow.
         """
-        if type(x) is not np.ndarray or x.dtype != np.float32 and not self.takes_indices:
+        if self.takes_indices or not is_finite_signal(x):
             x = self.inputs("x", x)
+        return super().forward(x, train)
+
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         for layer in self.layers:
             x = layer.forward(x, train)
         return x
@@ -164,15 +217,11 @@ class Sequential(_Group):
             If the shape does not fit, or a number is not finite.
         """
         if self.takes_indices:
-            array = np.asarray(x)
+            array = plain_array(name, x, "integers")
             if array.dtype.kind not in "iu" or array.ndim < 1:
                 raise TypeError(f"{name} must be an array of integers; got dtype {array.dtype}, shape {array.shape}")
             return array if self.n is None else indices(name, array, self.n)
-        try:
-            axes = max(2, np.ndim(x))
-        except ValueError:  # ragged: the next line says so
-            axes = 2
-        return signal(name, x, (*(None,) * (axes - 1), self.in_features))
+        return signal(name, x, (*(None,) * (max(2, axes_of(x)) - 1), self.in_features))
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Send the gradient back through the layers.
@@ -190,6 +239,12 @@ class Sequential(_Group):
         ndarray of float32, shape (batch, in_features), or None
         """
         gradient: Any = d
+        if type(input_gradient) is not bool:
+            input_gradient = boolean("input_gradient", input_gradient)
+        if not is_finite_signal(d, LARGEST):
+            gradient = signal("d", d, (None,) * max(2, axes_of(d)))
+            if np.abs(gradient).max(initial=0.0) > LARGEST:  # sums of which would be beyond float32 amid the network
+                raise ValueError(f"d must hold numbers of at most {LARGEST:g} in size; got {np.abs(gradient).max():g}")
         if input_gradient:
             for layer in reversed(self.layers):
                 gradient = layer.backward(gradient)
@@ -198,11 +253,6 @@ class Sequential(_Group):
             gradient = layer.backward(gradient)
         self._first.backward(gradient, False)
         return None
-
-    def update(self, lr: float) -> None:
-        """Update every layer at rate `lr` on the signals of the last forward and backward."""
-        for layer in self._trained:
-            layer.update(lr)
 
     def predict(self, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
         """Return the outputs for many inputs, `batch_size` at a time.
@@ -276,7 +326,7 @@ class Sequential(_Group):
             raise ValueError(f"x must hold at least one sample; got shape {x.shape}")
         matrices = {id(m): m for m in self.matrices() if m.mapping.input_range is not None}  # each once
         if not matrices:
-            raise ValueError(f"calibrate_input_ranges needs a layer whose mapping has an input_range; got {self!r}")
+            raise ValueError(f"calibrate_input_ranges needs a layer whose mapping has an input_range; got {shown(self)}")
         with ExitStack() as stack:
             for matrix in matrices.values():
                 stack.enter_context(matrix.calibration(quantile))
@@ -299,7 +349,7 @@ class Sequential(_Group):
             if not self.parameters():
                 raise ValueError(
                     f"optimizer must be None for a network without digital parameters, since tiles train by pulses and cannot "
-                    f"honour it; got {optimizer!r}"
+                    f"honour it; got {shown(optimizer)}"
                 )
         for p in self.parameters():
             p.optimizer = optimizer
@@ -346,7 +396,7 @@ class Residual(_Group):
         self.body, self.shortcut = body, shortcut
         self._branches = tuple(layer for layer in (body, shortcut) if layer is not None)
         _each_once("body and shortcut", self._branches)
-        self.trainable = any(layer.trainable for layer in self._branches)
+        self._remember(self._branches)
         self.in_features, self.out_features = body.in_features, body.out_features
         self.keeps_features = body.keeps_features
         self.stateful = any(layer.stateful for layer in self._branches)
@@ -355,7 +405,7 @@ class Residual(_Group):
     def children(self) -> tuple[Layer, ...]:
         return self._branches
 
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         y = self.body.forward(x, train)
         around = x if self.shortcut is None else self.shortcut.forward(x, train)
         if y.shape != around.shape:
@@ -402,9 +452,9 @@ class Concatenate(_Group):
             raise ValueError("axis must not be 0, along which samples are; got 0")
         self._layers = tuple(branch for branch in branches if branch is not None)
         if not self._layers:
-            raise ValueError(f"branches must hold at least one layer; got {branches!r}")
+            raise ValueError(f"branches must hold at least one layer; got {shown(branches)}")
         _each_once("branches", self._layers)
-        self.trainable = any(layer.trainable for layer in self._layers)
+        self._remember(self._layers)
         self.stateful = any(layer.stateful for layer in self._layers)
         known = [layer.in_features for layer in self._layers if layer.in_features is not None]
         if len(set(known)) > 1:
@@ -420,7 +470,7 @@ class Concatenate(_Group):
     def children(self) -> tuple[Layer, ...]:
         return self._layers
 
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+    def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         parts = [x if branch is None else branch.forward(x, train) for branch in self.branches]
         axis = self.axis
         if not -parts[0].ndim <= axis < parts[0].ndim:
@@ -474,10 +524,16 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         If the file is damaged, or is none of `Sequential.save`.
     """
     data = files.load(path)
-    if data.get("made_by") != _MADE_BY or set(data) != {"made_by", "network", "state"}:
-        raise ValueError(f"{os.fspath(path)} was not written by Sequential.save")
-    net = layer_from_dict(json.loads(data["network"]))
-    assert isinstance(net, Sequential)
+    name = os.fspath(path)
+    made_by = data.get("made_by")
+    if not isinstance(made_by, str) or made_by != _MADE_BY or set(data) != {"made_by", "network", "state"}:
+        raise ValueError(f"{name} was not written by Sequential.save")
+    try:
+        net = layer_from_dict(plain_json("network", data["network"]))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is damaged: it describes no network ({error!s:.300})") from None
+    if not isinstance(net, Sequential):
+        raise ValueError(f"{name} was not written by Sequential.save: it describes {shown(net)}")
     net.build(0)
     net.load_state_dict(data["state"])
     return net

@@ -8,9 +8,9 @@ import numpy as np
 
 from rpusim._base.random import RNG, key, seed_sequence
 from rpusim._base.state import Entry, attribute, buffer, part, value
-from rpusim._base.validation import integer, integer_value, physical, real
+from rpusim._base.validation import integer, integer_value, physical, real, room_for
 from rpusim._core.kernels import KINDS, uniforms
-from rpusim.nn.layer import Layer, check_gradient, no_forward
+from rpusim.nn.layer import Layer, check_gradient, check_signals, no_forward
 from rpusim.nn.optimizers import Parameter
 
 __all__ = ["BatchNorm", "Dropout"]
@@ -49,6 +49,7 @@ class Dropout(Layer):
         self._key, self._calls = key(seed_sequence(rng)), 0
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
         self._mask = None
         if not train:
             return x
@@ -103,6 +104,7 @@ class BatchNorm(Layer):
 
     def __init__(self, features: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         self.features = integer_value("features", features, low=1)
+        room_for("features", features, 6 * self.features)
         self.momentum = real(0.0, 1.0)("momentum", momentum)
         self.epsilon = physical(0.0, open_low=True)("epsilon", epsilon)
         self.gamma, self.beta = Parameter(np.ones(self.features)), Parameter(np.zeros(self.features))
@@ -119,6 +121,7 @@ class BatchNorm(Layer):
         return [self.gamma, self.beta]
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
         if x.ndim < 2 or x.shape[1] != self.features:
             raise ValueError(f"x must have {self.features} features on its second axis; got shape {x.shape}")
         axes = (0, *range(2, x.ndim))
@@ -128,8 +131,11 @@ class BatchNorm(Layer):
             n = x.size // self.features
             if n < 2:
                 raise ValueError(f"x must hold at least 2 values per feature in training; got shape {x.shape}")
-            mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
-            variance = x.var(axis=axes, dtype=np.float64).astype(np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean = x.mean(axis=axes, dtype=np.float64).astype(np.float32)
+                variance = x.var(axis=axes, dtype=np.float64).astype(np.float32)
+            if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+                raise ValueError("x must hold finite float32 numbers, with a finite variance; got others")
             m = np.float32(self.momentum)
             self.mean += m * (mean - self.mean)
             self.variance += m * (variance * np.float32(n / (n - 1)) - self.variance)
@@ -144,6 +150,8 @@ class BatchNorm(Layer):
         normal, scale, axes, form = self._kept
         check_gradient(d, normal.shape)
         total, product = d.sum(axis=axes), (d * normal).sum(axis=axes)
+        if not (np.isfinite(total).all() and np.isfinite(product).all()):
+            raise ValueError("d must hold finite float32 numbers, with finite sums; got others")
         self.beta.gradient += total
         self.gamma.gradient += product
         if not input_gradient:

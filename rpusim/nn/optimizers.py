@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.state import Entry, Stateful, attribute, buffer, checked_array, listed
-from rpusim._base.validation import integer, physical, real
+from rpusim._base.validation import integer, physical, plain_array, real, shown, signal
 
 __all__ = ["Adam", "Momentum", "Optimizer", "Parameter"]
+
+_rate = physical()
 
 
 class Optimizer(Specification):
@@ -85,6 +87,12 @@ class Adam(Optimizer):
         p.value -= np.float32(rate) * m / (np.sqrt(v / np.float32(1.0 - self.beta2**t)) + np.float32(self.epsilon))
 
 
+def _start(name: str, value: ArrayLike) -> NDArray[np.float32]:
+    """Return a first value as an array of its own."""
+    array = plain_array(name, value, "real numbers")
+    return signal(name, array, array.shape).copy()
+
+
 class Parameter(Stateful):
     """An array that is trained digitally: its value, its gradient, and what its optimizer keeps.
 
@@ -95,7 +103,7 @@ class Parameter(Stateful):
     """
 
     def __init__(self, value: ArrayLike) -> None:
-        self.value: NDArray[np.float32] = np.array(value, dtype=np.float32)
+        self.value: NDArray[np.float32] = _start("value", value)
         self.gradient = np.zeros_like(self.value)
         self.optimizer: Optimizer | None = None
         self.steps = 0  # since the arrays of the optimizer were zero
@@ -103,12 +111,14 @@ class Parameter(Stateful):
 
     def reset(self, value: ArrayLike) -> None:
         """Begin again from `value`."""
-        self.value[...] = value
+        self.value[...] = signal("value", np.broadcast_to(_start("value", value), self.value.shape), self.value.shape)
         self.gradient[...] = 0.0
         self.steps, self._slots = 0, []
 
     def slots_of(self, optimizer: Optimizer) -> list[NDArray[np.float32]]:
         """Return the arrays kept for the optimizer, zeros at first."""
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer must be an Optimizer; got {shown(optimizer)}")
         if len(self._slots) != optimizer.slots:
             self._slots = [np.zeros_like(self.value) for _ in range(optimizer.slots)]
             self.steps = 0
@@ -116,6 +126,7 @@ class Parameter(Stateful):
 
     def step(self, lr: float) -> None:
         """Let the optimizer (None: plain gradient descent) change the value by the gradient, which is then 0."""
+        lr = _rate("lr", lr)
         if self.optimizer is None:
             self.value -= np.float32(lr) * self.gradient
         else:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, integer, integer_value, numbers_of, optional
+from rpusim._base.validation import choice, integer, integer_value, numbers_of, optional, shown
 from rpusim.nn.network import Sequential
 
 __all__ = ["Pipeline"]
@@ -97,7 +97,7 @@ class Pipeline(Specification):
         stages = [Sequential(*net.layers[a:b]) for a, b in zip(starts, ends, strict=True)]
         for start, stage in zip(starts, stages, strict=True):
             if not stage.trainable:
-                raise ValueError(f"starts must give every stage a layer with weights; got {stage!r} at {start}")
+                raise ValueError(f"starts must give every stage a layer with weights; got {shown(stage)} at {start}")
         return stages
 
     def cycles(self, samples: int, stages: int, batch_size: int = 1) -> int:

@@ -8,9 +8,10 @@ import numpy as np
 
 from rpusim._base.state import Entry, listed
 from rpusim._base.validation import boolean, integer_value, physical, signal
+from rpusim._core.kernels import is_finite
 from rpusim.algorithms import Algorithm
 from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
-from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, no_forward
+from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, check_signals, checked_rate, no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
 __all__ = ["GRU", "LSTM", "RNN", "LastStep"]
@@ -63,6 +64,7 @@ class _Recurrent(MatrixLayer):
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
         """Return h_t for all t, (batch, time, out_features), of inputs (batch, time, in_features)."""
         self._needs_build("forward")
+        check_signals("x", x, train)
         n, h = self.in_features or 0, self.out_features or 0
         if x.ndim != 3 or x.shape[2] != n:
             raise ValueError(f"x must have shape (any, any, {n}); got {x.shape}")
@@ -76,6 +78,9 @@ class _Recurrent(MatrixLayer):
         if train and mapping.learn_scale:
             self._outputs = np.empty((*shape, self.gates * h), np.float32)
         vectors[:: self.reads, :, :n] = x.transpose(1, 0, 2)
+        if not is_finite(vectors):
+            self._reset()
+            raise ValueError("x must hold finite float32 numbers; got others")
         out = np.empty((batch, time, h), np.float32)
         for t in range(time):
             vectors[t * self.reads, :, n : n + h] = states[0]
@@ -97,6 +102,8 @@ class _Recurrent(MatrixLayer):
         time, shape = len(self._steps), self._vectors.shape[:2]
         batch = shape[1]
         check_gradient(d, (batch, time, h))
+        if not is_finite(np.ascontiguousarray(d, np.float32)):
+            raise ValueError("d must hold finite float32 numbers; got others")
         self._deltas = np.zeros((*shape, self.gates * h), np.float32)
         if self.matrix.mapping.learn_input_range:
             self._back = np.empty((*shape, n + h), np.float32)
@@ -120,7 +127,7 @@ class _Recurrent(MatrixLayer):
         if self._deltas is None:
             raise RuntimeError(f"{type(self).__name__}: update needs a forward(x, train=True) and a backward(d) before it")
         v, d = (a.reshape(-1, a.shape[2]) for a in (self._driven, self._deltas))
-        rate = lr * self.lr_scale
+        rate = checked_rate(lr) * self.lr_scale
         self.matrix.update(v, d, rate)
         self.matrix.end_batch(rate)
 
@@ -331,6 +338,7 @@ class LastStep(Layer):
         self._shape: tuple[int, ...] | None = None
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
         if x.ndim != 3 or x.shape[1] == 0:
             raise ValueError(f"x must have shape (any, at least 1, any): sequences, steps, features; got {x.shape}")
         self._shape = x.shape if train else None

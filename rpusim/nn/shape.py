@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rpusim.nn.layer import Layer, check_gradient, no_forward
+from rpusim.nn.layer import Layer, check_gradient, check_signals, no_forward
 
 __all__ = ["Flatten"]
 
@@ -27,6 +27,9 @@ class Flatten(Layer):
         self._shape: tuple[int, ...] | None = None
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
+        if x.ndim < 1:
+            raise ValueError(f"x must have samples on its first axis; got shape {x.shape}")
         self._shape = x.shape if train else None
         return x.reshape(len(x), math.prod(x.shape[1:]))
 

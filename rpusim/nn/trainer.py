@@ -11,7 +11,7 @@ import numpy as np
 
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.state import Entry, Stateful, attribute, group, listed, part, tables, value
-from rpusim._base.validation import choice, instance, integer, integer_value, optional, real, signal
+from rpusim._base.validation import choice, instance, integer, integer_value, optional, plain_array, real, shown, signal
 from rpusim.nn.data import Source
 from rpusim.nn.history import History, number
 from rpusim.nn.losses import STEPS, class_labels
@@ -90,7 +90,7 @@ class Trainer(Stateful):
         schedule: Pipeline | None = None,
     ) -> None:
         if not isinstance(net, Sequential) or not net.trainable:
-            raise TypeError(f"net must be a Sequential with at least one layer that has weights; got {net!r}")
+            raise TypeError(f"net must be a Sequential with at least one layer that has weights; got {shown(net)}")
         self.loss = choice(*STEPS)("loss", loss)
         self.lr = lr if callable(lr) else real(0, open_low=True)("lr", lr)
         self.batch_size = integer_value("batch_size", batch_size, low=1)
@@ -287,7 +287,7 @@ class Trainer(Stateful):
         if len(x) == 0:
             raise ValueError(f"{name} x must hold at least one sample; got shape {x.shape}")
         n_out: Any = self.net.out_features or self._output_shape(x)[-1]
-        y = np.asarray(pair[1])
+        y = plain_array(f"{name} y", pair[1], "labels or targets")
         whole = y.dtype.kind not in "iu"
         if self.loss == "squared_error" and not whole and y.shape == (len(x), n_out):
             whole = len(self._output_shape(x)) == 2  # targets, and not the labels of n_out steps

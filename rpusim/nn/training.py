@@ -16,7 +16,7 @@ import numpy as np
 from rpusim._base import checkpoint as files
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import child, generator, words_of
-from rpusim._base.validation import boolean, integer, integer_value, optional
+from rpusim._base.validation import boolean, integer, integer_value, optional, shown
 from rpusim.nn.losses import STEPS
 from rpusim.nn.pipeline import run_of
 
@@ -100,7 +100,7 @@ class Training:
             raise ValueError(f"patience must be None without validation samples; got {self.patience}")
         for index, callback in enumerate(self.callbacks):
             if not callable(callback):
-                raise TypeError(f"callbacks[{index}] must be callable; got {callback!r}")
+                raise TypeError(f"callbacks[{index}] must be callable; got {shown(callback)}")
         if self.checkpoint is not None and self.source.once:
             raise ValueError(
                 "checkpoint must be None where train can be gone through only once, since a run that goes on "
@@ -136,7 +136,7 @@ class Training:
         name = os.fspath(path)
         if not os.path.exists(path):
             if not Path(path).resolve().parent.is_dir():
-                raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {name!r}")
+                raise FileNotFoundError(f"checkpoint must be a file in a folder that exists; got {shown(name)}")
             return
         data = files.load(path)  # raises where it is another file, which is not to be replaced either
         if not resume:

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rpusim._base.validation import instance, integer_value
+from rpusim._base.validation import instance, integer_value, shown
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import PulsedDevice
-from rpusim.plotting.style import COLORS, axes
+from rpusim.plotting.style import COLORS, MOST_LINES, axes
 from rpusim.theory import response_theory
 
 __all__ = ["device_figure", "parameter_spread", "pulse_response", "response_functions", "step_sizes"]
@@ -56,7 +56,7 @@ def pulse_response(
     """
     device, ax = _check("device", device), axes(ax)
     n = max(1, int(1.5 * device.number_of_states)) if n_pulses is None else integer_value("n_pulses", n_pulses, 1)
-    array = CrossbarArray((1, integer_value("n_devices", n_devices, 1)), device, rng=rng)
+    array = CrossbarArray((1, integer_value("n_devices", n_devices, 1, MOST_LINES)), device, rng=rng)
     drawn = array.parameters
     low, _ = device.bounds_of({name: np.float64(value) for name, value in drawn.items()})
     array.program(low)
@@ -112,7 +112,7 @@ def step_sizes(device: PulsedDevice, *, ax: Axes | None = None, rng: int = 0, n_
     'weight (a.u.)'
     """
     device, ax = _check("device", device), axes(ax)
-    if integer_value("n_devices", n_devices, 0):
+    if integer_value("n_devices", n_devices, 0, MOST_LINES):
         drawn = CrossbarArray((1, n_devices), device, rng=rng).parameters
         p = {name: np.asarray(value[0], dtype=np.float64) for name, value in drawn.items()}
         low, high = device.bounds_of(p)
@@ -211,15 +211,15 @@ def parameter_spread(
         names = [name for name, values in relative.items() if np.ptp(values) > 0.0]
     for name in names:
         if name not in relative:
-            raise ValueError(f"names must be among {', '.join(relative)}; got {name!r}")
+            raise ValueError(f"names must be among {', '.join(relative)}; got {shown(name)}")
     if names:
-        shown = np.concatenate([relative[name] for name in names]).astype(np.float64)
-        central = np.quantile(shown, 0.99) - shown.min()  # long tails must not widen the bins
-        edges = np.histogram_bin_edges(shown, min(2000, max(1, round(60 * np.ptp(shown) / central))) if central else 1)
+        pooled = np.concatenate([relative[name] for name in names]).astype(np.float64)
+        central = np.quantile(pooled, 0.99) - pooled.min()  # long tails must not widen the bins
+        edges = np.histogram_bin_edges(pooled, min(2000, max(1, round(60 * np.ptp(pooled) / central))) if central else 1)
         for k, name in enumerate(names):
             ax.stairs(*np.histogram(relative[name], edges), color=COLORS[k % len(COLORS)], label=name)
         if central:
-            ax.set_xlim(shown.min() - 0.05 * central, shown.min() + 1.25 * central)
+            ax.set_xlim(pooled.min() - 0.05 * central, pooled.min() + 1.25 * central)
         ax.legend()
     else:
         ax.text(0.5, 0.5, "no spread", transform=ax.transAxes, ha="center")
@@ -250,7 +250,7 @@ def device_figure(device: PulsedDevice, *, rng: int = 0, n_devices: int = 20) ->
     >>> [ax.get_title() for ax in figure.axes]
     ['response to pulses', 'step sizes', 'response functions', 'spread of 10,000 devices']
     """
-    integer_value("n_devices", n_devices, 1)
+    integer_value("n_devices", n_devices, 1, MOST_LINES)
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     panels = figure.subplots(2, 2)
     pulse_response(device, ax=panels[0, 0], rng=rng, n_devices=n_devices)

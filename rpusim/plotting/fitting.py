@@ -8,13 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from rpusim._base.validation import integer_value
+from rpusim._base.validation import instance, integer_value, shown
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.fitting.result import FitResult
 from rpusim.plotting.style import COLORS, axes
 
 __all__ = ["fit_residuals", "fitted_ramps", "simulate_ramps"]
 
+_is_result = instance(FitResult, "a FitResult, as `fitting.fit` returns it")
 _SIDES = (("up", 1, COLORS[0]), ("down", -1, COLORS[1]))
 
 
@@ -23,8 +24,9 @@ def simulate_ramps(result: FitResult, direction: str, n_devices: int = 200, rng:
 
     A `CrossbarArray` of `n_devices` fitted devices is pulsed, and `read_noise` and `slow_noise` are added to what it holds.
     """
-    if direction not in result.mean_curves():
-        raise ValueError(f"direction must be one of {', '.join(result.mean_curves())}; got {direction!r}")
+    _is_result("result", result)
+    if not isinstance(direction, str) or direction not in result.mean_curves():
+        raise ValueError(f"direction must be one of {', '.join(result.mean_curves())}; got {shown(direction)}")
     n_devices = integer_value("n_devices", n_devices, 1)
     fitted = result.mean_curves()[direction][1]
     array = CrossbarArray((1, n_devices), result.device, rng=rng)
@@ -54,6 +56,7 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
     rng : int
         Seed of the simulation.
     """
+    _is_result("result", result)
     ax = axes(ax)
     for name, _, color in _SIDES:
         ramps = result.up if name == "up" else result.down
@@ -76,6 +79,7 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
 
 def fit_residuals(result: FitResult, *, ax: Axes | None = None) -> Axes:
     """Draw the mean measured fitted minus the noise-free response of the fitted device, in weight units."""
+    _is_result("result", result)
     ax = axes(ax)
     for name, _, color in _SIDES:
         if name in result.mean_curves():

@@ -10,7 +10,7 @@ from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import Ideal
 from rpusim.periphery.converters import ADC
 from rpusim.periphery.reads import Periphery
-from rpusim.plotting.style import COLORS, axes
+from rpusim.plotting.style import COLORS, MOST_LINES, axes
 
 __all__ = ["adc_transfer"]
 
@@ -44,12 +44,12 @@ def adc_transfer(adc: ADC, *, ax: Axes | None = None, rng: int = 0, n_converters
     'output'
     """
     adc, ax = instance(ADC, "an ADC")("adc", adc), axes(ax)
-    n = integer_value("n_converters", n_converters, 1)
+    n = integer_value("n_converters", n_converters, 1, MOST_LINES)
     periphery = Periphery.ideal().replace(adc=adc)
     array = CrossbarArray((n, 1), Ideal(), forward=periphery, rng=rng)
     array.program(np.ones((n, 1)))
     limit = 1.25 * (adc.bound or 1.0)
-    x = np.linspace(-limit, limit, integer_value("points", points, 2), dtype=np.float32)
+    x = np.linspace(-limit, limit, integer_value("points", points, 2, 10**7), dtype=np.float32)
     y = array.forward(x[:, None])
     ax.plot(x, x, color="0.6", linewidth=0.8, label="ideal")
     for k in range(n):

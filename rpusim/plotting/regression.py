@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from rpusim._base.validation import instance, shown
 from rpusim.experiments import RegressionRun
 from rpusim.plotting.style import COLORS, axes
 from rpusim.theory.shd import SHDTrajectory
@@ -14,8 +15,18 @@ from rpusim.theory.shd import SHDTrajectory
 __all__ = ["hidden_against_weight", "residuals", "trajectories"]
 
 
+_is_run = instance(RegressionRun, "a RegressionRun, as `experiments.regression` returns it")
+
+
+def _checked(runs: Sequence[RegressionRun]) -> list[RegressionRun]:
+    if not isinstance(runs, Iterable) or isinstance(runs, (str, bytes)):
+        raise TypeError(f"runs must be a sequence of RegressionRuns; got {shown(runs)}")
+    return [_is_run(f"runs[{k}]", run) for k, run in enumerate(runs)]
+
+
 def trajectories(runs: Sequence[RegressionRun], *, ax: Axes | None = None, continuum: bool = True) -> Axes:
     """Draw weight against samples for one-parameter runs, their targets, and the continuum equations over them."""
+    runs = _checked(runs)
     ax = axes(ax)
     for k, run in enumerate(runs):
         color = COLORS[k % len(COLORS)]
@@ -34,6 +45,7 @@ def trajectories(runs: Sequence[RegressionRun], *, ax: Axes | None = None, conti
 
 def residuals(runs: Sequence[RegressionRun], *, ax: Axes | None = None, label: str | None = None) -> Axes:
     """Draw final mean minus target against target, with standard errors, and theory as a line of the same colour."""
+    runs = _checked(runs)
     ax = axes(ax)
     target = np.array([float(run.target[0]) for run in runs])
     final = np.array([float(run.mean[0]) for run in runs])
@@ -53,6 +65,7 @@ def hidden_against_weight(run: RegressionRun, *, ax: Axes | None = None, continu
 
     For two parameters, one path for each.
     """
+    _is_run("run", run)
     ax = axes(ax)
     if run.hidden is None:
         raise ValueError(f"run must be one of SHD, which has a hidden weight A; got one of {run.algorithm!r}")

@@ -16,6 +16,7 @@ __all__ = ["COLORS", "axes", "save", "style"]
 
 #: Okabe and Ito's colours, told apart by colour-blind readers and in grey.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MOST_LINES = 10_000  # that a picture shows
 
 
 def style() -> Any:

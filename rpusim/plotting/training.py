@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from rpusim._base.validation import choice, instance, integer_value
+from rpusim._base.validation import choice, instance, integer_value, shown
 from rpusim.nn import History, Matrix, Sequential
 from rpusim.nn.summaries import named_layers, places_in_range, saturation
 from rpusim.plotting.style import axes
@@ -23,6 +23,10 @@ _LABELS = {"test_error": "test error (%)", "test_loss": "test loss", "train_loss
 def learning_curve(histories: Mapping[str, History], quantity: str = "test_error", *, ax: Axes | None = None) -> Axes:
     """Draw "test_error" (in percent), "test_loss" or "train_loss" against epoch, one line per named history."""
     quantity = _quantity("quantity", quantity)
+    if not isinstance(histories, Mapping):
+        raise TypeError(f"histories must be a dict of Histories; got {shown(histories)}")
+    for name, history in histories.items():
+        instance(History, "a History")(f"histories[{name!r:.80}]", history)
     ax = axes(ax)
     for name, history in histories.items():
         ax.plot(
@@ -104,7 +108,7 @@ def _histograms(
     ax: Axes | None,
 ) -> Axes:
     """Draw densities of the values of each matrix that has some."""
-    bins, found = integer_value("bins", bins, low=1), _labelled(net)
+    bins, found = integer_value("bins", bins, 1, 10**6), _labelled(net)
     ax = axes(ax)
     for label, matrix in found:
         values = values_of(matrix)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import real
+from rpusim._base.validation import real, real_values, shown
 from rpusim.theory import equations as equations
 
 __all__ = ["Response", "asymmetry", "response"]
@@ -95,7 +95,7 @@ def asymmetry(device: DeviceLike, w: float | None = None) -> float:
     states = np.clip([state - half, state, state + half], low, high)
     at = response_of(device, states)
     if at.F[1] == 0.0:
-        raise ValueError(f"w must be a state at which a pulse of the device has an effect; got {state!r}")
+        raise ValueError(f"w must be a state at which a pulse of the device has an effect; got {shown(state)}")
     return float((at.G[2] - at.G[0]) / (states[2] - states[0]) / at.F[1])
 
 
@@ -107,20 +107,12 @@ def response_of(device: DeviceLike, w: FloatArray) -> Response:
 
 def finite_array(name: str, value: ArrayLike) -> FloatArray:
     """`value` as float64, any shape, finite."""
-    try:
-        raw = np.asarray(value)
-    except ValueError:
-        raise TypeError(f"{name} must be an array of real numbers; got {value!r}") from None
-    if raw.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must be an array of real numbers; got dtype {raw.dtype}")
-    array = raw.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite numbers; got {array[~np.isfinite(array)][0]}")
-    return array
+    return real_values(name, value)
 
 
 def bounds(device: DeviceLike) -> tuple[float, float]:
     """Return the lowest and the highest weight of a device; those of one with a reference are less by that."""
+    check_device("device", device)
     bounds_of = getattr(device, "bounds_of", None)
     if bounds_of is None:
         return float(device.w_min), float(device.w_max)
@@ -133,14 +125,14 @@ def check_device(name: str, device: Any) -> None:
     if missing:
         raise TypeError(
             f"{name} must be a device with step_up(w), step_down(w), granularity, w_min and w_max; "
-            f"got {device!r}, which has no {', '.join(missing)}"
+            f"got {shown(device)}, which has no {', '.join(missing)}"
         )
 
 
 def needed_symmetry_point(argument: str, kind: str, device: DeviceLike) -> float:
     point = getattr(device, "symmetry_point", None)
     if point is None or not math.isfinite(point):
-        raise ValueError(f"{argument} must be a number for a {kind} without a symmetry point; got None, {device!r}")
+        raise ValueError(f"{argument} must be a number for a {kind} without a symmetry point; got None, {shown(device)}")
     return float(point)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, exprel
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, integer, real
+from rpusim._base.validation import choice, integer, real, room_for, shown
 from rpusim.theory import equations as equations
 from rpusim.theory.responses import (
     DeviceLike,
@@ -211,6 +211,7 @@ def sgd_trajectory(device: DeviceLike, regression: Regression, lr: float, steps:
     check_device("device", device)
     check_regression(regression)
     lr, steps = positive("lr", lr), integer(1)("steps", steps)
+    room_for("steps", steps, 4 * steps, 8)
     low, high = bounds(device)
     start = real(low, high)("start", start)
 
@@ -239,4 +240,4 @@ def _folded_normal_mean(a: Any, n: float) -> Any:
 
 def check_regression(regression: Any) -> None:
     if not isinstance(regression, Regression):
-        raise TypeError(f"regression must be a Regression; got {regression!r}")
+        raise TypeError(f"regression must be a Regression; got {shown(regression)}")

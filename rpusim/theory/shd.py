@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpusim._base.validation import integer, real
+from rpusim._base.validation import integer, real, room_for, shown
 from rpusim.theory import equations as equations
 from rpusim.theory.responses import (
     DeviceLike,
@@ -102,10 +102,11 @@ def shd_trajectory(
     """
     flow = _shd_flow(fast, slow, regression, fast_lr, slow_lr, transfer_every, fast_reference, slow_reference, read_noise)
     steps = integer(1)("steps", steps)
+    room_for("steps", steps, 6 * steps, 8)
     try:
         a_start, c_start = start
     except (TypeError, ValueError):
-        raise TypeError(f"start must be a pair (A, C); got {start!r}") from None
+        raise TypeError(f"start must be a pair (A, C); got {shown(start)}") from None
     (a_low, c_low), (a_high, c_high) = flow.low, flow.high
     first = real(a_low, a_high)("start[0]", a_start), real(c_low, c_high)("start[1]", c_start)
     t, (a, c) = equations.integrate(flow.velocity(), first, steps)

@@ -65,7 +65,7 @@ def zero_shift_law(device: DeviceLike, n_pulses: int, start: float = 0.0, method
     (-0.0055, 0.0213)
     """
     check_device("device", device)
-    n = integer(0)("n_pulses", n_pulses)
+    n = integer(0, 2**63 - 1)("n_pulses", n_pulses)
     choice("pulses", "random_pulses")("method", method)
     start = real()("start", start)
     point = needed_symmetry_point("device", "zero-shifting", device)

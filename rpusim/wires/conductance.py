@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, physical
+from rpusim._base.validation import choice, physical, real_values
 
 __all__ = ["ConductanceScale"]
 
@@ -72,7 +72,7 @@ class ConductanceScale(Specification):
         ValueError
             If a weight would need a conductance below 0.
         """
-        w = np.asarray(weights, dtype=np.float64)
+        w = real_values("weights", weights)
         k = self.siemens_per_weight
         if self.mapping == "differential":
             return self.g_min + k * np.maximum(w, 0.0), self.g_min + k * np.maximum(-w, 0.0)
@@ -90,5 +90,7 @@ class ConductanceScale(Specification):
         expected = 1 if self.mapping == "single" else 2
         if len(conductances) != expected:
             raise TypeError(f"conductances must be {expected} for the mapping {self.mapping!r}; got {len(conductances)}")
-        g = [np.asarray(value, dtype=np.float64) for value in conductances]
+        g = [real_values(f"conductances[{k}]", value) for k, value in enumerate(conductances)]
+        if len({value.shape for value in g}) > 1:
+            raise ValueError(f"conductances must be of one shape; got {' and '.join(str(value.shape) for value in g)}")
         return (g[0] - (self.g_min if expected == 1 else g[1])) / self.siemens_per_weight

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import real_array
+from rpusim._base.validation import axes_of, real_array
 from rpusim.wires.lines import Array, Wires
 from rpusim.wires.solution import NetworkSolution, solution_of
 
@@ -81,7 +81,7 @@ def solve_direct(voltages: ArrayLike, r: Array, wires: Wires, transposed: bool) 
 
     rows, columns = r.shape
     sources = columns if transposed else rows
-    batch = np.ndim(voltages) != 1
+    batch = axes_of(voltages) != 1
     v_in = real_array("voltages", voltages, (None, sources) if batch else (sources,)).reshape(-1, sources)
     lines = wires._lines(rows, columns)
     check_paths(np.isfinite(r), *lines)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import checked_by, choice, fail, integer, real
+from rpusim._base.validation import as_float, axes_of, checked_by, choice, fail, integer, real, shown
 
 __all__ = ["Wires"]
 
@@ -25,11 +25,11 @@ def _resistance(name: str, value: Any) -> float | tuple[float, ...]:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
-        ohm = float(value)
+        ohm = as_float(value)
         if not ohm >= 0.0:
             fail(name, allowed, value)
         return ohm
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or np.ndim(value) != 1:
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or axes_of(value) != 1:
         fail(name, allowed, value, TypeError)
     if len(value) == 0:
         fail(name, allowed, value)
@@ -73,7 +73,7 @@ class Wires(Specification):
     drivers: str = parameter("left", choice("left", "both"))
     sensors: str = parameter("bottom", choice("bottom", "both"))
     tolerance: float = parameter(1e-10, real(0.0, 1.0, open_low=True, open_high=True))
-    max_iterations: int = parameter(1000, integer(1))
+    max_iterations: int = parameter(1000, integer(1, 2**31 - 1))
 
     def _lines(self, rows: int, columns: int) -> tuple[Array, Array]:
         """(3, rows) and (3, columns): ohm between nodes, from the last node to the near terminal, and to the far one."""
@@ -103,7 +103,7 @@ def check_size(name: str, values: Array) -> None:
 
 def check_closed(wires: Wires, words: Array, bits: Array, done: str) -> None:
     if not (np.isfinite(words[:2]).all() and np.isfinite(bits[:2]).all()):
-        raise ValueError(f"wires must be finite resistances where an array is {done} through them; got {wires!r}")
+        raise ValueError(f"wires must be finite resistances where an array is {done} through them; got {shown(wires)}")
 
 
 def largest_of(x: Array) -> Array:

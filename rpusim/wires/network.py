@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import boolean, choice, instance, real, real_array
+from rpusim._base.validation import axes_of, boolean, choice, instance, real, real_array, shown
 from rpusim._core.wires import NetworkCore
 from rpusim.wires.direct import check_paths, solve_direct
 from rpusim.wires.lines import Array, Wires, check_size, largest_of
@@ -169,7 +169,7 @@ class Network:
         if alpha * np.abs(v_in).max(initial=0.0) > STEEPEST:
             raise ValueError(
                 f"nonlinearity must be at most {STEEPEST:g} over the largest voltage, {np.abs(v_in).max():g} V; "
-                f"got {nonlinearity!r}"
+                f"got {shown(nonlinearity)}"
             )
         rows, columns = self.shape
         word, bit = np.zeros((len(v_in), rows)), np.zeros((len(v_in), columns))
@@ -261,7 +261,7 @@ class Network:
     def _voltages(self, v: ArrayLike, transposed: bool) -> tuple[Array, bool]:
         """`v` as a batch, and whether it was one."""
         lines = self.shape[1 if transposed else 0]
-        batch = np.ndim(v) != 1
+        batch = axes_of(v) != 1
         return real_array("v", v, (None, lines) if batch else (lines,)).reshape(-1, lines), batch
 
     def _check(self, converged: bool) -> None:
@@ -370,11 +370,11 @@ def solve_network(
         if method == "cg":
             raise ValueError(f"method must be 'direct' or None where a device is shorted, as that at {where}; got 'cg'")
         if nonlinearity:
-            raise ValueError(f"nonlinearity must be 0 where a device is shorted, as that at {where}; got {nonlinearity!r}")
+            raise ValueError(f"nonlinearity must be 0 where a device is shorted, as that at {where}; got {shown(nonlinearity)}")
         method = "direct"
     if method == "direct":
         if nonlinearity:
-            raise ValueError(f"nonlinearity must be 0 where method is 'direct'; got {nonlinearity!r}")
+            raise ValueError(f"nonlinearity must be 0 where method is 'direct'; got {shown(nonlinearity)}")
         return solve_direct(voltages, r, wires, boolean("transposed", transposed))
     with np.errstate(divide="ignore", over="ignore"):
         g = 1.0 / r
@@ -382,5 +382,5 @@ def solve_network(
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(g))[0])
         raise ValueError(f"resistances must be 0 or of at least {1 / np.finfo(float).max:.3g} ohm; got {r[where]} at {where}")
     sources = r.shape[1 if boolean("transposed", transposed) else 0]
-    v = real_array("voltages", voltages, (None, sources) if np.ndim(voltages) != 1 else (sources,))
+    v = real_array("voltages", voltages, (None, sources) if axes_of(voltages) != 1 else (sources,))
     return Network(g, wires).solution(v, transposed=transposed, nonlinearity=nonlinearity)

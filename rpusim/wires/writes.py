@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, instance, real, real_array
+from rpusim._base.validation import choice, instance, real, real_array, shown
 from rpusim.wires.conductance import ConductanceScale
 from rpusim.wires.lines import Array, Wires, check_closed, check_size
 from rpusim.wires.network import Network
@@ -80,13 +80,13 @@ class WriteWires(Specification):
     def check(self, device: Any, shape: tuple[int, int]) -> None:
         """Raise ValueError where an array of `shape` (outputs, inputs) and `device` cannot have such lines."""
         if not set(STEP_PARAMETERS) & set(getattr(device, "parameter_names", ())):
-            raise ValueError(f"pulses must have no wires for a device that takes no pulses; got {device!r}")
+            raise ValueError(f"pulses must have no wires for a device that takes no pulses; got {shown(device)}")
         if getattr(device, "dw_min_std", 0.0) and (
             getattr(device, "dw_min_std_add", 0.0) or getattr(device, "dw_min_std_slope", 0.0)
         ):
             raise ValueError(
                 "pulses must have no wires for a device with noise that is not in proportion to its step (dw_min_std_add, "
-                f"dw_min_std_slope); got {device!r}"
+                f"dw_min_std_slope); got {shown(device)}"
             )
         outputs, inputs = shape
         words, bits = self.wires._lines(inputs, outputs)

@@ -66,7 +66,7 @@ def test_a_default_is_right():
         (real(0.0, 1.0, open_low=True, open_high=True), [5e-324, 1.0 - 1e-16]),
         (physical(0.0, open_low=True), [1e-30, 1e30]),
         (integer(1, 3), [1, 2, 3, np.int64(2)]),
-        (integer(), [-(10**30)]),
+        (integer(), [-(2**63) + 1, 2**63 - 1]),
         (boolean, [True, np.False_]),
         (choice("a", "b"), ["a", "b"]),
         (instance(rpu.DAC, "a DAC"), [rpu.DAC()]),
