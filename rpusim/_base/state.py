@@ -127,7 +127,8 @@ def tables(own: MutableMapping[str, NDArray[Any]], shape: tuple[int, ...] | None
             if shape is None:
                 out[key] = checked_array(label, state[key], array)
             else:
-                out[key] = signal(label, state[key], (1, 1) if np.shape(state[key]) == (1, 1) else shape).copy()
+                given = plain_array(label, state[key], "real numbers")
+                out[key] = signal(label, given, (1, 1) if given.shape == (1, 1) else shape).copy()
         return out
 
     return Entry(lambda: {key: array.copy() for key, array in own.items()}, check, own.update)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, checked_list
@@ -154,7 +152,7 @@ class MultiTile(TransferTile):
     def _entries(self) -> dict[str, Entry]:
         losses = Entry(
             lambda: list(self._losses),
-            lambda name, values: checked_list(name, values, np.size(values), _loss),
+            lambda name, values: checked_list(name, values, len(values) if isinstance(values, (list, tuple)) else 0, _loss),
             lambda values: setattr(self, "_losses", values),
         )
         return super()._entries() | {"stage": attribute(self, "stage", integer(0, len(self.arrays) - 1)), "losses": losses}

@@ -11,6 +11,7 @@ from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import integer_value, physical, shown, signal
+from rpusim._core.buffers import as_batch
 from rpusim.arrays.counts import Written
 from rpusim.arrays.crossbar import CrossbarArray, check_shape
 from rpusim.devices import Device, PulsedDevice
@@ -121,8 +122,9 @@ class SlicedArray(Stateful):
         return self._read(1, d, out)
 
     def _read(self, direction: int, x: ArrayLike, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        x = as_batch("d" if direction else "x", x, self.shape[1 - direction])
         if out is not None:
-            shape = (*np.shape(x)[:-1], self.shape[direction])
+            shape = (*x.shape[:-1], self.shape[direction])
             if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != np.float32 or not out.flags.writeable:
                 raise ValueError(f"out must be a writeable float32 array of shape {shape}; got {shown(out)}")
         total = self._sum([(array.backward if direction else array.forward)(x) for array in self.arrays])

@@ -145,13 +145,11 @@ def test_a_refused_state_of_normalisation_changes_nothing():
 def test_signals_are_told_from_others():
     from rpusim._core.buffers import is_finite_signal
 
-    assert is_finite_signal(X) and is_finite_signal(X[:, ::2]) and is_finite_signal(X[:0])
-    others = (X.astype(np.float64), X.astype(">f4"), X.tolist(), None, np.ma.masked_array(X))
+    assert is_finite_signal(X) and is_finite_signal(X[:0])
+    others = (X[:, ::2], X.astype(np.float64), X.astype(">f4"), X.tolist(), None, np.ma.masked_array(X))
     for value in (bad(np.nan), bad(np.inf)[:, ::2], *others):
         assert not is_finite_signal(value)
-    assert (
-        is_finite_signal(bad(1e30), 2e30) and not is_finite_signal(bad(-1e31), 2e30) and not is_finite_signal(bad(1e31).T, 2e30)
-    )
+    assert is_finite_signal(bad(1e30), 2e30) and not is_finite_signal(bad(-1e31), 2e30)
 
 
 def test_gradients_of_which_sums_overflow_are_refused_at_the_door():
