@@ -400,8 +400,7 @@ def regression(
     tile = algorithm.build((1, n), _random.child(seeds, 1))
     hidden = tile.fast if isinstance(tile, SHDTile) else None
     tile.program(_row("start", start, n))
-    hidden_row = _row("start_hidden", start_hidden, n)
-    if hidden is not None:
+    if (hidden_row := _row("start_hidden", start_hidden, n)) is not None and hidden is not None:
         hidden.program(hidden_row)
     elif np.any(hidden_row):
         raise ValueError(

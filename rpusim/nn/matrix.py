@@ -204,7 +204,7 @@ class Matrix(Stateful):
             assert self.mapping.input_range is not None
             self._range.reset(self.mapping.input_range)
         written = self._program(weights)
-        if written.clipped > _FEW * weights.size:
+        if written.clipped > max(3, _FEW * weights.size):
             warnings.warn(
                 f"{written.clipped / weights.size:.0%} of the initial weights of a matrix {weights.shape} were clipped to the "
                 f"bounds of their devices, by up to {written.most:.3g}; mapping=Mapping(weight_scaling=...) fits them in",
