@@ -400,13 +400,13 @@ def regression(
     tile = algorithm.build((1, n), _random.child(seeds, 1))
     hidden = tile.fast if isinstance(tile, SHDTile) else None
     tile.program(_row("start", start, n))
-    if (hidden_row := _row("start_hidden", start_hidden, n)) is not None and hidden is not None:
+    hidden_row = _row("start_hidden", start_hidden, n)
+    if hidden is not None:
         hidden.program(hidden_row)
     elif np.any(hidden_row):
         raise ValueError(
             f"start_hidden must be 0 for algorithms without A, unlike SHD; got {shown(start_hidden)} for {shown(algorithm)}"
         )
-
     x, y = _draw_samples(samples, input, goal, noise, steps)
     weights = np.empty((steps + 1, 1, n), np.float32)
     fast = np.empty((steps + 1, 1, n), np.float32) if hidden is not None else None
