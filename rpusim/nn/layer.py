@@ -191,6 +191,8 @@ def check_signals(name: str, value: Any, train: Any = True) -> None:
 
 
 def check_gradient(d: np.ndarray, outputs: tuple[int, ...]) -> None:
+    if type(d) is np.ndarray and d.dtype is _FLOAT32 and d.shape == outputs:
+        return  # as it should be, and once for every layer and step
     check_signals("d", d)
     if d.shape != outputs:
         raise ValueError(f"d must have the shape {outputs} of the outputs; got {d.shape}")

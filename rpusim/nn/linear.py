@@ -94,10 +94,10 @@ class Linear(MatrixLayer):
         self._shape, self._output_shape = x.shape, (*x.shape[:-1], self.out_features)
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        check_signals("x", x, train)
-        matrix, shape = self.matrix, x.shape
-        if shape != self._shape:
+        if type(x) is not np.ndarray or x.shape != self._shape or type(train) is not bool:
+            check_signals("x", x, train)
             self._new_shape(x)
+        matrix, shape = self.matrix, x.shape
         vectors = x if len(shape) == 2 else x.reshape(-1, self.in_features)
         if matrix.columns > self.in_features:
             self._input[:, :-1] = vectors
