@@ -23,6 +23,15 @@ def test_the_python_example_runs(capsys):
     assert "PulseCount(up=" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["own-device.md", "own-algorithm.md"])
+def test_the_pages_for_ones_own_run(name):
+    page = README.parent / "docs" / name
+    if not page.exists():
+        pytest.skip("docs are not beside the tests")
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, name, "exec"), {"__name__": name})
+
+
 def test_the_commands_parse():
     lines = [line.split("#")[0] for block in blocks("sh") for line in block.splitlines() if line.startswith("rpusim ")]
     assert len(lines) >= 3

@@ -1,6 +1,6 @@
 from rpusim.algorithms import named
 from rpusim.algorithms.agad import AGAD
-from rpusim.algorithms.base import Algorithm, Resources, Tile
+from rpusim.algorithms.base import Algorithm, ArrayTile, Resources, Tile
 from rpusim.algorithms.chopped_tiki_taka import ChoppedTikiTaka
 from rpusim.algorithms.eapu import EaPU
 from rpusim.algorithms.low_rank_tiki_taka import LowRankTikiTaka
@@ -21,6 +21,7 @@ __all__ = [
     "SGD",
     "SHD",
     "Algorithm",
+    "ArrayTile",
     "ChoppedTikiTaka",
     "Resources",
     "DigitalSGD",

@@ -22,7 +22,7 @@ from rpusim.periphery.converters import ADC
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 
-__all__ = ["Algorithm", "Resources", "Tile"]
+__all__ = ["Algorithm", "ArrayTile", "Resources", "Tile"]
 
 
 class Resources(NamedTuple):
