@@ -371,5 +371,5 @@ def test_errors_of_reading_are_short(fitted):
         with pytest.raises(ValueError) as caught:
             rpu.from_dict(wrong)
         assert len(str(caught.value)) < 1200 and "dw_min': " not in str(caught.value)
-    with pytest.raises(ValueError, match="nested too deeply"):
+    with pytest.raises(ValueError, match="not nested as deeply as this"):
         rpu.from_json("[" * 100_000)
