@@ -15,7 +15,7 @@ from rpusim._core.kernels import model_names
 from rpusim._core.buffers cimport grow
 from rpusim._core.kernels cimport (
     RPU_CHUNK, RPU_RESET, RPU_ROW_SCRATCH, RPU_TABLE, RPU_WRITE_ALL,
-    active_kernels, rpu_pulse_count, rpu_write, rpu_write_all, rpu_written,
+    active_kernels, rpu_pulse_count, rpu_beyond, rpu_write, rpu_write_all, rpu_written,
 )
 
 #: what all models have, in the order of the kernels
@@ -188,16 +188,21 @@ cdef class Devices:
         return draws
 
     def write(self, const float[:, ::1] states, uint64_t operation):
-        """Write all devices; return for how many the value was beyond the bounds, and by how much at most."""
+        """Write all devices."""
         cdef const float *xi
-        cdef rpu_written found
         self.lock.begin()
         try:
             xi = self._normals(RPU_WRITE_ALL, operation, 0) if self.has_write_noise() else NULL
             with nogil:
-                found = rpu_write_all(&self.view, &states[0, 0], xi)
+                rpu_write_all(&self.view, &states[0, 0], xi)
         finally:
             self.lock.end()
+
+    def beyond(self, const float[:, ::1] states):
+        """Return for how many devices what was just written is beyond the bounds, and by how much at most."""
+        cdef rpu_written found
+        with nogil:
+            found = rpu_beyond(&self.view, &states[0, 0])
         return found.clipped, found.most
 
     def reset(self, const unsigned char[:, ::1] chosen, uint64_t operation):

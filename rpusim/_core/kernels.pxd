@@ -149,8 +149,9 @@ cdef extern from "kernels/writes.h" nogil:
     ctypedef struct rpu_written:
         int64_t clipped
         float most
-    float rpu_write(const rpu_devices *, int64_t row, int64_t column, float value, float xi)
-    rpu_written rpu_write_all(const rpu_devices *, const float *values, const float *xi)
+    void rpu_write(const rpu_devices *, int64_t row, int64_t column, float value, float xi)
+    void rpu_write_all(const rpu_devices *, const float *values, const float *xi)
+    rpu_written rpu_beyond(const rpu_devices *, const float *values)
 
 
 cdef extern from "kernels/pulses.h" nogil:

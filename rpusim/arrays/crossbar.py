@@ -262,8 +262,9 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         default none); return how many were clipped, and by how much."""
         new = signal("weights", weights, self.shape)
         with self._core.lock:
-            clipped, most = self._core.devices.write(new, self._events)
+            self._core.devices.write(new, self._events)
             self._was_written()
+            clipped, most = self._core.devices.beyond(new)
         return Written(clipped, most)
 
     def _was_written(self) -> None:

@@ -13,8 +13,8 @@ typedef struct {
 } rpu_written;
 
 /* Write a device: clip to its own bounds, which are relative to its reference, and draw what is read of it with the standard
- * normal xi. Returns its state. */
-static inline float rpu_write(const rpu_devices *d, int64_t row, int64_t column, float value, float xi)
+ * normal xi. */
+static inline void rpu_write(const rpu_devices *d, int64_t row, int64_t column, float value, float xi)
 {
     float *const state = d->w + row * d->columns + column;
     if (d->bounded) {
@@ -28,20 +28,29 @@ static inline float rpu_write(const rpu_devices *d, int64_t row, int64_t column,
     *state = value;
     if (d->visible)
         d->visible[row * d->columns + column] = value + d->write_noise * xi;
-    return value;
 }
 
 /* Write all devices; xi is NULL where there is no write noise. */
-static inline rpu_written rpu_write_all(const rpu_devices *d, const float *values, const float *xi)
+static inline void rpu_write_all(const rpu_devices *d, const float *values, const float *xi)
 {
-    rpu_written found = {0, 0.0f};
     for (int64_t i = 0; i < d->rows; i++)
-        for (int64_t j = 0; j < d->columns; j++) {
-            const float value = values[i * d->columns + j];
-            const float beyond = fabsf(value - rpu_write(d, i, j, value, xi ? xi[i * d->columns + j] : 0.0f));
-            found.clipped += beyond > 0.0f;
-            found.most = beyond > found.most ? beyond : found.most;
-        }
+        for (int64_t j = 0; j < d->columns; j++)
+            rpu_write(d, i, j, values[i * d->columns + j], xi ? xi[i * d->columns + j] : 0.0f);
+}
+
+/* What of the values that were just written is beyond the bounds. */
+static inline rpu_written rpu_beyond(const rpu_devices *d, const float *values)
+{
+    const int64_t n = d->rows * d->columns;
+    int64_t clipped = 0;
+    float most = 0.0f;
+#pragma omp simd reduction(+ : clipped) reduction(max : most)
+    for (int64_t k = 0; k < n; k++) {
+        const float beyond = fabsf(values[k] - d->w[k]);
+        clipped += beyond > 0.0f;
+        most = beyond > most ? beyond : most;
+    }
+    const rpu_written found = {clipped, most};
     return found;
 }
 
