@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rpusim._base.validation import signal
 from rpusim._core.kernels import KINDS, normals, uniforms
 
 __all__ = ["ArrayDevices"]
@@ -38,7 +39,7 @@ class ArrayDevices:
         return np.stack(self._array.device_pulse_count)
 
     def write(self, state: NDArray[Any]) -> None:
-        new = np.ascontiguousarray(state, dtype=np.float32)
+        new = signal("weights", state, self.shape)  # finite: what a law has made of them is not clipped in silence
         self._array._core.devices.write(new, self._array._events)
         self._array._was_written()
 

@@ -44,6 +44,14 @@ def test_one_call_after_a_write_drifts():
     assert float(array.weights[0, 0]) == pytest.approx(pulsed * 300**-0.1, rel=1e-6)
 
 
+def test_states_that_a_law_makes_infinite_are_refused_and_not_clipped():
+    array = CrossbarArray((2, 3), SoftBounds(**WIDE, drift=Drift(nu=-200.0)), rng=0)
+    array.program(np.full((2, 3), 0.5))
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(ValueError, match="weights must hold finite"):
+        array.drift(1e6)
+    np.testing.assert_array_equal(array.weights, np.float32(0.5))
+
+
 def test_offsets_and_the_dependence_of_the_exponent_on_the_conductance():
     law = Drift(nu=0.1, nu_k=0.03, log_g0=0.2, wg_ratio=2.0, g_offset=1.5, w_offset=0.1)
     array = CrossbarArray((1, 5), SoftBounds(**WIDE, drift=law), rng=2)
