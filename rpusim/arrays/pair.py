@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
@@ -15,6 +16,13 @@ from rpusim.arrays.programming import is_zero_shift_method
 from rpusim.devices.base import PulsedDevice
 
 __all__ = ["DifferentialPair"]
+
+
+@functools.lru_cache(maxsize=64)  # many arrays are of one device, and finding the points takes as long as building a small one
+def _repellers(device: PulsedDevice) -> str:
+    """The symmetry points of a device that has only such as pulses lead away from; empty for others."""
+    points = device.symmetry_points
+    return "" if any(point.stable for point in points) else ", ".join(f"{point.w:.3g}" for point in points)
 
 
 class DifferentialPair(Stateful):
@@ -107,9 +115,8 @@ class DifferentialPair(Stateful):
     def _say_repellers(self) -> None:
         """Warn where pulses lead away from wherever up and down cancel: there is nothing to put a reference on."""
         device = self.main.device
-        points = device.symmetry_points if isinstance(device, PulsedDevice) else ()
-        if points and not any(point.stable for point in points):
-            found = ", ".join(f"{point.w:.3g}" for point in points)
+        found = _repellers(device) if isinstance(device, PulsedDevice) else ""
+        if found:
             warnings.warn(
                 f"pulses lead away from the symmetry points of {type(device).__name__}, {found}; a reference is the present "
                 "state, where up and down do not cancel",
