@@ -1,4 +1,4 @@
-from rpusim import algorithms, datasets, devices, experiments, fitting, nn, plotting, reproduce, theory, wires
+from rpusim import algorithms, datasets, devices, experiments, fitting, inference, nn, plotting, reproduce, theory, wires
 from rpusim._base import checkpoint
 from rpusim._base.specification import from_dict, from_json
 from rpusim._base.threads import get_num_threads, set_num_threads, threads
@@ -46,6 +46,7 @@ __all__ = [
     "from_dict",
     "from_json",
     "get_num_threads",
+    "inference",
     "nn",
     "plotting",
     "reproduce",

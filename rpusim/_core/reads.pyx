@@ -255,7 +255,7 @@ cdef class Reader:
         cdef double reduction = 1.0
         cdef uint32_t retry = 0
         cdef ConvertTask task
-        if p.ideal:
+        if p.ideal and not p.wired:
             self._products(x, y, vectors, transposed, reference)
             p.operation += vectors
             p.products += vectors
@@ -277,7 +277,7 @@ cdef class Reader:
             run_team(_convert_inputs, &task, _converters_for(active * n_in), active * n_in * CONVERSION_NS)
             for q in range(active):
                 p.inputs_clipped += clipped[q]
-            if p.plain:
+            if p.plain and not p.wired:
                 self._products(signal, product, active, transposed, reference)
                 task.next, task.block = 0, max(1, PIECE // n_out)
                 run_team(_convert_outputs, &task, _converters_for(active * n_out), active * n_out * CONVERSION_NS)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.random import RNG, key, seed_sequence
 from rpusim._base.validation import boolean, choice, instance, real, signal
 from rpusim._core.array import ArrayCore
 from rpusim._core.buffers import as_batch
@@ -42,6 +45,27 @@ class Measuring:
         mapping of `scale` (by default `ConductanceScale()`); see there."""
         scale = ConductanceScale() if scale is None else _scale("scale", scale)
         return scale.conductances(self.weights)
+
+    def restart_noise(self, rng: RNG) -> None:
+        """Begin all noise anew, with streams of `rng` and counts of reads from 0."""
+        with self._core.lock:
+            self._core.devices.key = key(seed_sequence(rng))
+            self._core.reader.counts = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0))
+
+    @contextmanager
+    def other_noise(self, rng: RNG) -> Iterator[None]:
+        """For reads aside: noise of streams of `rng`, after which that of the array goes on as if there had been none."""
+        core = self._core
+        before = core.devices.key, core.reader.counts, core.reader.averages
+        self.restart_noise(rng)
+        try:
+            yield
+        finally:
+            core.devices.key, core.reader.counts, core.reader.averages = before
+
+    def replace_product(self, product: Any) -> None:
+        """Let forward reads take ``product(weights, x, transposed)``, float64 (vectors, outputs), for the matrix product."""
+        self._core.reader.set_wires(0, product)
 
     def read_currents(
         self, voltages: ArrayLike, scale: ConductanceScale | None = None, *, transposed: bool = False

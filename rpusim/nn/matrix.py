@@ -176,6 +176,19 @@ class Matrix(Stateful):
         """r as it is now; None without one."""
         return None if self._range is None else float(self._range.value[0])
 
+    def set_input_range(self, input_range: float) -> None:
+        """Set r of a matrix that has one."""
+        if self._range is None:
+            raise ValueError("input_range must be None for a matrix whose mapping has none")
+        self._range.reset(_positive("input_range", input_range))
+
+    def logical(self) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return W (outputs, inputs) and b (outputs,), None without a bias, as they act, wherever they are held."""
+        weights = self.weights
+        if self.columns > self.inputs:
+            return np.ascontiguousarray(weights[:, :-1]), weights[:, -1].copy()
+        return weights, None if self._bias is None else self._bias.value.copy()
+
     @property
     def gain(self) -> NDArray[np.float32]:
         """s as it is now, of all outputs or of each; 1 where none is learned."""

@@ -2,6 +2,7 @@
 
 from rpusim.plotting.devices import device_figure, parameter_spread, pulse_response, response_functions, step_sizes
 from rpusim.plotting.fitting import fit_residuals, fitted_ramps
+from rpusim.plotting.inference import inference_curve
 from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
@@ -15,6 +16,7 @@ __all__ = [
     "fit_residuals",
     "fitted_ramps",
     "hidden_against_weight",
+    "inference_curve",
     "learning_curve",
     "node_voltages",
     "output_errors",

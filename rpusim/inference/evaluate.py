@@ -1,0 +1,402 @@
+"""How good a network on chips is, over times and programmings, and what each cause costs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim._base import checkpoint as files
+from rpusim._base.progress import progress_bar
+from rpusim._base.random import RNG, child, seed_sequence, words_of
+from rpusim._base.validation import boolean, choice, integer_value, real, real_array, shown
+from rpusim._base.version import __version__
+from rpusim.inference.chip import Chip
+from rpusim.inference.models import NoiseModel, NoNoise, check_age
+from rpusim.inference.networks import ChipNetwork, is_chip, program
+from rpusim.nn.network import Sequential
+from rpusim.periphery.converters import ADC
+from rpusim.periphery.reads import Periphery
+
+__all__ = ["InferenceResult", "causes", "evaluate", "product_errors"]
+
+TIMES = (1.0, 3600.0, 86400.0, 31536000.0)
+Metric = Callable[[NDArray[np.float32], Any], float]
+_FORMAT = "rpusim inference"
+
+
+def accuracy(outputs: NDArray[np.float32], labels: Any) -> float:
+    """Share of the outputs (..., classes) whose largest is at the label."""
+    return float(np.mean(outputs.argmax(axis=-1) == labels))
+
+
+def cross_entropy(outputs: NDArray[np.float32], labels: Any) -> float:
+    """Mean of -log softmax at the label, in nats."""
+    y = outputs.astype(np.float64)
+    y -= y.max(axis=-1, keepdims=True)
+    picked = np.take_along_axis(y, np.asarray(labels)[..., None], -1)[..., 0]
+    return float(np.mean(np.log(np.exp(y).sum(axis=-1)) - picked))
+
+
+METRICS: dict[str, Metric] = {"accuracy": accuracy, "cross_entropy": cross_entropy}
+_is_metric = choice(*METRICS)
+
+
+@dataclass(frozen=True, eq=False)
+class InferenceResult:
+    """What `evaluate` measured.
+
+    Attributes
+    ----------
+    times_s : float64 array (times,)
+        Seconds after programming.
+    values : float64 array (programmings, times)
+    reference : float
+        The value of the network that was given, read as it is.
+    metric : str
+    chance : float or None
+        What guessing gives: 1 / classes of an accuracy, ln(classes) of a cross-entropy.
+    settings : dict
+        Chip, seed and versions, fit for JSON.
+    """
+
+    times_s: NDArray[np.float64]
+    values: NDArray[np.float64]
+    reference: float
+    metric: str
+    chance: float | None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean over programmings, at each time."""
+        return self.values.mean(axis=0)
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """Standard deviation over programmings (n - 1), nan of one."""
+        return self.values.std(axis=0, ddof=1) if len(self.values) > 1 else np.full(len(self.times_s), np.nan)
+
+    @property
+    def worst(self) -> NDArray[np.float64]:
+        """The smallest value over programmings; the largest of a cross-entropy."""
+        return self.values.max(axis=0) if self.metric == "cross_entropy" else self.values.min(axis=0)
+
+    def normalised(self, chance: float | None = None) -> NDArray[np.float64]:
+        """Return A* = (value - chance) / (reference - chance), (programmings, times): 1 is as good as the network given.
+
+        Parameters
+        ----------
+        chance : float, optional
+            By default that of the metric.
+
+        Notes
+        -----
+        Rasch et al. (2023) call networks with A* of at least 0.99 iso-accurate.
+        """
+        base = self.chance if chance is None else real()("chance", chance)
+        if base is None:
+            raise ValueError(f"chance must be given for the metric {self.metric!r}, whose chance is not known")
+        if base == self.reference:
+            raise ValueError(f"chance must differ from the reference, {self.reference:g}")
+        return (self.values - base) / (self.reference - base)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a dict for each time: time_s, mean, std, worst, and normalised where chance is known."""
+        rows = []
+        for k, t in enumerate(self.times_s):
+            row = {"time_s": float(t), "mean": float(self.mean[k]), "std": float(self.std[k]), "worst": float(self.worst[k])}
+            if self.chance is not None and self.chance != self.reference:
+                row["normalised"] = float(self.normalised()[:, k].mean())
+            rows.append(row)
+        return rows
+
+    def __str__(self) -> str:
+        lines = [f"{self.metric} of {len(self.values)} programmings; {self.reference:.4f} before"]
+        for row in self.table():
+            star = f"  A* {100 * row['normalised']:6.1f} %" if "normalised" in row else ""
+            spread = "" if np.isnan(row["std"]) else f" +- {row['std']:.4f}"
+            lines.append(f"{duration(row['time_s']):>6s}  {row['mean']:.4f}{spread}  worst {row['worst']:.4f}{star}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, fit for JSON."""
+        return {
+            "format": _FORMAT,
+            "rpusim": __version__,
+            "metric": self.metric,
+            "times_s": self.times_s.tolist(),
+            "values": self.values.tolist(),
+            "reference": self.reference,
+            "chance": self.chance,
+            "settings": self.settings,
+        }
+
+    def save_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_dict` as JSON, in one step."""
+        with files.atomic_file(path) as file:
+            file.write(json.dumps(self.to_dict(), indent=1).encode())
+
+    def plot(self, ax: Any = None, label: str | None = None) -> Any:
+        """Draw the metric against time; see `plotting.inference_curve`."""
+        from importlib import import_module
+
+        return import_module("rpusim.plotting").inference_curve({label or "": self}, ax=ax)
+
+
+def duration(t_s: float) -> str:
+    """A time in the unit that suits it: 1 s, 1 h, 1 d, 1 y."""
+    for unit, size in (("y", 31536000.0), ("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if t_s >= size:
+            return f"{t_s / size:.3g} {unit}"
+    return f"{t_s:.3g} s"
+
+
+def _checked_times(times_s: ArrayLike) -> list[float]:
+    times = real_array("times_s", np.atleast_1d(np.asarray(times_s)), (None,))
+    if len(times) == 0:
+        raise ValueError("times_s must be at least one time; got none")
+    return [check_age(f"times_s[{k}]", float(t)) for k, t in enumerate(times)]
+
+
+def _metric_of(metric: str | Metric) -> tuple[str, Metric]:
+    if callable(metric):
+        return getattr(metric, "__name__", "metric"), metric
+    name = _is_metric("metric", metric)
+    return name, METRICS[name]
+
+
+def _data_of(net: Sequential, data: Any) -> tuple[Any, Any]:
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise TypeError(f"data must be (inputs, labels); got {shown(data)}")
+    x, labels = net.inputs("data[0]", data[0]), np.asarray(data[1])
+    if len(x) == 0 or labels.ndim == 0 or len(labels) != len(x):
+        raise ValueError(f"data must be inputs and as many labels, at least one; got {len(x)} and shape {labels.shape}")
+    return x, labels
+
+
+def evaluate(
+    net: Sequential,
+    data: tuple[ArrayLike, ArrayLike],
+    times_s: ArrayLike = TIMES,
+    *,
+    chip: Chip | None = None,
+    programmings: int = 10,
+    metric: str | Metric = "accuracy",
+    batch_size: int = 1000,
+    rng: RNG = 0,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    prepare: Callable[[ChipNetwork, float], Any] | None = None,
+    **options: Any,
+) -> InferenceResult:
+    """Program a network onto chips several times, and measure it at several times after each.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        It is not touched.
+    data : (array_like, array_like)
+        Inputs and labels.
+    times_s : array_like (times,)
+        Seconds after programming; by default 1 s, 1 h, 1 d and 1 y.
+    chip : Chip, optional
+        By default `Chip()`.
+    programmings : int, default 10
+        How often it is written anew: errors of programming are most of the spread.
+    metric : {"accuracy", "cross_entropy"} or callable
+        Of outputs and labels.
+    batch_size : int, default 1000
+    rng : int, SeedSequence, Generator or None, default 0
+    progress : bool, default True
+        Whether to show a bar on a terminal.
+    checkpoint : path, optional
+        File that keeps what was measured after every programming, from which the same call goes on.
+    prepare : callable, optional
+        Called with the `ChipNetwork` and the time before every measurement, `recalibrate_batch_norm` for instance.
+    **options
+        Others of `program`: digital, chips, calibration, quantile.
+
+    Returns
+    -------
+    InferenceResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above, or the checkpoint is of another call.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 4, rpu.algorithms.DigitalSGD(), bias=False))
+    >>> net.build(rng=0)
+    >>> _ = net.layers[0].set_weights(np.eye(4))
+    >>> result = rpu.inference.evaluate(net, (np.eye(4), np.arange(4)), [1.0, 86400.0], programmings=2)
+    >>> result.values.tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+    x, labels = _data_of(net, data)
+    times = _checked_times(times_s)
+    name, measure = _metric_of(metric)
+    count = integer_value("programmings", programmings, 1)
+    size = integer_value("batch_size", batch_size, 1)
+    main = Chip() if chip is None else is_chip("chip", chip)
+    seeds = seed_sequence(rng)
+    first = program(net, main, rng=child(seeds, 0), **options)
+    before = net.state_dict()
+    reference_outputs = net.predict(x, size)
+    net.load_state_dict(before)  # counts of reads, too
+    reference = measure(reference_outputs, labels)
+    settings = {"chip": main.to_dict(), "seed": words_of(seeds), "programmings": count, "options": shown(options)}
+    key = {"settings": json.dumps(settings), "times_s": times, "metric": name, "reference": reference, "samples": len(x)}
+    rows = _kept(checkpoint, key)[:count]
+    bar = progress_bar(
+        total=count * len(times), initial=len(rows) * len(times), desc="inference", unit=" reads",
+        disable=None if boolean("progress", progress) else True, leave=False,
+    )  # fmt: skip
+    with bar:
+        for k in range(count):
+            if k:
+                first.reprogram()
+            if k < len(rows):
+                continue
+            row = []
+            for t in times:
+                if prepare is not None:
+                    prepare(first, t)
+                row.append(measure(first.predict(x, t, size), labels))
+                bar.update()
+            rows.append(row)
+            if checkpoint is not None:
+                files.save(checkpoint, key | {"values": np.array(rows)})
+    classes = reference_outputs.shape[-1]
+    chance = {"accuracy": 1.0 / classes, "cross_entropy": float(np.log(classes))}.get(name)
+    return InferenceResult(np.array(times), np.array(rows), reference, name, chance, settings)
+
+
+def _kept(path: str | os.PathLike[str] | None, key: dict[str, Any]) -> list[list[float]]:
+    """What a checkpoint of the same call has."""
+    if path is None or not Path(path).exists():
+        return []
+    found = files.load(path)
+    values = found.pop("values", None)
+    if found != key or not isinstance(values, np.ndarray) or values.ndim != 2 or values.shape[1] != len(key["times_s"]):
+        differs = [name for name in key if found.get(name) != key[name]] or ["values"]
+        raise ValueError(f"checkpoint must be of the same evaluation; got {os.fspath(path)} with other {', '.join(differs)}")
+    return values.tolist()
+
+
+def product_errors(net: ChipNetwork, times_s: ArrayLike = TIMES, vectors: int = 256, rng: RNG = 0) -> NDArray[np.float64]:
+    """Return the errors of products of every array, (times, arrays), compensation included.
+
+    eps = mean over vectors of the length of y - W x, over that of W x.
+
+    Parameters
+    ----------
+    net : ChipNetwork
+    times_s : array_like
+    vectors : int
+        Random inputs of each array, uniform in +-1 times its input range.
+    rng : int, SeedSequence, Generator or None
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(100, 10, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> on_chip = rpu.inference.program(net, rng=0)
+    >>> rpu.inference.product_errors(on_chip, [1.0, 86400.0]).shape
+    (2, 1)
+    """
+    count = integer_value("vectors", vectors, 1)
+    draw = np.random.Generator(np.random.Philox(seed_sequence(rng)))
+    out = []
+    for t in _checked_times(times_s):
+        row = []
+        for array in net.arrays:
+            v = draw.uniform(-1.0, 1.0, (count, array.shape[1])).astype(np.float32)
+            exact = v @ array.goal.T
+            size = np.linalg.norm(exact, axis=1)
+            array.restart_noise(t)
+            off = np.linalg.norm(array.forward(v, t) - exact, axis=1)
+            row.append(float(np.mean(off[size > 0.0] / size[size > 0.0])) if np.any(size > 0.0) else np.nan)
+        out.append(row)
+    return np.array(out)
+
+
+def _scaled(model: NoiseModel, **scales: float) -> NoiseModel | None:
+    """A model with some scales, others 0; None where it has none of these."""
+    own = [name for name in ("prog_scale", "drift_scale", "read_scale") if hasattr(model, name)]
+    if not any(name in own for name in scales):
+        return None
+    return model.replace(**{name: scales.get(name, 0.0) for name in own})
+
+
+def chips_by_cause(chip: Chip) -> dict[str, Chip]:
+    """Return chips with one cause of errors each, and one with all."""
+    periphery, quiet = chip.periphery, chip.model
+    clean = Periphery.ideal()
+    if chip.input_range == "dynamic":
+        clean = clean.replace(noise_management=periphery.noise_management, nm_threshold=periphery.nm_threshold)
+    silent = _scaled(quiet, prog_scale=0.0, drift_scale=0.0, read_scale=0.0) or (quiet if quiet.signed else NoNoise())
+    ideal = chip.replace(model=silent, periphery=clean, faults=None, read_noise="none", read_times_s=None)
+    found: dict[str, Chip] = {}
+    for name, scale in (("programming", "prog_scale"), ("drift", "drift_scale")):
+        model = _scaled(quiet, **{scale: getattr(quiet, scale, 0.0)})
+        if model is not None:
+            found[name] = ideal.replace(model=model)
+    if not found:
+        found["devices"] = ideal.replace(model=quiet)
+    noisy = _scaled(quiet, read_scale=getattr(quiet, "read_scale", 0.0))
+    if noisy is not None and chip.read_noise != "none":
+        found["read noise"] = ideal.replace(model=noisy, read_noise=chip.read_noise, read_times_s=chip.read_times_s)
+    adc, dac = periphery.adc, periphery.dac
+    parts = {
+        "output noise": clean.replace(adc=ADC(bits=None, bound=None, noise=adc.noise)),
+        "ADC": clean.replace(adc=adc.replace(noise=0.0, noise_spread=0.0)),
+        "DAC": clean.replace(dac=dac),
+    }
+    if periphery.wires is not None:
+        parts["wires"] = clean.replace(wires=periphery.wires)
+    if periphery.ir_drop:
+        parts["IR drop"] = clean.replace(ir_drop=periphery.ir_drop, ir_drop_g_ratio=periphery.ir_drop_g_ratio)
+    found |= {name: ideal.replace(periphery=part) for name, part in parts.items() if part != clean}
+    if chip.faults is not None:
+        found["faults"] = ideal.replace(faults=chip.faults)
+    return found | {"all": chip}
+
+
+def causes(
+    net: Sequential,
+    data: tuple[ArrayLike, ArrayLike],
+    t_inference_s: float = 86400.0,
+    *,
+    chip: Chip | None = None,
+    **options: Any,
+) -> dict[str, InferenceResult]:
+    """Measure a network with one cause of errors at a time, all others off, and with all.
+
+    Parameters
+    ----------
+    net, data
+        See `evaluate`.
+    t_inference_s : float, default 1 day
+    chip : Chip, optional
+    **options
+        Others of `evaluate`.
+
+    Returns
+    -------
+    dict of InferenceResult
+        By cause, as far as the chip has it: "programming", "drift" (after compensation), "read noise", "output noise", "ADC"
+        and "DAC" (resolution and range), "wires", "IR drop", "faults"; and "all".
+    """
+    main = Chip() if chip is None else is_chip("chip", chip)
+    return {name: evaluate(net, data, [t_inference_s], chip=one, **options) for name, one in chips_by_cause(main).items()}

@@ -1,0 +1,340 @@
+"""Networks on chips: a trained network is copied onto arrays, which are read at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rpusim._base.random import RNG, child, seed_sequence
+from rpusim._base.specification import parameter
+from rpusim._base.state import Entry, attribute, part
+from rpusim._base.validation import instance, real, shown
+from rpusim.algorithms import DigitalSGD
+from rpusim.algorithms.base import Algorithm, Resources, Tile
+from rpusim.arrays.counts import PulseCount, Written
+from rpusim.inference.chip import Chip
+from rpusim.inference.models import check_age
+from rpusim.inference.programmed import ProgrammedArray
+from rpusim.nn.layer import Layer, layer_from_dict
+from rpusim.nn.matrix import Mapping, Matrix
+from rpusim.nn.network import Sequential
+
+__all__ = ["ChipNetwork", "ChipTile", "OnChip", "program"]
+
+is_chip = instance(Chip, "a Chip")
+_is_net = instance(Sequential, "an nn.Sequential")
+
+
+@dataclass(frozen=True, repr=False)
+class OnChip(Algorithm):
+    """Weights on a chip: programmed once, read at any time, never trained.
+
+    Parameters
+    ----------
+    chip : Chip
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> tile = rpu.inference.OnChip(rpu.inference.Chip()).build((1, 2), rng=0)
+    >>> _ = tile.program([[0.5, -0.2]])
+    >>> tile.time_s = 3600.0
+    >>> bool(abs(tile.weights - [[0.5, -0.2]]).max() < 0.2)
+    True
+    """
+
+    chip: Chip = parameter(Chip, is_chip)
+
+    def build(self, shape: tuple[int, int], rng: RNG = None) -> ChipTile:
+        return ChipTile(self, shape, rng)
+
+
+class ChipTile(Tile):
+    """A matrix on an array of a chip.
+
+    Attributes
+    ----------
+    array : ProgrammedArray
+        Of weights 0 until it is programmed.
+    time_s : float
+        When it is read, in seconds after programming.
+    """
+
+    def __init__(self, algorithm: OnChip, shape: tuple[int, int], rng: RNG = None) -> None:
+        self.algorithm: OnChip = algorithm
+        self.shape = shape
+        self._seeds = seed_sequence(rng)
+        self.time_s = 0.0
+        self.array = ProgrammedArray(np.zeros(shape, np.float32), algorithm.chip, self._seeds)
+
+    def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        y = self.array.forward(x, self.time_s)
+        if out is None:
+            return y
+        out[...] = y
+        return out
+
+    def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        raise RuntimeError("weights on a chip are not trained; train first, by HardwareAware for instance, and program then")
+
+    def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
+        self.backward(d)
+
+    def end_batch(self) -> None:
+        """Nothing happens: the time of chips is `time_s`."""
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The weights that are read at `time_s`, compensation included."""
+        return self.array.weights(self.time_s) * self.array.compensation_factor(self.time_s)[:, None]
+
+    def program(self, weights: ArrayLike, held: ArrayLike | None = None) -> Written:
+        """Write a matrix, with the errors of the chip; `held`: see `ProgrammedArray`."""
+        self.array = ProgrammedArray(weights, self.algorithm.chip, self._seeds, held=held)
+        return Written(0, 0.0)
+
+    @property
+    def pulse_count(self) -> PulseCount:
+        return PulseCount(0, 0)
+
+    def resources(self) -> Resources:
+        return Resources(arrays=len(self.algorithm.chip.converter.factors), updates=0.0)
+
+    def _entries(self) -> dict[str, Entry]:
+        return {"array": part(self.array), "time_s": attribute(self, "time_s", real(0.0))}
+
+
+class ChipNetwork:
+    """A network whose matrices are on chips. Made by `program`.
+
+    Attributes
+    ----------
+    net : nn.Sequential
+        The copy that is on chips; it can be saved as every network.
+    tiles : list of ChipTile
+    """
+
+    def __init__(self, net: Sequential) -> None:
+        self.net = net
+        self.tiles = [tile for matrix in net.matrices() for tile in matrix.tiles if isinstance(tile, ChipTile)]
+        if not self.tiles:
+            raise ValueError(f"net must have a matrix on a chip; got {shown(net)}")
+
+    def __repr__(self) -> str:
+        devices = sum(tile.array.targets.size for tile in self.tiles)
+        return f"<ChipNetwork of {len(self.tiles)} arrays, {devices:,} devices, programming {self.tiles[0].array.event}>"
+
+    @property
+    def arrays(self) -> list[ProgrammedArray]:
+        """The programmed arrays, in order of the matrices."""
+        return [tile.array for tile in self.tiles]
+
+    def at(self, t_inference_s: float) -> Sequential:
+        """Return the network as it is at a time; its noise begins anew, so that a time gives the same bits in any order."""
+        t = check_age("t_inference_s", t_inference_s)
+        for tile in self.tiles:
+            tile.time_s = t
+            tile.array.restart_noise(t)
+        return self.net
+
+    def predict(self, x: ArrayLike, t_inference_s: float = 0.0, batch_size: int = 1000) -> NDArray[np.float32]:
+        """Return the outputs for many inputs at a time after programming; see `nn.Sequential.predict`."""
+        return self.at(t_inference_s).predict(np.asarray(x), batch_size)
+
+    def reprogram(self) -> None:
+        """Write all arrays once more, with new errors."""
+        for tile in self.tiles:
+            tile.array.reprogram()
+
+
+def _layers_of(layer: Layer) -> Iterator[Layer]:
+    """All layers that are made of no others, in order."""
+    children = layer.children()
+    if not children:
+        yield layer
+    for inner in children:
+        yield from _layers_of(inner)
+
+
+def _described(data: Any, change: Callable[[dict[str, Any]], None]) -> Any:
+    """A description of a network, in which every layer with a rule was changed."""
+    if isinstance(data, dict):
+        out = {name: _described(value, change) for name, value in data.items()}
+        if "rule" in out:
+            change(out)
+        return out
+    return [_described(value, change) for value in data] if isinstance(data, (list, tuple)) else data
+
+
+def _places(net: Sequential, name: str, wanted: Sequence[int]) -> set[int]:
+    count = sum(bool(layer.matrices()) for layer in _layers_of(net))
+    places = set()
+    for place in wanted:
+        if not isinstance(place, (int, np.integer)) or isinstance(place, bool) or not -count <= place < count:
+            raise ValueError(
+                f"{name} must be places of the {count} layers with matrices, from {-count} to {count - 1}; got {shown(place)}"
+            )
+        places.add(int(place) % count)
+    return places
+
+
+def copy_network(net: Sequential, rule: Callable[[int], Algorithm], mapping: Callable[[int, Mapping], Mapping]) -> Sequential:
+    """Return a network of the same layers, with the rule and mapping of each place, not yet built."""
+    place = -1
+
+    def change(description: dict[str, Any]) -> None:
+        nonlocal place
+        place += 1
+        layer = layers[place]
+        own = getattr(layer, "mapping", None) or Mapping()
+        description["rule"] = rule(place).to_dict()
+        new = mapping(place, own)
+        description["mapping"] = None if new == Mapping() else new.to_dict()
+
+    layers = [layer for layer in _layers_of(net) if layer.matrices()]
+    made = layer_from_dict(_described(net.to_dict(), change))
+    assert isinstance(made, Sequential)
+    return made
+
+
+def _pairs(net: Sequential, new: Sequential) -> Iterator[tuple[Matrix, Matrix]]:
+    return zip(net.matrices(), new.matrices(), strict=True)
+
+
+def _copy_digital(net: Sequential, new: Sequential) -> None:
+    """Copy what layers without matrices hold."""
+    for old, fresh in zip(_layers_of(net), _layers_of(new), strict=True):
+        if old.trainable and not old.matrices():
+            fresh.load_state_dict(old.state_dict())
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of initial weights, which are written over
+        yield
+
+
+def _with_ranges(net: Sequential, digital: set[int], x: Any, quantile: float) -> list[float | None]:
+    """The input range of every matrix: its own, or one that fits data."""
+    own = [matrix.input_range for matrix in net.matrices()]
+    if x is None and None not in own:
+        return own
+    if x is None:
+        raise ValueError(
+            "calibration must be inputs like those to come for a chip with input_range='static', where a matrix of the network "
+            "has no input range of its own; got None"
+        )
+    copy = copy_network(
+        net, lambda place: DigitalSGD(), lambda place, m: Mapping(digital_bias=True, input_range=m.input_range or 1.0)
+    )
+    copy.build(0)
+    _copy_digital(net, copy)
+    for old, new in _pairs(net, copy):
+        new.set_weights(*old.logical())
+    found = copy.calibrate_input_ranges(x, quantile)
+    return [mine if mine is not None else theirs for mine, theirs in zip(own, found, strict=True)]
+
+
+def program(
+    net: Sequential,
+    chip: Chip | None = None,
+    *,
+    rng: RNG = None,
+    digital: Sequence[int] = (),
+    chips: dict[int, Chip] | None = None,
+    calibration: ArrayLike | None = None,
+    quantile: float = 0.9999,
+) -> ChipNetwork:
+    """Write a trained network onto chips; the network that is given is not touched.
+
+    Every matrix, of whatever algorithm, is copied as it acts (W and b, scales included) onto arrays of the chip's size.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        Built, with at least one matrix.
+    chip : Chip, optional
+        By default `Chip()`: phase-change memory, 8 bits.
+    rng : int, SeedSequence, Generator or None
+    digital : sequence of int
+        Places of layers, among those with matrices, that stay digital; negative ones count from the end.
+    chips : dict of int to Chip, optional
+        Other chips for some places.
+    calibration : array_like, optional
+        Inputs from which input ranges are found, for chips with ``input_range="static"``; ranges that were trained stay.
+    quantile : float, default 0.9999
+        See `nn.Sequential.calibrate_input_ranges`.
+
+    Returns
+    -------
+    ChipNetwork
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above, or the network has no matrices.
+    RuntimeError
+        If the network is not built.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 2, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> on_chip = rpu.inference.program(net, rpu.inference.Chip(), rng=0)
+    >>> on_chip.predict(np.ones((3, 4)), t_inference_s=3600.0).shape
+    (3, 2)
+    """
+    _is_net("net", net)
+    if not net.matrices():
+        raise ValueError(f"net must have layers with matrices, such as Linear; got {shown(net)}")
+    if not net.built:
+        raise RuntimeError("net must be built (net.build(rng)) before it is programmed")
+    main = Chip() if chip is None else is_chip("chip", chip)
+    stay = _places(net, "digital", digital)
+    others = {
+        place: is_chip(f"chips[{given}]", value)
+        for given, value in (chips or {}).items()
+        for place in _places(net, "chips", [given])
+    }
+
+    def of_place(place: int) -> Chip:
+        return others.get(place, main)
+
+    ranges: list[float | None] = [matrix.input_range for matrix in net.matrices()]
+    if any(one.input_range == "static" for one in (main, *others.values())):
+        ranges = _with_ranges(net, stay, calibration, quantile)
+
+    def rule(place: int) -> Algorithm:
+        return DigitalSGD() if place in stay else OnChip(of_place(place))
+
+    def mapping(place: int, own: Mapping) -> Mapping:
+        one = of_place(place)
+        static = own.input_range is not None or one.input_range == "static"
+        if place in stay:
+            return Mapping(digital_bias=own.digital_bias, input_range=own.input_range)
+        return Mapping(
+            max_inputs=one.max_inputs,
+            max_outputs=one.max_outputs,
+            digital_bias=one.digital_bias or static,
+            input_range=(own.input_range or 1.0) if static else None,
+        )
+
+    new = copy_network(net, rule, mapping)
+    with _no_warnings():
+        new.build(child(seed_sequence(rng), 0))
+    _copy_digital(net, new)
+    for (old, fresh), found in zip(_pairs(net, new), ranges, strict=True):
+        weights, bias = old.logical()
+        fresh.set_weights(weights, bias)
+        if fresh.input_range is not None and found is not None:
+            fresh.set_input_range(found)
+    return ChipNetwork(new)
