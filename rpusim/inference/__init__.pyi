@@ -10,7 +10,7 @@ from rpusim.inference.converters import (
     SingleDevice,
     TablePair,
 )
-from rpusim.inference.evaluate import InferenceResult, causes, evaluate, product_errors
+from rpusim.inference.evaluation import InferenceResult, causes, evaluate, product_errors
 from rpusim.inference.models import (
     PCM,
     CustomNoise,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from rpusim.plotting.style import axes
 
 if TYPE_CHECKING:
-    from rpusim.inference.evaluate import InferenceResult
+    from rpusim.inference.evaluation import InferenceResult
 
 __all__ = ["inference_curve"]
 
