@@ -68,6 +68,16 @@ class Tile(Stateful, ABC):
 
     shape: tuple[int, int]
     algorithm: Algorithm
+    #: whether reads in training differ from others, which `begin` is told before the reads of a batch
+    perturbed: bool = False
+
+    def begin(self, train: bool) -> None:
+        """Before the reads of one batch, of a tile that is `perturbed`."""
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """What the optimizer of a network trains: `nn.Parameter` objects, none where pulses train."""
+        return ()
 
     def __repr__(self) -> str:
         return f"{self.algorithm!r}.build({self.shape})"

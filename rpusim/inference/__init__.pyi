@@ -11,6 +11,7 @@ from rpusim.inference.converters import (
     TablePair,
 )
 from rpusim.inference.evaluation import InferenceResult, causes, evaluate, product_errors
+from rpusim.inference.hardware_aware import HardwareAware, HardwareAwareTile
 from rpusim.inference.models import (
     PCM,
     CustomNoise,
@@ -22,15 +23,34 @@ from rpusim.inference.models import (
     RelativeNoise,
     StateIndependent,
 )
+from rpusim.inference.modifiers import (
+    AddNormal,
+    Clip,
+    Discretize,
+    DoReFa,
+    DropConnect,
+    FanInClip,
+    FixedClip,
+    GaussianClip,
+    MeanMaxClip,
+    Modifier,
+    MultiplyNormal,
+    OnDevices,
+    PCMNoise,
+    PolynomialNoise,
+    ProgrammingNoise,
+)
 from rpusim.inference.networks import ChipNetwork, ChipTile, OnChip, program
 from rpusim.inference.noise import read_noise_covariance
 from rpusim.inference.programmed import ProgrammedArray
 from rpusim.inference.reram import SONOS, AnalogFoundation, CMOReRAM, HfO2ReRAM, WanReRAM
 
 __all__ = [
-    "PCM", "SONOS", "AnalogFoundation", "BitSlices", "CMOReRAM", "Chip", "ChipNetwork", "ChipTile", "Compensation",
-    "Converter", "CustomNoise", "DifferentialPair", "Faults", "HermesPCM", "HermesSinglePCM", "HfO2ReRAM", "InferenceResult",
-    "NoNoise", "NoiseModel", "OffsetPair", "OnChip", "Pairs", "PowerLawDrift", "ProgrammedArray", "RelativeNoise", "Scaling",
-    "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "causes", "evaluate", "product_errors", "program",
-    "read_noise_covariance",
+    "PCM", "SONOS", "AddNormal", "AnalogFoundation", "BitSlices", "CMOReRAM", "Chip", "ChipNetwork", "ChipTile", "Clip",
+    "Compensation", "Converter", "CustomNoise", "DifferentialPair", "Discretize", "DoReFa", "DropConnect", "FanInClip",
+    "Faults", "FixedClip", "GaussianClip", "HardwareAware", "HardwareAwareTile", "HermesPCM", "HermesSinglePCM", "HfO2ReRAM",
+    "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair", "OnChip",
+    "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise",
+    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "causes", "evaluate",
+    "product_errors", "program", "read_noise_covariance",
 ]  # fmt: skip

@@ -227,8 +227,8 @@ class Pairs(Converter):
     >>> g, scaling = pairs.targets([[1.0, -0.9]])
     >>> (g * 1e6).round(3).tolist()
     [[[8.0, 0.0]], [[0.0, 8.0]], [[8.0, 0.0]], [[0.0, 4.0]]]
-    >>> pairs.weights(g, scaling).round(6).tolist()
-    [[1.0, -0.9]]
+    >>> pairs.weights(g, scaling).round(6)
+    array([[ 1. , -0.9]], dtype=float32)
     """
 
     significance: tuple[float, ...] = parameter((1.0, 0.1), _significance)
@@ -348,8 +348,8 @@ class SingleDevice(Converter):
     >>> import rpusim as rpu
     >>> single = rpu.inference.SingleDevice(g_min_s=9e-6, g_max_s=88.2e-6)
     >>> g, scaling = single.targets([[0.5, -1.0]])
-    >>> (g * 1e6).round(3).tolist()
-    [[[88.2, 9.0]]]
+    >>> (g * 1e6).round(3)
+    array([[[88.2,  9. ]]], dtype=float32)
     >>> single.weights(g, scaling).round(6).tolist()
     [[0.5, -1.0]]
     """
@@ -422,8 +422,8 @@ class BitSlices(Converter):
     >>> g, scaling = slices.targets([[1.0, -0.4]])  # 15 = 33 and -6 = -12 in base 4
     >>> (g * 1e6).round(3).tolist()
     [[[3.0, 0.0]], [[0.0, 2.0]], [[3.0, 0.0]], [[0.0, 1.0]]]
-    >>> slices.weights(g, scaling).round(6).tolist()
-    [[1.0, -0.4]]
+    >>> slices.weights(g, scaling).round(6)
+    array([[ 1. , -0.4]], dtype=float32)
     """
 
     bits: int = parameter(8, integer(2, 24))

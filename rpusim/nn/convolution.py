@@ -311,6 +311,9 @@ class Conv2d(Layer):
         parts = self._chunks(len(x), rows, columns)
         outputs = self.out_channels // self.groups
         self._reset()
+        for matrix in self.kernels:
+            if matrix.perturbed:
+                matrix.begin(train)
         for part in parts:
             vectors = self._vectors(x, part, order)
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
@@ -339,7 +342,7 @@ class Conv2d(Layer):
         check_gradient(d, (len(x), self.out_channels, rows, columns))
         flat = self._gradient = np.ascontiguousarray(d.transpose(0, 2, 3, 1)).reshape(len(x), rows * columns, self.out_channels)
         z = np.zeros(x.shape, np.float32) if input_gradient else None
-        if z is None and not self.parameters():
+        if z is None and not self.kernels[0].parameters:
             return None
         for part in self._parts:
             for group in range(self.groups):

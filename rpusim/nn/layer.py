@@ -114,7 +114,7 @@ class Layer(Stateful):
 
     def parameters(self) -> list[Parameter]:
         """Return what is trained digitally, in order."""
-        return [p for matrix in self.matrices() for p in matrix.parameters]
+        return [p for matrix in self.matrices() for p in matrix.trained]
 
     def reset_state(self) -> None:
         """Forget what is carried from one batch to the next (recurrent layers)."""

@@ -104,6 +104,8 @@ class Linear(MatrixLayer):
         else:
             self._input = matrix.drive(vectors)
         self._training, self._gradient = train, None
+        if matrix.perturbed:
+            matrix.begin(train)
         y = matrix.forward(self._input)
         if matrix.parameters:
             self._signals, self._output = vectors, y

@@ -159,6 +159,8 @@ class Matrix(Stateful):
         room_for("mapping", f"{m!r} (with which the matrix has {pieces} arrays)", pieces, _TILE_BYTES)
         self._rows, self._cols = _parts(self.outputs, m.max_outputs), _parts(self.columns, m.max_inputs)
         self.tiles: list[Any] = []
+        #: whether `begin` is to be called before the reads of a batch
+        self.perturbed = False
         scales = self.outputs if m.scale_by_output else 1
         self.alpha = np.ones(scales, np.float32)
         self._bias = Parameter(np.zeros(self.outputs)) if self.bias and m.digital_bias else None
@@ -209,6 +211,7 @@ class Matrix(Stateful):
         draw = generator(child(seeds, 1))
         weights = draw.uniform(-bound, bound, (self.outputs, self.columns)).astype(np.float32)
         self.tiles = tiles
+        self.perturbed = any(getattr(tile, "perturbed", False) for tile in tiles)
         if self._bias is not None:
             self._bias.reset(draw.uniform(-bound, bound, self.outputs))
         if self._scale is not None:
@@ -297,6 +300,16 @@ class Matrix(Stateful):
         finally:
             self._range.value[...] = before
             self._sizes = None
+
+    def begin(self, train: bool) -> None:
+        """Before the reads of one batch: tell tiles whose reads in training differ from others."""
+        for tile in self.tiles:
+            tile.begin(train)
+
+    @property
+    def trained(self) -> list[Parameter]:
+        """All that an optimizer trains: digital parameters, and weights of tiles that are digital."""
+        return [*self.parameters, *(p for tile in self.tiles for p in getattr(tile, "parameters", ()))]
 
     def forward(self, v: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the outputs (n, outputs) for driven inputs (n, columns)."""

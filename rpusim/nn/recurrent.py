@@ -82,6 +82,8 @@ class _Recurrent(MatrixLayer):
             self._reset()
             raise ValueError("x must hold finite float32 numbers; got others")
         out = np.empty((batch, time, h), np.float32)
+        if self.matrix.perturbed:
+            self.matrix.begin(train)
         for t in range(time):
             vectors[t * self.reads, :, n : n + h] = states[0]
             states, kept = self._step(t, states)
