@@ -207,8 +207,8 @@ class ProgrammingNoise(Modifier):
 class PCMNoise(Modifier):
     r"""One device of phase-change memory per weight: programmed, drifted without its mean, read with noise; signs stay.
 
-    g = clip(W, +-M) g_max / M. Weights of \|g\| up to zero_threshold std 0.26348 uS are 0, and stay so; with the
-    probability `to_zero` g is 0, with `to_max` +-g_max by a coin, with `to_random` uniform in 0 to g_max with its sign. Then
+    g = clip(W, +-M) g_max / M. Weights of \|g\| up to zero_threshold std 0.26348 uS are 0, and stay so;
+    with the probability `to_zero` g is 0, with `to_max` +-g_max by a coin, with `to_random` uniform in 0 to g_max. Then
     g_P = \|g\| + std sigma xi; times (T / t0)^-\|sd xi\|; plus std g Q sqrt(ln((T + t_read) / (2 t_read))) xi; `PCM` has the laws.
 
     Parameters
@@ -313,7 +313,8 @@ class OnDevices(Modifier):
             g = model.cut(g + std * draw("read"))
         out = converter.weights(g, scaling)
         if t > 0.0:
-            out *= np.float32(np.vdot(w, w) / max(float(np.vdot(w, out)), 1e-30))
+            start = converter.weights(event["programmed"], scaling)
+            out *= np.float32(np.vdot(start, start) / max(float(np.vdot(start, out)), 1e-30))
         return out
 
 
