@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import rpusim as rpu
-from rpusim.commands import device, fit, regression, reproduce, train, wires
+from rpusim.commands import device, fit, infer, regression, reproduce, train, wires
 from rpusim.commands.common import formats
 
 __all__ = ["main", "parser"]
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         "  rpusim spiral --device soft-bounds --out figures/\n"
         "  rpusim device --list\n"
         "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n"
+        "  rpusim infer figures/mnist-digital-float32.network.npz --chip hermes\n"
         "  rpusim reproduce list\n",
     )
     whole.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
         return sub
 
-    for module in (regression, device, train, fit, reproduce, wires):
+    for module in (regression, device, train, infer, fit, reproduce, wires):
         module.add_parser(command)
     return whole
 

@@ -151,5 +151,6 @@ def run(args: argparse.Namespace) -> int:
     columns = history.to_dict()
     epochs = [[k + 1, *row] for k, row in enumerate(zip(*columns.values(), strict=True))]
     table = save_table(beside(stem, ".csv"), ["epoch", *columns], epochs, args)
-    report([*written, beside(stem, ".json"), table, path])
+    net.save(beside(stem, ".network.npz"))
+    report([*written, beside(stem, ".json"), table, beside(stem, ".network.npz"), path])
     return 0

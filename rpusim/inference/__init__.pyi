@@ -1,3 +1,4 @@
+from rpusim.inference import chips
 from rpusim.inference.chip import Chip, Compensation, Faults
 from rpusim.inference.converters import (
     BitSlices,
@@ -51,6 +52,6 @@ __all__ = [
     "Faults", "FixedClip", "GaussianClip", "HardwareAware", "HardwareAwareTile", "HermesPCM", "HermesSinglePCM", "HfO2ReRAM",
     "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair", "OnChip",
     "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise",
-    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "causes", "evaluate",
-    "product_errors", "program", "read_noise_covariance",
+    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "causes", "chips",
+    "evaluate", "product_errors", "program", "read_noise_covariance",
 ]  # fmt: skip

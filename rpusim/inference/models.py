@@ -52,11 +52,14 @@ class NoiseModel(Specification):
         Time from the end of programming to t = 0, when the programmed conductance is defined; the age is T = t + t0.
     t_read_s : float
         Time that a read integrates over.
+    known_s : float
+        Age to which the laws were measured; beyond it is extrapolated, which is said.
     signed : bool
         Whether conductances may be negative, as those of `Signed` converters are; else they are cut at 0.
     """
 
     signed = False
+    known_s = math.inf
     t0_s = 1.0
     t_read_s = 1e-6
 
@@ -425,14 +428,6 @@ class RelativeNoise(NoiseModel):
 
             xi = (ndtr(xi) - 0.5).astype(targets.dtype)
         return self.cut(targets + g_max * self._width(np.abs(targets) / g_max) * xi)
-
-
-def warn_outside(what: str, t_s: float, last_s: float) -> None:
-    """Say that a law is extrapolated in time."""
-    import warnings
-
-    if t_s > last_s:
-        warnings.warn(f"{what} was measured for {last_s / 86400:.3g} days; {t_s / 86400:.3g} are extrapolated", stacklevel=3)
 
 
 def check_age(name: str, t_s: float) -> float:

@@ -207,9 +207,9 @@ class ProgrammingNoise(Modifier):
 class PCMNoise(Modifier):
     r"""One device of phase-change memory per weight: programmed, drifted without its mean, read with noise; signs stay.
 
-    g = clip(W, +-M) g_max / M. Weights of \|g\| up to zero_threshold std 0.26348 uS are 0, and stay so;
-    with the probability `to_zero` g is 0, with `to_max` +-g_max by a coin, with `to_random` uniform in 0 to g_max. Then
-    g_P = \|g\| + std sigma xi; times (T / t0)^-\|sd xi\|; plus std g Q sqrt(ln((T + t_read) / (2 t_read))) xi; `PCM` has the laws.
+    g = clip(W, +-M) g_max / M; it is 0, and stays so, where it is at most zero_threshold std 0.26348 uS. With the
+    probability `to_zero` g is 0, with `to_max` +-g_max by a coin, with `to_random` uniform in 0 to g_max.
+    Then g_P = \|g\| + std sigma xi, times (T / t0)^-\|sd xi\|, plus std g Q sqrt(ln((T + t_read) / (2 t_read))) xi; see `PCM`.
 
     Parameters
     ----------

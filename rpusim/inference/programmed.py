@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from typing import Any
 
@@ -163,6 +164,9 @@ class ProgrammedArray(Stateful):
         """
         t = check_age("t_inference_s", t_inference_s)
         chip, g_max = self.chip, self.chip.converter.g_max_s
+        if t > chip.model.known_s:
+            known, name = chip.model.known_s / 86400.0, type(chip.model).__name__
+            warnings.warn(f"{name} was measured for {known:g} days; what is later is extrapolated", stacklevel=2)
         read_noise = boolean("read_noise", read_noise) and chip.read_noise in ("frozen", "process")
         g = chip.model.aged(self._kept, self._goals, g_max, t, self._draw)
         if read_noise:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import choice, physical, real
-from rpusim.inference.models import MICRO, Array, Draw, Event, NoiseModel, is_scale, polynomial, warn_outside
+from rpusim.inference.models import MICRO, Array, Draw, Event, NoiseModel, is_scale, polynomial
 
 __all__ = ["AnalogFoundation", "CMOReRAM", "HfO2ReRAM", "SONOS", "WanReRAM"]
 
@@ -190,6 +190,7 @@ class SONOS(NoiseModel):
     prog_scale: float = parameter(1.0, is_scale)
     drift_scale: float = parameter(1.0, is_scale)
     read_scale: float = parameter(1.0, is_scale)
+    known_s = 5.0 * DAY
 
     def _spread(self, g: Array, a: float, b: float) -> Array:
         scale = 1e9 * self.read_voltage_v
@@ -200,7 +201,6 @@ class SONOS(NoiseModel):
 
     def _between(self, t_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients at a time, by a line between two days."""
-        warn_outside("SONOS", t_s, 5.0 * DAY)
         days = t_s / DAY
         k = min(int(days), len(_SONOS_SHIFT) - 2)
         part = days - k

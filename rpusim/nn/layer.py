@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
 
+from rpusim._base.lazy import public_homes
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification, from_dict
 from rpusim._base.state import Entry, Stateful
@@ -145,6 +147,15 @@ class Layer(Stateful):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _is_layer(kind: Any) -> bool:
+    """Whether there is a layer of this name; its module is loaded where nobody has yet."""
+    if not isinstance(kind, str):
+        return False
+    if kind not in Layer._kinds and public_homes().get(kind, "").startswith("rpusim.nn."):
+        import_module(public_homes()[kind])
+    return kind in Layer._kinds
+
+
 def layer_from_dict(data: dict[str, Any]) -> Layer:
     """Make the layer (not built) that `Layer.to_dict` described.
 
@@ -154,12 +165,12 @@ def layer_from_dict(data: dict[str, Any]) -> Layer:
         If there is no such layer.
     """
     found = data.get("type") if isinstance(data, dict) else data
-    if not isinstance(data, dict) or not isinstance(found, str) or found not in Layer._kinds:
+    if not isinstance(data, dict) or not _is_layer(found):
         raise ValueError(f"data must describe a layer, one of {', '.join(sorted(Layer._kinds))}; got {shown(found)}")
     arguments = {}
     for name, value in data.items():
         if isinstance(value, dict) and "type" in value:
-            value = layer_from_dict(value) if value["type"] in Layer._kinds else from_dict(value)
+            value = layer_from_dict(value) if _is_layer(value["type"]) else from_dict(value)
         elif isinstance(value, list):
             value = [layer_from_dict(v) if isinstance(v, dict) else v for v in value]
             value = value if name == "layers" else tuple(value)

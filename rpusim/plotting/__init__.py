@@ -2,7 +2,13 @@
 
 from rpusim.plotting.devices import device_figure, parameter_spread, pulse_response, response_functions, step_sizes
 from rpusim.plotting.fitting import fit_residuals, fitted_ramps
-from rpusim.plotting.inference import inference_curve
+from rpusim.plotting.inference import (
+    chip_figure,
+    conductance_histograms,
+    conductance_trajectories,
+    device_errors,
+    inference_curve,
+)
 from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
@@ -11,7 +17,11 @@ from rpusim.plotting.wires import device_currents, node_voltages, output_errors,
 
 __all__ = [
     "adc_transfer",
+    "chip_figure",
+    "conductance_histograms",
+    "conductance_trajectories",
     "device_currents",
+    "device_errors",
     "device_figure",
     "fit_residuals",
     "fitted_ramps",

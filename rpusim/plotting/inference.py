@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from rpusim.plotting.style import axes
 
 if TYPE_CHECKING:
+    from rpusim.inference.chip import Chip
     from rpusim.inference.evaluation import InferenceResult
 
-__all__ = ["inference_curve"]
+__all__ = ["chip_figure", "conductance_histograms", "conductance_trajectories", "device_errors", "inference_curve"]
 
 #: marks of times, in seconds
 TIMES = {1.0: "1 s", 60.0: "1 min", 3600.0: "1 h", 86400.0: "1 d", 2592000.0: "30 d", 31536000.0: "1 y", 315360000.0: "10 y"}
+DAYS = (1.0, 86400.0, 31536000.0)
 
 
 def inference_curve(results: Mapping[str, InferenceResult], *, ax: Axes | None = None) -> Axes:
@@ -47,12 +50,146 @@ def inference_curve(results: Mapping[str, InferenceResult], *, ax: Axes | None =
     first = next(iter(results.values()))
     percent = 100.0 if first.metric == "accuracy" else 1.0
     ax.axhline(percent * first.reference, color="0.4", linestyle="--", linewidth=1.0, label="before programming")
-    ax.set_xscale("log")
-    shown = {t: text for t, text in TIMES.items() if min(marks) <= t <= max(marks)}
-    if shown:
-        ax.set_xticks(list(shown), list(shown.values()))
-        ax.minorticks_off()
-    ax.set_xlabel("time after programming")
+    _mark_times(ax, min(marks), max(marks))
     ax.set_ylabel("accuracy (%)" if first.metric == "accuracy" else first.metric.replace("_", " "))
     ax.legend()
     return ax
+
+
+def _mark_times(ax: Axes, first: float, last: float) -> None:
+    """Make the x axis one of times, with those of people as marks."""
+    ax.set_xscale("log")
+    marks = {t: text for t, text in TIMES.items() if first <= t <= last}
+    if len(marks) > 4:
+        marks = {t: text for t, text in marks.items() if text not in ("1 min", "30 d")}
+    if marks:
+        ax.set_xticks(list(marks), list(marks.values()))
+        ax.minorticks_off()
+    ax.set_xlabel("time after programming")
+
+
+def conductance_trajectories(chip: Chip, *, ax: Axes | None = None, rng: int = 0, devices: int = 40) -> Axes:
+    """Draw what is read of devices that were programmed to conductances over the whole window, against time.
+
+    Parameters
+    ----------
+    chip : Chip
+    ax : matplotlib Axes, optional
+    rng : int
+    devices : int, default 40
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    from rpusim.inference.programmed import ProgrammedArray
+
+    ax = axes(ax)
+    times = np.geomspace(1.0, min(31536000.0, chip.model.known_s), 25)
+    array = ProgrammedArray(np.linspace(0.0, 1.0, devices)[None], _frozen(chip), rng)
+    g = np.array([array.conductances(t)[0, 0] for t in times]) * 1e6
+    exact = np.array([array.conductances(t, read_noise=False)[0, 0] for t in times]) * 1e6
+    cycle = _colours(devices)
+    for k in range(devices):
+        ax.plot(times, exact[:, k], color=cycle[k], linewidth=0.8)
+        ax.plot(times, g[:, k], color=cycle[k], linewidth=0.4, alpha=0.5)
+    _mark_times(ax, times[0], times[-1])
+    ax.set_ylabel("conductance (µS)")
+    return ax
+
+
+def _colours(count: int) -> list[Any]:
+    """Colours from dark to light, for states from low to high."""
+    from matplotlib import colormaps
+
+    return [tuple(colour) for colour in colormaps["viridis"](np.linspace(0.0, 0.9, count))]
+
+
+def _frozen(chip: Chip) -> Chip:
+    """A chip whose noise of reads is drawn at every time."""
+    return chip.replace(read_noise="frozen", read_times_s=None) if chip.read_noise != "none" else chip
+
+
+def device_errors(chip: Chip, *, ax: Axes | None = None) -> Axes:
+    """Draw the standard deviation of programming, and of reads at some times, against the goal.
+
+    Parameters
+    ----------
+    chip : Chip
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = axes(ax)
+    model, converter = chip.model, chip.converter
+    goal = np.linspace(max(converter.g_min_s, 1e-3 * converter.g_max_s), converter.g_max_s, 200)
+    ax.plot(goal * 1e6, model.programming_std(goal, converter.g_max_s) * 1e6, color="k", label="programming")
+    event = model.event(goal, converter.g_max_s, lambda name: np.zeros_like(goal))
+    for t, colour in zip((1.0, 86400.0, 31536000.0), _colours(3), strict=True):
+        if t > model.known_s:
+            continue
+        g = model.aged(event, goal, converter.g_max_s, t, lambda name: np.zeros_like(goal))
+        std = model.read_std(event, g, goal, converter.g_max_s, t)
+        if std is not None and chip.read_noise != "none":
+            ax.plot(goal * 1e6, std * 1e6, color=colour, label=f"read at {TIMES[t]}")
+    ax.set_xlabel("goal (µS)")
+    ax.set_ylabel("standard deviation (µS)")
+    ax.set_ylim(bottom=0.0)
+    ax.legend()
+    return ax
+
+
+def conductance_histograms(chip: Chip, *, ax: Axes | None = None, rng: int = 0, times_s: Sequence[float] = DAYS) -> Axes:
+    """Draw how conductances of a normal weight matrix are spread at some times.
+
+    Parameters
+    ----------
+    chip : Chip
+    ax : matplotlib Axes, optional
+    rng : int
+    times_s : sequence of float
+        By default 1 s, 1 day and 1 year.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    from rpusim.inference.programmed import ProgrammedArray
+
+    ax = axes(ax)
+    w = np.clip(np.random.Generator(np.random.Philox(rng)).standard_normal((64, 512)), -3.0, 3.0)
+    array = ProgrammedArray(w, _frozen(chip), rng)
+    found = {t: array.conductances(t).ravel() * 1e6 for t in times_s if t <= chip.model.known_s}
+    low, high = (float(f([f(g) for g in found.values()])) for f in (min, max))
+    edges = np.linspace(low, high, 120)
+    for (t, g), colour in zip(found.items(), _colours(len(found)), strict=True):
+        ax.hist(g, edges.tolist(), histtype="step", color=colour, label=TIMES.get(t, f"{t:g} s"), linewidth=1.0)
+    ax.set_yscale("log")
+    ax.set_xlabel("conductance (µS)")
+    ax.set_ylabel("devices")
+    ax.legend()
+    return ax
+
+
+def chip_figure(chip: Chip, *, rng: int = 0) -> Figure:
+    """Return a figure of what the devices of a chip do: errors, trajectories, and spreads at several times.
+
+    Parameters
+    ----------
+    chip : Chip
+    rng : int
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure = Figure(figsize=(7.0, 2.4))
+    left, middle, right = figure.subplots(1, 3)
+    device_errors(chip, ax=left)
+    conductance_trajectories(chip, ax=middle, rng=rng)
+    conductance_histograms(chip, ax=right, rng=rng)
+    for ax, title in ((left, "errors"), (middle, "in time"), (right, "of normal weights")):
+        ax.set_title(title)
+    return figure

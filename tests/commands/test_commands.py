@@ -188,7 +188,8 @@ def test_names_with_dots_keep_apart(tmp_path, capsys):
         status, _, _ = run(capsys, *first, "--algorithm", "sgd", "--device", tmp_path / f"{name}.json", "--samples", 600)
         assert status == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {f"text-sgd-my.v{k}{e}" for k in (1, 2) for e in (".png", ".svg", ".json", ".csv", ".checkpoint.npz")}
+    endings = (".png", ".svg", ".json", ".csv", ".network.npz", ".checkpoint.npz")
+    assert names == {f"text-sgd-my.v{k}{e}" for k in (1, 2) for e in endings}
 
 
 @pytest.mark.parametrize("command", [("regression", "--steps", 100), ("device", "reram_sb"), ("reproduce", "wu2024-theorem3")])

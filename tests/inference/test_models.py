@@ -123,8 +123,9 @@ def test_sonos_between_days():
     assert spread == pytest.approx(25.59102 * (1 - np.exp(-current / 186.85544)), rel=1e-9)
     single = model.aged(kept, (current * 1e-9).astype(np.float32), 1.8e-6, 86400.0, lambda name: np.ones(3, np.float32))
     assert single * 1e9 == pytest.approx(current + day_1, rel=1e-5)  # float32 conductances, and no digits lost on the way
-    with pytest.warns(UserWarning, match="extrapolated"):
-        model.aged(kept, current * 1e-9, 1.8e-6, 86400.0 * 10, lambda name: np.ones(3))
+    chip = inf.Chip(inf.SONOS(), inf.DifferentialPair(g_max_s=1.6e-6))
+    with pytest.warns(UserWarning, match="measured for 5 days"):
+        inf.ProgrammedArray(np.eye(2), chip, rng=0).weights(86400.0 * 10)
 
 
 def test_laws_of_weights_and_simple_ones():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -189,3 +191,14 @@ def test_a_trainer_refuses_a_damaged_state_and_stays_as_it_was(change, message):
     with pytest.raises((TypeError, ValueError), match=message):
         one.load_state_dict(state)
     assert same(one.state_dict(), before)
+
+
+def test_a_network_is_read_by_a_process_that_has_made_no_layer_yet(tmp_path):
+    net = rpu.nn.Sequential(
+        rpu.nn.Conv2d(1, 2, 3, rpu.algorithms.SHD()), rpu.nn.Flatten(), rpu.nn.Linear(8, 2, rpu.algorithms.SGD())
+    )
+    net.build(rng=0)
+    net.save(tmp_path / "net.npz")
+    code = f"import rpusim; print(rpusim.nn.load({str(tmp_path / 'net.npz')!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Sequential(Conv2d(1, 2, 3, SHD()")
