@@ -100,6 +100,8 @@ class HardwareAwareTile(Tile):
         self.algorithm: HardwareAware = algorithm
         self.shape = check_shape(shape)
         self.parameter = Parameter(np.zeros(self.shape, np.float32))
+        if algorithm.clip is not None:
+            self.parameter.after = self._clip
         seeds = _random.seed_sequence(rng)
         self._key = _random.key(_random.child(seeds, 1))
         self._array = CrossbarArray(
@@ -199,13 +201,15 @@ class HardwareAwareTile(Tile):
         self.parameter.gradient += np.atleast_2d(d).T @ np.atleast_2d(x)
 
     def end_batch(self) -> None:
-        """Take the step of the optimizer, and clip."""
-        p, clip = self.parameter, self.algorithm.clip
-        p.step(self._rate)
-        if clip is not None:
-            bound = clip.bound(p.value)
-            np.clip(p.value, -bound, bound, out=p.value)
+        """Take the step of the optimizer, after which weights are clipped."""
+        self.parameter.step(self._rate)
         self._forget()
+
+    def _clip(self) -> None:
+        w, clip = self.parameter.value, self.algorithm.clip
+        assert clip is not None
+        bound = clip.bound(w)
+        np.clip(w, -bound, bound, out=w)
 
     @property
     def weights(self) -> NDArray[np.float32]:

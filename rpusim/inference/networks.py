@@ -13,18 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part
-from rpusim._base.validation import instance, real, shown
+from rpusim._base.validation import instance, real, shown, signal
 from rpusim.algorithms import DigitalSGD
 from rpusim.algorithms.base import Algorithm, Resources, Tile
 from rpusim.arrays.counts import PulseCount, Written
 from rpusim.inference.chip import Chip
 from rpusim.inference.models import check_age
 from rpusim.inference.programmed import ProgrammedArray
+from rpusim.nn.adapter import Adapter
 from rpusim.nn.layer import Layer, layer_from_dict
 from rpusim.nn.matrix import Mapping, Matrix
 from rpusim.nn.network import Sequential
 
-__all__ = ["ChipNetwork", "ChipTile", "OnChip", "program"]
+__all__ = ["ChipNetwork", "ChipTile", "OnChip", "convert", "program"]
 
 is_chip = instance(Chip, "a Chip")
 _is_net = instance(Sequential, "an nn.Sequential")
@@ -80,10 +81,15 @@ class ChipTile(Tile):
         return out
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        raise RuntimeError("weights on a chip are not trained; train first, by HardwareAware for instance, and program then")
+        """Return z = W^T d, for gradients to what is before; W is read as at `time_s`, without errors of a periphery."""
+        z = np.asarray(signal("d", d, (None,) * max(1, np.ndim(d))) @ self.weights, np.float32)
+        if out is None:
+            return z
+        out[...] = z
+        return out
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
-        self.backward(d)
+        raise RuntimeError("weights on a chip are not trained; train first, by HardwareAware for instance, and program then")
 
     def end_batch(self) -> None:
         """Nothing happens: the time of chips is `time_s`."""
@@ -211,6 +217,15 @@ def _copy_digital(net: Sequential, new: Sequential) -> None:
     for old, fresh in zip(_layers_of(net), _layers_of(new), strict=True):
         if old.trainable and not old.matrices():
             fresh.load_state_dict(old.state_dict())
+    for one, other in zip(_adapters(net), _adapters(new), strict=True):
+        other.load_adapter_state(one.adapter_state())
+
+
+def _adapters(layer: Layer) -> Iterator[Adapter]:
+    if isinstance(layer, Adapter):
+        yield layer
+    for inner in layer.children():
+        yield from _adapters(inner)
 
 
 @contextmanager
@@ -220,6 +235,64 @@ def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of initial weights, which are written over
         yield
+
+
+def convert(
+    net: Sequential,
+    rule: Algorithm,
+    *,
+    mapping: Mapping | None = None,
+    digital: Sequence[int] = (),
+    rng: RNG = 0,
+) -> Sequential:
+    """Return a copy of a network with the same weights by another rule: to train it on, hardware-aware for instance.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        Built; it is not touched.
+    rule : specification of an algorithm
+    mapping : Mapping, optional
+        By default a digital bias, and the input range that a layer has.
+    digital : sequence of int
+        Places of layers, among those with matrices, that get `DigitalSGD`, which only digital parameters are trained in.
+    rng : int, SeedSequence, Generator or None
+
+    Returns
+    -------
+    nn.Sequential
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 2, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> aware = rpu.inference.convert(net, rpu.inference.HardwareAware())
+    >>> bool(np.allclose(aware.predict(np.ones((1, 4))), net.predict(np.ones((1, 4))), atol=1e-6))
+    True
+    """
+    _is_net("net", net)
+    if not net.built:
+        raise RuntimeError("net must be built (net.build(rng)) before it is converted")
+    if isinstance(rule, type) or not callable(getattr(rule, "build", None)):
+        raise TypeError(f"rule must be the specification of an algorithm; got {shown(rule)}")
+    stay = _places(net, "digital", digital)
+
+    def mapped(place: int, own: Mapping) -> Mapping:
+        if mapping is not None:
+            return mapping
+        kept = own.input_range is not None
+        return Mapping(digital_bias=True, input_range=own.input_range, learn_input_range=kept and own.learn_input_range)
+
+    new = copy_network(net, lambda place: DigitalSGD() if place in stay else rule, mapped)
+    with _no_warnings():
+        new.build(rng)
+    _copy_digital(net, new)
+    for old, fresh in _pairs(net, new):
+        fresh.set_weights(*old.logical())
+        if fresh.input_range is not None and old.input_range is not None:
+            fresh.set_input_range(old.input_range)
+    return new
 
 
 def _with_ranges(net: Sequential, digital: set[int], x: Any, quantile: float) -> list[float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from rpusim.nn._elementwise import sigmoid, sigmoid_gradient, tanh, tanh_gradient
 from rpusim.nn.layer import Layer, check_gradient, check_signals, no_forward
 
-__all__ = ["ReLU", "Sigmoid", "Tanh"]
+__all__ = ["GELU", "ReLU", "Sigmoid", "Tanh"]
 
 
 def _relu(x: np.ndarray) -> np.ndarray:
@@ -78,3 +79,33 @@ class ReLU(_Activation):
     """
 
     _function, _gradient = staticmethod(_relu), staticmethod(_relu_gradient)
+
+
+class GELU(Layer):
+    """y = x / 2 (1 + t), t = tanh(c (x + 0.044715 x^3)), c = sqrt(2 / pi) (Hendrycks and Gimpel, 2016).
+
+    Examples
+    --------
+    >>> GELU().forward(np.array([[0.0, 1.0]], np.float32)).round(4)
+    array([[0.    , 0.8412]], dtype=float32)
+    """
+
+    in_flight = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: tuple[np.ndarray, np.ndarray] | None = None
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
+        square = x * x
+        t = np.tanh(np.float32(math.sqrt(2.0 / math.pi)) * x * (np.float32(0.044715) * square + np.float32(1.0)))
+        self._kept = (x, t) if train else None
+        return np.float32(0.5) * x * (np.float32(1.0) + t)
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._kept is None:
+            raise no_forward(self)
+        x, t = self._kept
+        check_gradient(d, x.shape)
+        slope = np.float32(math.sqrt(2.0 / math.pi)) * (np.float32(1.0) + np.float32(0.134145) * x * x)
+        return d * np.float32(0.5) * ((np.float32(1.0) + t) + x * (np.float32(1.0) - t * t) * slope)

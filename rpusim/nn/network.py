@@ -19,7 +19,7 @@ from rpusim._core.buffers import is_finite_signal
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, layer_from_dict, no_forward
 from rpusim.nn.matrix import Matrix
-from rpusim.nn.optimizers import Optimizer, Parameter
+from rpusim.nn.optimizers import Optimizer, Parameter, shortened
 
 __all__ = ["Concatenate", "Residual", "Sequential", "load"]
 
@@ -48,7 +48,7 @@ def _indices_of(layers: Sequence[Layer]) -> tuple[bool, int | None]:
     return bool(takers), min(limits, default=None)
 
 
-class _Group(Layer):
+class Group(Layer):
     """A layer made of others, which do all that is not said otherwise."""
 
     @property
@@ -134,7 +134,7 @@ class _Group(Layer):
         return {str(index): states.part(layer) for index, layer in enumerate(self.children()) if layer.trainable}
 
 
-class Sequential(_Group):
+class Sequential(Group):
     """Layers in a row: the output of each is the input of the next.
 
     Parameters
@@ -183,6 +183,7 @@ class Sequential(_Group):
         self.keeps_features = all(layer.keeps_features for layer in layers)
         self.stateful = any(layer.stateful for layer in layers)
         self.takes_indices, self.n = _indices_of(layers[:1])
+        self._max_norm: float | None = None  # of the gradients of a step
         self._remember(layers)
         # No layer before the first one with weights needs a gradient, nor does that one have to pass it on.
         first = next((index for index, layer in enumerate(layers) if layer.trainable), len(layers) - 1)
@@ -353,6 +354,14 @@ class Sequential(_Group):
                 )
         for p in self.parameters():
             p.optimizer = optimizer
+        self._max_norm = None if optimizer is None else optimizer.max_norm
+
+    def update(self, lr: float) -> None:
+        if self._max_norm is None:
+            super().update(lr)
+        else:
+            with shortened(self._max_norm):
+                super().update(lr)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network with all its arrays to one .npz file, without pickle; `rpusim.nn.load` reads it.
@@ -369,7 +378,7 @@ class Sequential(_Group):
         return f"Sequential({', '.join(map(repr, self.layers))})"
 
 
-class Residual(_Group):
+class Residual(Group):
     """y = body(x) + shortcut(x): a connection around some layers.
 
     Parameters
@@ -418,7 +427,7 @@ class Residual(_Group):
         return None if z is None or around is None else z + around
 
 
-class Concatenate(_Group):
+class Concatenate(Group):
     """y = [branch_0(x), branch_1(x), ...]: the same input through several layers, their outputs side by side.
 
     With `Residual` it makes graphs with skip connections.

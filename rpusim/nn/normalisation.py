@@ -13,7 +13,7 @@ from rpusim._core.kernels import KINDS, uniforms
 from rpusim.nn.layer import Layer, check_gradient, check_signals, no_forward
 from rpusim.nn.optimizers import Parameter
 
-__all__ = ["BatchNorm", "Dropout"]
+__all__ = ["BatchNorm", "Dropout", "LayerNorm"]
 
 
 class Dropout(Layer):
@@ -171,3 +171,80 @@ class BatchNorm(Layer):
             "mean": buffer(self.mean),
             "variance": buffer(self.variance),
         }
+
+
+class LayerNorm(Layer):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and variance of each vector; digital.
+
+    Parameters
+    ----------
+    features : int
+        Length of the last axis.
+    epsilon : float, default 1e-5
+
+    Notes
+    -----
+    Ba, Kiros and Hinton (2016).
+
+    Examples
+    --------
+    >>> LayerNorm(2).forward(np.array([[1.0, 3.0]], np.float32)).round(3).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    trainable = True
+    in_flight = ("_kept",)
+
+    def __init__(self, features: int, epsilon: float = 1e-5) -> None:
+        self.features = integer_value("features", features, low=1)
+        room_for("features", features, 6 * self.features)
+        self.epsilon = physical(0.0, open_low=True)("epsilon", epsilon)
+        self.in_features = self.out_features = self.features
+        self.gamma, self.beta = Parameter(np.ones(self.features)), Parameter(np.zeros(self.features))
+        self.build()
+
+    def build(self, rng: RNG = None) -> None:
+        """Begin with gamma = 1 and beta = 0."""
+        self.gamma.reset(1.0)
+        self.beta.reset(0.0)
+        self._kept: Any = None
+
+    def parameters(self) -> list[Parameter]:
+        return [self.gamma, self.beta]
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        check_signals("x", x, train)
+        if x.ndim < 2 or x.shape[-1] != self.features:
+            raise ValueError(f"x must have {self.features} features on its last axis; got shape {x.shape}")
+        normal = x - x.mean(axis=-1, keepdims=True)
+        scale = np.einsum("...i,...i->...", normal, normal)[..., None] / np.float32(self.features)
+        if not np.isfinite(scale).all():
+            raise ValueError("x must hold finite float32 numbers, with a finite variance; got others")
+        scale = np.float32(1.0) / np.sqrt(scale + np.float32(self.epsilon))
+        normal *= scale
+        self._kept = (normal, scale) if train else None
+        return normal * self.gamma.value + self.beta.value
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        if self._kept is None:
+            raise no_forward(self)
+        normal, scale = self._kept
+        check_gradient(d, normal.shape)
+        axes = tuple(range(d.ndim - 1))
+        total, product = d.sum(axis=axes), (d * normal).sum(axis=axes)
+        if not (np.isfinite(total).all() and np.isfinite(product).all()):
+            raise ValueError("d must hold finite float32 numbers, with finite sums; got others")
+        self.beta.gradient += total
+        self.gamma.gradient += product
+        if not input_gradient:
+            return None
+        e = d * self.gamma.value
+        inner = np.einsum("...i,...i->...", e, normal)[..., None] / np.float32(self.features)
+        return (e - e.mean(axis=-1, keepdims=True) - normal * inner) * scale
+
+    def update(self, lr: float) -> None:
+        self.gamma.step(lr)
+        self.beta.step(lr)
+
+    def _entries(self) -> dict[str, Entry]:
+        return {"gamma": part(self.gamma), "beta": part(self.beta)}

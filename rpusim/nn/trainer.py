@@ -36,7 +36,8 @@ class Trainer(Stateful):
         The network. If it is not built yet, it is built here with a seed made from `rng`.
     loss : str
         "cross_entropy" (softmax; y are integer labels) or "squared_error" (y are targets of the outputs' shape, or
-        integer labels, whose targets are one-hot).
+        integer labels, whose targets are one-hot), or "distillation" (y are outputs of a teacher, or labels, of which it is the
+        cross-entropy; see `distillation`, `teach`).
     lr : float or callable
         Learning rate, positive; or a function of the epoch (0 for the first) that returns it, which may end at 0. Layers may
         scale it (`lr_scale`).
@@ -291,14 +292,14 @@ class Trainer(Stateful):
         whole = y.dtype.kind not in "iu"
         if self.loss == "squared_error" and not whole and y.shape == (len(x), n_out):
             whole = len(self._output_shape(x)) == 2  # targets, and not the labels of n_out steps
-        if self.loss == "squared_error" and whole:
+        if self.loss in ("squared_error", "distillation") and whole:
             targets = signal(f"{name} y", y, (len(x), *(None,) * (y.ndim - 2), n_out))
             return x, targets, None
         if y.ndim > 1 and y.dtype.kind in "iu" and len(y) == len(x):
             labels = class_labels(f"{name} y", y.reshape(-1), y.size, n_out).reshape(y.shape)
         else:
             labels = class_labels(f"{name} y", y, len(x), n_out)
-        if self.loss == "cross_entropy":
+        if self.loss in ("cross_entropy", "distillation"):
             return x, labels, labels
         return x, np.eye(n_out, dtype=np.float32)[labels], labels
 

@@ -214,3 +214,17 @@ def test_errors_of_products_of_every_array(mlp):
     quiet = inf.product_errors(inf.program(net, IDEAL, rng=0), [1.0])
     noisy = inf.product_errors(inf.program(net, rng=0), [1.0, 1e7])
     assert quiet.max() < 1e-5 and noisy.shape == (2, 2) and (noisy[1] > noisy[0]).all() and (noisy[0] > 0.03).all()
+
+
+def test_a_network_is_converted_to_another_rule_with_its_weights():
+    for name, (net, x) in networks().items():
+        net.build(rng=0)
+        if name in ("mlp", "shd"):  # whose arrays are read with noise
+            continue
+        new = inf.convert(net, inf.HardwareAware())
+        assert new.predict(x) == pytest.approx(net.predict(x), abs=2e-5), name
+        assert all(isinstance(tile, inf.HardwareAwareTile) for matrix in new.matrices() for tile in matrix.tiles)
+    kept = inf.convert(net, inf.HardwareAware(), digital=[0])
+    assert not isinstance(kept.matrices()[0].tile, inf.HardwareAwareTile)
+    with pytest.raises(TypeError, match="rule must be"):
+        inf.convert(net, inf.HardwareAware)

@@ -322,7 +322,7 @@ def test_other_checkpoint_errors(tmp_path):
     [
         ({"net": "net"}, TypeError, "net must be a Sequential with at least one layer that has weights; got 'net'"),
         ({"net": Sequential(Tanh())}, TypeError, r"that has weights; got Sequential\(Tanh\(\)\)"),
-        ({"loss": "hinge"}, ValueError, "loss must be one of 'cross_entropy', 'squared_error'; got 'hinge'"),
+        ({"loss": "hinge"}, ValueError, "loss must be one of 'cross_entropy', 'squared_error', 'distillation'; got 'hinge'"),
         ({"lr": 0}, ValueError, r"lr must be a finite real number in \(0, inf\); got 0"),
         ({"lr": "fast"}, TypeError, "lr must be a finite real number"),
         ({"rng": -1}, ValueError, "rng must be a non-negative int; got -1"),
