@@ -52,6 +52,6 @@ __all__ = [
     "Faults", "FixedClip", "GaussianClip", "HardwareAware", "HardwareAwareTile", "HermesPCM", "HermesSinglePCM", "HfO2ReRAM",
     "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair", "OnChip",
     "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise",
-    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "causes", "chips", "convert",
-    "evaluate", "product_errors", "program", "read_noise_covariance",
+    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "causes", "chips",
+    "convert", "evaluate", "product_errors", "program", "read_noise_covariance",
 ]  # fmt: skip
