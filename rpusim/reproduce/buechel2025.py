@@ -92,7 +92,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         data={"scales": list(SCALES), "conditions": found},
         notes=(
             "A miniature: a model of 0.1 million weights on 1 MB of text, where the paper has billions of both and measures "
-            "tasks, not loss. Published: 8.01 and 9.81 points lost under the noise by two models, 3.81 and 4.58 after training.",
+            "tasks, not loss. Published: 8.01 and 9.81 points lost under the noise by two models, 3.81 and 4.58 then.",
             "Numbers beside ours are of a prototype of this miniature that is not this engine.",
             "Targets are the teacher's outputs on the text of the corpus, not on text that it wrote.",
         ),

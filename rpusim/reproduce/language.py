@@ -69,19 +69,9 @@ def held_out(text: datasets.Text, windows: int) -> tuple[NDArray[Any], NDArray[A
 
 def trained(name: str, text: datasets.Text, size: Size, seed: int, folder: Path | None) -> Sequential:
     """Return the digital model, trained on a text."""
-    net = nn.language_model(
-        len(text.vocabulary),
-        size.features,
-        size.layers,
-        size.heads,
-        CONTEXT,
-        DigitalSGD(),
-        mapping=nn.Mapping(digital_bias=True),
-    )
-    from rpusim.inference import convert
-
+    rule, mapping = HardwareAware(()), nn.Mapping(digital_bias=True)  # digital weights, which an optimizer can train
+    net = nn.language_model(len(text.vocabulary), size.features, size.layers, size.heads, CONTEXT, rule, mapping=mapping)
     net.build(seed)
-    net = convert(net, HardwareAware(()))  # digital weights, which an optimizer can train
     optimizer = AdamW(beta2=0.98, max_norm=1024.0, schedule=Schedule(warmup=50, total=size.steps, shape="linear"))
     trainer = Trainer(net, lr=3e-3, rng=seed, batch_size=16, optimizer=optimizer)
     path = None if folder is None else folder / f"{name}-model.checkpoint.npz"
