@@ -50,13 +50,13 @@ def inference_curve(results: Mapping[str, InferenceResult], *, ax: Axes | None =
     first = next(iter(results.values()))
     percent = 100.0 if first.metric == "accuracy" else 1.0
     ax.axhline(percent * first.reference, color="0.4", linestyle="--", linewidth=1.0, label="before programming")
-    _mark_times(ax, min(marks), max(marks))
+    mark_times(ax, min(marks), max(marks))
     ax.set_ylabel("accuracy (%)" if first.metric == "accuracy" else first.metric.replace("_", " "))
     ax.legend()
     return ax
 
 
-def _mark_times(ax: Axes, first: float, last: float) -> None:
+def mark_times(ax: Axes, first: float, last: float) -> None:
     """Make the x axis one of times, with those of people as marks."""
     ax.set_xscale("log")
     marks = {t: text for t, text in TIMES.items() if first <= t <= last}
@@ -93,7 +93,7 @@ def conductance_trajectories(chip: Chip, *, ax: Axes | None = None, rng: int = 0
     for k in range(devices):
         ax.plot(times, exact[:, k], color=cycle[k], linewidth=0.8)
         ax.plot(times, g[:, k], color=cycle[k], linewidth=0.4, alpha=0.5)
-    _mark_times(ax, times[0], times[-1])
+    mark_times(ax, times[0], times[-1])
     ax.set_ylabel("conductance (µS)")
     return ax
 
