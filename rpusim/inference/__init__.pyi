@@ -41,7 +41,7 @@ from rpusim.inference.modifiers import (
     PolynomialNoise,
     ProgrammingNoise,
 )
-from rpusim.inference.networks import ChipNetwork, ChipTile, OnChip, convert, program
+from rpusim.inference.networks import ChipNetwork, ChipTile, OnChip, adapt, adapters_of, convert, program
 from rpusim.inference.noise import read_noise_covariance
 from rpusim.inference.programmed import ProgrammedArray
 from rpusim.inference.reram import SONOS, AnalogFoundation, CMOReRAM, HfO2ReRAM, WanReRAM
@@ -52,6 +52,6 @@ __all__ = [
     "Faults", "FixedClip", "GaussianClip", "HardwareAware", "HardwareAwareTile", "HermesPCM", "HermesSinglePCM", "HfO2ReRAM",
     "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair", "OnChip",
     "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise",
-    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "causes", "chips",
-    "convert", "evaluate", "product_errors", "program", "read_noise_covariance",
+    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "adapt", "adapters_of",
+    "causes", "chips", "convert", "evaluate", "product_errors", "program", "read_noise_covariance",
 ]  # fmt: skip

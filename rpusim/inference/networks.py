@@ -21,11 +21,12 @@ from rpusim.inference.chip import Chip
 from rpusim.inference.models import check_age
 from rpusim.inference.programmed import ProgrammedArray
 from rpusim.nn.adapter import Adapter
-from rpusim.nn.layer import Layer, layer_from_dict
+from rpusim.nn.layer import Layer, is_layer, layer_from_dict
+from rpusim.nn.linear import Linear
 from rpusim.nn.matrix import Mapping, Matrix
 from rpusim.nn.network import Sequential
 
-__all__ = ["ChipNetwork", "ChipTile", "OnChip", "convert", "program"]
+__all__ = ["ChipNetwork", "ChipTile", "OnChip", "adapt", "adapters_of", "convert", "program"]
 
 is_chip = instance(Chip, "a Chip")
 _is_net = instance(Sequential, "an nn.Sequential")
@@ -217,15 +218,9 @@ def _copy_digital(net: Sequential, new: Sequential) -> None:
     for old, fresh in zip(_layers_of(net), _layers_of(new), strict=True):
         if old.trainable and not old.matrices():
             fresh.load_state_dict(old.state_dict())
-    for one, other in zip(_adapters(net), _adapters(new), strict=True):
+    olds = list(adapters_of(net))
+    for one, other in zip(olds, adapters_of(new) if olds else (), strict=True):
         other.load_adapter_state(one.adapter_state())
-
-
-def _adapters(layer: Layer) -> Iterator[Adapter]:
-    if isinstance(layer, Adapter):
-        yield layer
-    for inner in layer.children():
-        yield from _adapters(inner)
 
 
 @contextmanager
@@ -293,6 +288,63 @@ def convert(
         if fresh.input_range is not None and old.input_range is not None:
             fresh.set_input_range(old.input_range)
     return new
+
+
+def adapt(net: Sequential, rank: int = 8, alpha: float = 16.0, rule: Algorithm | None = None, *, rng: RNG = 0) -> Sequential:
+    """Return a copy of a network in which every `Linear` layer is in an `nn.Adapter`, and all else that is trained `nn.Frozen`.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        Built; it is not touched.
+    rank, alpha
+        See `nn.Adapter`.
+    rule : specification of an algorithm, optional
+        Of the frozen layers: `HardwareAware` for adapters that learn to bear its noise; by default `DigitalSGD`.
+    rng : int, SeedSequence, Generator or None
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(64, 32, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> sum(p.value.size for p in rpu.inference.adapt(net, rank=2).parameters())
+    192
+    """
+    plain = convert(net, DigitalSGD() if rule is None else rule, rng=rng)
+
+    new = layer_from_dict(_wrapped(plain.to_dict(), {"rank": rank, "alpha": alpha}))
+    assert isinstance(new, Sequential)
+    with _no_warnings():
+        new.build(rng)
+    _copy_digital(plain, new)
+    for old, fresh in _pairs(plain, new):
+        fresh.set_weights(*old.logical())
+    return new
+
+
+def _wrapped(data: Any, options: dict[str, Any]) -> Any:
+    """A description of a network whose layers are adapted or frozen."""
+    if isinstance(data, (list, tuple)):
+        return [_wrapped(one, options) for one in data]
+    if not isinstance(data, dict) or "type" not in data:
+        return data
+    layer = layer_from_dict(data) if is_layer(data["type"]) else None
+    if layer is None:
+        return data
+    if layer.children():
+        return {name: _wrapped(value, options) for name, value in data.items()}
+    if isinstance(layer, Linear):
+        return {"type": "Adapter", "layer": data, **options}
+    return {"type": "Frozen", "layer": data} if layer.parameters() or layer.trainable else data
+
+
+def adapters_of(layer: Layer) -> Iterator[Adapter]:
+    """Return the adapters of a network, in order."""
+    if isinstance(layer, Adapter):
+        yield layer
+    for inner in layer.children():
+        yield from adapters_of(inner)
 
 
 def _with_ranges(net: Sequential, digital: set[int], x: Any, quantile: float) -> list[float | None]:

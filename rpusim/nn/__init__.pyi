@@ -1,5 +1,5 @@
 from rpusim.nn.activations import GELU, ReLU, Sigmoid, Tanh
-from rpusim.nn.adapter import Adapter
+from rpusim.nn.adapter import Adapter, Frozen
 from rpusim.nn.attention import SelfAttention, TransformerBlock, language_model
 from rpusim.nn.convolution import AvgPool1d, AvgPool2d, Conv1d, Conv2d, MaxPool1d, MaxPool2d
 from rpusim.nn.data import Sequences
@@ -20,8 +20,8 @@ from rpusim.nn.trainer import Trainer
 
 __all__ = [
     "GELU", "GRU", "LSTM", "RNN", "Adam", "AdamW", "Adapter", "AvgPool1d", "AvgPool2d", "BatchNorm", "Concatenate", "Conv1d",
-    "Conv2d", "Dropout", "Embedding", "Flatten", "History", "LastStep", "Layer", "LayerNorm", "Linear", "Mapping", "Matrix",
-    "MaxPool1d", "MaxPool2d", "Momentum", "OneHot", "Optimizer", "Parameter", "Pipeline", "PositionalEmbedding", "ReLU",
-    "Residual", "Schedule", "SelfAttention", "Sequences", "Sequential", "Sigmoid", "Summary", "Tanh", "Trainer",
+    "Conv2d", "Dropout", "Embedding", "Flatten", "Frozen", "History", "LastStep", "Layer", "LayerNorm", "Linear", "Mapping",
+    "Matrix", "MaxPool1d", "MaxPool2d", "Momentum", "OneHot", "Optimizer", "Parameter", "Pipeline", "PositionalEmbedding",
+    "ReLU", "Residual", "Schedule", "SelfAttention", "Sequences", "Sequential", "Sigmoid", "Summary", "Tanh", "Trainer",
     "TransformerBlock", "cross_entropy", "distillation", "language_model", "load", "squared_error", "summary", "teach",
 ]  # fmt: skip

@@ -15,7 +15,56 @@ from rpusim.nn.linear import Linear
 from rpusim.nn.network import Group
 from rpusim.nn.optimizers import Parameter
 
-__all__ = ["Adapter"]
+__all__ = ["Adapter", "Frozen"]
+
+
+class Frozen(Group):
+    """A layer that is read, forward and backward, and not trained.
+
+    Parameters
+    ----------
+    layer : Layer
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Frozen(rpu.nn.Linear(4, 3, rpu.algorithms.DigitalSGD())), rpu.nn.LayerNorm(3))
+    >>> net.build(rng=0)
+    >>> [p.value.size for p in net.parameters()]
+    [3, 3]
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer: Layer = instance(Layer, "a layer")("layer", layer)
+        self.in_features, self.out_features, self.keeps_features = layer.in_features, layer.out_features, layer.keeps_features
+        self.takes_indices, self.stateful = layer.takes_indices, layer.stateful
+        if layer.takes_indices:
+            self.n = getattr(layer, "n", None)
+        self._remember((layer,))
+
+    def children(self) -> tuple[Layer, ...]:
+        return (self.layer,)
+
+    def parameters(self) -> list[Parameter]:
+        return []
+
+    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
+        return self.layer.forward(x, train)
+
+    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        z = self.layer.backward(d, input_gradient)
+        for p in self.layer.parameters():
+            p.gradient[...] = 0.0
+        return z
+
+    def update(self, lr: float) -> None:
+        checked_rate(lr)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": "Frozen", "layer": self.layer.to_dict()}
+
+    def __repr__(self) -> str:
+        return f"Frozen({self.layer!r})"
 
 
 class Adapter(Group):

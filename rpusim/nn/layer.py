@@ -147,7 +147,7 @@ class Layer(Stateful):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _is_layer(kind: Any) -> bool:
+def is_layer(kind: Any) -> bool:
     """Whether there is a layer of this name; its module is loaded where nobody has yet."""
     if not isinstance(kind, str):
         return False
@@ -165,12 +165,12 @@ def layer_from_dict(data: dict[str, Any]) -> Layer:
         If there is no such layer.
     """
     found = data.get("type") if isinstance(data, dict) else data
-    if not isinstance(data, dict) or not _is_layer(found):
+    if not isinstance(data, dict) or not is_layer(found):
         raise ValueError(f"data must describe a layer, one of {', '.join(sorted(Layer._kinds))}; got {shown(found)}")
     arguments = {}
     for name, value in data.items():
         if isinstance(value, dict) and "type" in value:
-            value = layer_from_dict(value) if _is_layer(value["type"]) else from_dict(value)
+            value = layer_from_dict(value) if is_layer(value["type"]) else from_dict(value)
         elif isinstance(value, list):
             value = [layer_from_dict(v) if isinstance(v, dict) else v for v in value]
             value = value if name == "layers" else tuple(value)

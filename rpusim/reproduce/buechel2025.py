@@ -69,7 +69,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         folder.mkdir(parents=True, exist_ok=True)
     text = datasets.text("tinyshakespeare")
     data = held_out(text, size.windows)
-    before = trained(name, text, size, seed, folder)
+    before = trained(text, size, seed, folder)
     nets = {"before": before}
     for label, rule in RECIPES.items():
         net = convert(before, rule, rng=seed)

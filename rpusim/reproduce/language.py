@@ -67,14 +67,20 @@ def held_out(text: datasets.Text, windows: int) -> tuple[NDArray[Any], NDArray[A
     return found[:, :-1], found[:, 1:]
 
 
-def trained(name: str, text: datasets.Text, size: Size, seed: int, folder: Path | None) -> Sequential:
+def trained(text: datasets.Text, size: Size, seed: int, folder: Path | None) -> Sequential:
     """Return the digital model, trained on a text."""
     rule, mapping = HardwareAware(()), nn.Mapping(digital_bias=True)  # digital weights, which an optimizer can train
     net = nn.language_model(len(text.vocabulary), size.features, size.layers, size.heads, CONTEXT, rule, mapping=mapping)
     net.build(seed)
+    draw = np.random.Generator(np.random.Philox(seed))
+    matrices = net.matrices()
+    for k, matrix in enumerate(matrices):  # of a block: projections, output, and the two of the perceptron
+        ends_branch = k % 4 in (1, 3) and k < len(matrices) - 1
+        std = 0.02 / (np.sqrt(2.0 * size.layers) if ends_branch else 1.0)
+        matrix.set_weights(std * draw.standard_normal((matrix.outputs, matrix.inputs)))
     optimizer = AdamW(beta2=0.98, max_norm=1024.0, schedule=Schedule(warmup=50, total=size.steps, shape="linear"))
     trainer = Trainer(net, lr=3e-3, rng=seed, batch_size=16, optimizer=optimizer)
-    path = None if folder is None else folder / f"{name}-model.checkpoint.npz"
+    path = None if folder is None else folder / f"language-model-{size.features}-{seed}.checkpoint.npz"
     trainer.fit(
         Windows(text.train, size.steps, seed), epochs=1, steps=size.steps, checkpoint=path,
         checkpoint_every=None if path is None else 200,

@@ -210,3 +210,29 @@ def test_gradients_of_a_block_are_those_of_float64():
         for place in {tuple(RNG.integers(0, gradient.shape)) for _ in range(6)}:
             wanted = slope(values, (k, place), x64)
             assert gradient[place] == pytest.approx(wanted, abs=float(2e-5 * np.abs(gradient).max() + 1e-5)), (k, place)
+
+
+def test_a_network_is_adapted_and_all_else_is_frozen():
+    net = nn.language_model(5, 8, 1, 2, context=6, rule=RULE)
+    net.build(0)
+    new = rpu.inference.adapt(net, rank=2, alpha=4.0)
+    x = np.arange(12).reshape(2, 6) % 5
+    assert new.predict(x) == pytest.approx(net.predict(x), abs=1e-5)
+    assert sum(p.value.size for p in new.parameters()) == 2 * (8 + 24 + 8 + 8 + 8 + 32 + 32 + 8 + 8 + 5)
+    before = new.state_dict()
+    nn.Trainer(new, lr=0.01, batch_size=2, optimizer=nn.Adam()).fit((x, (x + 1) % 5), epochs=3, progress=False)
+    after = new.state_dict()
+
+    def changed(one, other, path=""):
+        if isinstance(one, dict):
+            return [found for key in one for found in changed(one[key], other[key], f"{path}/{key}")]
+        return [] if np.array_equal(one, other) else [path]
+
+    moved = {path for path in changed(before, after) if "counters" not in path and "reads" not in path}
+    assert moved and all("/a/" in path or "/b/" in path for path in moved), moved
+    frozen = nn.Frozen(nn.Linear(3, 2, RULE))
+    frozen.build(0)
+    y, d = frozen.forward(np.ones((1, 3), np.float32)), np.ones((1, 2), np.float32)
+    assert frozen.backward(d).shape == (1, 3)
+    frozen.update(1.0)
+    assert (frozen.forward(np.ones((1, 3), np.float32)) == y).all()
