@@ -12,6 +12,7 @@ from rpusim.inference.converters import (
     TablePair,
 )
 from rpusim.inference.evaluation import InferenceResult, causes, evaluate, product_errors
+from rpusim.inference.fixed_point import FixedPoint
 from rpusim.inference.hardware_aware import HardwareAware, HardwareAwareTile
 from rpusim.inference.models import (
     PCM,
@@ -41,7 +42,16 @@ from rpusim.inference.modifiers import (
     PolynomialNoise,
     ProgrammingNoise,
 )
-from rpusim.inference.networks import ChipNetwork, ChipTile, OnChip, adapt, adapters_of, convert, program
+from rpusim.inference.networks import (
+    ChipNetwork,
+    ChipTile,
+    OnChip,
+    adapt,
+    adapters_of,
+    convert,
+    program,
+    recalibrate_batch_norm,
+)
 from rpusim.inference.noise import read_noise_covariance
 from rpusim.inference.programmed import ProgrammedArray
 from rpusim.inference.reram import SONOS, AnalogFoundation, CMOReRAM, HfO2ReRAM, WanReRAM
@@ -49,9 +59,9 @@ from rpusim.inference.reram import SONOS, AnalogFoundation, CMOReRAM, HfO2ReRAM,
 __all__ = [
     "PCM", "SONOS", "AddNormal", "AnalogFoundation", "BitSlices", "CMOReRAM", "Chip", "ChipNetwork", "ChipTile", "Clip",
     "Compensation", "Converter", "CustomNoise", "DifferentialPair", "Discretize", "DoReFa", "DropConnect", "FanInClip",
-    "Faults", "FixedClip", "GaussianClip", "HardwareAware", "HardwareAwareTile", "HermesPCM", "HermesSinglePCM", "HfO2ReRAM",
-    "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair", "OnChip",
-    "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise",
+    "Faults", "FixedClip", "FixedPoint", "GaussianClip", "HardwareAware", "HardwareAwareTile", "HermesPCM", "HermesSinglePCM",
+    "HfO2ReRAM", "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair",
+    "OnChip", "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise",
     "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "adapt", "adapters_of",
-    "causes", "chips", "convert", "evaluate", "product_errors", "program", "read_noise_covariance",
+    "causes", "chips", "convert", "evaluate", "product_errors", "program", "read_noise_covariance", "recalibrate_batch_norm",
 ]  # fmt: skip

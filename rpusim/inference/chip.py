@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.validation import boolean, choice, instance, integer, numbers_of, optional, physical, real, shown
 from rpusim.inference.converters import Converter, DifferentialPair, Signed
+from rpusim.inference.fixed_point import FixedPoint
 from rpusim.inference.models import PCM, NoiseModel, PowerLawDrift
 from rpusim.periphery.converters import ADC, DAC
 from rpusim.periphery.reads import Periphery
@@ -117,6 +118,9 @@ class Chip(Specification):
         Of an array; larger matrices are split, every part with a scale, converters and a compensation of its own.
     digital_bias : bool, default True
         Whether biases are digital, or one more column of the array.
+    post : FixedPoint or None
+        Formats of the digital processing behind the ADCs, of chips with static ranges, for networks that are a row of layers;
+        the last matrix is processed in floating point. None: all of it in floating point.
     input_range : {"dynamic", "static"}
         "dynamic": as the noise management of the periphery has it. "static": a range for every matrix, from data or training.
 
@@ -141,6 +145,7 @@ class Chip(Specification):
     max_outputs: int | None = parameter(None, _size)
     digital_bias: bool = parameter(True, boolean)
     input_range: str = parameter("dynamic", choice("dynamic", "static"))
+    post: FixedPoint | None = parameter(None, optional(instance(FixedPoint, "a FixedPoint")))
 
     def _check_consistency(self) -> None:
         if self.model.signed != isinstance(self.converter, Signed):
@@ -155,6 +160,13 @@ class Chip(Specification):
             )
         if self.read_noise == "process" and not isinstance(self.model, PowerLawDrift):
             raise ValueError(f"Chip: read_noise must not be 'process' without noise like 1/f; got that for {self.model!r}")
+        if self.post is not None and (
+            self.input_range != "static" or None in (self.periphery.adc.bits, self.periphery.dac.bits)
+        ):
+            raise ValueError(
+                f"Chip: post needs input_range='static', and DACs and ADCs with bits, whose steps it counts; got "
+                f"{self.input_range!r}, {self.periphery.dac!r} and {self.periphery.adc!r}"
+            )
         if self.input_range == "static" and self.periphery.noise_management != "none":
             raise ValueError(
                 f"Chip: periphery.noise_management must be 'none' where input_range='static'; got "

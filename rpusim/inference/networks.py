@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,9 @@ from rpusim.nn.layer import Layer, is_layer, layer_from_dict
 from rpusim.nn.linear import Linear
 from rpusim.nn.matrix import Mapping, Matrix
 from rpusim.nn.network import Sequential
+from rpusim.nn.normalisation import BatchNorm
 
-__all__ = ["ChipNetwork", "ChipTile", "OnChip", "adapt", "adapters_of", "convert", "program"]
+__all__ = ["ChipNetwork", "ChipTile", "OnChip", "adapt", "adapters_of", "convert", "program", "recalibrate_batch_norm"]
 
 is_chip = instance(Chip, "a Chip")
 _is_net = instance(Sequential, "an nn.Sequential")
@@ -65,6 +66,9 @@ class ChipTile(Tile):
         Of weights 0 until it is programmed.
     time_s : float
         When it is read, in seconds after programming.
+    post_step : float
+        With fixed-point processing, what one step of an ADC stands for over one step of the next DAC, for a factor of 1; 0: the
+        processing is in floating point.
     """
 
     def __init__(self, algorithm: OnChip, shape: tuple[int, int], rng: RNG = None) -> None:
@@ -72,10 +76,15 @@ class ChipTile(Tile):
         self.shape = shape
         self._seeds = seed_sequence(rng)
         self.time_s = 0.0
+        self.post_step = 0.0
         self.array = ProgrammedArray(np.zeros(shape, np.float32), algorithm.chip, self._seeds)
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        y = self.array.forward(x, self.time_s)
+        factor, post = None, self.algorithm.chip.post
+        if self.post_step > 0.0 and post is not None:
+            exact = self.array.factor(self.time_s)
+            factor = (post.scales(exact * self.post_step) / self.post_step).astype(np.float32)
+        y = self.array.forward(x, self.time_s, factor=factor)
         if out is None:
             return y
         out[...] = y
@@ -113,7 +122,8 @@ class ChipTile(Tile):
         return Resources(arrays=len(self.algorithm.chip.converter.factors), updates=0.0)
 
     def _entries(self) -> dict[str, Entry]:
-        return {"array": part(self.array), "time_s": attribute(self, "time_s", real(0.0))}
+        times = {name: attribute(self, name, real(0.0)) for name in ("time_s", "post_step")}
+        return {"array": part(self.array), **times}
 
 
 class ChipNetwork:
@@ -347,6 +357,46 @@ def adapters_of(layer: Layer) -> Iterator[Adapter]:
         yield from adapters_of(inner)
 
 
+def recalibrate_batch_norm(net: Sequential | ChipNetwork, x: ArrayLike, batch_size: int = 200) -> int:
+    """Take the averages of all batch normalisations anew, from inputs that go through the network as it is now.
+
+    After drift this mends the mean and the variance of every channel, where a factor for an array mends one number. No weight
+    is changed, and dropout is off.
+
+    Parameters
+    ----------
+    net : nn.Sequential or ChipNetwork
+        A network on chips as it was read last (`ChipNetwork.at`).
+    x : array_like
+        Inputs, some hundreds like those of training.
+    batch_size : int
+        How many are normalised together while averages are taken.
+
+    Returns
+    -------
+    int
+        How many normalisations there are.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+
+    Notes
+    -----
+    AdaBS: Joshi et al. (2020).
+    """
+    inner: Sequential = net.net if isinstance(net, ChipNetwork) else _is_net("net", net)
+    norms = [layer for layer in _layers_of(inner) if isinstance(layer, BatchNorm)]
+    if not norms:
+        raise ValueError(f"net must have batch normalisations; got {shown(inner)}")
+    with ExitStack() as stack:
+        for norm in norms:
+            stack.enter_context(norm.recalibration())
+        inner.predict(np.asarray(x), batch_size)
+    return len(norms)
+
+
 def _with_ranges(net: Sequential, digital: set[int], x: Any, quantile: float) -> list[float | None]:
     """The input range of every matrix: its own, or one that fits data."""
     own = [matrix.input_range for matrix in net.matrices()]
@@ -462,4 +512,25 @@ def program(
         fresh.set_weights(weights, bias)
         if fresh.input_range is not None and found is not None:
             fresh.set_input_range(found)
+    _set_post(new)
     return ChipNetwork(new)
+
+
+def _set_post(net: Sequential) -> None:
+    """Put the digital processing of chips that have formats for it into these."""
+    matrices = net.matrices()
+    chips = [next((t.algorithm.chip for t in m.tiles if isinstance(t, ChipTile)), None) for m in matrices]
+    if all(chip is None or chip.post is None for chip in chips):
+        return
+    if any(layer.children() for layer in net.layers):
+        raise ValueError(f"net must be a row of layers for a chip with fixed-point processing; got {shown(net)}")
+    for matrix, chip, following in zip(matrices[:-1], chips[:-1], matrices[1:], strict=True):
+        if chip is None or chip.post is None or following.input_range is None:
+            continue
+        assert chip.periphery.adc.step is not None and chip.periphery.dac.step is not None and matrix.input_range is not None
+        step = following.input_range * chip.periphery.dac.step
+        for tile in matrix.tiles:
+            tile.post_step = matrix.input_range * chip.periphery.adc.step / step
+        bias = matrix.logical()[1]
+        if bias is not None:
+            matrix.set_bias(chip.post.offsets(bias / step) * step)

@@ -222,7 +222,14 @@ class ProgrammedArray(Stateful):
         self._loaded = t, read_noise
         return self._array
 
-    def forward(self, x: ArrayLike, t_inference_s: float = 0.0, *, compensated: bool = True) -> NDArray[np.float32]:
+    def forward(
+        self,
+        x: ArrayLike,
+        t_inference_s: float = 0.0,
+        *,
+        compensated: bool = True,
+        factor: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Read y = W(t) x through the periphery, with the digital factors of rows and of the compensation.
 
         Parameters
@@ -230,14 +237,22 @@ class ProgrammedArray(Stateful):
         x : array_like (inputs,) or (batch, inputs)
         t_inference_s : float, default 0
         compensated : bool, default True
+        factor : float32 array (outputs,), optional
+            In place of `factor`, which it is by default.
         """
         t = check_age("t_inference_s", t_inference_s)
-        factor = self._scaling.largest[:, 0].astype(np.float32)
-        if boolean("compensated", compensated):
-            factor = factor * self.compensation_factor(t)
+        if factor is None:
+            factor = self.factor(t, compensated=compensated)
         y = self._load(t).forward(x)
         y *= factor
         return y
+
+    def factor(self, t_inference_s: float, *, compensated: bool = True) -> NDArray[np.float32]:
+        """Return what outputs of the ADCs are multiplied by, (outputs,): the weight that a row was normalised by, and alpha."""
+        factor = self._scaling.largest[:, 0].astype(np.float32) * np.ones(self.shape[0], np.float32)
+        if boolean("compensated", compensated):
+            factor *= self.compensation_factor(t_inference_s)
+        return factor
 
     def restart_noise(self, t_inference_s: float, *words: int) -> None:
         """Begin the noise of reads (of DACs and ADCs) anew, as it is for a time and some words of the caller's."""

@@ -184,6 +184,12 @@ class Matrix(Stateful):
             raise ValueError("input_range must be None for a matrix whose mapping has none")
         self._range.reset(_positive("input_range", input_range))
 
+    def set_bias(self, bias: Any) -> None:
+        """Set a digital bias (outputs,)."""
+        if self._bias is None:
+            raise ValueError("bias must be digital to be set by itself")
+        self._bias.reset(signal("bias", bias, (self.outputs,)))
+
     def logical(self) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Return W (outputs, inputs) and b (outputs,), None without a bias, as they act, wherever they are held."""
         weights = self.weights

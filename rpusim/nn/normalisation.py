@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,32 @@ class BatchNorm(Layer):
         self.beta.reset(0.0)
         self.mean, self.variance = np.zeros(self.features, np.float32), np.ones(self.features, np.float32)
         self._kept: Any = None
+        self._gathered: list[tuple[int, np.ndarray, np.ndarray]] | None = None
+
+    @contextmanager
+    def recalibration(self) -> Iterator[None]:
+        """Within the block, reads without training are normalised by their own mean and variance; at its end the averages are
+        those of all values that came."""
+        self._gathered = []
+        try:
+            yield
+            if self._gathered:
+                counts, means, variances = (np.array(one) for one in zip(*self._gathered, strict=True))
+                share = (counts / counts.sum())[:, None]
+                mean = (share * means).sum(axis=0)
+                self.mean[...] = mean
+                self.variance[...] = (share * (variances + (means - mean) ** 2)).sum(axis=0)
+        finally:
+            self._gathered = None
+
+    def _gather(self, x: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Note mean and variance of a batch, and return them."""
+        assert self._gathered is not None
+        mean, variance = x.mean(axis=axes, dtype=np.float64), x.var(axis=axes, dtype=np.float64)
+        if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+            raise ValueError("x must hold finite float32 numbers, with a finite variance; got others")
+        self._gathered.append((x.size // self.features, mean, variance))
+        return mean.astype(np.float32), variance.astype(np.float32)
 
     def parameters(self) -> list[Parameter]:
         return [self.gamma, self.beta]
@@ -127,6 +155,8 @@ class BatchNorm(Layer):
         axes = (0, *range(2, x.ndim))
         form = (1, self.features, *(1,) * (x.ndim - 2))
         mean, variance = self.mean, self.variance
+        if self._gathered is not None and not train:
+            mean, variance = self._gather(x, axes)
         if train:
             n = x.size // self.features
             if n < 2:

@@ -88,6 +88,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         }  # fmt: skip
     return Result(
         "buechel2025-afm", REPRODUCTION.source, CRITERION, tuple(_checks(found, quick)),
+        least=0.0,
         settings={"seed": seed, "std": STD, "sigma": SIGMA, "rate": RATE, **size._asdict()},
         data={"scales": list(SCALES), "conditions": found},
         notes=(

@@ -31,7 +31,7 @@ from rpusim.reproduce.base import Check, Reproduction, Result, register
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RASCH", "TUTORIAL"]
+__all__ = ["QUICK", "RASCH", "TUTORIAL", "Size", "fashion", "fit", "mlp"]
 
 DAY, YEAR = 86400.0, 31536000.0
 LONG = (0.0, 60.0, 3600.0, DAY, 30 * DAY, YEAR)
@@ -91,14 +91,15 @@ def trained_on(net: Sequential, train: Any, size: Size, seed: int, folder: Path 
     return fit(new, train, size.more, 5e-4, seed, None if folder is None else folder / f"{name}.checkpoint.npz")
 
 
-def _data(size: Size, flatten: bool) -> tuple[Any, Any]:
+def fashion(size: Size, flatten: bool) -> tuple[Any, Any]:
+    """Return Fashion-MNIST for training and test."""
     found = datasets.fashion_mnist(flatten=flatten)
     return (found.x_train[: size.train], found.y_train[: size.train]), (found.x_test[: size.test], found.y_test[: size.test])
 
 
 def _networks(name: str, size: Size, seed: int, folder: Path | None, make: Callable[[], Sequential], flatten: bool) -> Any:
     """A digital network, one trained on without noise, and one that knows the hardware; and the data of the test."""
-    train, test = _data(size, flatten)
+    train, test = fashion(size, flatten)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -161,6 +162,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     cost = sensitivity(size, seed, folder, name)
     return Result(
         "rasch2023", RASCH.source, CRITERION, tuple(_rasch_checks(found, cost, quick)),
+        least=0.0,
         settings={"seed": seed, "times_s": list(SHORT), **size._asdict()}, data={"stars": found, "causes": cost},
         notes=(
             "A miniature: a network of 45,000 weights on Fashion-MNIST, where the paper has eleven large ones; at the noise of "
@@ -225,7 +227,7 @@ LOWEST = {"ADC": 0.4, "DAC": 1 / 31}
 
 def sensitivity(size: Size, seed: int, folder: Path | None, name: str, error: float = 0.2) -> dict[str, dict[str, float]]:
     """Return size, error of products and accuracy of every cause alone, at equal errors of products."""
-    train, test = _data(size, True)
+    train, test = fashion(size, True)
     net = mlp()
     net.build(seed)
     path = None if folder is None else folder / f"{name}-mlp-{seed}.checkpoint.npz"
@@ -337,6 +339,7 @@ def run_tutorial(quick: bool, seed: int, folder: Path | None = None, epochs: int
     ]
     return Result(
         "legallo2023", TUTORIAL.source, FLOW, tuple(checks),
+        least=0.0,
         settings={"seed": seed, "times_s": list(LONG), **size._asdict()}, data={"curves": found},
         notes=("The notebooks of the tutorial hold no outputs, so no curve stands beside ours, of a perceptron.",),
     )  # fmt: skip
