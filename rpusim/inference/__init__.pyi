@@ -54,14 +54,16 @@ from rpusim.inference.networks import (
 )
 from rpusim.inference.noise import read_noise_covariance
 from rpusim.inference.programmed import ProgrammedArray
+from rpusim.inference.programming import GradientProgramming, TableSearch, optimize_tables, program_by_gradient
 from rpusim.inference.reram import SONOS, AnalogFoundation, CMOReRAM, HfO2ReRAM, WanReRAM
 
 __all__ = [
     "PCM", "SONOS", "AddNormal", "AnalogFoundation", "BitSlices", "CMOReRAM", "Chip", "ChipNetwork", "ChipTile", "Clip",
     "Compensation", "Converter", "CustomNoise", "DifferentialPair", "Discretize", "DoReFa", "DropConnect", "FanInClip",
-    "Faults", "FixedClip", "FixedPoint", "GaussianClip", "HardwareAware", "HardwareAwareTile", "HermesPCM", "HermesSinglePCM",
-    "HfO2ReRAM", "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair",
-    "OnChip", "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise",
-    "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent", "TablePair", "WanReRAM", "adapt", "adapters_of",
-    "causes", "chips", "convert", "evaluate", "product_errors", "program", "read_noise_covariance", "recalibrate_batch_norm",
+    "Faults", "FixedClip", "FixedPoint", "GaussianClip", "GradientProgramming", "HardwareAware", "HardwareAwareTile",
+    "HermesPCM", "HermesSinglePCM", "HfO2ReRAM", "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise",
+    "NoiseModel", "OffsetPair", "OnChip", "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift",
+    "ProgrammedArray", "ProgrammingNoise", "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent",
+    "TablePair", "TableSearch", "WanReRAM", "adapt", "adapters_of", "causes", "chips", "convert", "evaluate",
+    "optimize_tables", "product_errors", "program", "program_by_gradient", "read_noise_covariance", "recalibrate_batch_norm",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part
-from rpusim._base.validation import instance, real, shown, signal
+from rpusim._base.validation import boolean, instance, real, shown, signal
 from rpusim.algorithms import DigitalSGD
 from rpusim.algorithms.base import Algorithm, Resources, Tile
 from rpusim.arrays.counts import PulseCount, Written
@@ -40,6 +40,9 @@ class OnChip(Algorithm):
     Parameters
     ----------
     chip : Chip
+    held : bool, default False
+        Whether devices hold their goals as they are, since they were written in a closed loop or trained there: no errors of
+        programming, and ageing from now on.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class OnChip(Algorithm):
     """
 
     chip: Chip = parameter(Chip, is_chip)
+    held: bool = parameter(False, boolean)
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> ChipTile:
         return ChipTile(self, shape, rng)
@@ -109,9 +113,11 @@ class ChipTile(Tile):
         """The weights that are read at `time_s`, compensation included."""
         return self.array.weights(self.time_s) * self.array.compensation_factor(self.time_s)[:, None]
 
-    def program(self, weights: ArrayLike, held: ArrayLike | None = None) -> Written:
-        """Write a matrix, with the errors of the chip; `held`: see `ProgrammedArray`."""
-        self.array = ProgrammedArray(weights, self.algorithm.chip, self._seeds, held=held)
+    def program(self, weights: ArrayLike) -> Written:
+        """Write a matrix, with the errors of the chip (or without, where its devices hold it already)."""
+        rule = self.algorithm
+        held = rule.chip.converter.targets(weights)[0] if rule.held else None
+        self.array = ProgrammedArray(weights, rule.chip, self._seeds, held=held)
         return Written(0, 0.0)
 
     @property
@@ -427,6 +433,7 @@ def program(
     chips: dict[int, Chip] | None = None,
     calibration: ArrayLike | None = None,
     quantile: float = 0.9999,
+    held: bool = False,
 ) -> ChipNetwork:
     """Write a trained network onto chips; the network that is given is not touched.
 
@@ -447,6 +454,8 @@ def program(
         Inputs from which input ranges are found, for chips with ``input_range="static"``; ranges that were trained stay.
     quantile : float, default 0.9999
         See `nn.Sequential.calibrate_input_ranges`.
+    held : bool, default False
+        For networks that were trained in the devices: these go on from what they hold, without errors of programming.
 
     Returns
     -------
@@ -474,6 +483,7 @@ def program(
     if not net.built:
         raise RuntimeError("net must be built (net.build(rng)) before it is programmed")
     main = Chip() if chip is None else is_chip("chip", chip)
+    held = boolean("held", held)
     stay = _places(net, "digital", digital)
     others = {
         place: is_chip(f"chips[{given}]", value)
@@ -489,7 +499,7 @@ def program(
         ranges = _with_ranges(net, stay, calibration, quantile)
 
     def rule(place: int) -> Algorithm:
-        return DigitalSGD() if place in stay else OnChip(of_place(place))
+        return DigitalSGD() if place in stay else OnChip(of_place(place), held)
 
     def mapping(place: int, own: Mapping) -> Mapping:
         one = of_place(place)

@@ -20,8 +20,8 @@ SCALES = ((4, 4), (3, 5), (2, 6), (1, 7), (0, 8))
 OFFSETS = ((7, 1), (6, 0), (4, 0), (3, 0))
 CRITERION = (
     "ranges of ADCs of 8 or more cost less than 3 points, of 2 more than 10: clipping costs more than resolution; scales of 8 "
-    "bits whose integer part reaches the largest factor cost less than 0.5 points beside floating point, (0, 8) more; offsets of "
-    "(6, 0) cost less than 0.5 points"
+    "bits whose integer part reaches the largest factor cost less than 0.5 points beside floating point, (0, 8) more; offsets "
+    "of (6, 0) cost less than 0.5 points"
 )
 #: of a prototype of this miniature, in percent: ranges in floating point, and formats at the first of them
 PROTOTYPE = {12.0: 85.3, 8.0: 85.1, 4.0: 76.4, 2.0: 60.2, (4, 4): 85.2, (3, 5): 85.4, (2, 6): 85.4, (1, 7): 80.8, (0, 8): 64.2}
