@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import labelled, positive_int, report
+from rpusim.commands.common import labelled, positive_int, report, save_json, save_tables
 
 __all__ = ["add_parser", "run"]
 
@@ -39,10 +39,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.name is None:
         raise ValueError("device must be a preset (`rpusim device --list`), a .json file, or JSON text; got none")
-    import matplotlib
-
     from rpusim import devices, plotting
-    from rpusim._base.checkpoint import atomic_file
     from rpusim.theory import response_theory
 
     ((label, device),) = labelled([args.name], {}).items()
@@ -50,14 +47,15 @@ def run(args: argparse.Namespace) -> int:
     is_preset = args.name.replace("-", "_") in devices.presets.names()
     sources = devices.presets.source(args.name).citations if is_preset else ()
     print(repr(device))
-    for name, value, what in (
+    rows = (
         ("granularity", f"{theory.device.granularity:.6g}", "mean step of one pulse at 0, which scales pulse trains"),
         ("states", f"{theory.number_of_states:.5g}", "range over granularity"),
         ("range", f"{theory.w_min:.5g} to {theory.w_max:.5g}", "weight units"),
         ("symmetry point", _or_none(theory.symmetry_point), "where up and down pulses are equal"),
         ("asymmetry", _or_none(theory.asymmetry), "G'/F at the symmetry point, 1/weight unit"),
         ("asymmetry index", _or_none(theory.asymmetry_index), "mean |G|/F: 0 symmetric, 1/2 soft bounds"),
-    ):
+    )
+    for name, value, what in rows:
         print(f"{name:<16}  {value:<16}  {what}")
     points = theory.device.symmetry_points
     if len(points) > 1 or not all(point.stable for point in points):
@@ -65,14 +63,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"{'all such points':<16}  {all_points}: pulses lead to stable ones and away from repellers")
     for text in sources:
         print(f"{'source':<16}  {text}")
-    with matplotlib.rc_context(plotting.style()):
-        figure = plotting.device_figure(theory.device, rng=args.seed, n_devices=args.devices)
-        written = plotting.save(figure, args.out / f"device-{label}", args.format)
+    figure = plotting.device_figure(theory.device, rng=args.seed, n_devices=args.devices, width=args.width)
+    written = plotting.save(figure, args.out / f"device-{label}", args.format)
+    written += save_tables(args.out / f"device-{label}.csv", ["quantity", "value", "meaning"], rows, args)
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(args.json) as file:
-            file.write((device.to_json(indent=2) + "\n").encode())
-        written.append(args.json)
+        written.append(save_json(args.json, args, {"format": "rpusim device", "device": device.to_dict()}))
     report(written)
     return 0
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
+from contextlib import nullcontext
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, positive_int, report
+from rpusim.commands.common import beside, going_on, positive_int, report, save_json
 
 __all__ = ["add_parser", "run"]
 
@@ -41,13 +41,11 @@ def run(args: argparse.Namespace) -> int:
         entries = [reproduce.get(name) for name in reproduce.names()]
         print(table(["name", "what", "source"], [[entry.name, entry.title, entry.source] for entry in entries]))
         return 0
-    import matplotlib
-
     from rpusim import plotting
-    from rpusim._base.checkpoint import atomic_file
 
     entry = reproduce.get(args.name)
-    result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
+    with going_on(f"the checkpoints in {args.out}") if entry.trains else nullcontext():
+        result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
     print(f"{entry.source}: {entry.title}\n")
     rows = [
         [check.label, f"{check.measured:.4g}", f"{check.published:.4g}" if math.isfinite(check.published) else "",
@@ -61,10 +59,6 @@ def run(args: argparse.Namespace) -> int:
     agreeing = sum(check.passed for check in result.checks)
     print(f"\n{'PASS' if result.passed else 'FAIL'}: {agreeing} of {len(result.checks)} agree")
     stem = args.out / f"{entry.name}{'-quick' if args.quick else ''}"
-    args.out.mkdir(parents=True, exist_ok=True)
-    with atomic_file(beside(stem, ".json")) as file:
-        file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
-    with matplotlib.rc_context(plotting.style()):
-        written = plotting.save(entry.draw(result), stem, args.format)
-    report([beside(stem, ".json"), *written])
+    written = [save_json(beside(stem, ".json"), args, result.to_dict())]
+    report(written + plotting.save(entry.figure(result, args.width), stem, args.format))
     return 0 if result.passed else 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim.algorithms import named
-from rpusim.commands.common import beside, labelled, positive_int, report, save_table, subplots
+from rpusim.commands.common import beside, going_on, labelled, positive_int, report, save_json, save_tables
 
 if TYPE_CHECKING:
     from rpusim.algorithms import Algorithm
@@ -97,8 +97,6 @@ def _task(args: argparse.Namespace, rule: Algorithm) -> tuple[Any, Any, Any, str
 
 def run(args: argparse.Namespace) -> int:
     """Train a network; go on from its checkpoint."""
-    import matplotlib
-
     import rpusim as rpu
     from rpusim import plotting
     from rpusim._base.specification import from_dict
@@ -112,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
     net, train, test, words = _task(args, rule)
     args.out.mkdir(parents=True, exist_ok=True)
     task = args.task if args.network in (None, "mlp") else f"{args.task}-{args.network}"
-    stem = args.out / f"{task}-{args.algorithm}-{label if args.algorithm != 'digital' else 'float32'}"
+    what = label if args.algorithm != "digital" else "float32"
+    stem = args.out / f"{task}-{args.algorithm}-{what}{f'-seed{args.seed}' if args.seed else ''}"
     lr, drop = args.lr, args.lr_drop
     trainer = Trainer(
         net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
@@ -137,19 +136,17 @@ def run(args: argparse.Namespace) -> int:
             )
         shown = len(history)
 
-    history = trainer.fit(
-        train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show], resume=not args.restart
-    )
+    with going_on(f"{path}, which holds finished epochs{', without --restart' if args.restart else ''}"):
+        history = trainer.fit(
+            train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show], resume=not args.restart
+        )
     show(trainer)  # where the checkpoint had all epochs
-    with matplotlib.rc_context(plotting.style()):
-        figure, ax = subplots(4.2, 3.0, 1, 1)
-        quantity = "test_loss" if args.task == "text" else "test_error"
-        name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
-        plotting.learning_curve({name: history}, quantity, ax=ax[0, 0])
-        written = plotting.save(figure, stem, args.format)
-    history.save_json(beside(stem, ".json"))
+    quantity = "test_loss" if args.task == "text" else "test_error"
+    name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
+    written = plotting.save(plotting.learning_figure({name: history}, quantity, width=args.width), stem, args.format)
     columns = history.to_dict()
+    written.append(save_json(beside(stem, ".json"), args, columns))
     epochs = [[k + 1, *row] for k, row in enumerate(zip(*columns.values(), strict=True))]
-    table = save_table(beside(stem, ".csv"), ["epoch", *columns], epochs, args)
-    report([*written, beside(stem, ".json"), table, path])
+    written += save_tables(beside(stem, ".csv"), ["epoch", *columns], epochs, args)
+    report([*written, path])
     return 0
