@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from rpusim._base.lazy import public_homes
+from rpusim._base.notebook import as_html
 from rpusim._base.validation import shown
 
 __all__ = ["Specification", "parameter"]
@@ -76,6 +77,8 @@ class Specification:
             if default is dataclasses.MISSING or value != default or type(value) is not type(default):
                 shown.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    _repr_html_ = as_html
 
     def replace(self: T, **changes: Any) -> T:
         """Return a copy with some fields changed, checked like a new one."""

@@ -127,5 +127,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rpusim: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        print(f"rpusim: interrupted; {error or f'{args.command} keeps no checkpoint and begins anew'}", file=sys.stderr)
+        where = str(error) or f"{args.command} keeps no checkpoint and begins anew"
+        print(f"rpusim: interrupted; {where}", file=sys.stderr)
         return 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,14 @@ __all__ = [
     "add_json",
     "add_output",
     "beside",
+    "completes",
     "device_called",
     "figure_file",
     "going_on",
     "labelled",
     "not_negative_int",
     "positive_int",
+    "preset_names",
     "report",
     "save_arrays",
     "save_json",
@@ -109,6 +111,18 @@ def add_output(sub: argparse.ArgumentParser) -> None:
         "--width", type=_inches, metavar="INCHES", help="of figures, as printed: 3.3 or 7 (7; 3.3 where there is one panel)"
     )
     sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+
+
+def completes(action: argparse.Action, names: Callable[[], Iterable[str]]) -> None:
+    """Let the tab key offer names, which are found out when they are asked for."""
+    action.completer = lambda **_: list(names())  # type: ignore[attr-defined]
+
+
+def preset_names() -> list[str]:
+    """Names of presets, as the command line shows them."""
+    from rpusim.devices import presets
+
+    return [name.replace("_", "-") for name in presets.names()]
 
 
 def add_json(sub: argparse.ArgumentParser) -> None:

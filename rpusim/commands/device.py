@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import labelled, positive_int, report, save_json, save_tables
+from rpusim.commands.common import completes, labelled, positive_int, preset_names, report, save_json, save_tables
 
 __all__ = ["add_parser", "run"]
 
@@ -24,7 +24,8 @@ def add_parser(command: Any) -> None:
         "  rpusim device reram-array-om --json reram.json\n"
         """  rpusim device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}' --devices 50\n""",
     )
-    sub.add_argument("name", nargs="?", metavar="NAME", help="a preset, or a device as JSON text or a .json file")
+    name = sub.add_argument("name", nargs="?", metavar="NAME", help="a preset, or a device as JSON text or a .json file")
+    completes(name, preset_names)
     sub.add_argument("--list", action="store_true", help="list the presets")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the device as JSON, to use or to change")
     sub.add_argument("--devices", type=positive_int, default=20, metavar="N", help="devices drawn in the figure (20)")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table as _table
-from rpusim.commands.common import DEMO_DEVICES, add_json, positive_int, save_tables
+from rpusim.commands.common import DEMO_DEVICES, add_json, completes, positive_int, preset_names, save_tables
 from rpusim.commands.common import labelled as _labelled
 from rpusim.commands.common import report as _report
 from rpusim.commands.common import save_arrays as _save_arrays
@@ -31,7 +31,8 @@ def add_parser(command: Any) -> None:
         "  rpusim regression --device soft-bounds --algorithm sgd --targets 17 --out figures/\n"
         """  rpusim regression --device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}'\n""",
     )
-    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    device = sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    completes(device, lambda: [*DEMO_DEVICES, *preset_names()])
     sub.add_argument("--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)")
     sub.add_argument("--targets", type=positive_int, default=9, help="number of targets from -0.8 to 0.8 (9)")
     sub.add_argument("--steps", type=positive_int, default=30000, help="samples per run (30000)")
@@ -47,7 +48,8 @@ def add_parser(command: Any) -> None:
         "draw A against C of SHD: an orbit on symmetric devices, a spiral into the optimum on asymmetric ones",
         "  rpusim spiral\n  rpusim spiral --parameters 2 --out figures/\n",
     )
-    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    device = sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    completes(device, lambda: [*DEMO_DEVICES, *preset_names()])
     sub.add_argument("--parameters", type=int, choices=[1, 2], default=1, help="weights trained (1)")
     sub.add_argument("--target", type=float, default=0.2, help="target; a second weight gets its negative (0.2)")
     sub.add_argument("--start", type=float, default=-0.2, help="C before the first sample (-0.2)")

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, going_on, positive_int, report, save_json
+from rpusim.commands.common import beside, completes, going_on, positive_int, report, save_json
 
 __all__ = ["add_parser", "run"]
 
@@ -22,7 +22,8 @@ def add_parser(command: Any) -> None:
         "  rpusim reproduce list\n  rpusim reproduce rasch2024-fig4 --quick\n"
         "  rpusim reproduce rasch2024-fig4 --out figures/\n",
     )
-    sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
+    name = sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
+    completes(name, _names)
     sub.add_argument("--quick", action="store_true", help="a small part of it, in minutes")
     sub.add_argument("--threads", type=positive_int, help="threads of reads, updates and solves (one per processor)")
     sub.add_argument(
@@ -31,6 +32,12 @@ def add_parser(command: Any) -> None:
         metavar="N",
         help="epochs of the networks it trains (as published); more than in the checkpoints of an earlier run go on from there",
     )
+
+
+def _names() -> list[str]:
+    from rpusim import reproduce
+
+    return ["list", *reproduce.names()]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim.algorithms import named
-from rpusim.commands.common import beside, going_on, labelled, positive_int, report, save_json, save_tables
+from rpusim.commands.common import (
+    beside,
+    completes,
+    going_on,
+    labelled,
+    positive_int,
+    preset_names,
+    report,
+    save_json,
+    save_tables,
+)
 
 if TYPE_CHECKING:
     from rpusim.algorithms import Algorithm
@@ -49,11 +59,12 @@ def add_parser(command: Any) -> None:
         metavar="NAME",
         help=f"{', '.join(named.names())}, with published settings (sgd)",
     )
-    sub.add_argument(
+    device = sub.add_argument(
         "--device",
         default="constant-step",
         help=f"{', '.join(TRAINING_DEVICES)}, a preset, or a device as JSON text or a .json file (constant-step)",
     )
+    completes(device, lambda: [*TRAINING_DEVICES, *preset_names()])
     sub.add_argument("--epochs", type=positive_int, default=10, help="epochs in all (10)")
     sub.add_argument("--batch-size", type=positive_int, default=1, help="samples per step (1)")
     sub.add_argument("--samples", type=positive_int, help="use only the first so many images or characters")

@@ -122,13 +122,13 @@ def step_sizes(device: PulsedDevice, *, ax: Axes | None = None, rng: int = 0, n_
             ax.plot(own, sizes, color=COLORS[k], linewidth=0.6, alpha=0.3)
     w = _states(device)
     ax.plot(w, device.step_up(w), color=COLORS[0], label="up")
-    ax.plot(w, device.step_down(w), color=COLORS[1], label="down")
+    ax.plot(w, device.step_down(w), "--", color=COLORS[1], label="down")  # both are seen where they are equal
     if n_devices:  # a single steep device must not hide the mean one
         largest = max(float(np.max(device.step_up(w))), float(np.max(device.step_down(w))))
         ax.set_ylim(-0.05 * largest, min(2.0 * largest, ax.get_ylim()[1]))
     _mark_symmetry_point(device, ax)
     ax.set_xlabel("weight (a.u.)")
-    name_axis(ax.yaxis, "step (a.u.)")
+    name_axis(ax.yaxis, "step", "a.u.")
     legend(ax)
     return ax
 

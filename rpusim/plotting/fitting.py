@@ -96,7 +96,7 @@ def fit_residuals(result: FitResult, *, ax: Axes | None = None) -> Axes:
     band = math.hypot(result.read_noise, result.slow_noise) / math.sqrt(count)
     ax.axhspan(-band, band, color="0.5", alpha=0.2, linewidth=0, label="noise of the mean (1 sd)")
     name_axis(ax.xaxis, "pulse")
-    name_axis(ax.yaxis, "measured \N{MINUS SIGN} fitted (a.u.)")
+    name_axis(ax.yaxis, "measured \N{MINUS SIGN} fitted", "a.u.")
     legend(ax)
     return ax
 

@@ -90,7 +90,7 @@ def trajectories(runs: Sequence[RegressionRun], *, ax: Axes | None = None, conti
     >>> run = experiments.regression(rule, 0.3, steps=2000, rng=0)
     >>> ax = plotting.trajectories([run], ax=Figure().subplots())
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['mean over 11 samples', 'range of these', 'target', 'continuum equations']
+    ['mean over 11 samples', 'range of these', 'target', 'theory']
     """
     runs = _checked(runs)
     ax = axes(ax)
@@ -118,7 +118,7 @@ def trajectories(runs: Sequence[RegressionRun], *, ax: Axes | None = None, conti
         ax.fill_between([], [], color="0.4", alpha=0.25, linewidth=0, label="range of these")
     ax.plot([], [], color="0.4", linestyle=":", label="target")
     if continuum and any(run.continuum() is not None for run in runs):
-        ax.plot([], [], "k--", linewidth=0.8, label="continuum equations")
+        ax.plot([], [], "k--", linewidth=0.8, label="theory")
     name_axis(ax.xaxis, "sample")
     ax.set_ylabel("weight (a.u.)")
     legend(ax)
@@ -142,7 +142,7 @@ def residuals(runs: Sequence[RegressionRun], *, ax: Axes | None = None, label: s
     ax.set_xlabel("target (a.u.)")
     ax.autoscale(axis="y")
     ax.set_ylim(bottom=-0.03 * ax.get_ylim()[1])
-    name_axis(ax.yaxis, "|final mean \N{MINUS SIGN} target| (a.u.)")
+    name_axis(ax.yaxis, "|final mean \N{MINUS SIGN} target|", "a.u.")
     legend(ax)
     return ax
 
@@ -205,7 +205,7 @@ def hidden_against_weight(run: RegressionRun, *, ax: Axes | None = None, continu
     theory = run.continuum() if continuum else None
     if isinstance(theory, SHDTrajectory):
         last = _settled(theory)
-        ax.plot(theory.c[:last], theory.a[:last], color="k", linewidth=0.5, label="continuum equations")
+        ax.plot(theory.c[:last], theory.a[:last], color="k", linewidth=0.5, label="theory")
     for p, goal in enumerate(run.target):
         ax.plot(goal, 0.0, "+", color=COLORS[1], markersize=8, markeredgewidth=1.2, label="target" if p == 0 else None)
     if turns > MOST_TURNS:

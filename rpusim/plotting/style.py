@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.gridspec import SubplotParams
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
@@ -93,6 +92,7 @@ def whole(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             figure = draw(*args, **kwargs)
             for axis in [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"]:
                 _sparse(axis)
+            _fit_legends(figure)
             own = [(ax, spec) for ax in figure.axes if (spec := ax.get_subplotspec()) is not None]
             figure.draw_without_rendering()
             inches = [ax.get_position().size * figure.get_size_inches() for ax, _ in own]
@@ -102,6 +102,16 @@ def whole(draw: Callable[P, Figure]) -> Callable[P, Figure]:
         return figure
 
     return drawn
+
+
+def _fit_legends(figure: Figure) -> None:
+    """Make legends anew in as many columns as fit below their Axes, which are as wide as they are without legends."""
+    with_legends = [ax for ax in figure.axes if ax.get_legend() is not None]
+    for ax in with_legends:
+        ax.get_legend().set_in_layout(False)  # type: ignore[union-attr]
+    figure.draw_without_rendering()
+    for ax in with_legends:
+        legend(ax)
 
 
 def _sparse(axis: Axis) -> None:
@@ -126,8 +136,7 @@ def panels(width: float | None, count: int, **options: Any) -> tuple[Figure, lis
     most = max(1, min(count, int(inches / NARROWEST)))
     columns = min(range(most, (most - 1) // 2, -1), key=lambda c: -count % c)  # as few holes as can be
     rows = -(-count // columns)
-    around = SubplotParams(left=0.5 / inches, right=1.0 - 0.05 / inches)  # until there is a layout, for `legend`
-    figure = Figure(figsize=(inches, 8.0 * rows), layout="constrained", subplotpars=around)
+    figure = Figure(figsize=(inches, 8.0 * rows), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for unused in grid[count:]:
@@ -156,16 +165,18 @@ def legend(ax: Axes) -> None:
 def name_axis(axis: Axis, name: str, unit: str = "", scale: float = 1.0) -> None:
     """Label an axis as it now reaches; ticks are in the power of 1000 that suits it, which the label says.
 
-    Values times `scale` are in `unit`, which gets a prefix; without a unit it is a power of ten, from 10,000 and below 0.01.
+    Values times `scale` are in `unit`, which gets a prefix; without a unit, and in arbitrary ones ("a.u."), it is a power of
+    ten, from 10,000 and below 0.01.
     """
     largest = scale * max(map(abs, axis.get_view_interval()))
     power = 3 * math.floor(math.log10(largest) / 3.0 + 1e-9) if 0.0 < largest < math.inf else 0
-    if unit:
+    if unit not in ("", "a.u."):
         power = min(max(power, min(PREFIXES)), max(PREFIXES))
         axis.set_label_text(f"{name} ({PREFIXES[power]}{unit})")
     else:
         power = 0 if 0.01 <= largest < 1e4 else power
-        axis.set_label_text(f"{name} ($10^{{{power}}}$)" if power else name)
+        said = " ".join(part for part in (f"$10^{{{power}}}$" if power else "", unit) if part)
+        axis.set_label_text(f"{name} ({said})" if said else name)
     factor = scale * 10.0**-power
     if factor == 1.0:
         axis.set_major_formatter(ScalarFormatter())

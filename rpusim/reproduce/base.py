@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rpusim._base.notebook import as_html
 from rpusim._base.validation import choice
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class Result:
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, str]]:
+        checks = [
+            (c.label, f"{c.measured:.4g}, published {c.published:.4g}: {'agrees' if c.passed else 'OFF'}") for c in self.checks
+        ]
+        return [("source", self.source), ("criterion", self.criterion), ("passed", str(self.passed)), *checks]
 
     @property
     def passed(self) -> bool:

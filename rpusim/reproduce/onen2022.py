@@ -61,7 +61,7 @@ def _draw_residual(result: Result, width: float | None) -> Figure:
         ax.plot(target, np.abs(np.array(result.data[f"{label}, theory"]) - target), color=line.get_color())
     ax.plot([], [], color="0.4", label="theory")
     ax.set_xlabel("target (a.u.)")
-    name_axis(ax.yaxis, "|final weight \N{MINUS SIGN} target| (a.u.)")
+    name_axis(ax.yaxis, "|final weight \N{MINUS SIGN} target|", "a.u.")
     legend(ax)
     return figure
 

@@ -33,6 +33,9 @@ def check_print(figure: Figure, width: float) -> None:
     panels = [ax for ax in figure.axes if id(ax) not in bars]
     for ax in figure.axes:
         _check_axes(ax, ax in panels)
+    for ax in panels:
+        place = ax.get_subplotspec().get_gridspec()
+        assert ax.get_position().width > 0.55 / place.ncols, f"narrow: {ax.get_title('left')!r}"
     boxes = [(text, text.get_window_extent()) for text in texts_of(figure)]
     for text, box in boxes:
         assert 6.99 <= text.get_fontsize() <= 9.01, f"font size {text.get_fontsize()} of {text.get_text()!r}"

@@ -119,6 +119,8 @@ def test_what_was_measured_is_called_what_it_is(unit, quantity):
         ((0.0, 9000.0), "", 1.0, "x", "5000"),
         ((0.0, 0.004), "", 1.0, "x ($10^{-3}$)", "2"),
         ((0.0, 1.0), "", 1.0, "x", "0.4"),
+        ((0.0, 1.0), "a.u.", 1.0, "x (a.u.)", "0.4"),
+        ((0.0, 4e-4), "a.u.", 1.0, "x ($10^{-6}$ a.u.)", "200"),
     ],
 )
 def test_axes_have_prefixes_or_powers_of_ten(limits, unit, scale, label, tick):
