@@ -136,7 +136,7 @@ def panels(width: float | None, count: int, **options: Any) -> tuple[Figure, lis
     most = max(1, min(count, int(inches / NARROWEST)))
     columns = min(range(most, (most - 1) // 2, -1), key=lambda c: -count % c)  # as few holes as can be
     rows = -(-count // columns)
-    figure = Figure(figsize=(inches, 8.0 * rows), layout="constrained")
+    figure = Figure(figsize=(inches, 5.0 * rows), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for unused in grid[count:]:
