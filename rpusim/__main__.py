@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m rpusim` is the command `rpusim`."""
 
 import sys

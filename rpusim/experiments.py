@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import theory
 from rpusim._base import random as _random
+from rpusim._base.notebook import as_html
 from rpusim._base.processes import processors, shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG
@@ -158,6 +159,8 @@ class RegressionRun:
     h: float
     m: float
     pulses: int
+
+    _repr_html_ = as_html
 
     @property
     def mean(self) -> FloatArray:

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import matplotlib
-
 from rpusim import plotting, reproduce
 from rpusim._base.checkpoint import atomic_file
 
@@ -39,10 +37,7 @@ def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
 
 def draw(name: str, result: dict[str, Any], path: Path) -> None:
     """Draw the figure of a written result."""
-    with matplotlib.rc_context(plotting.style()):
-        figure = reproduce.get(name).draw(SimpleNamespace(**result))  # type: ignore[arg-type]
-        with atomic_file(path) as file:
-            figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
+    plotting.save(reproduce.get(name).figure(SimpleNamespace(**result), plotting.DOUBLE), path)  # type: ignore[arg-type]
 
 
 def main() -> None:

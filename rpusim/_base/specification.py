@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from rpusim._base.lazy import public_homes
+from rpusim._base.notebook import as_html
 from rpusim._base.validation import shown
 
 __all__ = ["Specification", "parameter"]
@@ -77,6 +78,8 @@ class Specification:
                 shown.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    _repr_html_ = as_html
+
     def replace(self: T, **changes: Any) -> T:
         """Return a copy with some fields changed, checked like a new one."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
@@ -102,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_dict(data: dict[str, Any]) -> Any:
-    """Build the specification that `to_dict` described; of a fit (`FitResult.to_dict`) its device.
+    """Build the specification that `to_dict` described; of a fit (`FitResult.to_dict`) and of `rpusim device` the device.
 
     Raises
     ------
@@ -115,8 +118,9 @@ def from_dict(data: dict[str, Any]) -> Any:
 def _from_dict(data: Any, depth: int) -> Any:
     if depth > DEEPEST:
         raise ValueError(f"data must be at most {DEEPEST} specifications and lists deep; got more")
-    if isinstance(data, dict) and data.get("format") == "rpusim fit" and isinstance(data.get("device"), dict):
-        data = data["device"]  # what a fit found is taken for its device
+    written = isinstance(data, dict) and data.get("format") in ("rpusim fit", "rpusim device")
+    if written and isinstance(data.get("device"), dict):
+        data = data["device"]  # what commands wrote is taken for the device in it
     if not isinstance(data, dict) or "type" not in data:
         raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {shown(data)}")
     kinds = Specification._registry
@@ -152,7 +156,7 @@ def _built(value: Any, depth: int) -> Any:
 
 
 def from_json(text: str | bytes) -> Any:
-    """Build the specification that `to_json` described, or the device in what `rpusim fit` wrote.
+    """Build the specification that `to_json` described, or the device in what `rpusim fit` or `rpusim device` wrote.
 
     Raises
     ------

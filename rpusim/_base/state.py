@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rpusim._base.notebook import as_html
 from rpusim._base.random import words_of
 from rpusim._base.specification import Specification, from_dict, plain_json
 from rpusim._base.validation import Check, integer, numbers_of, one_or_more, plain_array, shown, signal
@@ -41,6 +42,8 @@ class Stateful:
     @abstractmethod
     def _entries(self) -> dict[str, Entry]:
         """The state by name, in the order in which it is put back."""
+
+    _repr_html_ = as_html
 
     def _agree(self, name: str, checked: dict[str, Any]) -> None:
         """Raise ValueError where entries that are right by themselves contradict each other."""

@@ -82,6 +82,9 @@ class Tile(Stateful, ABC):
     def __repr__(self) -> str:
         return f"{self.algorithm!r}.build({self.shape})"
 
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        return [("shape", self.shape), ("algorithm", self.algorithm)]
+
     def __reduce__(self) -> tuple[Any, ...]:
         # for copies: compiled loops point into their arrays
         peripheries = [(array.forward_periphery, array.backward_periphery) for array in _arrays_of(self)]

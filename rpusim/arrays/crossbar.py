@@ -207,6 +207,10 @@ class CrossbarArray(Addressing, Measuring, Stateful):
     def __repr__(self) -> str:
         return f"CrossbarArray({self.shape}, {self.device!r})"
 
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        periphery = [("forward", self.forward_periphery), ("backward", self.backward_periphery)]
+        return [("shape", self.shape), ("device", self.device), *periphery, ("pulses", self.pulses)]
+
     def _share_parameters(self) -> None:
         """Give the core the parameters that its kernel uses; what is kept here are views of its copy."""
         if isinstance(self.device, PulsedDevice):

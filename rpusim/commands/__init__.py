@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command `rpusim`: a module per subcommand, which loads what it needs when it runs."""
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import rpusim as rpu
-from rpusim.commands import device, fit, infer, regression, reproduce, train, wires
-from rpusim.commands.common import formats
+from rpusim.commands import curves, device, fit, infer, regression, reproduce, train, wires
+from rpusim.commands.common import add_output
 
 __all__ = ["main", "parser"]
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "  rpusim spiral --device soft-bounds --out figures/\n"
         "  rpusim device --list\n"
         "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n"
+        "  rpusim curves figures/mnist-sgd-*.json figures/mnist-shd-*.json --width 3.3 --format pdf\n"
         "  rpusim infer figures/mnist-digital-float32.network.npz --chip hermes\n"
         "  rpusim reproduce list\n",
     )
@@ -50,14 +52,10 @@ def parser() -> argparse.ArgumentParser:
             epilog="examples:\n" + examples,
         )
         sub.set_defaults(run=run)
-        sub.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="folder of results (figures)")
-        sub.add_argument(
-            "--format", type=formats, default=("png", "svg"), metavar="LIST", help="formats of figures: png, svg, pdf (png,svg)"
-        )
-        sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+        add_output(sub)
         return sub
 
-    for module in (regression, device, train, infer, fit, reproduce, wires):
+    for module in (regression, device, train, curves, infer, fit, reproduce, wires):
         module.add_parser(command)
     return whole
 
@@ -79,9 +77,20 @@ def _check_folder(args: argparse.Namespace) -> None:
         raise OSError(f"--out must be a folder for results; got {folder}, where {there} {what}")
 
 
+def _complete(whole: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks how a line goes on, where argcomplete is installed."""
+    if "_ARGCOMPLETE" in os.environ:
+        try:
+            import argcomplete
+        except ImportError:
+            return
+        argcomplete.autocomplete(whole)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     whole = parser()
+    _complete(whole)
     args, unknown = whole.parse_known_args(argv)
     if unknown:
         files = [f"./{name}" for name in unknown if Path(name).exists()]
@@ -118,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"rpusim: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("rpusim: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        where = str(error) or f"{args.command} keeps no checkpoint and begins anew"
+        print(f"rpusim: interrupted; {where}", file=sys.stderr)
         return 130

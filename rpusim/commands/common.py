@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +16,22 @@ if TYPE_CHECKING:
 __all__ = [
     "DEMO_DEVICES",
     "FIGURE_FORMATS",
+    "add_json",
+    "add_output",
     "beside",
+    "completes",
     "device_called",
     "figure_file",
-    "formats",
+    "going_on",
     "labelled",
     "not_negative_int",
     "positive_int",
+    "preset_names",
     "report",
     "save_arrays",
-    "save_table",
-    "subplots",
+    "save_json",
+    "save_tables",
+    "settings",
 ]
 
 #: names of `rpusim.experiments.DEMO_DEVICES`, which help texts need before that is loaded
@@ -94,7 +101,43 @@ def not_negative_int(text: str) -> int:
     return value
 
 
-def formats(text: str) -> tuple[str, ...]:
+def add_output(sub: argparse.ArgumentParser) -> None:
+    """Add what all commands take: where results go, what figures are like, and the seed."""
+    sub.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="folder of results (figures)")
+    sub.add_argument(
+        "--format", type=_formats, default=("png", "svg"), metavar="LIST", help="formats of figures: png, svg, pdf (png,svg)"
+    )
+    sub.add_argument(
+        "--width", type=_inches, metavar="INCHES", help="of figures, as printed: 3.3 or 7 (7; 3.3 where there is one panel)"
+    )
+    sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+
+
+def completes(action: argparse.Action, names: Callable[[], Iterable[str]]) -> None:
+    """Let the tab key offer names, which are found out when they are asked for."""
+    action.completer = lambda **_: list(names())  # type: ignore[attr-defined]
+
+
+def preset_names() -> list[str]:
+    """Names of presets, as the command line shows them."""
+    from rpusim.devices import presets
+
+    return [name.replace("_", "-") for name in presets.names()]
+
+
+def add_json(sub: argparse.ArgumentParser) -> None:
+    """Add the option of `save_tables`."""
+    sub.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON, with all settings")
+
+
+def _inches(text: str) -> float:
+    value = float(text)
+    if not 2.0 <= value <= 40.0:
+        raise argparse.ArgumentTypeError(f"must be from 2 to 40 inches; got {text}")
+    return value
+
+
+def _formats(text: str) -> tuple[str, ...]:
     """Formats of figures with commas between them, as an argument."""
     found = tuple(one.strip().lower() for one in text.split(","))
     if not set(found) <= set(FIGURE_FORMATS):
@@ -110,46 +153,73 @@ def figure_file(text: str) -> Path:
     return path
 
 
-def subplots(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:
-    """Return a figure and its (rows, columns) axes."""
-    from matplotlib.figure import Figure
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The version, and all settings of the command."""
+    from rpusim._base.version import __version__
 
-    figure = Figure(figsize=(width, height))
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    return {"rpusim": __version__} | {name: value for name, value in vars(args).items() if name not in ("run", "version")}
 
 
-def save_arrays(path: Path, **arrays: Any) -> Path:
-    """Write an .npz beside its target and move it into place."""
+def save_arrays(path: Path, args: argparse.Namespace, **arrays: Any) -> Path:
+    """Write an .npz beside its target and move it into place; its `settings` are JSON with the version and all settings."""
     import numpy as np
 
     from rpusim._base.checkpoint import atomic_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, settings=json.dumps(settings(args), default=str), **arrays)
     return path
 
 
-def save_table(
-    path: Path, header: Sequence[str], rows: Sequence[Sequence[object]], args: argparse.Namespace, **more: object
-) -> Path:
-    """Write a CSV file whose first line, after #, has the version and all settings of the command as JSON."""
+def save_json(path: Path, args: argparse.Namespace, data: Mapping[str, Any]) -> Path:
+    """Write JSON: `data`, and under "command" the version and all settings."""
+    from rpusim._base.checkpoint import atomic_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write((json.dumps({**data, "command": settings(args)}, indent=1, default=str) + "\n").encode())
+    return path
+
+
+def save_tables(
+    path: Path, header: Sequence[str], rows: Sequence[Sequence[object]], args: argparse.Namespace, json_path: Path | None = None
+) -> list[Path]:
+    """Write a CSV file whose first line, after #, has the version and all settings as JSON; and a JSON file, if asked."""
     import csv
     import io
 
     from rpusim._base.checkpoint import atomic_file
-    from rpusim._base.version import __version__
 
-    settings = {name: value for name, value in vars(args).items() if name not in ("run", "version")}
     text = io.StringIO()
-    text.write(f"# {json.dumps({'rpusim': __version__} | settings | more, default=str)}\n")
+    text.write(f"# {json.dumps(settings(args), default=str)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         file.write(text.getvalue().encode())
-    return path
+    if json_path is None:
+        return [path]
+    entries = [dict(zip(header, map(_number_or_text, row), strict=True)) for row in rows]
+    return [path, save_json(json_path, args, {"rows": entries})]
+
+
+def _number_or_text(entry: object) -> object:
+    try:
+        value = float(str(entry))
+    except ValueError:
+        return entry
+    return value if math.isfinite(value) else None
+
+
+@contextmanager
+def going_on(where: str) -> Iterator[None]:
+    """Say where a run that Ctrl-C stops goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the same command goes on from {where}") from None
 
 
 def report(paths: Sequence[Path]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import labelled, positive_int, report
+from rpusim.commands.common import completes, labelled, positive_int, preset_names, report, save_json, save_tables
 
 __all__ = ["add_parser", "run"]
 
@@ -24,7 +24,8 @@ def add_parser(command: Any) -> None:
         "  rpusim device reram-array-om --json reram.json\n"
         """  rpusim device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}' --devices 50\n""",
     )
-    sub.add_argument("name", nargs="?", metavar="NAME", help="a preset, or a device as JSON text or a .json file")
+    name = sub.add_argument("name", nargs="?", metavar="NAME", help="a preset, or a device as JSON text or a .json file")
+    completes(name, preset_names)
     sub.add_argument("--list", action="store_true", help="list the presets")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the device as JSON, to use or to change")
     sub.add_argument("--devices", type=positive_int, default=20, metavar="N", help="devices drawn in the figure (20)")
@@ -39,10 +40,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.name is None:
         raise ValueError("device must be a preset (`rpusim device --list`), a .json file, or JSON text; got none")
-    import matplotlib
-
     from rpusim import devices, plotting
-    from rpusim._base.checkpoint import atomic_file
     from rpusim.theory import response_theory
 
     ((label, device),) = labelled([args.name], {}).items()
@@ -50,14 +48,15 @@ def run(args: argparse.Namespace) -> int:
     is_preset = args.name.replace("-", "_") in devices.presets.names()
     sources = devices.presets.source(args.name).citations if is_preset else ()
     print(repr(device))
-    for name, value, what in (
+    rows = (
         ("granularity", f"{theory.device.granularity:.6g}", "mean step of one pulse at 0, which scales pulse trains"),
         ("states", f"{theory.number_of_states:.5g}", "range over granularity"),
         ("range", f"{theory.w_min:.5g} to {theory.w_max:.5g}", "weight units"),
         ("symmetry point", _or_none(theory.symmetry_point), "where up and down pulses are equal"),
         ("asymmetry", _or_none(theory.asymmetry), "G'/F at the symmetry point, 1/weight unit"),
         ("asymmetry index", _or_none(theory.asymmetry_index), "mean |G|/F: 0 symmetric, 1/2 soft bounds"),
-    ):
+    )
+    for name, value, what in rows:
         print(f"{name:<16}  {value:<16}  {what}")
     points = theory.device.symmetry_points
     if len(points) > 1 or not all(point.stable for point in points):
@@ -65,14 +64,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"{'all such points':<16}  {all_points}: pulses lead to stable ones and away from repellers")
     for text in sources:
         print(f"{'source':<16}  {text}")
-    with matplotlib.rc_context(plotting.style()):
-        figure = plotting.device_figure(theory.device, rng=args.seed, n_devices=args.devices)
-        written = plotting.save(figure, args.out / f"device-{label}", args.format)
+    figure = plotting.device_figure(theory.device, rng=args.seed, n_devices=args.devices, width=args.width)
+    written = plotting.save(figure, args.out / f"device-{label}", args.format)
+    written += save_tables(args.out / f"device-{label}.csv", ["quantity", "value", "meaning"], rows, args)
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(args.json) as file:
-            file.write((device.to_json(indent=2) + "\n").encode())
-        written.append(args.json)
+        written.append(save_json(args.json, args, {"format": "rpusim device", "device": device.to_dict()}))
     report(written)
     return 0
 

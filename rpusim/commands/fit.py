@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, figure_file, not_negative_int, positive_int, report, subplots
+from rpusim.commands.common import beside, figure_file, not_negative_int, positive_int, report, save_json
 
 if TYPE_CHECKING:
     from rpusim.fitting import FitResult, Ramps
@@ -69,7 +68,7 @@ def _add_reading(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit a device to measured ramps."""
-    from rpusim import fitting
+    from rpusim import fitting, plotting
 
     sources: list[tuple[Path, str | None]] = (
         [(p, None) for p in args.files] + [(p, "up") for p in args.up] + [(p, "down") for p in args.down]
@@ -96,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
     stem, json_path = args.out / f"fit-{sources[0][0].stem}", args.json
     if args.out.suffix == ".json":
         stem, json_path = args.out.with_suffix(""), json_path or args.out
-    report(_written(result, stem, json_path or beside(stem, ".json"), args.figure, args.format, sources[0][0].name, args.seed))
+    written = [save_json(json_path or beside(stem, ".json"), args, result.to_dict())]
+    figure = plotting.fit_figure(result, rng=args.seed, name=sources[0][0].name, width=args.width)
+    report(written + plotting.save(figure, args.figure or stem, args.format))
     return 0
 
 
@@ -173,30 +174,3 @@ def _print(result: FitResult) -> None:
     for note in result.notes:
         print(f"note: {note}")
     print(f"\n{result.device!r}\n")
-
-
-def _written(
-    result: FitResult,
-    stem: Path,
-    json_path: Path,
-    figure_path: Path | None,
-    formats: tuple[str, ...],
-    name: str,
-    seed: int,
-) -> list[Path]:
-    """Write the result and its figure."""
-    import matplotlib
-
-    from rpusim import plotting
-    from rpusim._base.checkpoint import atomic_file
-
-    json_path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(json_path) as file:
-        file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
-    with matplotlib.rc_context(plotting.style()):
-        figure, ax = subplots(6.4, 6.0, 2, 1)
-        plotting.fitted_ramps(result, ax=ax[0, 0], rng=seed)
-        plotting.fit_residuals(result, ax=ax[1, 0])
-        ax[0, 0].set_title(f"{name}: {result.score.model}, R2 {result.r2:.4f} ({result.r2_blocks:.4f} on blocks)")
-        written = plotting.save(figure, figure_path or stem, formats)
-    return [json_path, *written]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, positive_int, report, save_table, subplots
+from rpusim.commands.common import beside, going_on, positive_int, report, save_json, save_tables
 
 __all__ = ["add_parser", "run", "run_chip"]
 
@@ -104,10 +103,7 @@ def _data(args: argparse.Namespace, net: Any) -> tuple[str, Any, Any, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Measure a network on a chip."""
-    import matplotlib
-
     from rpusim import inference, plotting
-    from rpusim._base.checkpoint import atomic_file
     from rpusim.nn import load
 
     label, chip = chip_called(args.chip)
@@ -121,7 +117,9 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     name = args.network.name.removesuffix(".npz").removesuffix(".network")
     stem = args.out / f"{name}-on-{label}"
-    result = inference.evaluate(net, data, args.times, chip=chip, checkpoint=beside(stem, ".kept.npz"), **options)
+    kept = beside(stem, ".kept.npz")
+    with going_on(str(kept)):
+        result = inference.evaluate(net, data, args.times, chip=chip, checkpoint=kept, **options)
     print(result)
     causes = {}
     if args.causes:
@@ -129,16 +127,11 @@ def run(args: argparse.Namespace) -> int:
         rows = [[cause, f"{one.mean[0]:.4f}", f"{one.std[0]:.4f}"] for cause, one in causes.items()]
         print("\nat one day, one cause at a time:")
         print(table(["cause", metric, "spread"], rows))
-    with matplotlib.rc_context(plotting.style()):
-        figure, ax = subplots(3.6, 2.7, 1, 1)
-        plotting.inference_curve({label: result}, ax=ax[0, 0])
-        written = plotting.save(figure, stem, args.format)
-    whole = result.to_dict() | {"causes": {cause: one.to_dict() for cause, one in causes.items()}}
-    with atomic_file(beside(stem, ".json")) as file:
-        file.write(json.dumps(whole, indent=1).encode())
+    written = plotting.save(plotting.inference_figure({label: result}, width=args.width), stem, args.format)
+    whole = result.to_dict() | {"task": task, "causes": {cause: one.to_dict() for cause, one in causes.items()}}
+    written.append(save_json(beside(stem, ".json"), args, whole))
     rows = [[*row.values()] for row in result.table()]
-    saved = save_table(beside(stem, ".csv"), list(result.table()[0]), rows, args, task=task)
-    report([*written, beside(stem, ".json"), saved, beside(stem, ".kept.npz")])
+    report([*written, *save_tables(beside(stem, ".csv"), list(result.table()[0]), rows, args), kept])
     return 0
 
 
@@ -153,8 +146,6 @@ def run_chip(args: argparse.Namespace) -> int:
         return 0
     if args.name is None:
         raise ValueError("chip must be a name (`rpusim chip --list`), a .json file, or JSON text; got none")
-    import matplotlib
-
     from rpusim import plotting
     from rpusim._base.checkpoint import atomic_file
 
@@ -162,8 +153,8 @@ def run_chip(args: argparse.Namespace) -> int:
     print(chip.to_json(indent=1) if label == "chip" else repr(chip))
     if label in chips.names():
         print(f"{chips.what(label)}\nsource: {chips.source(label)}")
-    with matplotlib.rc_context(plotting.style()):
-        written = plotting.save(plotting.chip_figure(chip, rng=args.seed), args.out / f"chip-{label}", args.format)
+    figure = plotting.chip_figure(chip, rng=args.seed, width=args.width)
+    written = plotting.save(figure, args.out / f"chip-{label}", args.format)
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(args.json) as file:

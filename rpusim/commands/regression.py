@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table as _table
-from rpusim.commands.common import DEMO_DEVICES, positive_int, save_table
+from rpusim.commands.common import DEMO_DEVICES, add_json, completes, positive_int, preset_names, save_tables
 from rpusim.commands.common import labelled as _labelled
 from rpusim.commands.common import report as _report
 from rpusim.commands.common import save_arrays as _save_arrays
-from rpusim.commands.common import subplots as _figure
 
 if TYPE_CHECKING:
-    from rpusim import devices, experiments
+    from rpusim import experiments
 
 __all__ = ["add_parser"]
 
@@ -31,7 +31,8 @@ def add_parser(command: Any) -> None:
         "  rpusim regression --device soft-bounds --algorithm sgd --targets 17 --out figures/\n"
         """  rpusim regression --device '{"type": "SoftBounds", "dw_min": 0.01, "up_down": 0.2}'\n""",
     )
-    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    device = sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    completes(device, lambda: [*DEMO_DEVICES, *preset_names()])
     sub.add_argument("--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)")
     sub.add_argument("--targets", type=positive_int, default=9, help="number of targets from -0.8 to 0.8 (9)")
     sub.add_argument("--steps", type=positive_int, default=30000, help="samples per run (30000)")
@@ -39,6 +40,7 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--lr", type=float, default=0.01, help="learning rate (0.01)")
     sub.add_argument("--start", type=float, default=0.0, help="weight before the first sample (0)")
     sub.add_argument("--workers", type=positive_int, metavar="N", help="processes that share the runs (one per processor)")
+    add_json(sub)
 
     sub = command(
         "spiral",
@@ -46,7 +48,8 @@ def add_parser(command: Any) -> None:
         "draw A against C of SHD: an orbit on symmetric devices, a spiral into the optimum on asymmetric ones",
         "  rpusim spiral\n  rpusim spiral --parameters 2 --out figures/\n",
     )
-    sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    device = sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
+    completes(device, lambda: [*DEMO_DEVICES, *preset_names()])
     sub.add_argument("--parameters", type=int, choices=[1, 2], default=1, help="weights trained (1)")
     sub.add_argument("--target", type=float, default=0.2, help="target; a second weight gets its negative (0.2)")
     sub.add_argument("--start", type=float, default=-0.2, help="C before the first sample (-0.2)")
@@ -55,6 +58,7 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--noise", type=float, default=0.1, help="standard deviation of the samples' noise (0.1)")
     sub.add_argument("--lr", type=float, default=0.005, help="learning rate (0.005)")
     sub.add_argument("--workers", type=positive_int, metavar="N", help="processes that share the runs (one per processor)")
+    add_json(sub)
 
 
 def _regression(args: argparse.Namespace) -> int:
@@ -110,11 +114,11 @@ def _regression(args: argparse.Namespace) -> int:
         for name, value in run.arrays().items()
     }
     with ThreadPoolExecutor(1) as beside:  # compressing leaves the interpreter to the figures
-        saved = beside.submit(_save_arrays, args.out / "regression.npz", **arrays)
+        saved = beside.submit(_save_arrays, args.out / "regression.npz", args, **arrays)
         written = _regression_figures(args, chosen, labels, runs)
         written.append(saved.result())
     entries = [[entry.strip(" +").rstrip("".join(MARKS)) for entry in row] for row in rows]
-    written.append(save_table(args.out / "regression.csv", header, entries, args))
+    written += save_tables(args.out / "regression.csv", header, entries, args, args.json)
     _report(written)
     return 0
 
@@ -129,27 +133,16 @@ def _explain(marks: set[str], rows: list[list[str]]) -> None:
 
 
 def _regression_figures(
-    args: argparse.Namespace, chosen: dict[str, devices.Device], labels: list[Any], runs: Any
+    args: argparse.Namespace, chosen: Iterable[str], labels: list[tuple[str, str]], runs: Any
 ) -> list[Path]:
     """Draw the figure of every device."""
-    import matplotlib
-
-    from rpusim import devices, plotting
+    from rpusim import plotting
 
     written = []
-    with matplotlib.rc_context(plotting.style()):
-        for name, device in chosen.items():
-            own = [(a, mine) for (d, a), mine in zip(labels, runs, strict=True) if d == name]
-            figure, ax = _figure(3.4 * (2 + len(own)), 3.0, 1, len(own) + 2)
-            if isinstance(device, devices.PulsedDevice):
-                plotting.pulse_response(device, ax=ax[0, 0], rng=args.seed)
-            ax[0, 0].set_title(f"{name}: response to pulses")
-            for k, (algorithm, mine) in enumerate(own):
-                plotting.trajectories(mine[:: max(1, len(mine) // 5)], ax=ax[0, k + 1])
-                ax[0, k + 1].set_title(f"{algorithm.upper()}")
-                plotting.residuals(mine, ax=ax[0, -1], label=algorithm.upper())
-            ax[0, -1].set_title("residual against target")
-            written += plotting.save(figure, args.out / f"regression-{name}", args.format)
+    for name in chosen:
+        own = {a.upper(): mine for (d, a), mine in zip(labels, runs, strict=True) if d == name}
+        figure = plotting.regression_figure(own, name=name, rng=args.seed, width=args.width)
+        written += plotting.save(figure, args.out / f"regression-{name}", args.format)
     return written
 
 
@@ -173,9 +166,9 @@ def _mark(run: experiments.RegressionRun) -> str:
 def _spiral(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from rpusim import algorithms, experiments
+    from rpusim import algorithms, experiments, plotting
 
-    written, rows, arrays = [], [], {}
+    rows, arrays = [], {}
     signs = np.array([1.0] if args.parameters == 1 else [1.0, -1.0])
     target, start = args.target * signs, args.start * signs
     chosen = _labelled(args.device, experiments.DEMO_DEVICES)
@@ -189,31 +182,17 @@ def _spiral(args: argparse.Namespace) -> int:
     jobs = [{"algorithm": rule, **common} for rule in rules]
     runs = experiments.regressions(jobs, workers=args.workers, continuum=True)
 
-    import matplotlib
-
-    from rpusim import plotting
-
-    with matplotlib.rc_context(plotting.style()):
-        figure, ax = _figure(3.6 * len(chosen), 6.0, 2, len(chosen))
-        for k, (name, device) in enumerate(chosen.items()):
-            run = runs[k]
-            rows += _oscillations(name, device, run, every)
-            plotting.hidden_against_weight(run, ax=ax[0, k])
-            ax[0, k].set_title(f"SHD, {name}")
-            if args.parameters == 1:
-                plotting.trajectories([run], ax=ax[1, k])
-            else:
-                _two_weights(ax[1, k], run, runs[len(chosen) + k])
-            arrays.update({f"{name}/{key}": value for key, value in run.arrays().items()})
-        stem = "spiral" if args.parameters == 1 else "spiral-two-parameters"
-        written += plotting.save(figure, args.out / stem, args.format)
-    print(
-        _table(
-            ["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"],
-            rows,
-        )
-    )
-    written.append(_save_arrays(args.out / f"{stem}.npz", **arrays))
+    for (name, device), run in zip(chosen.items(), runs, strict=False):
+        rows += _oscillations(name, device, run, every)
+        arrays.update({f"{name}/{key}": value for key, value in run.arrays().items()})
+    stem = "spiral" if args.parameters == 1 else "spiral-two-parameters"
+    sgd = None if args.parameters == 1 else dict(zip(chosen, runs[len(chosen) :], strict=True))
+    figure = plotting.spiral_figure(dict(zip(chosen, runs, strict=False)), sgd, width=args.width)
+    written = plotting.save(figure, args.out / stem, args.format)
+    header = ["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"]
+    print(_table(header, rows))
+    written.append(_save_arrays(args.out / f"{stem}.npz", args, **arrays))
+    written += save_tables(args.out / f"{stem}.csv", header, rows, args, args.json)
     _report(written)
     return 0
 
@@ -261,12 +240,3 @@ def _period(t: Any, c: Any, target: float) -> experiments.Period:
 
 def _plus_minus(period: experiments.Period) -> str:
     return "-" if math.isnan(period.value) else f"{period.value:.0f} +- {period.standard_error:.0f}"
-
-
-def _two_weights(ax: Any, run: experiments.RegressionRun, sgd: experiments.RegressionRun) -> None:
-    """Draw both weights against each other, for SHD and for SGD on the same device (Fig. 3 D)."""
-    for name, one in (("SHD", run), ("SGD", sgd)):
-        ax.plot(one.weights[::10, 0], one.weights[::10, 1], linewidth=0.6, label=name)
-    ax.plot(*run.target, "k+", markersize=10, label="target")
-    ax.set(xlabel="C1 (a.u.)", ylabel="C2 (a.u.)")
-    ax.legend(loc="lower left")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
+from contextlib import nullcontext
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, positive_int, report
+from rpusim.commands.common import beside, completes, going_on, positive_int, report, save_json
 
 __all__ = ["add_parser", "run"]
 
@@ -22,7 +22,8 @@ def add_parser(command: Any) -> None:
         "  rpusim reproduce list\n  rpusim reproduce rasch2024-fig4 --quick\n"
         "  rpusim reproduce rasch2024-fig4 --out figures/\n",
     )
-    sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
+    name = sub.add_argument("name", metavar="NAME", help="what to reproduce; `list` shows all")
+    completes(name, _names)
     sub.add_argument("--quick", action="store_true", help="a small part of it, in minutes")
     sub.add_argument("--threads", type=positive_int, help="threads of reads, updates and solves (one per processor)")
     sub.add_argument(
@@ -33,6 +34,12 @@ def add_parser(command: Any) -> None:
     )
 
 
+def _names() -> list[str]:
+    from rpusim import reproduce
+
+    return ["list", *reproduce.names()]
+
+
 def run(args: argparse.Namespace) -> int:
     """Run a reproduction: exit status 1 where its criterion is not met."""
     from rpusim import reproduce
@@ -41,13 +48,11 @@ def run(args: argparse.Namespace) -> int:
         entries = [reproduce.get(name) for name in reproduce.names()]
         print(table(["name", "what", "source"], [[entry.name, entry.title, entry.source] for entry in entries]))
         return 0
-    import matplotlib
-
     from rpusim import plotting
-    from rpusim._base.checkpoint import atomic_file
 
     entry = reproduce.get(args.name)
-    result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
+    with going_on(f"the checkpoints in {args.out}") if entry.trains else nullcontext():
+        result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
     print(f"{entry.source}: {entry.title}\n")
     rows = [
         [check.label, f"{check.measured:.4g}", f"{check.published:.4g}" if math.isfinite(check.published) else "",
@@ -61,10 +66,6 @@ def run(args: argparse.Namespace) -> int:
     agreeing = sum(check.passed for check in result.checks)
     print(f"\n{'PASS' if result.passed else 'FAIL'}: {agreeing} of {len(result.checks)} agree")
     stem = args.out / f"{entry.name}{'-quick' if args.quick else ''}"
-    args.out.mkdir(parents=True, exist_ok=True)
-    with atomic_file(beside(stem, ".json")) as file:
-        file.write((json.dumps(result.to_dict(), indent=1) + "\n").encode())
-    with matplotlib.rc_context(plotting.style()):
-        written = plotting.save(entry.draw(result), stem, args.format)
-    report([beside(stem, ".json"), *written])
+    written = [save_json(beside(stem, ".json"), args, result.to_dict())]
+    report(written + plotting.save(entry.figure(result, args.width), stem, args.format))
     return 0 if result.passed else 1

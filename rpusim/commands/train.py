@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpusim.algorithms import named
-from rpusim.commands.common import beside, labelled, positive_int, report, save_table, subplots
+from rpusim.commands.common import (
+    beside,
+    completes,
+    going_on,
+    labelled,
+    positive_int,
+    preset_names,
+    report,
+    save_json,
+    save_tables,
+)
 
 if TYPE_CHECKING:
     from rpusim.algorithms import Algorithm
@@ -49,11 +59,12 @@ def add_parser(command: Any) -> None:
         metavar="NAME",
         help=f"{', '.join(named.names())}, with published settings (sgd)",
     )
-    sub.add_argument(
+    device = sub.add_argument(
         "--device",
         default="constant-step",
         help=f"{', '.join(TRAINING_DEVICES)}, a preset, or a device as JSON text or a .json file (constant-step)",
     )
+    completes(device, lambda: [*TRAINING_DEVICES, *preset_names()])
     sub.add_argument("--epochs", type=positive_int, default=10, help="epochs in all (10)")
     sub.add_argument("--batch-size", type=positive_int, default=1, help="samples per step (1)")
     sub.add_argument("--samples", type=positive_int, help="use only the first so many images or characters")
@@ -97,8 +108,6 @@ def _task(args: argparse.Namespace, rule: Algorithm) -> tuple[Any, Any, Any, str
 
 def run(args: argparse.Namespace) -> int:
     """Train a network; go on from its checkpoint."""
-    import matplotlib
-
     import rpusim as rpu
     from rpusim import plotting
     from rpusim._base.specification import from_dict
@@ -112,7 +121,8 @@ def run(args: argparse.Namespace) -> int:
     net, train, test, words = _task(args, rule)
     args.out.mkdir(parents=True, exist_ok=True)
     task = args.task if args.network in (None, "mlp") else f"{args.task}-{args.network}"
-    stem = args.out / f"{task}-{args.algorithm}-{label if args.algorithm != 'digital' else 'float32'}"
+    what = label if args.algorithm != "digital" else "float32"
+    stem = args.out / f"{task}-{args.algorithm}-{what}{f'-seed{args.seed}' if args.seed else ''}"
     lr, drop = args.lr, args.lr_drop
     trainer = Trainer(
         net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
@@ -137,20 +147,18 @@ def run(args: argparse.Namespace) -> int:
             )
         shown = len(history)
 
-    history = trainer.fit(
-        train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show], resume=not args.restart
-    )
+    with going_on(f"{path}, which holds finished epochs{', without --restart' if args.restart else ''}"):
+        history = trainer.fit(
+            train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show], resume=not args.restart
+        )
     show(trainer)  # where the checkpoint had all epochs
-    with matplotlib.rc_context(plotting.style()):
-        figure, ax = subplots(4.2, 3.0, 1, 1)
-        quantity = "test_loss" if args.task == "text" else "test_error"
-        name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
-        plotting.learning_curve({name: history}, quantity, ax=ax[0, 0])
-        written = plotting.save(figure, stem, args.format)
-    history.save_json(beside(stem, ".json"))
+    quantity = "test_loss" if args.task == "text" else "test_error"
+    name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
+    written = plotting.save(plotting.learning_figure({name: history}, quantity, width=args.width), stem, args.format)
     columns = history.to_dict()
+    written.append(save_json(beside(stem, ".json"), args, columns))
     epochs = [[k + 1, *row] for k, row in enumerate(zip(*columns.values(), strict=True))]
-    table = save_table(beside(stem, ".csv"), ["epoch", *columns], epochs, args)
+    written += save_tables(beside(stem, ".csv"), ["epoch", *columns], epochs, args)
     net.save(beside(stem, ".network.npz"))
-    report([*written, beside(stem, ".json"), table, beside(stem, ".network.npz"), path])
+    report([*written, beside(stem, ".network.npz"), path])
     return 0

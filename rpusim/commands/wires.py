@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import positive_int, report, save_table
+from rpusim.commands.common import add_json, positive_int, report, save_tables
 
 __all__ = ["add_parser", "run"]
 
@@ -37,11 +37,11 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--voltage", type=float, default=0.2, metavar="V", help="largest input; uniform from 0 (0.2)")
     sub.add_argument("--nonlinearity", type=float, default=0.0, metavar="1/V", help="alpha of i = g sinh(alpha v)/alpha (0)")
     sub.add_argument("--threads", type=positive_int, help="threads of solves (one per processor)")
+    add_json(sub)
 
 
 def run(args: argparse.Namespace) -> int:
     """Solve a random array exactly."""
-    import matplotlib
     import numpy as np
 
     import rpusim as rpu
@@ -75,15 +75,14 @@ def run(args: argparse.Namespace) -> int:
                 f"{solution.residual:.1e}",
             ]
         )
-        with matplotlib.rc_context(plotting.style()):
-            stem = args.out / f"wires-{rows}x{columns}-{r:g}ohm"
-            written += plotting.save(plotting.wires_figure(solution, ideal), stem, args.format)
+        stem = args.out / f"wires-{rows}x{columns}-{r:g}ohm"
+        written += plotting.save(plotting.wires_figure(solution, ideal, v, width=args.width), stem, args.format)
     print(
         f"{rows} x {columns} devices of {args.r_on:g} to {args.r_off:g} ohm, inputs of 0 to {args.voltage:g} V; "
         "errors of the outputs against ideal lines\n"
     )
     header = ["r (ohm)", "worst error (%)", "mean error (%)", "power (uW)", "method", "iterations", "residual"]
     print(table(header, entries))
-    written.append(save_table(args.out / f"wires-{rows}x{columns}.csv", header, entries, args))
+    written += save_tables(args.out / f"wires-{rows}x{columns}.csv", header, entries, args, args.json)
     report(written)
     return 0

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
+from rpusim._base.notebook import as_html
 from rpusim.devices.base import PulsedDevice
 from rpusim.fitting.ramps import Array
 
@@ -48,6 +49,8 @@ class ModelScore:
     r2_blocks: float
     r2_up: float = math.nan
     r2_down: float = math.nan
+
+    _repr_html_ = as_html
 
 
 #: what theory asks of a device
@@ -111,6 +114,15 @@ class FitResult:
     n_devices: int
     up: tuple[Array, ...] = dataclasses.field(repr=False)
     down: tuple[Array, ...] = dataclasses.field(repr=False)
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, object]]:
+        values = [
+            (name, f"{value:.5g} ± {self.standard_errors.get(name, math.inf):.2g}") for name, value in self.values.items()
+        ]
+        fit = [("model", self.score.model), ("R2", f"{self.r2:.4f}, {self.r2_blocks:.4f} on blocks"), ("unit", self.unit)]
+        return [*fit, *values, ("device", self.device), ("notes", self.notes)]
 
     @property
     def __specification__(self) -> PulsedDevice:

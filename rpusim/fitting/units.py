@@ -25,7 +25,8 @@ _UNITS = {
 #: conductance quantum 2 e^2 / h, in siemens
 G_0 = 7.748091729863649e-5
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\N{MINUS SIGN}", "0123456789--")
-_QUANTITY_OF = {"S": "conductance", "A": "current", "ohm": "resistance", "V": "voltage", "s": "time", "min": "time",
+#: what a unit is one of
+QUANTITY_OF = {"S": "conductance", "A": "current", "ohm": "resistance", "V": "voltage", "s": "time", "min": "time",
                 "h": "time", "W": "power", "K": "temperature", "Hz": "frequency"}  # fmt: skip
 _POWER = re.compile(r"^[x×*·]?\s*(?:10\s*(?:\^|\*\*)?\s*\{?([+-]?\d+)\}?|1[eE]([+-]?\d+))\s*[*·×x]?\s*(.+)$")
 _POWER_BEHIND = re.compile(r"^(.+?)\s*[x×*·]\s*(?:10\s*(?:\^|\*\*)?\s*\{?([+-]?\d+)\}?|1[eE]([+-]?\d+))$")
@@ -102,7 +103,7 @@ def split_unit(name: str) -> tuple[str, str, float]:
         unit = unit_in(last.group(1))
         rest = name[: last.start()].strip()
         # a lone letter may be that of a device: only behind a quantity that is measured in it
-        if unit and (len(last.group(1)) > 1 or _QUANTITY_OF[unit[0]] == quantity_of(rest)):
+        if unit and (len(last.group(1)) > 1 or QUANTITY_OF[unit[0]] == quantity_of(rest)):
             return rest, *unit
     whole = unit_in(name)
     return ("", *whole) if whole and len(name.strip()) > 1 and whole[1] != G_0 else (name.strip(), "", 1.0)
@@ -170,7 +171,7 @@ def label_of(name: str, unit_below: str = "") -> Label:
         unit, factor = below
     quantity = quantity_of(rest)
     measured = quantity == "count" and unit in ("S", "A", "ohm")  # as "n (uS)"
-    if unit in _QUANTITY_OF and (measured or quantity not in ("spread", "count", "cycle", "device", "branch")):
+    if unit in QUANTITY_OF and (measured or quantity not in ("spread", "count", "cycle", "device", "branch")):
         contradicts = quantity == "conductance" and unit == "ohm"  # one of the two is wrong: to be said
-        quantity = quantity if contradicts else _QUANTITY_OF[unit]
+        quantity = quantity if contradicts else QUANTITY_OF[unit]
     return Label(name, quantity, unit, factor, direction_in(rest), bool(re.search(r"\d\W*$", rest)))

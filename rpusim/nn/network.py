@@ -51,6 +51,9 @@ def _indices_of(layers: Sequence[Layer]) -> tuple[bool, int | None]:
 class Group(Layer):
     """A layer made of others, which do all that is not said otherwise."""
 
+    def _html_rows(self) -> list[tuple[int, Layer]]:
+        return list(enumerate(self.children()))
+
     @property
     def built(self) -> bool:
         return all(layer.built for layer in self.children())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rpusim._base.notebook import as_html
 from rpusim._base.table import table
 from rpusim._base.validation import instance
 from rpusim.devices import PulsedDevice
@@ -65,6 +66,9 @@ class Summary(NamedTuple):
 
     rows: tuple[Row, ...]
     total: Row
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def __str__(self) -> str:
         header = ["place", "layer", "weights", "arrays", "devices", "utilisation", "digital", "pulses"]

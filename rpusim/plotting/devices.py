@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rpusim._base.validation import instance, integer_value, shown
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import PulsedDevice
-from rpusim.plotting.style import COLORS, MOST_LINES, axes
+from rpusim.plotting.style import COLORS, MOST_LINES, axes, legend, name_axis, panels, whole
 from rpusim.theory import response_theory
 
 __all__ = ["device_figure", "parameter_spread", "pulse_response", "response_functions", "step_sizes"]
@@ -81,8 +81,9 @@ def pulse_response(
     if np.isfinite(points).any():
         label = "symmetry point" if n_devices == 1 else "mean symmetry point"
         ax.axhline(float(np.nanmean(points)), color="0.4", linestyle=":", label=label)
-    ax.set(xlabel="pulse", ylabel="weight (a.u.)")
-    ax.legend()
+    name_axis(ax.xaxis, "pulse")
+    ax.set_ylabel("weight (a.u.)")
+    legend(ax)
     return ax
 
 
@@ -121,13 +122,14 @@ def step_sizes(device: PulsedDevice, *, ax: Axes | None = None, rng: int = 0, n_
             ax.plot(own, sizes, color=COLORS[k], linewidth=0.6, alpha=0.3)
     w = _states(device)
     ax.plot(w, device.step_up(w), color=COLORS[0], label="up")
-    ax.plot(w, device.step_down(w), color=COLORS[1], label="down")
+    ax.plot(w, device.step_down(w), "--", color=COLORS[1], label="down")  # both are seen where they are equal
     if n_devices:  # a single steep device must not hide the mean one
         largest = max(float(np.max(device.step_up(w))), float(np.max(device.step_down(w))))
         ax.set_ylim(-0.05 * largest, min(2.0 * largest, ax.get_ylim()[1]))
     _mark_symmetry_point(device, ax)
-    ax.set(xlabel="weight (a.u.)", ylabel="step (a.u.)")
-    ax.legend()
+    ax.set_xlabel("weight (a.u.)")
+    name_axis(ax.yaxis, "step", "a.u.")
+    legend(ax)
     return ax
 
 
@@ -158,7 +160,7 @@ def response_functions(device: PulsedDevice, *, ax: Axes | None = None) -> Axes:
     ax.plot(w, theory.G(w), color=COLORS[3], label="G")
     _mark_symmetry_point(device, ax)
     ax.set(xlabel="weight (a.u.)", ylabel="response (granularity)")
-    ax.legend()
+    legend(ax)
     return ax
 
 
@@ -220,15 +222,16 @@ def parameter_spread(
             ax.stairs(*np.histogram(relative[name], edges), color=COLORS[k % len(COLORS)], label=name)
         if central:
             ax.set_xlim(pooled.min() - 0.05 * central, pooled.min() + 1.25 * central)
-        ax.legend()
+        legend(ax)
     else:
         ax.text(0.5, 0.5, "no spread", transform=ax.transAxes, ha="center")
     ax.set(xlabel="drawn parameter / mean device", ylabel="devices")
     return ax
 
 
-def device_figure(device: PulsedDevice, *, rng: int = 0, n_devices: int = 20) -> Figure:
-    """Draw four panels: response to pulses, step sizes, F and G, spread of the parameters.
+@whole
+def device_figure(device: PulsedDevice, *, rng: int = 0, n_devices: int = 20, width: float | None = None) -> Figure:
+    """Draw four panels: response to pulses, step sizes, F and G, spread of the parameters, where they have one.
 
     Parameters
     ----------
@@ -237,6 +240,8 @@ def device_figure(device: PulsedDevice, *, rng: int = 0, n_devices: int = 20) ->
         Seed of the devices and their noise.
     n_devices : int, default 20
         Devices in the first two panels; the histograms are of 10,000.
+    width : float, optional
+        Inches, as printed: 7 with panels side by side (default), 3.3 with panels below each other.
 
     Returns
     -------
@@ -247,18 +252,20 @@ def device_figure(device: PulsedDevice, *, rng: int = 0, n_devices: int = 20) ->
     >>> import rpusim as rpu
     >>> from rpusim import plotting
     >>> figure = plotting.device_figure(rpu.devices.presets.reram_array_om(), n_devices=2)
-    >>> [ax.get_title() for ax in figure.axes]
+    >>> [ax.get_title("left") for ax in figure.axes]
     ['response to pulses', 'step sizes', 'response functions', 'spread of 10,000 devices']
     """
     integer_value("n_devices", n_devices, 1, MOST_LINES)
-    figure = Figure(figsize=(8.0, 6.0), layout="constrained")
-    panels = figure.subplots(2, 2)
-    pulse_response(device, ax=panels[0, 0], rng=rng, n_devices=n_devices)
-    step_sizes(device, ax=panels[0, 1], rng=rng, n_devices=n_devices)
-    response_functions(device, ax=panels[1, 0])
-    parameter_spread(device, ax=panels[1, 1], rng=rng)
+    drawn = CrossbarArray((1, 2), _check("device", device), rng=rng).parameters
+    spread = any(value != 0.0 and np.ptp(drawn[name]) > 0.0 for name, value in device.mean_parameters().items())
+    figure, grid = panels(width, 4 if spread else 3)
+    pulse_response(device, ax=grid[0], rng=rng, n_devices=n_devices)
+    step_sizes(device, ax=grid[1], rng=rng, n_devices=n_devices)
+    response_functions(device, ax=grid[2])
+    if spread:
+        parameter_spread(device, ax=grid[3], rng=rng)
     titles = ("response to pulses", "step sizes", "response functions", "spread of 10,000 devices")
-    for ax, title in zip(panels.flat, titles, strict=True):
+    for ax, title in zip(grid, titles, strict=False):
         ax.set_title(title)
     return figure
 

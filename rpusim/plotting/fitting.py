@@ -6,14 +6,16 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rpusim._base.validation import instance, integer_value, shown
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.fitting.result import FitResult
-from rpusim.plotting.style import COLORS, axes
+from rpusim.fitting.units import QUANTITY_OF, unit_in
+from rpusim.plotting.style import COLORS, axes, legend, name_axis, panels, whole
 
-__all__ = ["fit_residuals", "fitted_ramps", "simulate_ramps"]
+__all__ = ["fit_figure", "fit_residuals", "fitted_ramps", "simulate_ramps"]
 
 _is_result = instance(FitResult, "a FitResult, as `fitting.fit` returns it")
 _SIDES = (("up", 1, COLORS[0]), ("down", -1, COLORS[1]))
@@ -68,12 +70,16 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
         band = np.percentile(simulate_ramps(result, name, rng=rng), [5.0, 95.0], axis=1)
         low, high = result.to_conductance(band)
         n = np.arange(len(measured))
-        ax.fill_between(n, low, high, color=color, alpha=0.2, linewidth=0, label=f"{name}: 90 % of simulated reads")
-        ax.plot(n, result.to_conductance(measured), color=color, linewidth=0.9, label=f"{name}: measured mean")
+        ax.fill_between(n, low, high, color=color, alpha=0.2, linewidth=0)
+        ax.plot(n, result.to_conductance(measured), color=color, linewidth=0.9, label=f"{name}, mean")
         ax.plot(n, result.to_conductance(fitted), "k--", linewidth=1.0)
+    ax.fill_between([], [], color="0.4", alpha=0.25, linewidth=0, label="90 % of simulated reads")
     ax.plot([], [], "k--", label=f"{result.score.model}, noise-free")
-    ax.set(xlabel="pulse", ylabel=f"conductance ({result.unit})" if result.unit else "measured value")
-    ax.legend()
+    name_axis(ax.xaxis, "pulse")
+    base, scale = unit_in(result.unit) or ("", 1.0)
+    quantity = QUANTITY_OF.get(base) or (f"measured value ({result.unit})" if result.unit else "measured value")
+    name_axis(ax.yaxis, quantity, base, scale)
+    legend(ax)
     return ax
 
 
@@ -88,7 +94,44 @@ def fit_residuals(result: FitResult, *, ax: Axes | None = None) -> Axes:
     count = min((len(ramps) for ramps in (result.up, result.down) if ramps), default=1)
     ax.axhline(0.0, color="k", linewidth=0.8)
     band = math.hypot(result.read_noise, result.slow_noise) / math.sqrt(count)
-    ax.axhspan(-band, band, color="0.5", alpha=0.2, linewidth=0, label="noise of the mean of reads (1 sd)")
-    ax.set(xlabel="pulse", ylabel="measured - fitted (weight units)")
-    ax.legend()
+    ax.axhspan(-band, band, color="0.5", alpha=0.2, linewidth=0, label="noise of the mean (1 sd)")
+    name_axis(ax.xaxis, "pulse")
+    name_axis(ax.yaxis, "measured \N{MINUS SIGN} fitted", "a.u.")
+    legend(ax)
     return ax
+
+
+@whole
+def fit_figure(result: FitResult, *, rng: int = 0, name: str = "", width: float | None = None) -> Figure:
+    """Draw two panels: the measured ramps over the fitted device, and residuals.
+
+    Parameters
+    ----------
+    result : FitResult
+    rng : int
+        Seed of the simulated reads.
+    name : str, optional
+        What was measured, for the title.
+    width : float, optional
+        Inches, as printed: 7 with panels side by side (default), 3.3 with panels below each other.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rpusim as rpu
+    >>> from rpusim import plotting
+    >>> ramp = 1e-6 * np.linspace(1.0, 3.0, 30)
+    >>> result = rpu.fitting.fit(ramp, ramp[::-1], "ConstantStep", unit="S", progress=False)
+    >>> plotting.fit_figure(result, width=3.3).axes[0].get_ylabel()
+    'conductance (µS)'
+    """
+    figure, (ramps, errors) = panels(width, 2)
+    fitted_ramps(result, ax=ramps, rng=rng)
+    fit_residuals(result, ax=errors)
+    ramps.set_title(name if len(name) < 36 else f"{name[:16]} ... {name[-16:]}")
+    errors.set_title(f"R2 {result.r2:.4f} ({result.r2_blocks:.4f} on blocks)")
+    return figure

@@ -9,13 +9,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rpusim.plotting.style import axes
+from rpusim.plotting.style import axes, legend, panels, whole
 
 if TYPE_CHECKING:
     from rpusim.inference.chip import Chip
     from rpusim.inference.evaluation import InferenceResult
 
-__all__ = ["chip_figure", "conductance_histograms", "conductance_trajectories", "device_errors", "inference_curve"]
+__all__ = [
+    "chip_figure",
+    "conductance_histograms",
+    "conductance_trajectories",
+    "device_errors",
+    "inference_curve",
+    "inference_figure",
+]
 
 #: marks of times, in seconds
 TIMES = {1.0: "1 s", 60.0: "1 min", 3600.0: "1 h", 86400.0: "1 d", 2592000.0: "30 d", 31536000.0: "1 y", 315360000.0: "10 y"}
@@ -52,7 +59,7 @@ def inference_curve(results: Mapping[str, InferenceResult], *, ax: Axes | None =
     ax.axhline(percent * first.reference, color="0.4", linestyle="--", linewidth=1.0, label="before programming")
     mark_times(ax, min(marks), max(marks))
     ax.set_ylabel("accuracy (%)" if first.metric == "accuracy" else first.metric.replace("_", " "))
-    ax.legend()
+    legend(ax)
     return ax
 
 
@@ -137,7 +144,7 @@ def device_errors(chip: Chip, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("goal (µS)")
     ax.set_ylabel("standard deviation (µS)")
     ax.set_ylim(bottom=0.0)
-    ax.legend()
+    legend(ax)
     return ax
 
 
@@ -169,27 +176,48 @@ def conductance_histograms(chip: Chip, *, ax: Axes | None = None, rng: int = 0, 
     ax.set_yscale("log")
     ax.set_xlabel("conductance (µS)")
     ax.set_ylabel("devices")
-    ax.legend()
+    legend(ax)
     return ax
 
 
-def chip_figure(chip: Chip, *, rng: int = 0) -> Figure:
+@whole
+def chip_figure(chip: Chip, *, rng: int = 0, width: float | None = None) -> Figure:
     """Return a figure of what the devices of a chip do: errors, trajectories, and spreads at several times.
 
     Parameters
     ----------
     chip : Chip
     rng : int
+    width : float, optional
+        In inches: 3.3 and 7 are a column and two; see `panels`.
 
     Returns
     -------
     matplotlib Figure
     """
-    figure = Figure(figsize=(7.0, 2.4))
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = panels(width, 3)
     device_errors(chip, ax=left)
     conductance_trajectories(chip, ax=middle, rng=rng)
     conductance_histograms(chip, ax=right, rng=rng)
     for ax, title in ((left, "errors"), (middle, "in time"), (right, "of normal weights")):
         ax.set_title(title)
+    return figure
+
+
+@whole
+def inference_figure(results: Mapping[str, InferenceResult], *, width: float | None = None) -> Figure:
+    """Return a figure of `inference_curve`.
+
+    Parameters
+    ----------
+    results : mapping of str to InferenceResult
+    width : float, optional
+        In inches, by default 3.3.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, (ax,) = panels(width, 1)
+    inference_curve(results, ax=ax)
     return figure

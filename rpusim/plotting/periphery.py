@@ -10,7 +10,7 @@ from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices import Ideal
 from rpusim.periphery.converters import ADC
 from rpusim.periphery.reads import Periphery
-from rpusim.plotting.style import COLORS, MOST_LINES, axes
+from rpusim.plotting.style import COLORS, MOST_LINES, axes, legend
 
 __all__ = ["adc_transfer"]
 
@@ -55,5 +55,5 @@ def adc_transfer(adc: ADC, *, ax: Axes | None = None, rng: int = 0, n_converters
     for k in range(n):
         ax.plot(x, y[:, k], color=COLORS[0], alpha=1.0 if n == 1 else 0.4, label="converter" if k == 0 else None)
     ax.set(xlabel="input", ylabel="output")
-    ax.legend()
+    legend(ax)
     return ax

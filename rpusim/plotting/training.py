@@ -3,44 +3,123 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from rpusim._base.validation import choice, instance, integer_value, shown
 from rpusim.nn import History, Matrix, Sequential
 from rpusim.nn.summaries import named_layers, places_in_range, saturation
-from rpusim.plotting.style import axes
+from rpusim.plotting.style import COLORS, axes, legend, panels, whole
 
-__all__ = ["learning_curve", "saturation_histograms", "weight_histograms"]
+__all__ = ["learning_curve", "learning_figure", "saturation_histograms", "weight_histograms"]
 
 
 _quantity = choice("test_error", "test_loss", "train_loss")
 _LABELS = {"test_error": "test error (%)", "test_loss": "test loss", "train_loss": "training loss"}
 
 
-def learning_curve(histories: Mapping[str, History], quantity: str = "test_error", *, ax: Axes | None = None) -> Axes:
-    """Draw "test_error" (in percent), "test_loss" or "train_loss" against epoch, one line per named history."""
+def learning_curve(
+    histories: Mapping[str, History | Sequence[History]], quantity: str = "test_error", *, ax: Axes | None = None
+) -> Axes:
+    """Draw a quantity of trainings against epoch: a line for each name; of several histories, their mean and a band around it.
+
+    Parameters
+    ----------
+    histories : dict of str to History or to sequence of History
+        Several histories of a name are runs of the same training with other seeds: they have as many epochs each. The band is
+        one standard deviation of a run to either side.
+    quantity : {"test_error", "test_loss", "train_loss"}
+        Errors are in %.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from rpusim import plotting
+    >>> from rpusim.nn import History
+    >>> a, b = (History([0.5, 0.3], [0.4, 0.3], [12.0, error], [0.05] * 2, [2.0] * 2, [3e4] * 2) for error in (8.0, 10.0))
+    >>> ax = plotting.learning_curve({"SGD": [a, b], "SHD": a}, ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.get_legend().get_texts()], [float(y) for y in ax.lines[0].get_ydata()]
+    (['SGD, mean of 2', 'SHD', 'one standard deviation'], [12.0, 9.0])
+    """
     quantity = _quantity("quantity", quantity)
-    if not isinstance(histories, Mapping):
-        raise TypeError(f"histories must be a dict of Histories; got {shown(histories)}")
-    for name, history in histories.items():
-        instance(History, "a History")(f"histories[{name!r:.80}]", history)
+    columns = {name: _columns(name, mine, quantity) for name, mine in _named(histories).items()}
     ax = axes(ax)
-    for name, history in histories.items():
-        ax.plot(
-            range(1, len(history) + 1),
-            [math.nan if e is None else e for e in getattr(history, quantity)],
-            "o-",
-            markersize=3,
-            label=name,
-        )
+    for k, (name, values) in enumerate(columns.items()):
+        color, style = COLORS[k % len(COLORS)], ("-", "--", ":")[k // len(COLORS) % 3]
+        epochs, mean, runs = np.arange(1, values.shape[1] + 1), values.mean(axis=0), len(values)
+        ax.plot(epochs, mean, style, color=color, marker="o", label=f"{name}, mean of {runs}" if runs > 1 else name)
+        if runs > 1:
+            spread = values.std(axis=0, ddof=1)
+            ax.fill_between(epochs, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0)
+    if any(len(values) > 1 for values in columns.values()):
+        ax.fill_between([], [], color="0.4", alpha=0.25, linewidth=0, label="one standard deviation")
     ax.set(xlabel="epoch", ylabel=_LABELS[quantity])
     ax.set_ylim(bottom=0.0)
-    if histories:
-        ax.legend()
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    legend(ax)
     return ax
+
+
+@whole
+def learning_figure(
+    histories: Mapping[str, History | Sequence[History]], quantity: str = "test_error", *, width: float | None = None
+) -> Figure:
+    """Draw `learning_curve` as a figure of its own.
+
+    Parameters
+    ----------
+    histories, quantity
+        As in `learning_curve`.
+    width : float, optional
+        Inches, as printed (3.3).
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from rpusim import plotting
+    >>> from rpusim.nn import History
+    >>> figure = plotting.learning_figure({"SGD": History([0.5], [0.4], [12.0], [0.05], [2.0], [3e4])}, "train_loss")
+    >>> float(figure.get_figwidth()), figure.axes[0].get_ylabel()
+    (3.3, 'training loss')
+    """
+    figure, (ax,) = panels(width, 1)
+    learning_curve(histories, quantity, ax=ax)
+    return figure
+
+
+def _named(histories: Mapping[str, History | Sequence[History]]) -> dict[str, list[History]]:
+    if not isinstance(histories, Mapping):
+        raise TypeError(f"histories must be a dict of Histories; got {shown(histories)}")
+    out = {}
+    for name, mine in histories.items():
+        several = isinstance(mine, (list, tuple)) and len(mine) > 0
+        entries: list[Any] = list(mine) if several else [mine]  # type: ignore[arg-type]
+        for k, history in enumerate(entries):
+            instance(History, "a History")(f"histories[{name!r:.80}]{f'[{k}]' if several else ''}", history)
+        out[name] = entries
+    return out
+
+
+def _columns(name: str, histories: list[History], quantity: str) -> NDArray[np.float64]:
+    """One quantity of runs, (runs, epochs); nan where it was not measured."""
+    lengths = [len(history) for history in histories]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"histories[{name!r:.80}] must have as many epochs each; got {', '.join(map(str, lengths))}")
+    return np.array([[math.nan if e is None else e for e in getattr(one, quantity)] for one in histories], dtype=np.float64)
 
 
 def weight_histograms(net: Sequential, bins: int = 61, *, ax: Axes | None = None) -> Axes:
@@ -68,7 +147,7 @@ def weight_histograms(net: Sequential, bins: int = 61, *, ax: Axes | None = None
     '0 Linear, 1.4 % saturated'
     """
     ax = _histograms(net, lambda matrix: matrix.weights, bins, None, ax)
-    ax.set(xlabel="weight")
+    ax.set(xlabel="weight (a.u.)")
     return ax
 
 
@@ -115,8 +194,7 @@ def _histograms(
         if values.size:
             ax.stairs(*np.histogram(values, bins, range=limits, density=True), label=label)
     ax.set(ylabel="density")
-    if ax.patches:
-        ax.legend()
+    legend(ax)
     return ax
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rpusim._base.notebook import as_html
 from rpusim._base.validation import choice
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ class Result:
     data: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, str]]:
+        checks = [
+            (c.label, f"{c.measured:.4g}, published {c.published:.4g}: {'agrees' if c.passed else 'OFF'}") for c in self.checks
+        ]
+        return [("source", self.source), ("criterion", self.criterion), ("passed", str(self.passed)), *checks]
+
     @property
     def passed(self) -> bool:
         """Whether the criterion is met."""
@@ -112,7 +121,7 @@ class Reproduction:
     run : callable
         ``run(quick, seed)``: computes it; `quick` means a small part of it, in at most a few minutes.
     draw : callable
-        ``draw(result)``: the figure.
+        ``draw(result, width)``: the figure, whose panels come from `rpusim.plotting.style.panels`; `figure` calls it.
     trains : bool, default False
         Whether it trains networks, for hours: ``run(quick, seed, folder, epochs)`` keeps checkpoints in a folder, from which
         a run that was stopped goes on, and may be told to run fewer epochs than the paper.
@@ -122,7 +131,7 @@ class Reproduction:
     title: str
     source: str
     run: Callable[..., Result]
-    draw: Callable[[Result], Figure]
+    draw: Callable[[Result, float | None], Figure]
     trains: bool = False
 
     def compute(self, quick: bool = False, seed: int = 0, folder: Path | None = None, epochs: int | None = None) -> Result:
@@ -142,6 +151,12 @@ class Reproduction:
         if epochs is not None:
             raise ValueError(f"epochs must be None for {self.name}, which trains no network; got {epochs}")
         return self.run(quick, seed)
+
+    def figure(self, result: Result, width: float | None = None) -> Figure:
+        """Draw a result; `width` in inches, as printed (7; 3.3 for a single panel)."""
+        from rpusim.plotting.style import whole
+
+        return whole(self.draw)(result, width)
 
 
 #: the modules of this package whose reproductions enter the registry when they are imported

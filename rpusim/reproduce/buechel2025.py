@@ -127,18 +127,17 @@ def _checks(found: dict[str, Any], quick: bool) -> list[Check]:
     return checks
 
 
-def draw(result: Result) -> Figure:
+def draw(result: Result, width: float | None) -> Figure:
     """Draw the loss against the size of the noise."""
-    from matplotlib.figure import Figure
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(3.3, 2.6))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     scales = [0.0, *result.data["scales"]]
     for label, one in result.data["conditions"].items():
         ax.errorbar(scales, [one["clean"], *one["mean"]], [0.0, *one["std"]], marker="o", markersize=3, capsize=2, label=label)
     ax.set_xticks(scales)
     ax.set(xlabel="errors of weights, times those of PCM", ylabel="cross-entropy (nat per character)")
-    ax.legend(title="trained on with")
+    legend(ax)
     return figure
 
 

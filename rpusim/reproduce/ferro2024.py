@@ -89,12 +89,11 @@ def _checks(before: float, ranges: dict[Any, float], scales: dict[Any, float], o
     return checks
 
 
-def draw(result: Result) -> Figure:
+def draw(result: Result, width: float | None) -> Figure:
     """Draw accuracy against the formats."""
-    from matplotlib.figure import Figure
+    from rpusim.plotting.style import panels
 
-    figure = Figure(figsize=(7.0, 2.4))
-    left, middle, right = figure.subplots(1, 3, sharey=True)
+    figure, (left, middle, right) = panels(width, 3)
     for ax, kind, label in ((left, "ranges", "range of the ADCs"), (middle, "scales", "format of scales"),
                             (right, "offsets", "format of offsets")):  # fmt: skip
         found = result.data[kind]

@@ -15,7 +15,7 @@ from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, curves_figure, perceptron, rpu_sgd, subset, train_curves
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 __all__ = ["REPRODUCTION", "stressed"]
 
@@ -107,18 +107,13 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     )
 
 
-def draw(result: Result) -> Figure:
-    """Draw the curves."""
-    return curves_figure(result)
-
-
 REPRODUCTION = register(
     Reproduction(
         "gokmen2016",
         "a multi-layer perceptron on MNIST against each imperfection of devices and converters",
         "Gokmen and Vlasov, Front. Neurosci. 10:333 (2016)",
         run,
-        draw,
+        curves_figure,
         trains=True,
     )
 )

@@ -14,7 +14,7 @@ from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, curves_figure, lenet, rpu_sgd, subset, train_curves
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 __all__ = ["REPRODUCTION", "ladder"]
 
@@ -87,18 +87,13 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     )
 
 
-def draw(result: Result) -> Figure:
-    """Draw the curves."""
-    return curves_figure(result)
-
-
 REPRODUCTION = register(
     Reproduction(
         "gokmen2017",
         "LeNet on MNIST: baseline, + noise, + bound, + update management, + several devices per weight",
         "Gokmen, Onen and Haensch, Front. Neurosci. 11:538 (2017)",
         run,
-        draw,
+        curves_figure,
         trains=True,
     )
 )

@@ -263,14 +263,12 @@ def _errors(net: Sequential, x: Any, chip: Chip, seed: int) -> float:
     return float(np.mean(found))
 
 
-def draw(result: Result) -> Figure:
+def draw(result: Result, width: float | None) -> Figure:
     """Draw A* over time for all networks, and what causes cost."""
-    from matplotlib.figure import Figure
-
     from rpusim.plotting.inference import mark_times
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(7.0, 2.6))
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = panels(width, 2)
     times = result.settings["times_s"]
     for label, one in result.data["stars"].items():
         star = 100 * np.array(one["star"])
@@ -278,7 +276,7 @@ def draw(result: Result) -> Figure:
         left.errorbar(times, star.mean(axis=0), star.std(axis=0), fmt=style, marker="o", markersize=3, capsize=2, label=label)
     mark_times(left, times[0], times[-1])
     left.set_ylabel("accuracy of that before, above chance (%)")
-    left.legend(fontsize=6)
+    legend(left)
     cost = result.data["causes"]
     right.barh(list(cost), [100 * one["accuracy"] for one in cost.values()])
     before = 100 * next(iter(cost.values()))["before"]
@@ -345,21 +343,19 @@ def run_tutorial(quick: bool, seed: int, folder: Path | None = None, epochs: int
     )  # fmt: skip
 
 
-def draw_tutorial(result: Result) -> Figure:
+def draw_tutorial(result: Result, width: float | None) -> Figure:
     """Draw accuracy over time."""
-    from matplotlib.figure import Figure
-
     from rpusim.plotting.inference import mark_times
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(3.3, 2.6))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     times = np.maximum(result.settings["times_s"], 1.0)
     for label, one in result.data["curves"].items():
         values = 100 * np.array(one["values"])
         ax.errorbar(times, values.mean(axis=0), values.std(axis=0), marker="o", markersize=3, capsize=2, label=label)
     mark_times(ax, times[0], times[-1])
     ax.set_ylabel("accuracy (%)")
-    ax.legend()
+    legend(ax)
     return figure
 
 

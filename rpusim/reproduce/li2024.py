@@ -165,12 +165,11 @@ def _checks(found: dict[str, Any], second: dict[str, Any], clean: float, unchang
     return checks
 
 
-def draw(result: Result) -> Figure:
+def draw(result: Result, width: float | None) -> Figure:
     """Draw the losses on the own chip and on others."""
-    from matplotlib.figure import Figure
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(3.3, 2.6))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     found = result.data["conditions"]
     places = np.arange(len(found))
     ax.plot(places, [one["own"] for one in found.values()], "o", label="the chip trained on")
@@ -180,7 +179,7 @@ def draw(result: Result) -> Figure:
     ax.axhline(result.data["clean"], linestyle=":", color="0.4", label="digital")
     ax.set_xticks(places, list(found))
     ax.set(ylabel="cross-entropy (nat per character)")
-    ax.legend(fontsize=7)
+    legend(ax)
     return figure
 
 

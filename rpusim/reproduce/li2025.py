@@ -76,15 +76,14 @@ def _run(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(4.0, 3.2))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     for name in ("median", "mean"):
         ax.plot([int(k) for k in result.data[name]], list(result.data[name].values()), "o-", label=name)
     ax.set(xlabel="tiles", ylabel="squared error", yscale="log", xticks=result.settings["tiles"])
-    ax.legend()
+    legend(ax)
     return figure
 
 

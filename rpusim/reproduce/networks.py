@@ -206,32 +206,34 @@ def train_on_text(
     return train_curves(name, curves, train, test, epochs, seed, folder), settings
 
 
-def text_figure(result: Result) -> Figure:
+def text_figure(result: Result, width: float | None = None) -> Figure:
     """Draw the curves of runs on text."""
-    return curves_figure(result, "test_loss", "test cross-entropy (nat per character)", log=False)
+    return curves_figure(result, width, "test_loss", "test cross-entropy (nat)", log=False)
 
 
-def curves_figure(result: Result, what: str = "test_error", label: str = "test error (%)", log: bool = True) -> Figure:
+def curves_figure(
+    result: Result, width: float | None = None, what: str = "test_error", label: str = "test error (%)", log: bool = True
+) -> Figure:
     """Draw all curves of a result against epochs; after one epoch, a point for each."""
     from matplotlib import rcParams
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(5.6, 3.6))
-    ax = figure.subplots()
+    from rpusim.plotting.style import legend, panels
+
+    figure, (ax,) = panels(width, 1)
     curves = {name: curve[what] for name, curve in result.data["curves"].items()}
     if all(len(values) == 1 for values in curves.values()):
         ax.plot([values[0] for values in curves.values()], list(curves), "o")
         ax.invert_yaxis()
-        ax.set(xlabel=f"{label}, after one epoch")
+        ax.set(xlabel=label, ylabel="after one epoch")
         return figure
     colours = len(rcParams["axes.prop_cycle"])
     for k, (name, values) in enumerate(curves.items()):
         style = ("-", "--", ":")[k // colours % 3]  # beyond the colours there are
         ax.plot(np.arange(1, len(values) + 1), values, style, marker=".", label=name)
     ax.set(xlabel="epoch", ylabel=label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     if log:
         ax.set_yscale("log")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend(ax)
     return figure

@@ -51,17 +51,18 @@ def _run_residual(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw_residual(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw_residual(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, name_axis, panels
 
-    figure = Figure(figsize=(4.4, 3.2))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     target = np.array(result.data["target"])
     for label in [name for name in result.data if name != "target" and not name.endswith("theory")]:
-        (line,) = ax.plot(target, np.abs(np.array(result.data[label]) - target), "o", markersize=4, label=label)
+        (line,) = ax.plot(target, np.abs(np.array(result.data[label]) - target), "o", label=label)
         ax.plot(target, np.abs(np.array(result.data[f"{label}, theory"]) - target), color=line.get_color())
-    ax.set(xlabel="target (a.u.)", ylabel="|final weight - target| (a.u.)")
-    ax.legend()
+    ax.plot([], [], color="0.4", label="theory")
+    ax.set_xlabel("target (a.u.)")
+    name_axis(ax.yaxis, "|final weight \N{MINUS SIGN} target|", "a.u.")
+    legend(ax)
     return figure
 
 
@@ -115,15 +116,16 @@ def _run_oscillator(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw_oscillator(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw_oscillator(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(6.4, 3.0))
-    for ax, (label, path) in zip(figure.subplots(1, 2, sharex=True, sharey=True), result.data.items(), strict=True):
-        ax.plot(path["C"], path["A"], linewidth=0.6)
-        ax.plot(0.2, 0.0, "k+", markersize=9)
-        ax.set(title=f"{label} devices", xlabel="C (a.u.)")
-    figure.axes[0].set_ylabel("A (a.u.)")
+    figure, grid = panels(width, 2, sharex=True, sharey=True)
+    for ax, (label, path) in zip(grid, result.data.items(), strict=True):
+        ax.plot(path["C"], path["A"], linewidth=0.5, label="every tenth sample")
+        ax.plot(0.2, 0.0, "k+", markersize=8, label="target")
+        ax.set(title=f"{label} devices", xlabel="C (a.u.)", ylabel="A (a.u.)")
+        ax.tick_params(labelbottom=True, labelleft=True)
+        legend(ax)
     return figure
 
 

@@ -16,7 +16,7 @@ from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, curves_figure, subset, train_curves
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 __all__ = ["REPRODUCTION", "similarity"]
 
@@ -136,18 +136,13 @@ def _label(replicas: int) -> str:
     return f"{replicas} cop{'y' if replicas == 1 else 'ies'}"
 
 
-def draw(result: Result) -> Figure:
-    """Draw the curves."""
-    return curves_figure(result)
-
-
 REPRODUCTION = register(
     Reproduction(
         "rasch2018",
         "Fashion-MNIST by convolutions replicated on 1, 4 and 16 arrays",
         "Rasch, Gokmen, Rigotti and Haensch (2018), arXiv:1807.01356",
         run,
-        draw,
+        curves_figure,
         trains=True,
     )
 )

@@ -232,26 +232,23 @@ def _run(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import COLORS, legend, panels
 
-    from rpusim.plotting.style import COLORS
-
-    figure = Figure(figsize=(12.0, 3.2))
     offsets = result.settings["offsets"]
     position = np.arange(len(offsets))
-    for ax, (name, rows) in zip(figure.subplots(1, 4, sharey=True), result.data["error_percent"].items(), strict=True):
+    figure, grid = panels(width, 4, sharey=True)
+    for ax, (name, rows) in zip(grid, result.data["error_percent"].items(), strict=True):
         for k, (n, row) in enumerate(rows.items()):
             ax.plot(position, row, "o-", color=COLORS[k], markersize=3, label=f"{n} states")
             published = PUBLISHED[name].get(int(n))
             if published:
                 ax.plot(position, [published[OFFSETS.index(o)] for o in offsets], ":", color=COLORS[k])
-        ax.set(title=name, xlabel="spread of the reference offset", yscale="log")
+        ax.set(title=name, xlabel="spread of the reference offset", ylabel="weight error (%)", yscale="log")
         ax.set_xticks(position, [f"{o:g}" for o in offsets])
-    first = figure.axes[0]
-    first.set_ylabel("weight error (%)")
-    first.plot([], [], ":", color="0.4", label="paper")
-    first.legend()
+        ax.tick_params(labelleft=True)
+        ax.plot([], [], ":", color="0.4", label="paper")
+        legend(ax)
     return figure
 
 

@@ -85,20 +85,19 @@ def _run_asymptotic(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw_asymptotic(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw_asymptotic(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(9.0, 3.0))
-    axes = figure.subplots(1, 3, sharey=True)
+    figure, axes = panels(width, 3, sharey=True)
     for ax, (name, label) in zip(axes, (("tau", "tau"), ("noise", "noise of gradients"), ("start", "start")), strict=True):
         x = [float(k) for k in result.data[name]]
         ax.plot(x, list(result.data[name].values()), "o-", label="SGD by pulses")
         if name == "tau":
             ax.plot(list(PLATEAUS), list(PLATEAUS.values()), "k:", label="paper")
         ax.axhline(result.data["digital"], color="0.5", linewidth=0.8, label="digital SGD, noise 0.1")
-        ax.set(xlabel=label, yscale="log")
-    axes[0].set_ylabel("loss that is left")
-    axes[0].legend()
+        ax.set(xlabel=label, ylabel="loss that is left", yscale="log")
+        ax.tick_params(labelleft=True)
+        legend(ax)
     return figure
 
 
@@ -169,11 +168,10 @@ def _run_lower_bound(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw_lower_bound(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw_lower_bound(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(4.0, 3.2))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     bound = np.array([entry["sigma2_S"] for entry in result.data.values()])
     squared = np.array([entry["squared_gradient"] for entry in result.data.values()])
     ax.plot(bound, squared, "o", label="SGD by pulses")
@@ -181,7 +179,7 @@ def _draw_lower_bound(result: Result) -> Figure:
     ax.plot(line, line, "k-", linewidth=0.8, label="$\\sigma^2 S$")
     ax.plot(line, 4 * line, "k:", label="$4 \\sigma^2 S$ (printed)")
     ax.set(xscale="log", yscale="log", xlabel="$\\sigma^2 S$", ylabel="squared gradient that is left")
-    ax.legend()
+    legend(ax)
     return figure
 
 

@@ -15,7 +15,7 @@ from rpusim.reproduce.base import Check, Reproduction, Result, register
 from rpusim.reproduce.networks import Curve, curves_figure, lenet, perceptron, subset, train_curves
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 __all__ = ["REPRODUCTION", "rules"]
 
@@ -129,18 +129,13 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     )
 
 
-def draw(result: Result) -> Figure:
-    """Draw the curves."""
-    return curves_figure(result)
-
-
 REPRODUCTION = register(
     Reproduction(
         "wu2024-fig5",
         "MNIST by SGD and by Tiki-Taka on devices that saturate at +-tau",
         "Wu, Gokmen, Rasch and Chen, NeurIPS (2024), arXiv:2406.12774, Fig. 5",
         run,
-        draw,
+        curves_figure,
         trains=True,
     )
 )

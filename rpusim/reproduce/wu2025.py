@@ -77,15 +77,14 @@ def _run(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(4.4, 3.2))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     for name, values in result.data["loss"].items():
         ax.plot(result.settings["shifts"], values, "o-", label=name)
     ax.set(xlabel="$c_{Lin}$ (symmetry point over tau)", ylabel="loss that is left", yscale="log")
-    ax.legend()
+    legend(ax)
     return figure
 
 

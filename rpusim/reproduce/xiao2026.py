@@ -76,16 +76,15 @@ def _run_zero_shift(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw_zero_shift(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw_zero_shift(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, panels
 
-    figure = Figure(figsize=(4.2, 3.2))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     for name, label, mark in (("pulses", "array with spreads", "o-"), ("mean_device", "law of the mean device", "k:")):
         steps = [float(k) for k in result.data[name]]
         ax.plot(steps, list(result.data[name].values()), mark, label=label)
-    ax.set(xscale="log", yscale="log", xlabel="dw_min", ylabel="pulses to 1 %")
-    ax.legend()
+    ax.set(xscale="log", yscale="log", xlabel="dw_min (a.u.)", ylabel="pulses to 1 %")
+    legend(ax)
     return figure
 
 
@@ -153,15 +152,15 @@ def _run_tracking(quick: bool, seed: int) -> Result:
     )
 
 
-def _draw_tracking(result: Result) -> Figure:
-    from matplotlib.figure import Figure
+def _draw_tracking(result: Result, width: float | None) -> Figure:
+    from rpusim.plotting.style import legend, name_axis, panels
 
-    figure = Figure(figsize=(4.4, 3.2))
-    ax = figure.subplots()
+    figure, (ax,) = panels(width, 1)
     for name, curve in result.data["curves"].items():
         ax.plot(100 * np.arange(len(curve)), curve, label=name, linewidth=0.8)
-    ax.set(xlabel="step", ylabel="loss", yscale="log")
-    ax.legend()
+    name_axis(ax.xaxis, "step")
+    ax.set(ylabel="loss", yscale="log")
+    legend(ax)
     return figure
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.notebook import as_html
 from rpusim._base.validation import instance
 from rpusim.devices.base import PulsedDevice
 from rpusim.theory.responses import asymmetry, response
@@ -44,6 +45,12 @@ class ResponseTheory:
     """
 
     device: PulsedDevice
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, object]]:
+        names = ("device", "granularity", "w_min", "w_max", "symmetry_point")
+        return [(name, getattr(self, name)) for name in names]
 
     # ---- as dynamics wants a device, with bounds of the weight ----------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.notebook import as_html
 from rpusim._base.validation import axes_of, boolean, choice, instance, real, real_array, shown
 from rpusim._core.wires import NetworkCore
 from rpusim.wires.direct import check_paths, solve_direct
@@ -83,6 +84,11 @@ class Network:
     def __repr__(self) -> str:
         rows, columns = self.shape
         return f"Network({rows} x {columns}, {self._wires!r})"
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        return [("shape", self.shape), ("wires", self._wires)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _copied, (self._g.copy(), self._wires, self._warm)  # for copies, which are factored anew

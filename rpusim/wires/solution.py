@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rpusim._base.notebook import as_html
 from rpusim.wires.lines import Array
 
 __all__ = ["ConvergenceError", "NetworkSolution"]
@@ -56,6 +57,9 @@ class NetworkSolution(NamedTuple):
     method: str
     iterations: int
     residual: float
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
 
 def _segments(device: Array, near: Array, ends: Array) -> Array:

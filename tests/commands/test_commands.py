@@ -48,7 +48,7 @@ def test_spiral(tmp_path, capsys, parameters):
     period = 2 * np.pi / np.sqrt(0.005 * 0.01 / (1 if parameters == 1 else 10 * 2))
     assert float(row[-3 if parameters == 1 else -2]) == pytest.approx(period, abs=0.6)
     stem = "spiral" if parameters == 1 else "spiral-two-parameters"
-    assert {p.name for p in tmp_path.iterdir()} == {f"{stem}.png", f"{stem}.svg", f"{stem}.npz"}
+    assert {p.name for p in tmp_path.iterdir()} == {f"{stem}.{e}" for e in ("png", "svg", "npz", "csv")}
 
 
 def test_learning_rates_halve(tmp_path, capsys):
@@ -225,7 +225,7 @@ def test_terminals_without_greek_and_readers_that_leave(tmp_path):
 
 def test_figures_are_in_the_formats_that_are_asked_for(tmp_path, capsys):
     assert commands.main(["device", "ecram-mo", "--devices", "2", "--format", "pdf", "--out", str(tmp_path)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["device-ecram-mo.pdf"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device-ecram-mo.csv", "device-ecram-mo.pdf"]
     assert (tmp_path / "device-ecram-mo.pdf").read_bytes().startswith(b"%PDF")
     with pytest.raises(SystemExit) as end:
         commands.main(["device", "ecram-mo", "--format", "png,jpg", "--out", str(tmp_path)])

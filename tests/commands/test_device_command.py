@@ -41,7 +41,10 @@ def test_a_preset_is_printed_drawn_and_written(tmp_path, capsys):
     for ending in (".png", ".svg"):
         path = tmp_path / f"device-reram-array-om{ending}"
         assert f"wrote {path}" in out and path.stat().st_size > 10_000
-    assert {path.name for path in tmp_path.iterdir()} == {"deep", "device-reram-array-om.png", "device-reram-array-om.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "deep",
+        *(f"device-reram-array-om.{e}" for e in ("png", "svg", "csv")),
+    }
 
 
 def test_a_device_from_a_file_without_a_symmetry_point(tmp_path, capsys):

@@ -94,7 +94,7 @@ def test_histograms_are_densities_of_the_weights():
     values, edges, _ = ax.patches[0].get_data()
     counts = np.histogram(net.matrices()[0].weights, 15)[0]
     np.testing.assert_allclose(values * np.diff(edges) * counts.sum(), counts, atol=1e-9)
-    assert ax.get_xlabel() == "weight" and ax.get_ylabel() == "density"
+    assert ax.get_xlabel() == "weight (a.u.)" and ax.get_ylabel() == "density"
 
 
 def test_histograms_of_saturation_are_over_each_devices_own_range():

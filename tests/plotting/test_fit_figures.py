@@ -59,12 +59,12 @@ def test_simulated_slow_noise_is_correlated_over_its_time(result):
 def test_ramps_are_drawn_in_their_unit_over_the_band_of_simulated_reads(result):
     ax = plotting.fitted_ramps(result, ax=Figure().subplots())
     drawn = [line.get_ydata() for line in ax.lines if len(line.get_xdata()) == 60]
-    assert len(drawn) == 2 * (4 + 2) and ax.get_ylabel() == "conductance (uS)"
+    assert len(drawn) == 2 * (4 + 2) and ax.get_ylabel() == "conductance (µS)"
     np.testing.assert_allclose(drawn[:4], 5 + 2 * np.array(result.up))
     np.testing.assert_allclose(drawn[4], 5 + 2 * np.mean(result.up, axis=0))
     np.testing.assert_allclose(drawn[5], 5 + 2 * result.mean_curves()["up"][1])
     widths = []
-    for band in ax.collections:
+    for band in ax.collections[:2]:  # the third is that of the legend
         y = band.get_paths()[0].vertices[:, 1]
         x = band.get_paths()[0].vertices[:, 0]
         widths += [np.ptp(y[x == k]) for k in range(5, 55)]

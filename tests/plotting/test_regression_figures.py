@@ -50,8 +50,15 @@ def test_residuals_are_distances_of_means_and_of_theory_from_targets():
 def test_hidden_against_weight_is_a_against_c():
     one = run(SHD, 0.2)
     ax = plotting.hidden_against_weight(one, ax=Figure().subplots())
-    np.testing.assert_allclose(ax.collections[0].get_offsets(), np.column_stack([one.weights[:, 0], one.hidden[:, 0]]))
-    goal, path = ax.lines
+    segments = np.array(ax.collections[0].get_segments())  # every sample is a transfer, and a mean of its own
+    places = np.column_stack([one.weights[:, 0], one.hidden[:, 0]])
+    half = 4  # to either side: a 60th of a turn
+    middle = np.array([places[k - half : k + half + 1].mean(axis=0) for k in range(half, 301 - half, half)])
+    drawn = np.concatenate([segments[:, 0], segments[-1:, 1]])
+    np.testing.assert_allclose(drawn[1:-1], middle, atol=1e-12)
+    np.testing.assert_allclose(drawn[[0, -1]], places[[0, -1]], atol=1e-12)
+    np.testing.assert_array_equal(ax.collections[0].get_array()[:3], [0, half, 2 * half])
+    path, goal = ax.lines
     assert (goal.get_xdata()[0], goal.get_ydata()[0]) == (0.2, 0.0)
     np.testing.assert_array_equal(path.get_xdata(), one.continuum().c)
     np.testing.assert_array_equal(path.get_ydata(), one.continuum().a)

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from oracle.figures import check_print
 
 import rpusim as rpu
 import rpusim.plotting
@@ -77,7 +78,9 @@ def test_quick_runs_meet_their_criteria_and_can_be_drawn(name, tmp_path):
     assert found.passed, [(c.label, c.measured) for c in found.checks if not c.passed]
     assert found.name == name and found.source == entry.source
     json.dumps(found.to_dict())
-    rpu.plotting.save(entry.draw(found), tmp_path / name)
+    for width in (3.3, 7.0):
+        check_print(entry.figure(found, width), width)
+    assert rpu.plotting.save(entry.figure(found), tmp_path / name)[0].stat().st_size > 10_000
 
 
 def test_a_wrong_sign_does_not_pass():
