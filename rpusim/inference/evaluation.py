@@ -254,7 +254,7 @@ def evaluate(
     reference_outputs = net.predict(x, size)
     net.load_state_dict(before)  # counts of reads, too
     reference = measure(reference_outputs, labels)
-    settings = {"chip": main.to_dict(), "seed": words_of(seeds), "programmings": count, "options": shown(options)}
+    settings = {"chip": main.to_dict(), "seed": words_of(seeds), "options": shown(options)}
     key = {"settings": json.dumps(settings), "times_s": times, "metric": name, "reference": reference, "samples": len(x)}
     rows = _kept(checkpoint, key)[:count]
     bar = progress_bar(
@@ -278,7 +278,7 @@ def evaluate(
                 files.save(checkpoint, key | {"values": np.array(rows)})
     classes = reference_outputs.shape[-1]
     chance = {"accuracy": 1.0 / classes, "cross_entropy": float(np.log(classes))}.get(name)
-    return InferenceResult(np.array(times), np.array(rows), reference, name, chance, settings)
+    return InferenceResult(np.array(times), np.array(rows), reference, name, chance, settings | {"programmings": count})
 
 
 def _kept(path: str | os.PathLike[str] | None, key: dict[str, Any]) -> list[list[float]]:
