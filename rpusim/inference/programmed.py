@@ -213,7 +213,7 @@ class ProgrammedArray(Stateful):
         w = chip.converter.weights(g, self._scaling)
         w /= largest
         self._array.program(w)
-        if chip.periphery.wires is not None or chip.read_noise == "per_read":
+        if chip.periphery.has_product or chip.read_noise == "per_read":
             std = None
             if chip.read_noise == "per_read" and read_noise:
                 std = chip.model.read_std(self._kept, g, self._goals, chip.converter.g_max_s, t)
