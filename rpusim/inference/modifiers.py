@@ -61,7 +61,8 @@ class Modifier(Specification):
 
 def largest(w: Weights, per: str) -> Weights:
     """M: max|w| of the array or of each row, 1 where that is 0."""
-    found = np.abs(w).max(axis=1 if per == "row" else None, keepdims=True)
+    axis = 1 if per == "row" else None
+    found = np.maximum(w.max(axis=axis, keepdims=True), -w.min(axis=axis, keepdims=True))  # without a copy of w
     return np.where(found > 0.0, found, np.float32(1.0))
 
 

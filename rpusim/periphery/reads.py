@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,7 @@ class Periphery(Specification):
     @property
     def is_ideal(self) -> bool:
         """Whether reads are exact products."""
-        return self == Periphery.ideal()
+        return self == _ideal()
 
     @property
     def has_spreads(self) -> bool:
@@ -303,6 +304,11 @@ class Periphery(Specification):
         if self.adc.inl is None and self.adc.dnl is None:
             return dict(drawn)
         return {**drawn, "transitions": self.adc.transitions.astype(np.float32)}  # type: ignore[union-attr]
+
+
+@cache
+def _ideal() -> Periphery:
+    return Periphery.ideal()
 
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Periphery)}
