@@ -16,6 +16,7 @@ from rpusim._base.specification import Specification
 from rpusim._base.state import Entry, Stateful, attribute, same_specification, seeds, version
 from rpusim._base.validation import boolean, instance, integer, plain_array, real_array, signal
 from rpusim._core.kernels import normals, uniforms
+from rpusim.arrays.counts import ReadCount
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices.ideal import Ideal
 from rpusim.inference.chip import Chip
@@ -253,6 +254,11 @@ class ProgrammedArray(Stateful):
         if boolean("compensated", compensated):
             factor *= self.compensation_factor(t_inference_s)
         return factor
+
+    @property
+    def read_count(self) -> ReadCount:
+        """What reads have done since the noise began anew."""
+        return self._array.forward_count
 
     def restart_noise(self, t_inference_s: float, *words: int) -> None:
         """Begin the noise of reads (of DACs and ADCs) anew, as it is for a time and some words of the caller's."""
