@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rpusim._base.validation import shown
 from rpusim.fitting.blocks import Array, Table
 from rpusim.fitting.units import Label, direction_in
 
@@ -72,7 +73,7 @@ def _chosen(table: Table, wanted: Sequence[str | int], argument: str) -> list[in
     parts = [p for one in wanted for p in (one.split(",") if isinstance(one, str) and one not in names else [one])]
     for one in parts if len(parts) > len(wanted) and all(str(p).strip() for p in parts) else wanted:
         one = one.strip() if isinstance(one, str) and one not in names else one
-        text = " ".join(str(one).lower().split())
+        text = " ".join((one if isinstance(one, str) else shown(int(one))).lower().split())
         if isinstance(one, str) and one in names:
             out.append(names.index(one))
         elif isinstance(one, str) and plain.count(text) == 1:
@@ -81,12 +82,13 @@ def _chosen(table: Table, wanted: Sequence[str | int], argument: str) -> list[in
             out.append(int(text) - 1)
         else:
             raise ValueError(
-                f"{argument} must be among {', '.join(map(repr, names[:40]))} or from 1 to {width} in {table.path}; got {one!r}"
+                f"{argument} must be among {', '.join(map(repr, names[:40]))} or from 1 to {width} in {table.path}; got "
+                f"{shown(one)}"
             )
     if not out:
         raise ValueError(f"{argument} must name at least one column; got none")
     if len(set(out)) < len(out):
-        raise ValueError(f"{argument} must name each column once; got {list(wanted)!r}")
+        raise ValueError(f"{argument} must name each column once; got {shown(list(wanted))}")
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rpusim._base.validation import shown
 from rpusim.fitting.orientation import ramps_lie_along_rows
 from rpusim.fitting.pieces import contradicts, outliers
 from rpusim.fitting.ramps import FAR, Array, Place, Ramps, read_ramps
@@ -74,7 +75,7 @@ def measured(pulses_up: Any, pulses_down: Any, unit: str) -> Measured:
 
 def _of_ramps(ramps: Ramps, unit: str) -> Measured:
     if unit and ramps.unit and unit != ramps.unit:
-        raise ValueError(f"unit must be that of the ramps, {ramps.unit!r}; got {unit!r}")
+        raise ValueError(f"unit must be that of the ramps, {ramps.unit!r}; got {shown(unit)}")
     places = [*ramps.up_places, *ramps.down_places]
     names = [place.device for place in places]
     own = len(set(names)) > 1 and all(names)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._base.validation import integer_value, real
+from rpusim._base.validation import choice, fail, integer_value, optional, real, shown
 from rpusim.fitting.blocks import Table, tables_of
 from rpusim.fitting.cells import rows_of
 from rpusim.fitting.columns import Plan, plan_of, sign_of
@@ -156,18 +156,17 @@ def read_ramps(
     >>> len(ramps.up), len(ramps.down), ramps.unit, float(ramps.up[0][0])
     (1, 0, 'S', 1.5e-06)
     """
-    if direction not in (None, "up", "down"):
-        raise ValueError(f"direction must be None, 'up' or 'down'; got {direction!r}")
+    direction = optional(choice("up", "down"))("direction", direction)
     if pulses_per_ramp is not None:
         pulses_per_ramp = integer_value("pulses_per_ramp", pulses_per_ramp, 3)
     skip_rows = integer_value("skip_rows", skip_rows, 0)
     if encoding is not None and not isinstance(encoding, str):
-        raise TypeError(f"encoding must be a str or None; got {encoding!r}")
+        fail("encoding", "a str or None", encoding, TypeError)
     if read_voltage is not None and real()("read_voltage", read_voltage) == 0.0:
         raise ValueError("read_voltage must not be 0; got 0")
     chosen, parting = _several("columns", columns), _several("group", group)
     if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, (str, int))):
-        raise TypeError(f"sheet must be a name or a number; got {sheet!r}")
+        fail("sheet", "a name or a number", sheet, TypeError)
     tables, notes, name = _tables(path, skip_rows, sheet, encoding)
     builder = _Builder(direction, pulses_per_ramp, read_voltage, notes)
     for table in tables:
@@ -181,7 +180,7 @@ def _several(name: str, value: Any) -> list[str | int] | None:
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         return [value]
     if not isinstance(value, Sequence) or any(isinstance(v, bool) or not isinstance(v, (str, int, np.integer)) for v in value):
-        raise TypeError(f"{name} must be names or numbers of columns; got {str(value)[:60]!r}")
+        fail(name, "names or numbers of columns", value, TypeError)
     return list(value)
 
 
@@ -196,11 +195,11 @@ def _tables(path: Any, skip_rows: int, sheet: Any, encoding: str | None) -> tupl
     raw = bytes_of(path)
     if is_workbook(raw):
         if encoding is not None:
-            raise ValueError(f"encoding must not be given with a workbook; got {encoding!r} for {path}")
+            raise ValueError(f"encoding must not be given with a workbook; got {shown(encoding)} for {path}")
         rows, form, notes = rows_of_workbook(path, raw, sheet, skip_rows)
     else:
         if sheet is not None:
-            raise ValueError(f"sheet must not be given with a text file; got {sheet!r} for {path}")
+            raise ValueError(f"sheet must not be given with a text file; got {shown(sheet)} for {path}")
         text, notes = text_of(path, raw, encoding)
         rows, form = rows_of(path, text, skip_rows)
     tables, more = tables_of(path, rows, form)
