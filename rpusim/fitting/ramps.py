@@ -167,7 +167,7 @@ def read_ramps(
     chosen, parting = _several("columns", columns), _several("group", group)
     if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, (str, int))):
         fail("sheet", "a name or a number", sheet, TypeError)
-    tables, notes, name = _tables(path, skip_rows, sheet, encoding)
+    tables, notes, name = tables_in(path, skip_rows, sheet, encoding)
     builder = _Builder(direction, pulses_per_ramp, read_voltage, notes)
     for table in tables:
         builder.add(table, plan_of(table, chosen, parting))
@@ -184,7 +184,7 @@ def _several(name: str, value: Any) -> list[str | int] | None:
     return list(value)
 
 
-def _tables(path: Any, skip_rows: int, sheet: Any, encoding: str | None) -> tuple[list[Table], list[str], Path]:
+def tables_in(path: Any, skip_rows: int, sheet: Any, encoding: str | None) -> tuple[list[Table], list[str], Path]:
     if is_frame(path):
         if skip_rows or sheet is not None or encoding is not None:
             raise ValueError("skip_rows, sheet and encoding must not be given with a DataFrame; they are of files")
