@@ -33,14 +33,14 @@ class Plan:
 def plan_of(table: Table, columns: Sequence[str | int] | None, group: Sequence[str | int] | None) -> Plan:
     """What the columns are, by their names, their units, and what they hold."""
     width = table.values.shape[1]
-    asked = [] if group is None else _chosen(table, group, "group")
+    asked = [] if group is None else chosen_columns(table, group, "group")
     quantity = {k: _quantity(table, k) for k in range(width)}
     groups = {k: q for k, q in quantity.items() if q in _GROUPS}
     groups |= {k: quantity[k] if quantity[k] in _GROUPS else _kind_of_group(table, k) for k in asked}
     for k in groups:
         quantity[k] = groups[k]
     if columns is not None:
-        wanted = _chosen(table, columns, "columns")
+        wanted = chosen_columns(table, columns, "columns")
         text = [k for k in wanted if k in table.texts]
         if text:
             raise ValueError(f"{table.path}: columns must hold numbers; got text in {table.names[text[0]]!r}")
@@ -65,7 +65,7 @@ def plan_of(table: Table, columns: Sequence[str | int] | None, group: Sequence[s
     return plan
 
 
-def _chosen(table: Table, wanted: Sequence[str | int], argument: str) -> list[int]:
+def chosen_columns(table: Table, wanted: Sequence[str | int], argument: str) -> list[int]:
     """The columns that are named, by their names or by their numbers from 1."""
     width, names = len(table.labels), table.names
     plain = [" ".join(name.lower().split()) for name in names]

@@ -164,7 +164,7 @@ def read_ramps(
         fail("encoding", "a str or None", encoding, TypeError)
     if read_voltage is not None and real()("read_voltage", read_voltage) == 0.0:
         raise ValueError("read_voltage must not be 0; got 0")
-    chosen, parting = _several("columns", columns), _several("group", group)
+    chosen, parting = names_or_numbers("columns", columns), names_or_numbers("group", group)
     if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, (str, int))):
         fail("sheet", "a name or a number", sheet, TypeError)
     tables, notes, name = tables_in(path, skip_rows, sheet, encoding)
@@ -174,7 +174,7 @@ def read_ramps(
     return builder.done(name)
 
 
-def _several(name: str, value: Any) -> list[str | int] | None:
+def names_or_numbers(name: str, value: Any) -> list[str | int] | None:
     if value is None:
         return None
     if isinstance(value, (str, int)) and not isinstance(value, bool):
@@ -228,7 +228,7 @@ class _Builder:
     def add(self, table: Table, plan: Plan) -> None:
         for text in plan.notes:
             self.note(text)
-        groups = _groups(table, plan)
+        groups = groups_of(table, plan)
         whole = table.values[:, plan.values]
         if len(groups) == 1 and len(plan.values) > 5 and self.pulses_per_ramp is None and ramps_lie_along_rows(whole):
             self._rows(table, plan)
@@ -377,7 +377,7 @@ class _Builder:
             self.note(f"{path.name}: no unit found; values are taken as they stand")
 
 
-def _groups(table: Table, plan: Plan) -> list[tuple[Ints, str, str | None]]:
+def groups_of(table: Table, plan: Plan) -> list[tuple[Ints, str, str | None]]:
     """The rows of each ramp or set of ramps that group columns tell apart, with its device and direction."""
     height = len(table.lines)
     if not plan.groups:
