@@ -8,6 +8,7 @@ from rpusim.fitting.selection import fit
 from rpusim.fitting.series import Series, read_series
 from rpusim.fitting.step_files import read_steps
 from rpusim.fitting.steps import StepTable, fit_steps
+from rpusim.fitting.sweeps import SweepResult, Sweeps, fit_sweeps, read_sweeps
 
 __all__ = [
     "EnduranceResult",
@@ -19,13 +20,17 @@ __all__ = [
     "RetentionResult",
     "Series",
     "StepTable",
+    "SweepResult",
+    "Sweeps",
     "fit",
     "fit_endurance",
     "fit_retention",
     "fit_steps",
+    "fit_sweeps",
     "neurosim",
     "read_neurosim",
     "read_ramps",
     "read_series",
     "read_steps",
+    "read_sweeps",
 ]

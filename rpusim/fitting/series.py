@@ -227,7 +227,7 @@ def series_of(x: Any, y: Any, x_name: str, over: str, unit: str) -> Series:
     if len(axes) != len(rows):
         raise ValueError(f"values must hold a series for each of {len(axes)} in {x_name}; got {len(rows)}")
     for k, (a, b) in enumerate(zip(axes, rows, strict=True)):
-        one, other = (_numbers(f"{n}[{k}]" if len(rows) > 1 else n, v) for n, v in ((x_name, a), ("values", b)))
+        one, other = (numbers_of_series(f"{n}[{k}]" if len(rows) > 1 else n, v) for n, v in ((x_name, a), ("values", b)))
         if one.shape != other.shape:
             raise ValueError(f"values must have shape {one.shape}, that of {x_name}; got {other.shape}")
         seen = np.isfinite(one) & np.isfinite(other)
@@ -237,7 +237,7 @@ def series_of(x: Any, y: Any, x_name: str, over: str, unit: str) -> Series:
     return out
 
 
-def _numbers(name: str, value: Any) -> Array:
+def numbers_of_series(name: str, value: Any) -> Array:
     """A series of numbers, nan where one is missing."""
     raw = plain_array(name, np.ma.filled(value.astype(float), np.nan) if np.ma.isMaskedArray(value) else value, "real numbers")
     if raw.dtype.kind not in "fiu":
