@@ -1,4 +1,5 @@
 from rpusim.fitting.endurance import EnduranceResult, fit_endurance
+from rpusim.fitting.kinds import KINDS, kind_of
 from rpusim.fitting.labels import NeuroSim, neurosim
 from rpusim.fitting.lists import read_neurosim
 from rpusim.fitting.ramps import Place, Ramps, read_ramps
@@ -11,6 +12,7 @@ from rpusim.fitting.steps import StepTable, fit_steps
 from rpusim.fitting.sweeps import SweepResult, Sweeps, fit_sweeps, read_sweeps
 
 __all__ = [
+    "KINDS",
     "EnduranceResult",
     "FitResult",
     "ModelScore",
@@ -27,6 +29,7 @@ __all__ = [
     "fit_retention",
     "fit_steps",
     "fit_sweeps",
+    "kind_of",
     "neurosim",
     "read_neurosim",
     "read_ramps",

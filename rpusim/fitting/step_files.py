@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rpusim._base.validation import choice, integer_value, optional
+from rpusim._base.validation import integer_value
 from rpusim.fitting.blocks import Table
 from rpusim.fitting.columns import sign_of
 from rpusim.fitting.decode import bytes_of, text_of
@@ -46,7 +46,8 @@ def role_of_step(name: str) -> str:
 
 def read_steps(
     *paths: str | os.PathLike[str] | Any,
-    direction: str | None = None,
+    up: str | os.PathLike[str] | Any = None,
+    down: str | os.PathLike[str] | Any = None,
     bins: int | None = None,
     g_min: float | None = None,
     g_max: float | None = None,
@@ -68,8 +69,8 @@ def read_steps(
     ----------
     *paths : path or DataFrame
         One file for both signs, or several.
-    direction : {"up", "down"}, optional
-        What all pulses of all files are; `fit_steps` takes pairs of both.
+    up, down : path or DataFrame, optional
+        A file with pulses of that sign alone, whatever its names say.
     bins, g_min, g_max, **others
         See `fit_steps`.
     skip_rows, sheet, encoding
@@ -101,24 +102,23 @@ def read_steps(
     >>> round(found.device.dw_min, 4), found.offset, found.unit
     (0.025, 5e-06, 'S')
     """
-    if not paths:
+    sources: list[tuple[Any, str | None]] = [(path, None) for path in paths]
+    sources += [(path, side) for path, side in ((up, "up"), (down, "down")) if path is not None]
+    if not sources:
         raise TypeError("paths must name at least one file; got none")
-    optional(choice("up", "down"))("direction", direction)
     if bins is not None:
         bins = integer_value("bins", bins, 2, 10_000)
     skip_rows = integer_value("skip_rows", skip_rows, 0)
     notes: list[str] = []
     curves: dict[str, tuple[Curve, str]] = {}
-    for path in paths:
+    for path, direction in sources:
         for side, curve, unit, where in _curves(path, direction, bins, skip_rows, sheet, encoding, notes):
             if side in curves:
-                raise ValueError(
-                    f"{where}: steps {side} must be given once; got them twice: say direction, or give fewer files"
-                )
+                raise ValueError(f"{where}: steps {side} must be given once; got them twice: say which is up and which is down")
             curves[side] = curve, unit
     missing = [side for side in ("up", "down") if side not in curves]
     if missing:
-        name = "DataFrame" if is_frame(paths[0]) else str(paths[0])
+        name = "DataFrame" if is_frame(sources[0][0]) else str(sources[0][0])
         raise ValueError(f"{name}: steps of both signs are needed; got none {missing[0]}")
     units = {unit for _, unit in curves.values()}
     if len(units) > 1:
@@ -337,3 +337,14 @@ def _percentiles(table: Table, g: Array, rows: Array, columns: list[int], at: in
     order = np.argsort(g[seen])
     where = g[seen][order]
     return _of_moments(table, where, [moments(numbers, row) for row in values[seen][order]], notes)
+
+
+def looks_like_a_grid(text: str, skip_rows: int = 0) -> bool:
+    """Whether a text is a look-up table in CrossSim's form."""
+    lines = [line for line in text.splitlines()[skip_rows:] if line.strip()]
+    if lines and _GRID.search(lines[0][:300]):
+        return True
+    try:
+        return _grid(Path(""), "\n".join(text.splitlines()[skip_rows:])) is not None
+    except ValueError:
+        return False

@@ -2,6 +2,7 @@
 
 from rpusim.plotting.devices import device_figure, parameter_spread, pulse_response, response_functions, step_sizes
 from rpusim.plotting.fitting import fit_residuals, fitted_ramps
+from rpusim.plotting.measured import fitted_series, fitted_sweeps, step_table
 from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, residuals, trajectories
 from rpusim.plotting.style import save, style
@@ -14,6 +15,8 @@ __all__ = [
     "device_figure",
     "fit_residuals",
     "fitted_ramps",
+    "fitted_series",
+    "fitted_sweeps",
     "hidden_against_weight",
     "learning_curve",
     "node_voltages",
@@ -25,6 +28,7 @@ __all__ = [
     "saturation_histograms",
     "save",
     "step_sizes",
+    "step_table",
     "style",
     "trajectories",
     "weight_histograms",
