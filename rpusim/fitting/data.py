@@ -181,7 +181,7 @@ def _groups(name: str, value: Any, notes: list[str]) -> list[tuple[int, Any]]:
         return list(enumerate(value))
     try:
         whole = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, MemoryError) as error:
         raise TypeError(f"{name} must hold ramps of numbers; got {type(value).__name__} ({error})") from None
     if whole.ndim not in (1, 2, 3):
         raise ValueError(f"{name} must have shape (values,), (ramps, values) or (devices, ramps, values); got {whole.shape}")
@@ -192,7 +192,7 @@ def _ramp(name: str, value: Any) -> Array | None:
     """One ramp without nan at its ends; None where it is empty."""
     try:
         raw = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, MemoryError) as error:
         raise TypeError(f"{name} must be a ramp of numbers; got {type(value).__name__} ({error})") from None
     if raw.dtype.kind not in "fiu" or raw.ndim != 1:
         raise (ValueError if raw.dtype.kind in "fiu" else TypeError)(

@@ -23,6 +23,7 @@ def random_effects(x: Array, error: Array) -> tuple[float, float, float, float]:
     """
     good = np.isfinite(error) & np.isfinite(x)
     x, error = x[good], error[good]
+    error = np.maximum(error, 1e-12 * float(np.abs(x).max(initial=0.0)) + 1e-60)  # of values without noise
     if len(x) < 2:
         return (float(x[0]), float(error[0]), math.nan, math.inf) if len(x) else (math.nan, math.inf, math.nan, math.inf)
 
