@@ -285,7 +285,7 @@ def attempt(entry: Entry, number: int, folder: Path, show: bool) -> str:
             return f"MESSAGE {what}: {len(str(error))} characters: {error!s:.200}"
         return "refused"
     except OSError as error:
-        if call.files or "path" in given or "data_dir" in given or "checkpoint" in given or "name" in given:
+        if call.files or {"path", "paths", "up", "down", "data_dir", "checkpoint", "name"} & given.keys():
             return "refused"
         return f"OSError {what}: {error!s:.300}"
     except KeyError as error:

@@ -20,6 +20,9 @@ from rpusim.fitting.result import OF_DEVICE
 __all__ = ["Found", "OfDevice"]
 
 F = TypeVar("F", bound="Found")
+#: what JSON has for the types of fields
+_KINDS: dict[str, Any] = {"float": (int, float), "bool": bool, "str": str, "tuple": list, "dict": dict}
+_SAID = {"float": "a number", "bool": "true or false", "str": "a text", "tuple": "a list", "dict[": "a dict"}
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,10 @@ class Found:
         missing = [n for n, f in fields.items() if f.repr and n not in data and n != "device"]
         if missing:
             raise ValueError(f"data must have an entry {missing[0]!r}; got {shown(sorted(map(str, data)))}")
+        for n, f in fields.items():
+            kinds = next((kinds for start, kinds in _KINDS.items() if str(f.type).startswith(start)), object)
+            if f.repr and n != "device" and (not isinstance(data[n], kinds) or isinstance(data[n], bool) != (f.type == "bool")):
+                raise ValueError(f"data[{n!r}] must be {_SAID.get(str(f.type)[:5], 'a value')}; got {shown(data[n])}")
         kept = {n: cls._restored(n, data[n]) for n, f in fields.items() if f.repr and n != "device"}
         return cls._built(kept, data)
 

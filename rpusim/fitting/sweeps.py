@@ -323,7 +323,7 @@ def branches_of(name: str, v: Array, i: Array, v_max: float | None, notes: list[
     turns = _turns(v)
     ends = [*turns, len(v) - 1]
     top = float(np.abs(v).max())
-    for a, b in zip(ends[:-1], ends[1:], strict=True):
+    for number, (a, b) in enumerate(zip(ends[:-1], ends[1:], strict=True), 1):
         part = slice(a, b + 1)
         for sign in (1.0, -1.0) if v[a] >= 0.0 else (-1.0, 1.0):
             x, y = sign * v[part], sign * i[part]
@@ -331,9 +331,8 @@ def branches_of(name: str, v: Array, i: Array, v_max: float | None, notes: list[
             x, y = x[use], y[use]
             if len(x) < 4:
                 continue
-            rising = x[-1] > x[0]
             order = np.argsort(x, kind="stable")
-            said = f"{name}, {'0 to ' if rising else ''}{sign * x[order[-1]]:.3g}{'' if rising else ' to 0'} V"
+            said = f"{name}, branch {number}, {sign * x[0]:.3g} to {sign * x[-1]:.3g} V"
             x, y = _stayed(said, x[order], y[order], notes)
             if len(x) >= 4:
                 out.append(Branch(said, sign * x, sign * y))
@@ -473,7 +472,7 @@ def _said(branches: Sequence[Branch], law: str, alpha: Array, g: Array, relative
             notes.append(f"{b.name}: the current grows as voltage^{growth:.2f} only: a series resistance, or an offset?")
     pairs: dict[tuple[str, bool], list[float]] = {}
     for b, own in zip(branches, g, strict=True):
-        pairs.setdefault((b.name.split(",")[0], bool(b.v[-1] > 0.0)), []).append(float(own))
+        pairs.setdefault((b.name.rsplit(", branch ", 1)[0], bool(b.v[-1] > 0.0)), []).append(float(own))
     for (name, up), both in pairs.items():
         if len(both) > 1 and max(both) > 1.2 * min(both):
             side = "positive" if up else "negative"

@@ -191,8 +191,9 @@ def test_results_go_to_json_and_back():
     for found, kind in ((fit_retention(t, g[:3]), RetentionResult), (fit_endurance(t, g[:3]), EnduranceResult)):
         again = kind.from_json(found.to_json())
         assert again == found and str(again) == str(found) and again.series.x == []
-        with pytest.raises(ValueError, match="law"):
-            kind.from_json(json.dumps(found.to_dict() | {"law": "x"}))
+        for wrong in ({"law": "x"}, {"law": 3}, {"relative": 1}, {"each": 3}, {"unit": None}, {"notes": "x"}, {"values": []}):
+            with pytest.raises(ValueError, match=next(iter(wrong))):
+                kind.from_json(json.dumps(found.to_dict() | wrong))
     drift = fit_retention(t, g[:3], law="drift")
     assert rpu.from_json(drift.to_json()) == drift.drift()
     with pytest.raises(ValueError, match="one over time"):

@@ -104,8 +104,12 @@ def test_files(tmp_path):
     path.write_text("device,V (mV),I (uA)\n" + "".join(rows))
     found = fit_sweeps(read_sweeps(path))
     arrays = fit_sweeps(v, i)
+    assert not any("it switched between" in note for note in found.notes)  # three devices
     assert found.nonlinearity == pytest.approx(arrays.nonlinearity) and found.unit == "S"
-    assert [row[0] for row in found.each][:2] == ["I (uA), device 0, -0.8 to 0 V", "I (uA), device 0, 0 to 0.8 V"]
+    assert [row[0] for row in found.each][:2] == [
+        "I (uA), device 0, branch 1, -0.8 to -0.04 V",
+        "I (uA), device 0, branch 1, 0.04 to 0.8 V",
+    ]
     path.write_text("pulse,G\n1,2\n2,3\n3,4\n")
     with pytest.raises(ValueError, match="must have columns of voltages and currents; got 'pulse', 'G'"):
         read_sweeps(path)
