@@ -210,8 +210,9 @@ def table_of(
         near = [_error_at(curve, offset) for curve in (up, down)]
         errors["dw_min"] = math.hypot(*near) / 2.0 / slope
         n, mean, std = (np.concatenate(pair) for pair in ((up.count, down.count), (up.mean, down.mean), (up.std, down.std)))
-        of_spread = float(2.0 * n @ std**4) / max(float(n @ std**2), 1e-300) ** 2
-        errors["dw_min_std"] = 0.5 * noise * math.sqrt(of_spread + float(4.0 * n @ (mean * std) ** 2) / float(n @ mean**2) ** 2)
+        spread = float(n @ std**2)
+        of_spread = float(2.0 * n @ (std**2 / spread) ** 2) if spread > 0.0 else 0.0
+        errors["dw_min_std"] = 0.5 * noise * math.sqrt(of_spread + float(4.0 * n @ (mean * std / float(n @ mean**2)) ** 2))
     rows = [tuple(zip(*(x.tolist() for x in (c.g, c.mean, c.std, c.count)), strict=True)) for c in (up, down)]
     values = {"dw_min": device.dw_min, "dw_min_std": noise}
     return StepTable(values, errors, tuple(notes), device, offset, slope, unit, rows[0], rows[1])

@@ -102,6 +102,8 @@ def test_few_pairs_have_the_spread_of_a_sample():
     change = np.array([1.0, 1.4, 1.2, 2.0, 2.6, 2.0])
     found = fit_steps(np.stack([np.repeat([0.0, 10.0], 3), change], 1), [(0, -1), (5, -1), (10, -1)], bins=2)
     assert [row[2] for row in found.up] == pytest.approx([change[:3].std(ddof=1), change[3:].std(ddof=1)])
+    exact = fit_steps([(0, 1), (0, 1), (10, 1), (10, 1)], [(0, -1), (0, -1), (10, -1), (10, -1)], bins=2)
+    assert exact.values["dw_min_std"] == exact.standard_errors["dw_min_std"] == exact.standard_errors["dw_min"] == 0.0
     assert [row[1] for row in found.up] == pytest.approx([1.2, 2.2]) and [row[3] for row in found.up] == [3, 3]
 
 
