@@ -14,7 +14,7 @@ from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import plain_json
-from rpusim._base.validation import LARGEST, axes_of, boolean, instance, integer_value, plain_array, real, shown, signal
+from rpusim._base.validation import LARGEST, axes_of, boolean, fail, instance, integer_value, plain_array, real, shown, signal
 from rpusim._core.buffers import is_finite_signal
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, layer_from_dict, no_forward
@@ -220,6 +220,8 @@ class Sequential(Group):
         TypeError, ValueError
             If the shape does not fit, or a number is not finite.
         """
+        if not isinstance(name, str) or len(name) > 200:
+            fail("name", "a str of at most 200 characters", name, ValueError if isinstance(name, str) else TypeError)
         if self.takes_indices:
             array = plain_array(name, x, "integers")
             if array.dtype.kind not in "iu" or array.ndim < 1:
