@@ -97,12 +97,14 @@ def inference_cost(net: ChipNetwork, x: ArrayLike, technology: Technology | None
             chip, count = tile.array.chip, tile.array.read_count
             outputs, inputs = tile.shape
             cells, planes = outputs * inputs, len(chip.converter.factors)
-            bits, converters = chip.periphery.dac.bits or 1, -(-outputs // t.outputs_per_adc)
+            bits = chip.periphery.dac.bits or 1
+            converters = -(-outputs // t.outputs_per_adc) or 1
             per_pass = _devices(tile, t)
             energy["dac"] += count.dac_conversions * bits * t.dac_energy
             energy["adc"] += count.adc_conversions * t.adc_energy
             energy["devices"] += count.products * per_pass
-            slowest = max(slowest, count.products * t.read_time + count.adc_conversions / converters * t.adc_time)
+            conversions = count.adc_conversions / converters  # one after another
+            slowest = max(slowest, count.products * t.read_time + conversions * t.adc_time)
             area["devices"] += planes * cells * t.device_area
             area["dac"] += inputs * bits * t.dac_area
             area["adc"] += converters * t.adc_area
