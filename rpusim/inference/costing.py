@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -98,7 +99,7 @@ def inference_cost(net: ChipNetwork, x: ArrayLike, technology: Technology | None
             outputs, inputs = tile.shape
             cells, planes = outputs * inputs, len(chip.converter.factors)
             bits = chip.periphery.dac.bits or 1
-            converters = -(-outputs // t.outputs_per_adc) or 1
+            converters = math.ceil(outputs / t.outputs_per_adc)
             per_pass = _devices(tile, t)
             energy["dac"] += count.dac_conversions * bits * t.dac_energy
             energy["adc"] += count.adc_conversions * t.adc_energy
