@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import checkpoint as files
+from rpusim._base.notebook import as_html
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, seed_sequence, words_of
 from rpusim._base.validation import boolean, choice, integer_value, real, real_array, shown
@@ -72,6 +73,12 @@ class InferenceResult:
     metric: str
     chance: float | None
     settings: dict[str, Any] = field(default_factory=dict)
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        rows = [(duration(t), f"{m:.4f}, worst {w:.4f}") for t, m, w in zip(self.times_s, self.mean, self.worst, strict=True)]
+        return [("metric", self.metric), ("programmings", len(self.values)), ("before", f"{self.reference:.4f}"), *rows]
 
     @property
     def mean(self) -> NDArray[np.float64]:

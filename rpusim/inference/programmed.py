@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
+from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
 from rpusim._base.state import Entry, Stateful, attribute, same_specification, seeds, version
@@ -94,6 +95,11 @@ class ProgrammedArray(Stateful):
             rng=_random.child(self._seeds, _PERIPHERY),
         )
         self._began()
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        return [("shape", self.shape), ("chip", self.chip), ("programming", self.event)]
 
     def __repr__(self) -> str:
         return f"ProgrammedArray({self.shape}, {self.chip!r})"
