@@ -72,7 +72,7 @@ def mark_times(ax: Axes, first: float, last: float) -> None:
     if marks:
         ax.set_xticks(list(marks), list(marks.values()))
         ax.minorticks_off()
-    ax.set_xlabel("time after programming")
+    ax.set_xlabel("since programming")
 
 
 def conductance_trajectories(chip: Chip, *, ax: Axes | None = None, rng: int = 0, devices: int = 40) -> Axes:
