@@ -136,7 +136,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     """Train, write onto noisy chips, age; and find what each cause costs."""
     if epochs is not None:
         raise ValueError(f"epochs must be None for rasch2023; got {epochs}")
-    size = QUICK if quick else Size()
+    size = QUICK if quick else Size(test=1000)  # reads with IR drop and noise of devices take a while
     name = f"rasch2023{'-quick' if quick else ''}"
     found: dict[str, dict[str, Any]] = {}
     for k in range(size.seeds):
