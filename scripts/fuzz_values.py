@@ -245,7 +245,7 @@ VALID: dict[str, Callable[[random.Random], Any]] = {
     "loss": lambda r: "cross_entropy", "workers": lambda r: 1, "jobs": lambda r: [{"algorithm": A.DigitalSGD(), "steps": 30}],
     "q_up": lambda r: lambda w: 1.0 - 0.5 * w, "q_down": lambda r: lambda w: 1.0 + 0.5 * w,
     "devices": lambda r: (D.SoftBounds(),) * 2, "sizes": lambda r: (1.0, 0.5), "probability": lambda r: 0.5, "branches": layer,
-    "stages": lambda r: 2,
+    "stages": lambda r: 2, "signal": lambda r: ones(r, (400,)),
 }  # fmt: skip
 
 # ---- files ----------------------------------------------------------------------------------------------------------
