@@ -32,7 +32,7 @@ from rpusim._base.validation import (
     shown,
     signal,
 )
-from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD
+from rpusim.algorithms import SGD, SHD, Algorithm, DigitalSGD, named
 from rpusim.algorithms.base import column_periphery
 from rpusim.algorithms.shd import SHDTile
 from rpusim.devices import ConstantStep, Device, Ideal, LinearStep, PulsedDevice, SoftBounds
@@ -84,13 +84,11 @@ def demo_device(name: str) -> Device:
 
 
 def demo_algorithm(name: str, device: Device) -> Algorithm:
-    """Return "sgd", "shd" or "digital" on `device`, with the rates of the demonstrations (relative to lr = 0.01)."""
-    choice("sgd", "shd", "digital")("algorithm", name)
-    if name == "digital":
-        return DigitalSGD()
-    if name == "sgd":
-        return SGD(device)
-    return SHD(device, device, fast_lr=1.0, slow_lr=2.0)
+    """Return an algorithm by its name on `device`: SHD with the rates of the demonstrations (relative to lr = 0.01), and all
+    others of `algorithms.named` with their published settings."""
+    if name == "shd":
+        return SHD(device, device, fast_lr=1.0, slow_lr=2.0)
+    return named.get(name, device)
 
 
 def _error_of_mean(series: FloatArray, points: int = 400, orders: int = 4) -> tuple[float, float]:
@@ -182,13 +180,18 @@ class RegressionRun:
         return np.array([_error_of_mean(series)[1] for series in self.weights[self.tail :].T])
 
     @property
+    def has_theory(self) -> bool:
+        """Whether `theory` is that of the algorithm, and not just the target."""
+        return isinstance(self.algorithm, (SGD, SHD, DigitalSGD))
+
+    @property
     def theory(self) -> FloatArray:
         """Where theory has the weights settle.
 
         SGD: where gradient and asymmetry balance with the measured h and m, `rpusim.theory.sgd_fixed_point`; for soft
         bounds without up_down this is the closed form (h G0 + kappa m G_sym) / (h + kappa m). SHD: C of `equilibria`; nan
         where the equations rest nowhere. The digital baseline, ideal devices and cells: the target, or for SHD the nearest
-        weight that the devices of C can reach.
+        weight that the devices of C can reach. Other algorithms have no theory here: the target (`has_theory`).
         """
         points = self.equilibria
         if points is not None:

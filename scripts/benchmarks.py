@@ -310,6 +310,56 @@ def networks(repeats: int) -> list[Row]:
     return rows
 
 
+def inference(repeats: int) -> list[Row]:
+    """Writing, ageing and reading a network on chips, and training that knows the hardware, beside the digital network."""
+    from rpusim import nn
+    from rpusim.inference import AddNormal, Chip, GaussianClip, HardwareAware, ProgrammedArray, program
+
+    rng = np.random.default_rng(0)
+    digital = rpu.algorithms.DigitalSGD()
+    matrix = rng.standard_normal((1000, 500)).astype(np.float32)  # a million devices
+    array, normals = ProgrammedArray(matrix, Chip(), rng=0), np.empty(1_000_000, np.float32)
+    times = iter(np.geomspace(1.0, 1e8, 1000))
+    write, age, draw = medians(
+        array.reprogram,
+        lambda: array.weights(float(next(times))),
+        lambda: np.random.default_rng(0).standard_normal(dtype=np.float32, out=normals),
+        repeats=repeats,
+    )
+    rows = [
+        row("a million devices, programmed", write * 1e3, "ms", write / draw, "NumPy normals", 3.0),
+        row("a million devices, at another time", age * 1e3, "ms", age / 0.2, "0.2 s", 1.0),
+    ]
+
+    def perceptron(rule: Any) -> Any:
+        sizes = zip((784, 256, 128), (256, 128, 10), strict=True)
+        net = nn.Sequential(*(layer for a, b in sizes for layer in (nn.Linear(a, b, rule), nn.ReLU())))
+        net.build(0)
+        return net
+
+    net, x = perceptron(digital), rng.random((10_000, 784)).astype(np.float32)
+    on_chip = program(net, rng=0)
+    at, plain, age = medians(
+        lambda: on_chip.predict(x, float(next(times))),
+        lambda: net.predict(x),
+        lambda: [one.weights(float(next(times))) for one in on_chip.arrays],
+        repeats=repeats,
+    )
+    rows.append(row("784-256-128-10 on a chip, at another time", at * 1e3, "ms", (at - age) / plain, "digital", 1.5))
+    labels = rng.integers(0, 10, len(x))
+
+    def trained(rule: Any) -> Callable[[], object]:
+        trainer = nn.Trainer(perceptron(rule), lr=1e-4, rng=0, batch_size=64)
+        return lambda: trainer.fit((x, labels), epochs=trainer.epoch + 1, progress=False)
+
+    clipped = HardwareAware(AddNormal(0.06), GaussianClip(2.5))
+    rules = {"noise": HardwareAware(AddNormal(0.06)), "noise and clip": clipped}
+    *seconds, plain = medians(*map(trained, rules.values()), trained(digital), repeats=max(2, repeats // 3))
+    for (name, _), noisy, goal in zip(rules.items(), seconds, (1.5, None), strict=True):
+        rows.append(row(f"step with {name}, batch 64", noisy / len(x) * 1e6, "us/sample", noisy / plain, "digital", goal))
+    return rows
+
+
 def peer(repeats: int, size: int = 512, batch: int = 64) -> list[Row]:
     """AIHWKit, where it can be imported: the same update, one thread."""
     try:
@@ -476,7 +526,7 @@ def threads(repeats: int) -> list[Row]:
 
 
 PARTS: dict[str, Callable[[int], list[Row]]] = {
-    part.__name__: part for part in (updates, models, sizes, reads, calls, transfers, wires, peer, networks, threads)
+    part.__name__: part for part in (updates, models, sizes, reads, calls, transfers, wires, peer, networks, inference, threads)
 }
 
 

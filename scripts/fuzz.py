@@ -169,6 +169,24 @@ def method_call(kind: str, r: random.Random) -> Call:
     return Call(bound, valid_for(bound, r, own), it)
 
 
+def read_steps(path: Any, bins: Any = None, g_min: Any = None, g_max: Any = None, skip_rows: Any = 0) -> Any:
+    return rpu.fitting.read_steps(path, bins=bins, g_min=g_min, g_max=g_max, skip_rows=skip_rows)
+
+
+def fit_file(path: Any) -> Any:
+    """What a file holds, fitted, printed, and to JSON and back."""
+    fitting = rpu.fitting
+    kind = fitting.kind_of(path)[0]
+    if kind == "iv":
+        found: Any = fitting.fit_sweeps(fitting.read_sweeps(path))
+    elif kind in ("steps", "neurosim"):
+        found = fitting.read_steps(path) if kind == "steps" else fitting.read_neurosim(path)
+    else:
+        series = fitting.read_series(path)
+        found = fitting.fit_retention(series) if series.over == "time" else fitting.fit_endurance(series)
+    return str(found), type(found).from_json(found.to_json())
+
+
 def entries() -> list[Entry]:
     out = []
     for name, thing in public():
@@ -179,6 +197,9 @@ def entries() -> list[Entry]:
         "checkpoint.load": (rpu.checkpoint.load, "checkpoint"), "nn.load": (rpu.nn.load, "network"),
         "datasets.read_idx": (rpu.datasets.read_idx, "idx"), "datasets.cifar10": (rpu.datasets.cifar10, "idx"),
         "datasets.text": (rpu.datasets.text, "text"), "fitting.read_ramps": (rpu.fitting.read_ramps, "ramps"),
+        "fitting.read_series": (rpu.fitting.read_series, "series"), "fitting.read_sweeps": (rpu.fitting.read_sweeps, "sweeps"),
+        "fitting.read_steps": (read_steps, "steps"), "fitting.read_neurosim": (rpu.fitting.read_neurosim, "labels"),
+        "fitting.kind_of": (rpu.fitting.kind_of, "steps"), "fitting.fit_files": (fit_file, "any"),
     }  # fmt: skip
     for name, (function, kind) in readers.items():
         out += [Entry(name, lambda r, f=function, k=kind: Call(f, valid_for(f, r), files=k))] * 6
@@ -265,7 +286,7 @@ def attempt(entry: Entry, number: int, folder: Path, show: bool) -> str:
             return f"MESSAGE {what}: {len(str(error))} characters: {error!s:.200}"
         return "refused"
     except OSError as error:
-        if call.files or "path" in given or "data_dir" in given or "checkpoint" in given or "name" in given:
+        if call.files or {"path", "paths", "up", "down", "data_dir", "checkpoint", "name"} & given.keys():
             return "refused"
         return f"OSError {what}: {error!s:.300}"
     except KeyError as error:

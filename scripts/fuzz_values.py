@@ -245,10 +245,35 @@ VALID: dict[str, Callable[[random.Random], Any]] = {
     "loss": lambda r: "cross_entropy", "workers": lambda r: 1, "jobs": lambda r: [{"algorithm": A.DigitalSGD(), "steps": 30}],
     "q_up": lambda r: lambda w: 1.0 - 0.5 * w, "q_down": lambda r: lambda w: 1.0 + 0.5 * w,
     "devices": lambda r: (D.SoftBounds(),) * 2, "sizes": lambda r: (1.0, 0.5), "probability": lambda r: 0.5, "branches": layer,
-    "stages": lambda r: 2, "signal": lambda r: ones(r, (400,)),
+    "stages": lambda r: 2, "time": lambda r: np.geomspace(1, 1e4, 12), "cycles": lambda r: np.geomspace(1, 1e4, 12),
+    "values": lambda r: 1e-6 * np.geomspace(1, 1e4, 12) ** -0.05, "currents": lambda r: np.full(3, 1e-6),
+    "up": lambda r: np.stack([np.arange(1.0, 9.0), np.full(8, 0.1)], 1),
+    "down": lambda r: np.stack([np.arange(1.0, 9.0), np.full(8, -0.1)], 1), "NL_LTP": lambda r: 1.0, "NL_LTD": lambda r: -1.0,
+    "maxNumLevelLTP": lambda r: 64, "low": lambda r: np.zeros(12), "signal": lambda r: ones(r, (400,)),
 }  # fmt: skip
 
 # ---- files ----------------------------------------------------------------------------------------------------------
+
+
+#: other measurements: names of columns, and rows
+TABLES: dict[str, Callable[[random.Random], tuple[tuple[str, ...], list[tuple[Any, ...]]]]] = {
+    "series": lambda r: (
+        r.choice((("time (s)", "G (uS)", "state"), ("cycle", "G_on (uS)", "G_off"), ("V (V)", "I (uA)", "device"),
+                  ("t (min)", "R (kohm)", "a"))),
+        [(2.0**k, 5 + 2.0 ** -(k / r.choice((3, 30))), r.choice((1, 1, 2))) for k in range(r.randrange(1, 24))],
+    ),
+    "sweeps": lambda r: (("V (V)", "I (uA)"), [(0.05 * k - 0.4, math.sinh(0.1 * k - 0.8)) for k in range(r.randrange(1, 24))]),
+    "steps": lambda r: (
+        r.choice((("G (uS)", "dG (nS)", "type"), ("G before", "G after", "type"), ("G", "p5", "p50"), ("G (uS)", "CDF", "dG"),
+                  ("1st Row = Gbins", "2nd Row = CDF", "x"))),
+        [(k // 2, k * 0.03, r.choice(("up", "down", 0.1))) for k in range(1, r.randrange(2, 40))],
+    ),
+    "labels": lambda r: (
+        ("name", "value"),
+        [("NL_LTP", r.choice((0, 1, -9, 2.4))), ("NL_LTD", -1), ("maxNumLevelLTP", 64), ("Gmax (uS)", r.choice((1, 0, 1e-9))),
+         ("onoffratio", r.choice((10, 1, 0.5))), ("c2c", r.choice(("0.01", "3%", 1e-9, 5))), ("d2d", r.choice((0, 0.1)))],
+    ),
+}  # fmt: skip
 
 
 def file_of(r: random.Random, folder: Path, kind: str) -> Path:
@@ -270,6 +295,14 @@ def file_of(r: random.Random, folder: Path, kind: str) -> Path:
         lines = [r.choice((",", ";", "\t", " ")).join(row) for row in cells]
         lines.insert(0, r.choice(("pulse,G (S)", "pulse;I (A)", "# comment", "", "G\nS")))
         path.write_bytes(r.choice(("\n", "\r\n", "\r")).join(lines).encode(r.choice(("utf-8", "utf-16", "cp1252")), "replace"))
+    elif kind in TABLES or kind == "any":
+        names, rows = TABLES[r.choice(list(TABLES)) if kind == "any" else kind](r)
+        cells = [[*map(str, row)] for row in rows]
+        for _ in range(r.randrange(4)):
+            cells[r.randrange(len(cells))][r.randrange(len(cells[0]))] = r.choice(CELLS)
+        path = path.with_name(f"{path.name}.csv")
+        delimiter = r.choice((",", ",", ";", "\t"))
+        path.write_bytes("\n".join(delimiter.join(row) for row in [[*names], *cells]).encode("utf-8", "replace"))
     elif kind == "json":
         path.write_text(json.dumps(specification(r).to_dict()))
     else:

@@ -23,12 +23,13 @@ def test_the_python_example_runs(capsys):
     assert "PulseCount(up=" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["own-device.md", "own-algorithm.md"])
+@pytest.mark.parametrize("name", ["own-device.md", "own-algorithm.md", "inference.md"])
 def test_the_pages_for_ones_own_run(name):
     page = README.parent / "docs" / name
     if not page.exists():
         pytest.skip("docs are not beside the tests")
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+    assert code
     exec(compile(code, name, "exec"), {"__name__": name})
 
 

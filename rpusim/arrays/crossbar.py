@@ -38,7 +38,6 @@ from rpusim.devices.cells import UnitCell
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
-from rpusim.wires.product import WiredProduct
 from rpusim.wires.writes import STEP_PARAMETERS
 
 __all__ = ["CrossbarArray"]
@@ -230,12 +229,12 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         periphery = (self.forward_periphery, self.backward_periphery)[k]
         drawn = self._read_parameters[k]
         self._core.reader.set(k, periphery.settings(self.shape[1 - k], drawn), periphery.tables(drawn))
-        wires = (periphery.wires, periphery.conductances)
+        kind = (periphery.wires, periphery.conductances, periphery.nonlinearity, periphery.read_voltage)
         other = self._wires[1 - k]
-        if self._wires[k] is None or self._wires[k][:2] != wires:
-            shared = other is not None and other[:2] == wires
-            product = None if wires[0] is None else other[2] if shared else WiredProduct(*wires, self.shape)  # type: ignore
-            self._wires[k] = (*wires, product)
+        if self._wires[k] is None or self._wires[k][:-1] != kind:
+            shared = other is not None and other[:-1] == kind
+            product = other[-1] if shared else periphery.product(self.shape)
+            self._wires[k] = (*kind, product)
             self._core.reader.set_wires(k, product)
 
     # ---- state -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table
 from rpusim.commands.common import beside, figure_file, not_negative_int, positive_int, report, save_json
+from rpusim.commands.fit_kinds import add_arguments, kind_asked, run_kind
 
 if TYPE_CHECKING:
     from rpusim.fitting import FitResult, Ramps
@@ -21,15 +22,19 @@ def add_parser(command: Any) -> None:
     sub = command(
         "fit",
         run,
-        "fit a device to measured conductance against pulses: parameters, errors, noise, and which model",
+        "fit a device to measured conductance against pulses: parameters, errors, noise, and which model; or to other "
+        "measurements: tables of steps, NeuroSim's parameters, retention, endurance, current against voltage",
         "  rpusim fit measured.csv\n"
         "  rpusim fit ltp.csv ltd.csv --out my.json; rpusim train mnist --device my.json\n"
         "  rpusim fit set.csv reset.csv --model LinearStep\n"
         "  rpusim fit book.xlsx --sheet device3 --columns 'G (uS)' --group cycle\n"
         "  rpusim fit --up potentiation.csv --down depression.csv --devices --out figures/\n"
-        "  rpusim fit cycling.csv --column current_A --pulses-per-ramp 1000 --hold w_max=1 --hold w_min=-1\n",
+        "  rpusim fit cycling.csv --column current_A --pulses-per-ramp 1000 --hold w_max=1 --hold w_min=-1\n"
+        "  rpusim fit retention.csv --kind retention; rpusim fit endurance.csv; rpusim fit iv.csv --v-max 0.5\n"
+        "  rpusim fit dG_increasing.txt dG_decreasing.txt --out my.json; rpusim fit Cell.cpp --kind neurosim\n",
     )
     sub.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ramps; each is up or down as it goes")
+    add_arguments(sub)
     sub.add_argument("--up", action="append", default=[], type=Path, metavar="FILE", help="up ramps; may be repeated")
     sub.add_argument("--down", action="append", default=[], type=Path, metavar="FILE", help="down ramps; may be repeated")
     _add_reading(sub)
@@ -67,7 +72,7 @@ def _add_reading(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fit a device to measured ramps."""
+    """Fit a device to measured ramps, or what else the files hold."""
     from rpusim import fitting, plotting
 
     sources: list[tuple[Path, str | None]] = (
@@ -75,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if not sources:
         raise ValueError("files must name at least one file with ramps, as must --up or --down; got none")
+    kind = kind_asked(args)
+    if kind != "ramps":
+        return run_kind(args, kind)
     g_min, g_max = args.g_min, args.g_max
     if args.normalise == "none":
         if g_min is not None or g_max is not None:

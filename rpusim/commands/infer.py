@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     name = args.network.name.removesuffix(".npz").removesuffix(".network")
     stem = args.out / f"{name}-on-{label}"
-    kept = beside(stem, ".kept.npz")
+    kept = beside(stem, f".kept-{zlib.crc32(repr((chip, args.times, options['rng'], args.samples)).encode()):08x}.npz")
     with going_on(str(kept)):
         result = inference.evaluate(net, data, args.times, chip=chip, checkpoint=kept, **options)
     print(result)

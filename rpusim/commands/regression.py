@@ -17,6 +17,12 @@ from rpusim.commands.common import save_arrays as _save_arrays
 if TYPE_CHECKING:
     from rpusim import experiments
 
+#: names of `rpusim.algorithms.named`, which help texts need before that is loaded
+ALGORITHMS = (
+    "digital", "sgd", "shd", "ttv1", "ttv2", "c-ttv2", "agad", "mixed-precision", "eapu", "manhattan", "residual",
+    "residual-v2", "rider", "e-rider", "multi-tile", "low-rank",
+)  # fmt: skip
+
 __all__ = ["add_parser"]
 
 
@@ -33,7 +39,7 @@ def add_parser(command: Any) -> None:
     )
     device = sub.add_argument("--device", action="append", help=f"{device_help}; may be repeated (constant-step, soft-bounds)")
     completes(device, lambda: [*DEMO_DEVICES, *preset_names()])
-    sub.add_argument("--algorithm", action="append", choices=["sgd", "shd", "digital"], help="may be repeated (sgd, shd)")
+    sub.add_argument("--algorithm", action="append", choices=ALGORITHMS, help="may be repeated (sgd, shd)")
     sub.add_argument("--targets", type=positive_int, default=9, help="number of targets from -0.8 to 0.8 (9)")
     sub.add_argument("--steps", type=positive_int, default=30000, help="samples per run (30000)")
     sub.add_argument("--noise", type=float, default=0.2, help="standard deviation of the samples' noise (0.2)")
@@ -152,13 +158,14 @@ MARKS = {
     "*": "unstable: the equations leave it",
     "|": "a bound holds the weight there",
     "?": "the equations rest nowhere",
+    "=": "the target: there is no theory of where this algorithm rests",
 }
 
 
 def _mark(run: experiments.RegressionRun) -> str:
     """What to say about the theory of a run with one weight."""
     if run.equilibria is None:
-        return ""
+        return "" if run.has_theory else "="
     (point,) = run.equilibria
     return "?" if point is None else {"stable": "", "neutral": "~", "unstable": "*", "bound": "|"}[point.stability]
 

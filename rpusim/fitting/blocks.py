@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rpusim._base.validation import shown
 from rpusim.fitting.cells import Form, Row, names_between_blanks, number_of
 from rpusim.fitting.units import Label, label_of, unit_in
 
@@ -222,7 +223,7 @@ def _refuse(path: Path, main: _Run, run: _Run, form: Form, last: bool = False) -
     for column, (kind, wanted) in enumerate(zip(kinds, main.kinds, strict=False), 1):
         if {kind, wanted} == {"n", "t"}:
             allowed = "a number" if wanted == "n" else "a text, as in other lines"
-            raise ValueError(f"{path}, line {row.line}: column {column} must be {allowed}; got {row.cells[column - 1]!r}")
+            raise ValueError(f"{path}, line {row.line}: column {column} must be {allowed}; got {shown(row.cells[column - 1])}")
     raise ValueError(f"{path}, line {row.line}: must be a row of the table above it; got {_short(row.text)}")
 
 
@@ -246,14 +247,16 @@ def _table(path: Path, run: _Run, above: Sequence[Row], form: Form) -> tuple[Tab
             if value is not None:
                 values[r, k] = value
                 if math.isinf(value):
-                    raise ValueError(f"{path}, line {row.line}: numbers must be finite; got {cell!r} in column {k + 1}")
+                    raise ValueError(f"{path}, line {row.line}: numbers must be finite; got {shown(cell)} in column {k + 1}")
         for k in texts:
             texts[k].append(row.cells[k].strip() if k < len(row.cells) else "")
     units = _with_units(values, texts, list(units) or [""] * width)
     for k, words in texts.items():
         thousands = next((r for r, w in enumerate(words) if w and w.replace(",", "").replace(".", "").isdigit()), None)
         if thousands is not None:
-            raise ValueError(f"{path}, line {rows[thousands].line}: column {k + 1} must be a number; got {words[thousands]!r}")
+            raise ValueError(
+                f"{path}, line {rows[thousands].line}: column {k + 1} must be a number; got {shown(words[thousands])}"
+            )
     labels = [label_of(n, u) for n, u in zip(names or [""] * width, [*units, *[""] * width], strict=False)]
     return Table(path, labels, names is not None, values, np.array([r.line for r in rows]), texts), used
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rpusim._base.validation import shown
 from rpusim.fitting.blocks import Array, Table
 from rpusim.fitting.units import Label, direction_in
 
@@ -32,14 +33,14 @@ class Plan:
 def plan_of(table: Table, columns: Sequence[str | int] | None, group: Sequence[str | int] | None) -> Plan:
     """What the columns are, by their names, their units, and what they hold."""
     width = table.values.shape[1]
-    asked = [] if group is None else _chosen(table, group, "group")
+    asked = [] if group is None else chosen_columns(table, group, "group")
     quantity = {k: _quantity(table, k) for k in range(width)}
     groups = {k: q for k, q in quantity.items() if q in _GROUPS}
     groups |= {k: quantity[k] if quantity[k] in _GROUPS else _kind_of_group(table, k) for k in asked}
     for k in groups:
         quantity[k] = groups[k]
     if columns is not None:
-        wanted = _chosen(table, columns, "columns")
+        wanted = chosen_columns(table, columns, "columns")
         text = [k for k in wanted if k in table.texts]
         if text:
             raise ValueError(f"{table.path}: columns must hold numbers; got text in {table.names[text[0]]!r}")
@@ -64,7 +65,7 @@ def plan_of(table: Table, columns: Sequence[str | int] | None, group: Sequence[s
     return plan
 
 
-def _chosen(table: Table, wanted: Sequence[str | int], argument: str) -> list[int]:
+def chosen_columns(table: Table, wanted: Sequence[str | int], argument: str) -> list[int]:
     """The columns that are named, by their names or by their numbers from 1."""
     width, names = len(table.labels), table.names
     plain = [" ".join(name.lower().split()) for name in names]
@@ -72,7 +73,7 @@ def _chosen(table: Table, wanted: Sequence[str | int], argument: str) -> list[in
     parts = [p for one in wanted for p in (one.split(",") if isinstance(one, str) and one not in names else [one])]
     for one in parts if len(parts) > len(wanted) and all(str(p).strip() for p in parts) else wanted:
         one = one.strip() if isinstance(one, str) and one not in names else one
-        text = " ".join(str(one).lower().split())
+        text = " ".join((one if isinstance(one, str) else shown(int(one))).lower().split())
         if isinstance(one, str) and one in names:
             out.append(names.index(one))
         elif isinstance(one, str) and plain.count(text) == 1:
@@ -81,12 +82,13 @@ def _chosen(table: Table, wanted: Sequence[str | int], argument: str) -> list[in
             out.append(int(text) - 1)
         else:
             raise ValueError(
-                f"{argument} must be among {', '.join(map(repr, names[:40]))} or from 1 to {width} in {table.path}; got {one!r}"
+                f"{argument} must be among {', '.join(map(repr, names[:40]))} or from 1 to {width} in {table.path}; got "
+                f"{shown(one)}"
             )
     if not out:
         raise ValueError(f"{argument} must name at least one column; got none")
     if len(set(out)) < len(out):
-        raise ValueError(f"{argument} must name each column once; got {list(wanted)!r}")
+        raise ValueError(f"{argument} must name each column once; got {shown(list(wanted))}")
     return out
 
 

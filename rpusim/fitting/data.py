@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rpusim._base.validation import shown
 from rpusim.fitting.orientation import ramps_lie_along_rows
 from rpusim.fitting.pieces import contradicts, outliers
 from rpusim.fitting.ramps import FAR, Array, Place, Ramps, read_ramps
@@ -74,7 +75,7 @@ def measured(pulses_up: Any, pulses_down: Any, unit: str) -> Measured:
 
 def _of_ramps(ramps: Ramps, unit: str) -> Measured:
     if unit and ramps.unit and unit != ramps.unit:
-        raise ValueError(f"unit must be that of the ramps, {ramps.unit!r}; got {unit!r}")
+        raise ValueError(f"unit must be that of the ramps, {ramps.unit!r}; got {shown(unit)}")
     places = [*ramps.up_places, *ramps.down_places]
     names = [place.device for place in places]
     own = len(set(names)) > 1 and all(names)
@@ -180,7 +181,7 @@ def _groups(name: str, value: Any, notes: list[str]) -> list[tuple[int, Any]]:
         return list(enumerate(value))
     try:
         whole = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, MemoryError) as error:
         raise TypeError(f"{name} must hold ramps of numbers; got {type(value).__name__} ({error})") from None
     if whole.ndim not in (1, 2, 3):
         raise ValueError(f"{name} must have shape (values,), (ramps, values) or (devices, ramps, values); got {whole.shape}")
@@ -191,7 +192,7 @@ def _ramp(name: str, value: Any) -> Array | None:
     """One ramp without nan at its ends; None where it is empty."""
     try:
         raw = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, MemoryError) as error:
         raise TypeError(f"{name} must be a ramp of numbers; got {type(value).__name__} ({error})") from None
     if raw.dtype.kind not in "fiu" or raw.ndim != 1:
         raise (ValueError if raw.dtype.kind in "fiu" else TypeError)(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+from rpusim._base.validation import shown
+
 __all__ = []
 
 #: larger files are no sheets of ramps, and reading them takes minutes
@@ -46,10 +48,10 @@ def text_of(path: Path, raw: bytes, encoding: str | None) -> tuple[str, list[str
         try:
             return codecs.decode(raw, encoding), []
         except (LookupError, TypeError):
-            raise ValueError(f"encoding must be the name of one, such as 'utf-8' or 'cp1252'; got {encoding!r}") from None
+            raise ValueError(f"encoding must be the name of one, such as 'utf-8' or 'cp1252'; got {shown(encoding)}") from None
         except ValueError as error:
             reason = getattr(error, "reason", "")
-            raise ValueError(f"{path}: not a text in {encoding} ({reason} at byte {getattr(error, 'start', 0)})") from None
+            raise ValueError(f"{path}: not a text in {encoding:.40} ({reason} at byte {getattr(error, 'start', 0)})") from None
     for first, what in _BINARY:
         if raw.startswith(first):
             raise ValueError(f"{path}: must be a text file or a workbook; got {what}")

@@ -16,13 +16,14 @@ from rpusim.fitting.ramps import Array
 __all__ = []
 
 
-def _random_effects(x: Array, error: Array) -> tuple[float, float, float, float]:
+def random_effects(x: Array, error: Array) -> tuple[float, float, float, float]:
     """Mean and spread of the population of which x +- error are estimates, and their standard errors.
 
     Restricted maximum likelihood: of the x about their weighted mean, weights 1 / (spread^2 + error^2).
     """
     good = np.isfinite(error) & np.isfinite(x)
     x, error = x[good], error[good]
+    error = np.maximum(error, 1e-12 * float(np.abs(x).max(initial=0.0)) + 1e-60)  # of values without noise
     if len(x) < 2:
         return (float(x[0]), float(error[0]), math.nan, math.inf) if len(x) else (math.nan, math.inf, math.nan, math.inf)
 
@@ -67,7 +68,7 @@ def fit_population(fits: Sequence[Optimum]) -> tuple[dict[str, Any], dict[str, f
         if name == "up_down":  # of the step: its gain is drawn apart
             gain = all_of("dw_min") / values["dw_min"]
             x, e = x * gain, e * gain
-        mean, error, spread, spread_error = _random_effects(x, e)
+        mean, error, spread, spread_error = random_effects(x, e)
         values[name], errors[name] = mean, error
         if f"{name}_dtod" in fields:
             relative = 1.0 if name in ("up_down", "gamma_up", "gamma_down", "pow_up_down") else abs(mean)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rpusim._base.validation import integer_value, real
+from rpusim._base.validation import choice, fail, integer_value, optional, real, shown
 from rpusim.fitting.blocks import Table, tables_of
 from rpusim.fitting.cells import rows_of
 from rpusim.fitting.columns import Plan, plan_of, sign_of
@@ -156,36 +156,35 @@ def read_ramps(
     >>> len(ramps.up), len(ramps.down), ramps.unit, float(ramps.up[0][0])
     (1, 0, 'S', 1.5e-06)
     """
-    if direction not in (None, "up", "down"):
-        raise ValueError(f"direction must be None, 'up' or 'down'; got {direction!r}")
+    direction = optional(choice("up", "down"))("direction", direction)
     if pulses_per_ramp is not None:
         pulses_per_ramp = integer_value("pulses_per_ramp", pulses_per_ramp, 3)
     skip_rows = integer_value("skip_rows", skip_rows, 0)
     if encoding is not None and not isinstance(encoding, str):
-        raise TypeError(f"encoding must be a str or None; got {encoding!r}")
+        fail("encoding", "a str or None", encoding, TypeError)
     if read_voltage is not None and real()("read_voltage", read_voltage) == 0.0:
         raise ValueError("read_voltage must not be 0; got 0")
-    chosen, parting = _several("columns", columns), _several("group", group)
+    chosen, parting = names_or_numbers("columns", columns), names_or_numbers("group", group)
     if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, (str, int))):
-        raise TypeError(f"sheet must be a name or a number; got {sheet!r}")
-    tables, notes, name = _tables(path, skip_rows, sheet, encoding)
+        fail("sheet", "a name or a number", sheet, TypeError)
+    tables, notes, name = tables_in(path, skip_rows, sheet, encoding)
     builder = _Builder(direction, pulses_per_ramp, read_voltage, notes)
     for table in tables:
         builder.add(table, plan_of(table, chosen, parting))
     return builder.done(name)
 
 
-def _several(name: str, value: Any) -> list[str | int] | None:
+def names_or_numbers(name: str, value: Any) -> list[str | int] | None:
     if value is None:
         return None
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         return [value]
     if not isinstance(value, Sequence) or any(isinstance(v, bool) or not isinstance(v, (str, int, np.integer)) for v in value):
-        raise TypeError(f"{name} must be names or numbers of columns; got {str(value)[:60]!r}")
+        fail(name, "names or numbers of columns", value, TypeError)
     return list(value)
 
 
-def _tables(path: Any, skip_rows: int, sheet: Any, encoding: str | None) -> tuple[list[Table], list[str], Path]:
+def tables_in(path: Any, skip_rows: int, sheet: Any, encoding: str | None) -> tuple[list[Table], list[str], Path]:
     if is_frame(path):
         if skip_rows or sheet is not None or encoding is not None:
             raise ValueError("skip_rows, sheet and encoding must not be given with a DataFrame; they are of files")
@@ -196,11 +195,11 @@ def _tables(path: Any, skip_rows: int, sheet: Any, encoding: str | None) -> tupl
     raw = bytes_of(path)
     if is_workbook(raw):
         if encoding is not None:
-            raise ValueError(f"encoding must not be given with a workbook; got {encoding!r} for {path}")
+            raise ValueError(f"encoding must not be given with a workbook; got {shown(encoding)} for {path}")
         rows, form, notes = rows_of_workbook(path, raw, sheet, skip_rows)
     else:
         if sheet is not None:
-            raise ValueError(f"sheet must not be given with a text file; got {sheet!r} for {path}")
+            raise ValueError(f"sheet must not be given with a text file; got {shown(sheet)} for {path}")
         text, notes = text_of(path, raw, encoding)
         rows, form = rows_of(path, text, skip_rows)
     tables, more = tables_of(path, rows, form)
@@ -229,7 +228,7 @@ class _Builder:
     def add(self, table: Table, plan: Plan) -> None:
         for text in plan.notes:
             self.note(text)
-        groups = _groups(table, plan)
+        groups = groups_of(table, plan)
         whole = table.values[:, plan.values]
         if len(groups) == 1 and len(plan.values) > 5 and self.pulses_per_ramp is None and ramps_lie_along_rows(whole):
             self._rows(table, plan)
@@ -378,7 +377,7 @@ class _Builder:
             self.note(f"{path.name}: no unit found; values are taken as they stand")
 
 
-def _groups(table: Table, plan: Plan) -> list[tuple[Ints, str, str | None]]:
+def groups_of(table: Table, plan: Plan) -> list[tuple[Ints, str, str | None]]:
     """The rows of each ramp or set of ramps that group columns tell apart, with its device and direction."""
     height = len(table.lines)
     if not plan.groups:

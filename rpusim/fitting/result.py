@@ -54,7 +54,7 @@ class ModelScore:
 
 
 #: what theory asks of a device
-_OF_DEVICE = frozenset(
+OF_DEVICE = frozenset(
     "step_up step_down granularity w_min w_max symmetry_point symmetry_points bounds_of mean_parameters steps_of noise_weights "
     "number_of_states dw_min dw_min_std symmetry_point_of".split()
 )
@@ -131,7 +131,7 @@ class FitResult:
 
     def __getattr__(self, name: str) -> Any:
         """Steps, bounds and the like of the device, so that theory takes a fit for it."""
-        if name in _OF_DEVICE:
+        if name in OF_DEVICE:
             return getattr(self.device, name)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}", name=name, obj=self)
 

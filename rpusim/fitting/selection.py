@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from rpusim._base.progress import progress_bar
-from rpusim._base.validation import boolean, choice, real
+from rpusim._base.validation import boolean, choice, fail, real, shown
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.step import LinearStep
 from rpusim.fitting.data import Data, Measured, measured, packed
@@ -46,20 +46,26 @@ __all__ = ["fit"]
 
 def _models(model: Any) -> list[tuple[str, PulsedDevice | None]]:
     """Names of the models to try, with the device whose other fields are kept where one was given."""
-    known = ", ".join(MODELS)
     if model is None or (isinstance(model, str) and model == "best"):
         return [(name, None) for name in MODELS]
     if isinstance(model, (list, tuple)):
         if not model:
             raise ValueError("model must name at least one model; got an empty sequence")
-        return [pair for one in model for pair in _models(one)]
+        return [_one_model(one) for one in model]
+    return [_one_model(model)]
+
+
+def _one_model(model: Any) -> tuple[str, PulsedDevice | None]:
     if isinstance(model, str) and model in MODELS:
-        return [(model, None)]
+        return model, None
     if isinstance(model, type) and model.__name__ in MODELS:
-        return [(model.__name__, None)]
+        return model.__name__, None
     if isinstance(model, PulsedDevice) and type(model).__name__ in MODELS:
-        return [(type(model).__name__, model)]
-    raise ValueError(f"model must be one of {known}, such a class or device, a list of them, None or 'best'; got {model!r}")
+        return type(model).__name__, model
+    known = ", ".join(MODELS)
+    raise ValueError(
+        f"model must be one of {known}, such a class or device, a list of them, None or 'best'; got {shown(model)}"
+    )
 
 
 def fit(
@@ -151,6 +157,8 @@ def fit(
     """
     choice("bic", "aic")("criterion", criterion)
     chosen = _models(model)
+    if not isinstance(unit, str):
+        fail("unit", "a str", unit, TypeError)
     given = measured(pulses_up, pulses_down, unit)
     if not given.up and not given.down:
         raise ValueError("pulses_up and pulses_down must hold at least one ramp; got none")
@@ -210,11 +218,13 @@ def _scale(given: Measured, g_min: float | None, g_max: float | None) -> tuple[f
 
 
 def _held(hold: Mapping[str, float] | None, chosen: Sequence[tuple[str, PulsedDevice | None]]) -> dict[str, float]:
+    if hold is not None and not isinstance(hold, Mapping):
+        fail("hold", "a dict of names and numbers, or None", hold, TypeError)
     kept = dict(hold or {})
     for name, value in kept.items():
         allowed = {n for m, _ in chosen for n in (*COMMON, *MODELS[m].shape)}
         if name not in allowed:
-            raise ValueError(f"hold must have names among {', '.join(sorted(allowed))}; got {name!r}")
+            raise ValueError(f"hold must have names among {', '.join(sorted(allowed))}; got {shown(name)}")
         least = real(0.0, open_low=name == "slow_time") if name in (*NOISES, "slow_time") else real()
         kept[name] = least(f"hold[{name!r}]", value)
     if ("slow_time" in kept) != (kept.get("slow_noise", 0.0) != 0.0):

@@ -6,6 +6,7 @@ import datetime
 import io
 import math
 import numbers
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from rpusim._base.validation import shown
 from rpusim.fitting.blocks import Table
-from rpusim.fitting.cells import Form, Row
+from rpusim.fitting.cells import Form, Row, number_of
 from rpusim.fitting.units import label_of
 
 __all__ = []
@@ -68,10 +70,12 @@ def _chosen(path: Path, names: list[str], sheet: str | int | None, sheets: dict[
     if sheet is not None:
         if isinstance(sheet, str) and sheet in names:
             return sheet, []
-        if not isinstance(sheet, bool) and str(sheet).isdigit() and 1 <= int(sheet) <= len(names):
-            return names[int(sheet) - 1], []
+        if isinstance(sheet, int) or re.fullmatch("[0-9]{1,6}", sheet):
+            number = int(sheet)
+            if 1 <= number <= len(names):
+                return names[number - 1], []
         raise ValueError(
-            f"sheet must be among {', '.join(map(repr, names))} or from 1 to {len(names)} in {path}; got {sheet!r}"
+            f"sheet must be among {', '.join(map(repr, names))} or from 1 to {len(names)} in {path}; got {shown(sheet)}"
         )
 
     def holds_numbers(name: str) -> bool:
@@ -197,10 +201,11 @@ def table_of_frame(frame: Any, name: str) -> Table:
             values[:, k] = column
             continue
         cells = [_text(c) for c in column.tolist()]
-        try:
-            values[:, k] = [math.nan if c.lower() in ("", "nan", "none", "<na>", "nat") else float(c) for c in cells]
-        except ValueError:
+        found = [math.nan if c.lower() in ("<na>", "nat") else number_of(c) for c in cells]
+        if any(value is None for value in found):
             texts[k] = cells
+        else:
+            values[:, k] = found
     if np.isinf(values).any():
         row, k = (int(i) for i in np.argwhere(np.isinf(values))[0])
         raise ValueError(f"{name}: numbers must be finite; got {values[row, k]} in row {row} of {columns[k]!r}")

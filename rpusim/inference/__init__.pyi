@@ -11,6 +11,7 @@ from rpusim.inference.converters import (
     SingleDevice,
     TablePair,
 )
+from rpusim.inference.costing import HERMES_FOUR_PHASE, HERMES_ONE_PHASE, InferenceCost, inference_cost
 from rpusim.inference.evaluation import InferenceResult, causes, evaluate, product_errors
 from rpusim.inference.fixed_point import FixedPoint
 from rpusim.inference.hardware_aware import HardwareAware, HardwareAwareTile
@@ -58,12 +59,13 @@ from rpusim.inference.programming import GradientProgramming, TableSearch, optim
 from rpusim.inference.reram import SONOS, AnalogFoundation, CMOReRAM, HfO2ReRAM, WanReRAM
 
 __all__ = [
-    "PCM", "SONOS", "AddNormal", "AnalogFoundation", "BitSlices", "CMOReRAM", "Chip", "ChipNetwork", "ChipTile", "Clip",
-    "Compensation", "Converter", "CustomNoise", "DifferentialPair", "Discretize", "DoReFa", "DropConnect", "FanInClip",
-    "Faults", "FixedClip", "FixedPoint", "GaussianClip", "GradientProgramming", "HardwareAware", "HardwareAwareTile",
-    "HermesPCM", "HermesSinglePCM", "HfO2ReRAM", "InferenceResult", "MeanMaxClip", "Modifier", "MultiplyNormal", "NoNoise",
-    "NoiseModel", "OffsetPair", "OnChip", "OnDevices", "PCMNoise", "Pairs", "PolynomialNoise", "PowerLawDrift",
-    "ProgrammedArray", "ProgrammingNoise", "RelativeNoise", "Scaling", "Signed", "SingleDevice", "StateIndependent",
-    "TablePair", "TableSearch", "WanReRAM", "adapt", "adapters_of", "causes", "chips", "convert", "evaluate",
-    "optimize_tables", "product_errors", "program", "program_by_gradient", "read_noise_covariance", "recalibrate_batch_norm",
+    "HERMES_FOUR_PHASE", "HERMES_ONE_PHASE", "PCM", "SONOS", "AddNormal", "AnalogFoundation", "BitSlices", "CMOReRAM", "Chip",
+    "ChipNetwork", "ChipTile", "Clip", "Compensation", "Converter", "CustomNoise", "DifferentialPair", "Discretize", "DoReFa",
+    "DropConnect", "FanInClip", "Faults", "FixedClip", "FixedPoint", "GaussianClip", "GradientProgramming", "HardwareAware",
+    "HardwareAwareTile", "HermesPCM", "HermesSinglePCM", "HfO2ReRAM", "InferenceCost", "InferenceResult", "MeanMaxClip",
+    "Modifier", "MultiplyNormal", "NoNoise", "NoiseModel", "OffsetPair", "OnChip", "OnDevices", "PCMNoise", "Pairs",
+    "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise", "RelativeNoise", "Scaling", "Signed",
+    "SingleDevice", "StateIndependent", "TablePair", "TableSearch", "WanReRAM", "adapt", "adapters_of", "causes", "chips",
+    "convert", "evaluate", "inference_cost", "optimize_tables", "product_errors", "program", "program_by_gradient",
+    "read_noise_covariance", "recalibrate_batch_norm",
 ]  # fmt: skip

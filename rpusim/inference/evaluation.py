@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import checkpoint as files
+from rpusim._base.notebook import as_html
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, seed_sequence, words_of
 from rpusim._base.validation import boolean, choice, integer_value, real, real_array, shown
@@ -72,6 +73,12 @@ class InferenceResult:
     metric: str
     chance: float | None
     settings: dict[str, Any] = field(default_factory=dict)
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        rows = [(duration(t), f"{m:.4f}, worst {w:.4f}") for t, m, w in zip(self.times_s, self.mean, self.worst, strict=True)]
+        return [("metric", self.metric), ("programmings", len(self.values)), ("before", f"{self.reference:.4f}"), *rows]
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -254,7 +261,7 @@ def evaluate(
     reference_outputs = net.predict(x, size)
     net.load_state_dict(before)  # counts of reads, too
     reference = measure(reference_outputs, labels)
-    settings = {"chip": main.to_dict(), "seed": words_of(seeds), "programmings": count, "options": shown(options)}
+    settings = {"chip": main.to_dict(), "seed": words_of(seeds), "options": shown(options)}
     key = {"settings": json.dumps(settings), "times_s": times, "metric": name, "reference": reference, "samples": len(x)}
     rows = _kept(checkpoint, key)[:count]
     bar = progress_bar(
@@ -278,7 +285,7 @@ def evaluate(
                 files.save(checkpoint, key | {"values": np.array(rows)})
     classes = reference_outputs.shape[-1]
     chance = {"accuracy": 1.0 / classes, "cross_entropy": float(np.log(classes))}.get(name)
-    return InferenceResult(np.array(times), np.array(rows), reference, name, chance, settings)
+    return InferenceResult(np.array(times), np.array(rows), reference, name, chance, settings | {"programmings": count})
 
 
 def _kept(path: str | os.PathLike[str] | None, key: dict[str, Any]) -> list[list[float]]:

@@ -16,7 +16,7 @@ __all__ = ["FixedPoint"]
 _bits = integer(0, 24)
 
 
-@checked_by("text", 3, None, (1,), (1, 2, 3), (1, -1), (0, 0))
+@checked_by("text", 3, None, (1,), (1, 2, 3), (0, 0))
 def is_format(name: str, value: Any) -> tuple[int, int]:
     """Check the integer and the fraction bits of a number."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:

@@ -109,6 +109,7 @@ class HardwareAwareTile(Tile):
         )
         self.batches = 0
         self._rate = 0.0
+        self._ideal = algorithm.forward.is_ideal
         self._forget()
 
     def _forget(self) -> None:
@@ -148,7 +149,7 @@ class HardwareAwareTile(Tile):
     def _load(self, w: NDArray[np.float32]) -> None:
         """Put weights on the array that is read, normalised where its periphery sees their size."""
         self._read = w
-        if self.algorithm.forward.is_ideal:
+        if self._ideal:
             return
         size = largest(self.parameter.value, "row")
         self._factor = size[:, 0]
@@ -156,14 +157,14 @@ class HardwareAwareTile(Tile):
 
     def _through(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         assert self._read is not None
-        if self.algorithm.forward.is_ideal:
+        if self._ideal:
             return x @ self._read.T
         y = self._array.forward(x)
         y *= self._factor
         return y
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        batch = signal("x", x, (None,) * max(1, np.ndim(x) - 1) + (self.shape[1],) if np.ndim(x) > 1 else (self.shape[1],))
+        batch = signal("x", x, (None, self.shape[1]) if np.ndim(x) > 1 else (self.shape[1],))
         if self._read is None:
             self.begin(False)
         if self._training and self.algorithm.noise_per == "sample":
@@ -198,7 +199,7 @@ class HardwareAwareTile(Tile):
         """Add d^T x to the gradient; W changes at the end of the batch."""
         self._rate = _lr("lr", lr)
         x, d = update_vectors(x, d, self.shape)
-        self.parameter.gradient += np.atleast_2d(d).T @ np.atleast_2d(x)
+        self.parameter.add_product(np.atleast_2d(d), np.atleast_2d(x))
 
     def end_batch(self) -> None:
         """Take the step of the optimizer, after which weights are clipped."""

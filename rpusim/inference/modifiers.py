@@ -61,7 +61,8 @@ class Modifier(Specification):
 
 def largest(w: Weights, per: str) -> Weights:
     """M: max|w| of the array or of each row, 1 where that is 0."""
-    found = np.abs(w).max(axis=1 if per == "row" else None, keepdims=True)
+    axis = 1 if per == "row" else None
+    found = np.maximum(w.max(axis=axis, keepdims=True), -w.min(axis=axis, keepdims=True))  # without a copy of w
     return np.where(found > 0.0, found, np.float32(1.0))
 
 
@@ -370,8 +371,19 @@ class GaussianClip(Clip):
         axis = 1 if self.per == "row" else None
         if w.size < 2 or (axis == 1 and w.shape[1] < 2):
             return np.float32(np.inf)  # one weight has no spread
-        bound = np.float32(self.sigma) * w.std(axis=axis, ddof=1, keepdims=True)
+        bound = np.float32(self.sigma) * _spread(w, axis)
         return bound if self.most is None else np.minimum(bound, np.float32(self.most))
+
+
+def _spread(w: Weights, axis: int | None) -> Weights:
+    """Standard deviation (n - 1), by one pass where the mean is small beside it, as it is of weights."""
+    n = w.size if axis is None else w.shape[1]
+    mean = w.mean(axis=axis, keepdims=True)
+    square = np.float32(np.vdot(w, w)) if axis is None else np.einsum("ij,ij->i", w, w)[:, None]
+    variance = (square - n * mean * mean) / np.float32(n - 1)
+    if np.any(variance < mean * mean):
+        return np.asarray(w.std(axis=axis, ddof=1, keepdims=True), np.float32)
+    return np.asarray(np.sqrt(variance), np.float32)
 
 
 @dataclass(frozen=True, repr=False)

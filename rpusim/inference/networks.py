@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part
@@ -147,6 +148,13 @@ class ChipNetwork:
         self.tiles = [tile for matrix in net.matrices() for tile in matrix.tiles if isinstance(tile, ChipTile)]
         if not self.tiles:
             raise ValueError(f"net must have a matrix on a chip; got {shown(net)}")
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        event = self.tiles[0].array.event
+        rows = [(f"array {k}", f"{one.shape[0]} x {one.shape[1]}, {one.chip!r}") for k, one in enumerate(self.arrays)]
+        return [("programming", event), ("network", repr(self.net)), *rows]
 
     def __repr__(self) -> str:
         devices = sum(tile.array.targets.size for tile in self.tiles)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from rpusim._core.kernels import normals
 from rpusim.inference.chip import Chip
 from rpusim.inference.converters import Scaling
 from rpusim.wires.network import Network
+from rpusim.wires.product import bent
 
 __all__ = ["DeviceProduct"]
 
@@ -35,10 +38,14 @@ class DeviceProduct:
         self._power = None if noise is None else self._variances(noise.astype(np.float64))
         self._key, self._reads = key, 0
         self._effective: NDArray[np.float64] | None = None
+        self._alpha, self._volts = chip.periphery.nonlinearity, chip.periphery.read_voltage or 1.0
+        self._planes: list[Network] = []
         if chip.periphery.wires is not None:
             planes = [Network(np.ascontiguousarray(g.T.astype(np.float64)), chip.periphery.wires) for g in conductances]
-            sensed = np.stack([plane.effective().T for plane in planes])
-            self._effective = self._weights(sensed)
+            if self._alpha > 0.0:
+                self._planes = planes  # every vector is a solve of its own
+            else:
+                self._effective = self._weights(np.stack([plane.effective().T for plane in planes]))
 
     def _weights(self, g: NDArray[np.float64]) -> NDArray[np.float64]:
         """Normalised weights of conductances, in float64."""
@@ -51,11 +58,22 @@ class DeviceProduct:
         scaling = self._scaling
         return self._converter.combined_variance(std) / (scaling.siemens_per_weight * scaling.largest) ** 2
 
+    def _product(self, w: NDArray[Any], x: NDArray[np.float32], transposed: bool) -> NDArray[np.float64]:
+        if self._planes:
+            v = self._volts * x.astype(np.float64)
+            found = [
+                p.solution(v, transposed=transposed, nonlinearity=self._alpha).currents.T / self._volts for p in self._planes
+            ]
+            scaling = self._scaling
+            total = self._converter.combined(np.stack(found)) - scaling.offset * x.sum(axis=1)
+            return np.ascontiguousarray((total / scaling.siemens_per_weight / scaling.largest).T)
+        signal = bent(x, self._alpha, self._volts) if self._alpha > 0.0 else x
+        return np.asarray(signal @ (w if transposed else w.T), np.float64)
+
     def __call__(self, weights: NDArray[np.float32], x: NDArray[np.float32], transposed: bool) -> NDArray[np.float64]:
-        w = weights if self._effective is None else self._effective
+        y = self._product(weights if self._effective is None else self._effective, x, transposed)
         if transposed:
-            return np.asarray(x @ w, np.float64)
-        y = np.asarray(x @ w.T, np.float64)
+            return y
         if self._power is not None:
             xi = normals(self._key, y.size, operation=self._reads).reshape(y.shape)
             self._reads += 1

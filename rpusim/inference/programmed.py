@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
+from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
 from rpusim._base.state import Entry, Stateful, attribute, same_specification, seeds, version
 from rpusim._base.validation import boolean, instance, integer, plain_array, real_array, signal
 from rpusim._core.kernels import normals, uniforms
+from rpusim.arrays.counts import ReadCount
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.devices.ideal import Ideal
 from rpusim.inference.chip import Chip
@@ -93,6 +95,11 @@ class ProgrammedArray(Stateful):
             rng=_random.child(self._seeds, _PERIPHERY),
         )
         self._began()
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        return [("shape", self.shape), ("chip", self.chip), ("programming", self.event)]
 
     def __repr__(self) -> str:
         return f"ProgrammedArray({self.shape}, {self.chip!r})"
@@ -213,7 +220,7 @@ class ProgrammedArray(Stateful):
         w = chip.converter.weights(g, self._scaling)
         w /= largest
         self._array.program(w)
-        if chip.periphery.wires is not None or chip.read_noise == "per_read":
+        if chip.periphery.has_product or chip.read_noise == "per_read":
             std = None
             if chip.read_noise == "per_read" and read_noise:
                 std = chip.model.read_std(self._kept, g, self._goals, chip.converter.g_max_s, t)
@@ -253,6 +260,11 @@ class ProgrammedArray(Stateful):
         if boolean("compensated", compensated):
             factor *= self.compensation_factor(t_inference_s)
         return factor
+
+    @property
+    def read_count(self) -> ReadCount:
+        """What reads have done since the noise began anew."""
+        return self._array.forward_count
 
     def restart_noise(self, t_inference_s: float, *words: int) -> None:
         """Begin the noise of reads (of DACs and ADCs) anew, as it is for a time and some words of the caller's."""

@@ -14,7 +14,19 @@ from rpusim._base import checkpoint as files
 from rpusim._base import state as states
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import plain_json
-from rpusim._base.validation import LARGEST, axes_of, boolean, instance, integer_value, plain_array, real, shown, signal
+from rpusim._base.validation import (
+    LARGEST,
+    axes_of,
+    boolean,
+    choice,
+    fail,
+    instance,
+    integer_value,
+    plain_array,
+    real,
+    shown,
+    signal,
+)
 from rpusim._core.buffers import is_finite_signal
 from rpusim.nn.embedding import indices
 from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, layer_from_dict, no_forward
@@ -220,6 +232,8 @@ class Sequential(Group):
         TypeError, ValueError
             If the shape does not fit, or a number is not finite.
         """
+        if not isinstance(name, str) or len(name) > 200:
+            fail("name", "a str of at most 200 characters", name, ValueError if isinstance(name, str) else TypeError)
         if self.takes_indices:
             array = plain_array(name, x, "integers")
             if array.dtype.kind not in "iu" or array.ndim < 1:
@@ -287,7 +301,9 @@ class Sequential(Group):
         self.reset_state()
         return np.concatenate(batches)
 
-    def calibrate_input_ranges(self, x: np.ndarray, quantile: float = 0.9999, batch_size: int = 1000) -> list[float]:
+    def calibrate_input_ranges(
+        self, x: np.ndarray, quantile: float = 0.9999, batch_size: int = 1000, *, rule: str = "quantile", bits: int = 8
+    ) -> list[float]:
         """Set the input ranges of all matrices that have one from the inputs that come to them.
 
         The network is read without training, every matrix with a range that fits the batch, so that nothing is clipped on the
@@ -303,6 +319,10 @@ class Sequential(Group):
         quantile : float, default 0.9999
             From 0, without it, to 1: the largest input.
         batch_size : int
+        rule : {"quantile", "L1", "L2"}
+            Or the range with which inputs that are clipped and rounded are off least, by the mean of sizes or of squares.
+        bits : int, default 8
+            Of the DACs, for "L1" and "L2".
 
         Returns
         -------
@@ -325,15 +345,22 @@ class Sequential(Group):
         """
         quantile = real(0.0, 1.0, open_low=True)("quantile", quantile)
         size = integer_value("batch_size", batch_size, low=1)
+        power = {"quantile": 0, "L1": 1, "L2": 2}[choice("quantile", "L1", "L2")("rule", rule)]
+        steps = integer_value("bits", bits, 2, 24)
         x = self.inputs("x", x)
         if len(x) == 0:
             raise ValueError(f"x must hold at least one sample; got shape {x.shape}")
         matrices = {id(m): m for m in self.matrices() if m.mapping.input_range is not None}  # each once
         if not matrices:
             raise ValueError(f"calibrate_input_ranges needs a layer whose mapping has an input_range; got {shown(self)}")
+
+        def find(sizes: Any) -> float:
+            found: float = sizes.closest(power, steps) if power else sizes.quantile(quantile)
+            return found
+
         with ExitStack() as stack:
             for matrix in matrices.values():
-                stack.enter_context(matrix.calibration(quantile))
+                stack.enter_context(matrix.calibration(find))
             self.predict(x, size)
         return [matrix.input_range for matrix in matrices.values() if matrix.input_range is not None]
 

@@ -197,12 +197,35 @@ class Parameter(Stateful):
 
     def __init__(self, value: ArrayLike) -> None:
         self.value: NDArray[np.float32] = _start("value", value)
-        self.gradient = np.zeros_like(self.value)
+        self._gradient = np.zeros_like(self.value)
+        self._spent = False  # the gradient is to count as 0, whatever is there
         self.optimizer: Optimizer | None = None
         #: called after every step
         self.after: Callable[[], object] | None = None
         self.steps = 0  # since the arrays of the optimizer were zero
         self._slots: list[NDArray[np.float32]] = []
+
+    @property
+    def gradient(self) -> NDArray[np.float32]:
+        """The gradient, to which layers add."""
+        if self._spent:
+            self._gradient[...] = 0.0
+            self._spent = False
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, value: ArrayLike) -> None:
+        if value is not self._gradient:  # as it is after +=
+            self._gradient[...] = value
+        self._spent = False
+
+    def add_product(self, d: NDArray[np.float32], x: NDArray[np.float32]) -> None:
+        """Add d^T x to the gradient of a matrix, d (n, outputs) and x (n, inputs)."""
+        if self._spent:
+            np.matmul(d.T, x, out=self._gradient)
+            self._spent = False
+        else:
+            self._gradient += d.T @ x
 
     def reset(self, value: ArrayLike) -> None:
         """Begin again from `value`."""
@@ -229,12 +252,13 @@ class Parameter(Stateful):
 
     def _step(self, lr: float) -> None:
         if self.optimizer is None:
-            self.value -= np.float32(lr) * self.gradient
+            self.gradient *= np.float32(lr)
+            self.value -= self.gradient
         else:
             schedule = self.optimizer.schedule
             self.optimizer.step(self, lr if schedule is None else lr * schedule.factor(self.steps))
         self.steps += 1
-        self.gradient[...] = 0.0
+        self._spent = True
         if self.after is not None:
             self.after()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from rpusim._core.settings import ReadSettings
 from rpusim.periphery.converters import ADC, DAC, is_spread
 from rpusim.wires.conductance import ConductanceScale
 from rpusim.wires.lines import Wires
+from rpusim.wires.product import BentProduct, WiredProduct
 
 __all__ = ["Periphery"]
 
@@ -88,6 +90,11 @@ class Periphery(Specification):
     conductances : ConductanceScale
         How weights are conductances of that network. Of several devices in a cell, and of a pair with a reference array, it
         is the whole weight that is mapped.
+    nonlinearity : float, default 0
+        Devices that are not ohmic carry i = G sinh(alpha v) / alpha; this is alpha, in 1 / V, which `rpusim fit --kind iv`
+        finds from sweeps. With `wires`, every vector is a network of its own. Noise of devices is that of ohmic ones.
+    read_voltage : float or None
+        The voltage that an input of 1 is to such devices, in volt.
     out_scale : float, default 1
         Factor on all results.
 
@@ -129,6 +136,8 @@ class Periphery(Specification):
     series_resistance_max: float | None = parameter(None, optional(physical(0.0, open_low=True)))
     wires: Wires | None = parameter(None, optional(instance(Wires, "a Wires")))
     conductances: ConductanceScale = parameter(ConductanceScale, instance(ConductanceScale, "a ConductanceScale"))
+    nonlinearity: float = parameter(0.0, physical(0.0))
+    read_voltage: float | None = parameter(None, optional(physical(0.0, open_low=True)))
     out_scale: float = parameter(1.0, physical(0.0, open_low=True))
 
     def _check_consistency(self) -> None:
@@ -158,6 +167,7 @@ class Periphery(Specification):
             (("voltage_offset_w_min",), no_offsets, "voltage_offset or series_resistance"),
             (("series_resistance_max",), self.series_resistance == 0.0, "series_resistance"),
             (("conductances",), self.wires is None, "wires"),
+            (("read_voltage",), self.nonlinearity == 0.0, "nonlinearity"),
         ):
             for name in names:
                 if idle and getattr(self, name) != _DEFAULTS[name]:
@@ -166,6 +176,10 @@ class Periphery(Specification):
                         f"{getattr(self, name)!r}"
                     )
 
+        if self.nonlinearity > 0.0 and self.read_voltage is None:
+            raise ValueError(
+                f"Periphery: read_voltage must be given for devices with a nonlinearity={self.nonlinearity}; got None"
+            )
         if self.wires is not None and self.ir_drop > 0.0:
             raise ValueError(f"Periphery: ir_drop must be 0 where wires are solved exactly; got {self.ir_drop}")
 
@@ -182,7 +196,7 @@ class Periphery(Specification):
     @property
     def is_ideal(self) -> bool:
         """Whether reads are exact products."""
-        return self == Periphery.ideal()
+        return self == _ideal()
 
     @property
     def has_spreads(self) -> bool:
@@ -190,6 +204,18 @@ class Periphery(Specification):
         adc = self.adc
         spreads = (adc.noise_spread, adc.gain_spread, adc.offset_spread, adc.nonlinearity)
         return max(*spreads, self.voltage_offset, self.read_asymmetry_spread) > 0.0
+
+    @property
+    def has_product(self) -> bool:
+        """Whether something takes the place of the matrix product: wires, or devices that are not ohmic."""
+        return self.wires is not None or self.nonlinearity > 0.0
+
+    def product(self, shape: tuple[int, int]) -> BentProduct | WiredProduct | None:
+        """Return what takes the place of the product of an array (outputs, inputs); None where nothing does."""
+        volts = 1.0 if self.read_voltage is None else self.read_voltage
+        if self.wires is not None:
+            return WiredProduct(self.wires, self.conductances, shape, self.nonlinearity, volts)
+        return BentProduct(self.nonlinearity, volts) if self.nonlinearity > 0.0 else None
 
     def without_bound_management(self) -> Periphery:
         """Return the same periphery without bound management, as used for backward reads."""
@@ -240,7 +266,7 @@ class Periphery(Specification):
         analog = self.ir_drop > 0.0 or self.voltage_offset > 0.0 or self.series_resistance > 0.0 or self.read_noise > 0.0
         return ReadSettings(
             ideal=self.is_ideal,
-            plain=not analog and self.sign_handling == "one_pass" and dac.slice_bits is None and self.wires is None,
+            plain=not analog and self.sign_handling == "one_pass" and dac.slice_bits is None and not self.has_product,
             dac_levels=dac._levels(),
             adc_levels=adc._levels(),
             dac_bound=math.inf if dac.bound is None else dac.bound,
@@ -278,6 +304,11 @@ class Periphery(Specification):
         if self.adc.inl is None and self.adc.dnl is None:
             return dict(drawn)
         return {**drawn, "transitions": self.adc.transitions.astype(np.float32)}  # type: ignore[union-attr]
+
+
+@cache
+def _ideal() -> Periphery:
+    return Periphery.ideal()
 
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Periphery)}

@@ -14,6 +14,7 @@ from rpusim.plotting.inference import (
     inference_curve,
     inference_figure,
 )
+from rpusim.plotting.measured import fitted_series, fitted_sweeps, measured_figure, step_table
 from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, regression_figure, residuals, spiral_figure, trajectories
 from rpusim.plotting.style import DOUBLE, SINGLE, save, style
@@ -33,6 +34,9 @@ __all__ = [
     "fit_figure",
     "fit_residuals",
     "fitted_ramps",
+    "fitted_series",
+    "fitted_sweeps",
+    "measured_figure",
     "hidden_against_weight",
     "inference_curve",
     "inference_figure",
@@ -50,6 +54,7 @@ __all__ = [
     "save",
     "spiral_figure",
     "step_sizes",
+    "step_table",
     "style",
     "trajectories",
     "weight_histograms",

@@ -172,3 +172,14 @@ def test_the_tab_key_offers_names(line, offered, tmp_path):
               "_ARGCOMPLETE_STDOUT_FILENAME": str(found), "_ARGCOMPLETE_SUPPRESS_SPACE": "1"}  # fmt: skip
     subprocess.run([sys.executable, "-m", "rpusim"], env={**os.environ, **asking}, check=True, timeout=120)
     assert offered in re.split(r"\n", found.read_text())
+
+
+def test_the_regression_takes_every_algorithm_and_says_where_there_is_no_theory(tmp_path, capsys):
+    from rpusim.algorithms import named
+    from rpusim.commands.regression import ALGORITHMS
+
+    assert named.names() == ALGORITHMS
+    call = ["regression", "--device", "soft-bounds", "--algorithm", "agad", "--targets", "2", "--steps", "2000"]
+    assert commands.main([*call, "--out", str(tmp_path), "--format", "png"]) == 0
+    said = capsys.readouterr().out
+    assert "agad" in said and "= the target: there is no theory" in said

@@ -210,11 +210,11 @@ def test_spreads_of_populations_are_those_of_restricted_maximum_likelihood():
     for n, e in ((12, 0.05), (40, 0.2), (9, 0.001)):
         x = 1.5 + 0.3 * rng.standard_normal(n)
         v = x.var(ddof=1)
-        mean, error, spread, spread_error = population._random_effects(x, np.full(n, e))
+        mean, error, spread, spread_error = population.random_effects(x, np.full(n, e))
         assert mean == pytest.approx(x.mean()) and error == pytest.approx(np.sqrt(v / n), rel=1e-3)
         assert spread == pytest.approx(np.sqrt(v - e**2), rel=1e-3)
         assert spread_error == pytest.approx(v * np.sqrt(2 / n) / (2 * spread), rel=2e-3)
-    assert population._random_effects(np.array([0.9, 1.0, 1.1]), np.full(3, 0.5))[2] == 0.0
+    assert population.random_effects(np.array([0.9, 1.0, 1.1]), np.full(3, 0.5))[2] == 0.0
 
 
 def test_asymmetries_of_a_population_are_of_the_mean_step():

@@ -208,3 +208,23 @@ def test_recurrent_layers_learn_input_ranges_and_scales_as_linear_ones_do(kind):
     for total, p in zip(gradients, layer.parameters(), strict=True):
         assert np.abs(total).max() > 1e-3
         np.testing.assert_allclose(p.gradient, total, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("rule", "power"), [("L1", 1), ("L2", 2)])
+def test_ranges_are_those_with_which_inputs_are_off_least(rule, power):
+    """Against SciPy's search over the same loss, of signed inputs rounded by a DAC."""
+    from scipy.optimize import minimize_scalar
+
+    x = np.random.default_rng(0).standard_t(3, (400, 5)).astype(np.float32)
+    net = nn.Sequential(nn.Linear(5, 2, DigitalSGD(), mapping=nn.Mapping(digital_bias=True, input_range=1.0)))
+    net.build(0)
+    (found,) = net.calibrate_input_ranges(x, rule=rule, bits=4)
+
+    def loss(r):
+        step = 2 * r / 14
+        return np.mean(np.abs(np.clip(np.rint(x / step) * step, -r, r) - x) ** power)
+
+    best = min((minimize_scalar(loss, bounds=(a, b), method="bounded").fun for a, b in ((0.3, 2), (1, 5), (4, 20))))
+    assert loss(found) <= 1.02 * best and found < 0.9 * np.abs(x).max()
+    with pytest.raises(ValueError, match="rule must be one of"):
+        net.calibrate_input_ranges(x, rule="max")

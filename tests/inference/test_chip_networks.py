@@ -173,6 +173,8 @@ def test_evaluation_goes_on_where_it_was(mlp, tmp_path, monkeypatch):
     seen = []
     again = call(checkpoint=path, prepare=lambda chip, t: seen.append(t))
     assert (again.values == whole.values).all() and len(seen) == 6
+    assert (call(checkpoint=path, programmings=2).values == whole.values[:2]).all()
+    assert (call(checkpoint=path, programmings=6).values[:5] == whole.values).all()  # more go on from there
     with pytest.raises(ValueError, match="same evaluation"):
         inf.evaluate(net, (x, y), [2.0], programmings=5, checkpoint=path, progress=False)
 

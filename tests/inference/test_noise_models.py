@@ -212,3 +212,10 @@ def test_custom_laws_are_polynomials_or_tables():
         inf.CustomNoise(programming=(0.1, 0.2), states=(0.0, 0.9))
     with pytest.raises(ValueError, match="drift_std must be None"):
         inf.CustomNoise(drift_std=(0.1,))
+
+
+@pytest.mark.parametrize(("q_from", "r"), [("target", 0.4), ("programmed", 0.2)])
+def test_noise_of_reads_takes_the_goal_or_what_was_programmed(q_from, r):
+    event, g = {"programmed": np.full(1, 5 * US)}, np.full(1, 4 * US)
+    found = inf.PCM(q_from=q_from).read_std(event, g, np.full(1, 10 * US), 25 * US, 0.0)
+    assert found[0] == pytest.approx(4 * US * 0.0088 / r**0.65 * math.sqrt(math.log((20 + 250e-9) / 500e-9)), rel=1e-9)
