@@ -17,9 +17,21 @@ from rpusim._base.checkpoint import atomic_file
 ROOT = Path(__file__).parents[1]
 
 
+def rounded(value: Any) -> Any:
+    """Numbers to five digits, and no single values of programmings, whose means and spreads are kept."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items() if key != "values" or "mean" not in value}
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
 def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
     """Return what is kept of a result: no specifications of algorithms, which the commit has."""
-    curves = result["data"]["curves"]
+    curves = result["data"].get("curves", {})
+    if not all("seconds" in curve for curve in curves.values()) or not curves:
+        kept = {key: result[key] for key in ("settings", "passed", "checks")}
+        return {"commit": commit, **kept, "data": rounded(result["data"])}
     settings = {k: v for k, v in result["settings"].items() if k not in ("algorithms", "baseline")}
     kept = ("train_loss", "test_loss", "test_error", "similarity", "share")
     return {
