@@ -205,6 +205,7 @@ def entries() -> list[Entry]:
         out += [Entry(name, lambda r, f=function, k=kind: Call(f, valid_for(f, r), files=k))] * 6
     out += [Entry("from_dict", lambda r: Call(rpu.from_dict, {"data": values.specification(r).to_dict()}))] * 6
     out += [Entry("datasets.mnist", lambda r: Call(rpu.datasets.mnist, {"data_dir": "/nonexistent"}))]
+    out += [Entry("datasets.mfcc", lambda r: Call(rpu.datasets.mfcc, valid_for(rpu.datasets.mfcc, r)))] * 2
     saved = {"path": "/dev/null/x", "state": {"a": {"b": [1.0]}}}
     out += [Entry("checkpoint.save", lambda r: Call(rpu.checkpoint.save, saved))]
     return out

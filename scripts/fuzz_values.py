@@ -249,7 +249,7 @@ VALID: dict[str, Callable[[random.Random], Any]] = {
     "values": lambda r: 1e-6 * np.geomspace(1, 1e4, 12) ** -0.05, "currents": lambda r: np.full(3, 1e-6),
     "up": lambda r: np.stack([np.arange(1.0, 9.0), np.full(8, 0.1)], 1),
     "down": lambda r: np.stack([np.arange(1.0, 9.0), np.full(8, -0.1)], 1), "NL_LTP": lambda r: 1.0, "NL_LTD": lambda r: -1.0,
-    "maxNumLevelLTP": lambda r: 64, "low": lambda r: np.zeros(12),
+    "maxNumLevelLTP": lambda r: 64, "low": lambda r: np.zeros(12), "signal": lambda r: ones(r, (400,)),
 }  # fmt: skip
 
 # ---- files ----------------------------------------------------------------------------------------------------------

@@ -705,6 +705,16 @@ TABLE = [
      "                        for j in range(self.columns):\n                            total[i, j] += "
      "self.state[i, j] * 0.99\n            self.pulses_up +=",
      ("test_symmetry.py", "test_array.py")),
+    # ---- datasets ------------------------------------------------------------------------------------------------------
+    ("datasets", "a window that is symmetric",
+     "np.cos(2.0 * np.pi * np.arange(length) / length)", "np.cos(2.0 * np.pi * np.arange(length) / max(length - 1, 1))",
+     ("test_speech.py::test_features_have_their_law",)),
+    ("datasets", "pre-emphasis of twice its size",
+     'real(0.0, 1.0)("pre_emphasis", pre_emphasis) * x', '2.0 * real(0.0, 1.0)("pre_emphasis", pre_emphasis) * x',
+     ("test_speech.py::test_features_have_their_law",)),
+    ("datasets", "samples standardised by those of the test, too",
+     "x[~test].mean(axis=0), x[~test].std(axis=0)", "x.mean(axis=0), x.std(axis=0)",
+     ("test_speech.py::test_digits_are_split_and_standardised",)),
     # ---- kernels -------------------------------------------------------------------------------------------------------
     ("kernels", "noise of pulses without its nominal part",
      "const float from = d->additive ? RPU_FMA(nominal * d->noise_add, xi, w) : w;", "const float from = w;",

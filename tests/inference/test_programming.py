@@ -28,7 +28,8 @@ def test_noise_of_outputs_leaves_its_misadjustment(lr):
 def test_errors_of_adcs_are_compensated_by_a_loop_over_products_and_not_over_devices():
     """Gains of ADCs that differ by 10 %: a device is right by itself, and products are off."""
     periphery = IDEAL.replace(adc=rpu.ADC(bits=None, bound=None, noise=0.0, gain_spread=0.1))
-    device = rpu.devices.SoftBounds(dw_min=0.001)
+    bounds = {"w_max": 1.0, "w_min": -1.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}  # which all goals are within
+    device = rpu.devices.ConstantStep(dw_min=0.001, **bounds)
     x = np.random.default_rng(2).uniform(-1, 1, (200, 20)).astype(np.float32)
 
     def off(array):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from rpusim import datasets
+from rpusim.datasets import images
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 
@@ -65,7 +66,7 @@ def test_read_idx_errors(tmp_path, data, message):
 
 def fake_mnist(folder: Path) -> None:
     folder.mkdir(parents=True)
-    for name, count in zip(datasets._MNIST.files, (60000, 60000, 10000, 10000), strict=True):
+    for name, count in zip(images._MNIST.files, (60000, 60000, 10000, 10000), strict=True):
         shape = (count, 28, 28) if "images" in name else (count,)
         array = np.full(shape, 255 if "images" in name else 7, np.uint8)
         (folder / name).write_bytes(gzip.compress(idx(0x08, array), compresslevel=1, mtime=0))
@@ -87,16 +88,16 @@ def nowhere(tmp_path, monkeypatch):
 def test_finding_order(nowhere, monkeypatch):
     for name in ("argument", "variable/mnist", "cache/rpusim/mnist"):
         (nowhere / name).mkdir(parents=True)
-        for file in datasets._MNIST.files:
+        for file in images._MNIST.files:
             (nowhere / name / file).touch()
-    assert datasets._MNIST.find(None) == nowhere / "cache/rpusim/mnist"
+    assert images._MNIST.find(None) == nowhere / "cache/rpusim/mnist"
     monkeypatch.setenv("RPUSIM_DATA", str(nowhere / "variable"))
-    assert datasets._MNIST.find(None) == nowhere / "variable/mnist"
-    assert datasets._MNIST.find(nowhere / "argument") == nowhere / "argument"
+    assert images._MNIST.find(None) == nowhere / "variable/mnist"
+    assert images._MNIST.find(nowhere / "argument") == nowhere / "argument"
     (nowhere / "variable/mnist/t10k-labels-idx1-ubyte.gz").unlink()
-    assert datasets._MNIST.find(None) == nowhere / "cache/rpusim/mnist"
+    assert images._MNIST.find(None) == nowhere / "cache/rpusim/mnist"
     with pytest.raises(FileNotFoundError, match=r"data_dir must hold .*lacks t10k-labels-idx1-ubyte\.gz$"):
-        datasets._MNIST.find(nowhere / "variable/mnist")
+        images._MNIST.find(nowhere / "variable/mnist")
 
 
 def test_scaling_types_and_pairs(nowhere):
@@ -127,27 +128,27 @@ def test_offline_message(nowhere):
     with pytest.raises(FileNotFoundError) as error:
         datasets.mnist()
     text = str(error.value)
-    for part in ("no network", "RPUSIM_DATA", str(nowhere / "cache/rpusim/mnist"), *datasets._MNIST.files):
+    for part in ("no network", "RPUSIM_DATA", str(nowhere / "cache/rpusim/mnist"), *images._MNIST.files):
         assert part in text
 
 
 def test_download_falls_back_and_leaves_no_parts(nowhere, monkeypatch, capsys):
-    good = {name: name.encode() * 9 for name in datasets._MNIST.files}
+    good = {name: name.encode() * 9 for name in images._MNIST.files}
     md5 = {name: hashlib.md5(data).hexdigest() for name, data in good.items()}
     asked = []
 
     def answer(url, timeout):
         mirror, name = url.rsplit("/", 1)
         asked.append(mirror + "/")
-        first = mirror + "/" == datasets._MNIST.mirrors[0]
+        first = mirror + "/" == images._MNIST.mirrors[0]
         return io.BytesIO(b"an error page" if first else good[name])
 
-    monkeypatch.setattr(datasets, "_MNIST", datasets._MNIST._replace(files=md5))
+    monkeypatch.setattr(images, "_MNIST", images._MNIST._replace(files=md5))
     monkeypatch.setattr(urllib.request, "urlopen", answer)
-    folder = datasets._MNIST.find(None)
+    folder = images._MNIST.find(None)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == good
-    assert asked == list(datasets._MNIST.mirrors) * 4
-    assert datasets._MNIST.find(None) == folder and len(asked) == 8  # nothing is downloaded twice
+    assert asked == list(images._MNIST.mirrors) * 4
+    assert images._MNIST.find(None) == folder and len(asked) == 8  # nothing is downloaded twice
     assert capsys.readouterr().err == ""
 
 
@@ -284,8 +285,8 @@ def test_what_killed_downloads_left_in_the_cache_is_removed(tmp_path, monkeypatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cache = tmp_path / "rpusim" / "mnist"
     cache.mkdir(parents=True)
-    for name in datasets._MNIST.files:
+    for name in images._MNIST.files:
         (cache / name).touch()
         (cache / f".{name}.0a1b2c3d.tmp").touch()
-    assert datasets._MNIST.find(None) == cache
-    assert {path.name for path in cache.iterdir()} == set(datasets._MNIST.files)
+    assert images._MNIST.find(None) == cache
+    assert {path.name for path in cache.iterdir()} == set(images._MNIST.files)
