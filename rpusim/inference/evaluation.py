@@ -16,10 +16,10 @@ from rpusim._base import checkpoint as files
 from rpusim._base.notebook import as_html
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, seed_sequence, words_of
-from rpusim._base.validation import boolean, choice, integer_value, real, real_array, shown
+from rpusim._base.validation import boolean, choice, instance, integer_value, real, shown
 from rpusim._base.version import __version__
 from rpusim.inference.chip import Chip
-from rpusim.inference.models import NoiseModel, NoNoise, check_age
+from rpusim.inference.models import NoiseModel, NoNoise, checked_times
 from rpusim.inference.networks import ChipNetwork, is_chip, program
 from rpusim.nn.network import Sequential
 from rpusim.periphery.converters import ADC
@@ -165,13 +165,6 @@ def duration(t_s: float) -> str:
     return f"{t_s:.3g} s"
 
 
-def _checked_times(times_s: ArrayLike) -> list[float]:
-    times = real_array("times_s", np.atleast_1d(np.asarray(times_s)), (None,))
-    if len(times) == 0:
-        raise ValueError("times_s must be at least one time; got none")
-    return [check_age(f"times_s[{k}]", float(t)) for k, t in enumerate(times)]
-
-
 def _metric_of(metric: str | Metric) -> tuple[str, Metric]:
     if callable(metric):
         return getattr(metric, "__name__", "metric"), metric
@@ -250,7 +243,7 @@ def evaluate(
     [[1.0, 1.0], [1.0, 1.0]]
     """
     x, labels = _data_of(net, data)
-    times = _checked_times(times_s)
+    times = checked_times(times_s)
     name, measure = _metric_of(metric)
     count = integer_value("programmings", programmings, 1)
     size = integer_value("batch_size", batch_size, 1)
@@ -322,10 +315,11 @@ def product_errors(net: ChipNetwork, times_s: ArrayLike = TIMES, vectors: int = 
     >>> rpu.inference.product_errors(on_chip, [1.0, 86400.0]).shape
     (2, 1)
     """
+    instance(ChipNetwork, "a ChipNetwork")("net", net)
     count = integer_value("vectors", vectors, 1)
     draw = np.random.Generator(np.random.Philox(seed_sequence(rng)))
     out = []
-    for t in _checked_times(times_s):
+    for t in checked_times(times_s):
         row = []
         for array in net.arrays:
             v = draw.uniform(-1.0, 1.0, (count, array.shape[1])).astype(np.float32)

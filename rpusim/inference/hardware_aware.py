@@ -13,7 +13,7 @@ from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part, value
-from rpusim._base.validation import checked_by, choice, instance, integer, optional, real, shown, signal
+from rpusim._base.validation import checked_by, choice, instance, integer, optional, real, room_for, shown, signal
 from rpusim._core.kernels import normals, uniforms
 from rpusim.algorithms.base import Algorithm, Resources, Tile
 from rpusim.arrays.counts import PulseCount, Written
@@ -107,8 +107,9 @@ class HardwareAwareTile(Tile):
     perturbed = True
 
     def __init__(self, algorithm: HardwareAware, shape: tuple[int, int], rng: RNG = None) -> None:
-        self.algorithm: HardwareAware = algorithm
+        self.algorithm: HardwareAware = instance(HardwareAware, "a HardwareAware")("algorithm", algorithm)
         self.shape = check_shape(shape)
+        room_for("shape", shape, 4 * self.shape[0] * self.shape[1])
         self.parameter = Parameter(np.zeros(self.shape, np.float32))
         if algorithm.clip is not None:
             self.parameter.after = self._clip

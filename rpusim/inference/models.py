@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, fail, numbers_of, optional, physical, real, shown
+from rpusim._base.validation import choice, fail, numbers_of, optional, physical, real, real_array, shown
 
 __all__ = [
     "CustomNoise",
@@ -436,3 +436,11 @@ def check_age(name: str, t_s: float) -> float:
     if value > 1e12:
         fail(name, "at most 1e12 s (30,000 years)", t_s)
     return value
+
+
+def checked_times(times_s: ArrayLike) -> list[float]:
+    """Return times after programming, at least one, in seconds."""
+    times = real_array("times_s", np.atleast_1d(np.asarray(times_s)), (None,))
+    if len(times) == 0:
+        raise ValueError("times_s must be at least one time; got none")
+    return [check_age(f"times_s[{k}]", float(t)) for k, t in enumerate(times)]

@@ -14,10 +14,11 @@ from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part
-from rpusim._base.validation import boolean, instance, real, shown, signal
+from rpusim._base.validation import boolean, instance, real, room_for, shown, signal
 from rpusim.algorithms import DigitalSGD
 from rpusim.algorithms.base import Algorithm, Resources, Tile
 from rpusim.arrays.counts import PulseCount, Written
+from rpusim.arrays.crossbar import check_shape
 from rpusim.inference.chip import Chip
 from rpusim.inference.models import check_age
 from rpusim.inference.programmed import ProgrammedArray
@@ -77,12 +78,13 @@ class ChipTile(Tile):
     """
 
     def __init__(self, algorithm: OnChip, shape: tuple[int, int], rng: RNG = None) -> None:
-        self.algorithm: OnChip = algorithm
-        self.shape = shape
+        self.algorithm: OnChip = instance(OnChip, "an OnChip")("algorithm", algorithm)
+        self.shape = check_shape(shape)
+        room_for("shape", shape, 4 * self.shape[0] * self.shape[1] * len(algorithm.chip.converter.factors))
         self._seeds = seed_sequence(rng)
         self.time_s = 0.0
         self.post_step = 0.0
-        self.array = ProgrammedArray(np.zeros(shape, np.float32), algorithm.chip, self._seeds)
+        self.array = ProgrammedArray(np.zeros(self.shape, np.float32), algorithm.chip, self._seeds)
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         factor, post = None, self.algorithm.chip.post
@@ -144,7 +146,7 @@ class ChipNetwork:
     """
 
     def __init__(self, net: Sequential) -> None:
-        self.net = net
+        self.net = _is_net("net", net)
         self.tiles = [tile for matrix in net.matrices() for tile in matrix.tiles if isinstance(tile, ChipTile)]
         if not self.tiles:
             raise ValueError(f"net must have a matrix on a chip; got {shown(net)}")

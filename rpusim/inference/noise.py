@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import fail, real_array
+from rpusim._base.validation import fail, real_array, room_for
 from rpusim.inference.models import PowerLawDrift
 
 __all__ = ["read_noise_covariance"]
@@ -40,6 +40,7 @@ def read_noise_covariance(ages_s: ArrayLike, t_read_s: float = 250e-9) -> NDArra
     ages = real_array("ages_s", ages_s, (None,))
     if np.any(ages <= 0.0):
         fail("ages_s", "positive", float(ages.min()))
+    room_for("ages_s", f"{len(ages)} ages", 8 * len(ages) ** 2, 8)
     tau = 4.0 * math.exp(_EULER) * t_read_s
     return _ein(np.add.outer(ages, ages) / tau) - _ein(np.abs(np.subtract.outer(ages, ages)) / tau)
 

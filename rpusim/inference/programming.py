@@ -16,6 +16,7 @@ from rpusim._base.validation import boolean, instance, integer_value, physical, 
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.inference.chip import Chip
 from rpusim.inference.converters import DifferentialPair, TablePair
+from rpusim.inference.models import checked_times
 from rpusim.inference.programmed import ProgrammedArray
 
 __all__ = ["GradientProgramming", "TableSearch", "optimize_tables", "program_by_gradient"]
@@ -202,7 +203,7 @@ def optimize_tables(
     flat = np.sort(np.ravel(real_array("weights", np.ravel(np.asarray(weights, float)), (None,))))
     if len(flat) == 0 or not np.any(flat):
         raise ValueError("weights must have at least one that is not 0; got none")
-    n, count = integer_value("knots", knots, 2, 100), integer_value("samples", samples, 10)
+    n, count = integer_value("knots", knots, 2, 100), integer_value("samples", samples, 10, 10_000_000)
     tried = np.quantile(flat, (np.arange(count) + 0.5) / count) / np.abs(flat).max()
     converter = base.converter
     if isinstance(converter, TablePair):
@@ -210,7 +211,8 @@ def optimize_tables(
     low, high = converter.g_min_s, converter.g_max_s
     seeds = seed_sequence(rng)
     goals = np.append(tried, [1.0, -1.0])[None]  # both ends, so that the scale is the same
-    times = [physical(0.0)(f"times_s[{k}]", t) for k, t in enumerate(times_s)]
+    times = checked_times(times_s)
+    rounds, people = integer_value("maxiter", maxiter, 1, 100_000), integer_value("popsize", popsize, 1, 10_000)
 
     def error(pair: Any) -> float:
         array = ProgrammedArray(goals, base.replace(converter=pair, compensation=None), seeds)
@@ -231,9 +233,9 @@ def optimize_tables(
 
     seeded = "rng" if "rng" in inspect.signature(differential_evolution).parameters else "seed"  # before SciPy 1.15
     quiet = None if boolean("progress", progress) else True
-    with progress_bar(total=maxiter, desc="tables", disable=quiet, leave=False) as bar:
+    with progress_bar(total=rounds, desc="tables", disable=quiet, leave=False) as bar:
         found = differential_evolution(
-            lambda x: error(tables(x)), [(0.0, 1.0)] * n, maxiter=maxiter, popsize=popsize, polish=False, tol=1e-3,
+            lambda x: error(tables(x)), [(0.0, 1.0)] * n, maxiter=rounds, popsize=people, polish=False, tol=1e-3,
             callback=lambda *_, **__: bar.update() and None, init="sobol", x0=np.zeros(n), **{seeded: generator(seeds)},
         )  # fmt: skip
     plain = DifferentialPair(low, high, converter.scale, converter.idle)

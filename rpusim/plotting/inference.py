@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rpusim._base.validation import shown
+from rpusim.inference.evaluation import InferenceResult
 from rpusim.plotting.style import axes, legend, panels, whole
 
 if TYPE_CHECKING:
     from rpusim.inference.chip import Chip
-    from rpusim.inference.evaluation import InferenceResult
 
 __all__ = [
     "chip_figure",
@@ -42,9 +43,11 @@ def inference_curve(results: Mapping[str, InferenceResult], *, ax: Axes | None =
     -------
     matplotlib Axes
     """
-    ax = axes(ax)
+    if not isinstance(results, Mapping) or not all(isinstance(one, InferenceResult) for one in results.values()):
+        raise TypeError(f"results must be InferenceResults by label; got {shown(results)}")
     if not results:
         raise ValueError("results must have at least one result; got none")
+    ax = axes(ax)
     marks = set()
     for label, result in results.items():
         times = np.maximum(result.times_s, 1e-1 if result.times_s.min() == 0.0 else 0.0)
@@ -72,7 +75,7 @@ def mark_times(ax: Axes, first: float, last: float) -> None:
     if marks:
         ax.set_xticks(list(marks), list(marks.values()))
         ax.minorticks_off()
-    ax.set_xlabel("time after programming")
+    ax.set_xlabel("since programming")
 
 
 def conductance_trajectories(chip: Chip, *, ax: Axes | None = None, rng: int = 0, devices: int = 40) -> Axes:

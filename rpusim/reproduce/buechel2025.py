@@ -136,7 +136,7 @@ def draw(result: Result, width: float | None) -> Figure:
     for label, one in result.data["conditions"].items():
         ax.errorbar(scales, [one["clean"], *one["mean"]], [0.0, *one["std"]], marker="o", markersize=3, capsize=2, label=label)
     ax.set_xticks(scales)
-    ax.set(xlabel="errors of weights, times those of PCM", ylabel="cross-entropy (nat per character)")
+    ax.set(xlabel="errors of weights, times those of PCM", ylabel="loss (nat/character)")
     legend(ax)
     return figure
 

@@ -100,8 +100,7 @@ def draw(result: Result, width: float | None) -> Figure:
         ax.plot(range(len(found)), list(found.values()), "o-")
         ax.axhline(result.data["before"], linestyle="--", color="0.4")
         ax.set_xticks(range(len(found)), list(found))
-        ax.set_xlabel(label)
-    left.set_ylabel("accuracy (%)")
+        ax.set(xlabel=label, ylabel="accuracy (%)")
     return figure
 
 

@@ -78,7 +78,9 @@ def trained(text: datasets.Text, size: Size, seed: int, folder: Path | None) -> 
         ends_branch = k % 4 in (1, 3) and k < len(matrices) - 1
         std = 0.02 / (np.sqrt(2.0 * size.layers) if ends_branch else 1.0)
         matrix.set_weights(std * draw.standard_normal((matrix.outputs, matrix.inputs)))
-    optimizer = AdamW(beta2=0.98, max_norm=1024.0, schedule=Schedule(warmup=50, total=size.steps, shape="linear"))
+    optimizer = AdamW(
+        beta2=0.98, max_norm=1024.0, schedule=Schedule(warmup=min(50, size.steps // 4), total=size.steps, shape="linear")
+    )
     trainer = Trainer(net, lr=3e-3, rng=seed, batch_size=16, optimizer=optimizer)
     path = None if folder is None else folder / f"language-model-{size.features}-{seed}.checkpoint.npz"
     trainer.fit(

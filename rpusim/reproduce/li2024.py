@@ -116,7 +116,7 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
     size = QUICK if quick else Size()
     text = datasets.text("tinyshakespeare")
     base = trained(text, size, seed, folder)
-    work = _Run(base, text, held_out(text, size.windows), size, 100 if quick else STEPS, seed)
+    work = _Run(base, text, held_out(text, size.windows), size, size.more if quick else STEPS, seed)
     unchanged = loss_on_chips(base, work.data, TIMES, size.programmings, seed)[0]
     found: dict[str, Any] = {}
     for rank in (4,) if quick else (1, 4, 8):
@@ -178,7 +178,7 @@ def draw(result: Result, width: float | None) -> Figure:
     ax.axhline(result.data["others before"], linestyle="--", color="0.4", label="chips, no adapters")
     ax.axhline(result.data["clean"], linestyle=":", color="0.4", label="digital")
     ax.set_xticks(places, list(found))
-    ax.set(ylabel="cross-entropy (nat per character)")
+    ax.set(xlabel="adapters", ylabel="loss (nat/character)")
     legend(ax)
     return figure
 

@@ -51,7 +51,17 @@ def spirals(steps, **settings):
 MEASURED = rpu.devices.FromResponse(
     q_up=lambda w: 0.02 * (1 - w) ** 1.5, q_down=lambda w: 0.03 * (1 + w), w_max=1.0, w_min=-1.0
 )
+
+
+def measured_on(chip):
+    values = 0.9 - 0.01 * np.arange(6).reshape(2, 3)
+    return rpu.inference.InferenceResult(np.array([1.0, 3600.0, 3.15e7]), values, 0.95, "accuracy", 0.1, {"chip": chip})
+
+
 FIGURES = {
+    "chip": lambda width: plotting.chip_figure(rpu.inference.chips.get("hermes"), width=width),
+    "chip of charge traps": lambda width: plotting.chip_figure(rpu.inference.chips.get("sonos"), width=width),
+    "networks on chips": lambda width: plotting.inference_figure({"a": measured_on("a"), "b": measured_on("b")}, width=width),
     "device": lambda width: plotting.device_figure(rpu.devices.presets.reram_sb(), n_devices=3, width=width),
     "symmetric device": lambda width: plotting.device_figure(rpu.devices.presets.idealized(), n_devices=3, width=width),
     "fine device": lambda width: plotting.device_figure(
