@@ -52,6 +52,8 @@ class HardwareAware(Algorithm):
     clip : Clip or None
     forward : Periphery, default ideal
         Outputs of ADCs are in units of the largest weight of a row times the largest input, as on a `Chip`.
+    scale : {"row", "array"}
+        Which largest weight that is: of every row, or of all, as of a chip whose `Converter` has this scale.
     noise_per : {"batch", "sample"}
         Whether all vectors of a batch (all steps of a recurrent layer) meet one W~, or each one of its own, which is slow.
     ramp_batches : int, default 0
@@ -78,6 +80,14 @@ class HardwareAware(Algorithm):
     forward: Periphery = parameter(Periphery.ideal(), instance(Periphery, "a Periphery"))
     noise_per: str = parameter("batch", choice("batch", "sample"))
     ramp_batches: int = parameter(0, integer(0, 1 << 40))
+    scale: str = parameter("row", choice("row", "array"))
+
+    def _check_consistency(self) -> None:
+        if self.scale != "row" and self.forward.is_ideal:
+            raise ValueError(
+                f"HardwareAware: scale must be 'row' where forward is ideal and does not see the size of weights; got "
+                f"{self.scale!r}"
+            )
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> HardwareAwareTile:
         return HardwareAwareTile(self, shape, rng)
@@ -152,7 +162,7 @@ class HardwareAwareTile(Tile):
         self._read = w
         if self._ideal:
             return
-        size = largest(self.parameter.value, "row")
+        size = largest(self.parameter.value, self.algorithm.scale)
         self._factor = size[:, 0]
         self._array.program(w / size)
 

@@ -296,3 +296,19 @@ def test_what_is_no_modifier_is_refused():
         inf.HardwareAware(clip=2.5)
     with pytest.raises(ValueError, match="std"):
         inf.AddNormal(-0.1)
+
+
+def test_outputs_of_adcs_are_in_units_of_the_largest_weight_of_a_row_or_of_all():
+    """A coarse ADC shows its steps; inputs of size 1 are exact."""
+    step = 2 * 3.0 / 14
+    periphery = rpu.Periphery.ideal().replace(adc=rpu.ADC(bits=4, bound=3.0, noise=0.0), noise_management="none")
+    x = RNG(3).choice([-1.0, 1.0], (20, 9)).astype(np.float32)
+    for scale, axis in (("row", 1), ("array", None)):
+        tile = tile_of(inf.HardwareAware((), forward=periphery, scale=scale))
+        size = np.abs(tile.weights).max(axis=axis, keepdims=True)
+        wanted = step * np.clip(np.rint(x @ (tile.weights / size).T / step), -7, 7) * size.T
+        np.testing.assert_allclose(tile.forward(x), wanted, rtol=1e-5, atol=1e-5)
+        chip = inf.Chip(inf.NoNoise(), inf.DifferentialPair(scale=scale), periphery, compensation=None, read_noise="none")
+        np.testing.assert_allclose(inf.ProgrammedArray(tile.weights, chip, 0).forward(x), wanted, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="HardwareAware: scale must be 'row' where forward is ideal"):
+        inf.HardwareAware(scale="array")
