@@ -121,6 +121,11 @@ def _from_dict(data: Any, depth: int) -> Any:
     written = isinstance(data, dict) and data.get("format") in ("rpusim fit", "rpusim device")
     if written and isinstance(data.get("device"), dict):
         data = data["device"]  # what commands wrote is taken for the device in it
+    elif written:
+        what = shown(data.get("kind", "ramps"))
+        raise ValueError(
+            f"data must hold a device or a drift; this fit of kind {what} has none, and is for from_json of its class"
+        )
     if not isinstance(data, dict) or "type" not in data:
         raise ValueError(f"data must be a dict with a 'type' entry, as made by to_dict(); got {shown(data)}")
     kinds = Specification._registry

@@ -6,8 +6,10 @@ import argparse
 import json
 import re
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from rpusim._base.table import table
 from rpusim.commands.common import add_json, report, save_tables
 
 if TYPE_CHECKING:
@@ -50,6 +52,18 @@ def _history(path: Path) -> tuple[History, Any]:
     return history, command.get("seed") if isinstance(command, dict) else None
 
 
+def _last(label: str, runs: list[History]) -> list[str]:
+    """A row of what runs of one label end at: mean and standard deviation of the last epoch."""
+    row = [label, str(len(runs)), str(len(runs[0]))]
+    for name in QUANTITIES:
+        values = [getattr(run, name)[-1] for run in runs]
+        if any(value is None for value in values):
+            row.append("")
+        else:
+            row.append(f"{fmean(values):.4g}" + (f" +- {stdev(values):.2g}" if len(values) > 1 else ""))
+    return row
+
+
 def run(args: argparse.Namespace) -> int:
     """Draw all histories."""
     from rpusim import plotting
@@ -69,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     quantity = args.quantity or ("test_error" if has_errors else "test_loss")
     figure = plotting.learning_figure(histories, quantity, width=args.width)
     written = plotting.save(figure, args.out / "curves", args.format)
+    print(table(["label", "runs", "epochs", *QUANTITIES], [_last(label, mine) for label, mine in histories.items()]))
     header = ["label", "file", "seed", "epoch", *QUANTITIES]
     report(written + save_tables(args.out / "curves.csv", header, rows, args, args.json))
     return 0

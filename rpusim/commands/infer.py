@@ -102,6 +102,19 @@ def _data(args: argparse.Namespace, net: Any) -> tuple[str, Any, Any, str]:
     return task, (x[: args.samples], y[: args.samples]), found.x_train[:1000], "accuracy"
 
 
+def _clipped(net: Any, x: Any, chip: Any, options: dict[str, Any]) -> float:
+    """Share of the outputs that ADCs clip right after programming."""
+    from rpusim import inference
+    from rpusim.inference.networks import ChipTile
+
+    on_chip = inference.program(net, chip, rng=options["rng"], calibration=options.get("calibration"))
+    on_chip.predict(x)
+    tiles = [tile for matrix in on_chip.net.matrices() for tile in matrix.tiles if isinstance(tile, ChipTile)]
+    counts = [tile.array.read_count for tile in tiles]
+    converted = sum(count.adc_conversions for count in counts)
+    return sum(count.outputs_clipped for count in counts) / converted if converted else 0.0
+
+
 def run(args: argparse.Namespace) -> int:
     """Measure a network on a chip."""
     from rpusim import inference, plotting
@@ -122,6 +135,13 @@ def run(args: argparse.Namespace) -> int:
     with going_on(str(kept)):
         result = inference.evaluate(net, data, args.times, chip=chip, checkpoint=kept, **options)
     print(result)
+    clipped = _clipped(net, data[0][:200], chip, options)
+    if clipped > 0.01:
+        print(
+            f"note: {clipped:.0%} of the outputs clip just after programming, at the bound of the ADCs, "
+            f"{chip.periphery.adc.bound:g} times the largest weight times the largest input; a larger bound, bound management, "
+            "or training with this periphery loses less"
+        )
     causes = {}
     if args.causes:
         causes = inference.causes(net, data, chip=chip, **options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +108,17 @@ def _task(args: argparse.Namespace, rule: Algorithm) -> tuple[Any, Any, Any, str
     return (lenet if small else perceptron)(rule), (data.x_train[:count], data.y_train[:count]), data.test, words
 
 
+@contextmanager
+def _starting_afresh() -> Iterator[None]:
+    """Name the ways out where a checkpoint is of another training."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("checkpoint "):
+            raise
+        raise ValueError(f"{error} (--restart starts afresh, --checkpoint or --out keeps both)") from None
+
+
 def run(args: argparse.Namespace) -> int:
     """Train a network; go on from its checkpoint."""
     import rpusim as rpu
@@ -127,9 +140,9 @@ def run(args: argparse.Namespace) -> int:
     trainer = Trainer(
         net, "cross_entropy", lr=lambda epoch: lr * 0.5 ** (epoch // drop), rng=args.seed, batch_size=args.batch_size
     )
+    what_on = args.algorithm if args.algorithm == "digital" else f"{args.algorithm} on {args.device}"
     print(
-        f"{args.algorithm} on {args.device}: {words}, batch {args.batch_size}, "
-        f"{rpu.get_num_threads()} threads, {active_kernel_set()} kernels",
+        f"{what_on}: {words}, batch {args.batch_size}, {rpu.get_num_threads()} threads, {active_kernel_set()} kernels",
         flush=True,
     )
     path = args.checkpoint or beside(stem, ".checkpoint.npz")
@@ -147,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
             )
         shown = len(history)
 
-    with going_on(f"{path}, which holds finished epochs{', without --restart' if args.restart else ''}"):
+    with _starting_afresh(), going_on(f"{path}, which holds finished epochs{', without --restart' if args.restart else ''}"):
         history = trainer.fit(
             train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show], resume=not args.restart
         )

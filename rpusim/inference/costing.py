@@ -49,7 +49,7 @@ class InferenceCost(NamedTuple):
 
     def __str__(self) -> str:
         share = f"{self.utilisation:.0%} of cells used"
-        return f"{self.total}\n{self.operations:,} operations, {self.tops_per_watt:.3g} TOPS/W, {share}"
+        return f"of one sample:\n{self.total}\n{self.operations:,} operations, {self.tops_per_watt:.3g} TOPS/W, {share}"
 
 
 def inference_cost(net: ChipNetwork, x: ArrayLike, technology: Technology | None = None) -> InferenceCost:

@@ -125,8 +125,10 @@ class InferenceResult:
         return rows
 
     def __str__(self) -> str:
-        lines = [f"{self.metric} of {len(self.values)} programmings; {self.reference:.4f} before"]
-        for row in self.table():
+        rows = self.table()
+        scale = "; A*: 0 % is chance, 100 % as before" if "normalised" in rows[0] else ""
+        lines = [f"{self.metric} of {len(self.values)} programmings; {self.reference:.4f} before{scale}"]
+        for row in rows:
             star = f"  A* {100 * row['normalised']:6.1f} %" if "normalised" in row else ""
             spread = "" if np.isnan(row["std"]) else f" +- {row['std']:.4f}"
             lines.append(f"{duration(row['time_s']):>6s}  {row['mean']:.4f}{spread}  worst {row['worst']:.4f}{star}")

@@ -16,6 +16,7 @@ from rpusim.plotting.style import COLORS, axes, legend, panels, whole
 __all__ = ["fitted_series", "fitted_sweeps", "measured_figure", "step_table"]
 
 _MOST = 100  # series that a picture shows
+_NAMED = 6  # and that its legend names
 
 
 def fitted_series(result: RetentionResult | EnduranceResult, *, ax: Axes | None = None) -> Axes:
@@ -33,7 +34,7 @@ def fitted_series(result: RetentionResult | EnduranceResult, *, ax: Axes | None 
     for k, (name, x, y) in enumerate(list(zip(result.series.names, result.series.x, result.series.y, strict=True))[:_MOST]):
         color = COLORS[k % len(COLORS)]
         positive = x[x > 0.0]
-        ax.plot(x, y, "o", color=color, markersize=3, label=name if k < 6 else None)
+        ax.plot(x, y, "o", color=color, markersize=3, label=name if k < _NAMED else None)
         if len(positive):
             grid = np.geomspace(float(positive.min()), float(x.max()), 200)
             ax.plot(grid, result.fitted(k, grid), color=color, linewidth=1.0)
@@ -42,6 +43,8 @@ def fitted_series(result: RetentionResult | EnduranceResult, *, ax: Axes | None 
         ax.set_yscale("log")
     what = "conductance" if over_time else "window"
     ax.set(xlabel="time (s)" if over_time else "cycles", ylabel=f"{what} ({result.unit})" if result.unit else what)
+    if len(result.series.names) > _NAMED:
+        ax.plot([], [], " ", label=f"and {len(result.series.names) - _NAMED} more")
     if result.series.names:
         legend(ax)
     return ax

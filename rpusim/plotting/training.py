@@ -65,7 +65,8 @@ def learning_curve(
     if any(len(values) > 1 for values in columns.values()):
         ax.fill_between([], [], color="0.4", alpha=0.25, linewidth=0, label="one standard deviation")
     ax.set(xlabel="epoch", ylabel=_LABELS[quantity])
-    ax.set_ylim(bottom=0.0)
+    top = ax.dataLim.y1
+    ax.set_ylim(0.0, 1.05 * top if np.isfinite(top) and top > 0.0 else None)  # whole markers at the top, too
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     legend(ax)
     return ax

@@ -161,7 +161,7 @@ def test_training_does_not_go_on_with_other_data(tmp_path, capsys):
     assert run(capsys, *first, "--length", 20)[0] == 0
     for other, what in (((*second, "--length", 20), "other training data"), ((*first, "--length", 10), "samples 1420")):
         status, _, error = run(capsys, *other)
-        assert status == 2 and f"was made with {what}" in error
+        assert status == 2 and f"was made with {what}" in error and "--restart starts afresh" in error
     status, out, _ = run(capsys, *second, "--length", 20, "--restart")
     assert status == 0 and "epoch   1" in out
 

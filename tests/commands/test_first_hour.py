@@ -45,6 +45,8 @@ def test_curves_take_what_train_writes_and_seeds_share_a_label(trainings, capsys
     ((histories, quantity),) = drawn
     assert {name: len(mine) for name, mine in histories.items()} == {"text-digital-float32": 1, "text-sgd-constant-step": 3}
     assert quantity == "test_error" and 'width="237.6pt"' in (out / "curves.svg").read_text()
+    ends = [json.loads(path.read_text())["test_error"][-1] for path in files if "sgd" in path.name]
+    assert f"{np.mean(ends):.4g} +- {np.std(ends, ddof=1):.2g}" in said
     losses = [json.loads(path.read_text())["test_loss"] for path in files]
     rows = json.loads(table.read_text())["rows"]
     assert [row["test_loss"] for row in rows] == pytest.approx([loss for mine in losses for loss in mine])

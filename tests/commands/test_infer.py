@@ -45,6 +45,20 @@ def test_a_trained_network_is_measured_on_a_chip(tmp_path, capsys, mnist_folder)
     assert (tmp_path / "mnist-digital-float32-on-pcm-tutorial.csv").read_text().count("\n") == 4
 
 
+@pytest.mark.parametrize("bound", [0.05, 1e4])
+def test_outputs_that_clip_are_said(tmp_path, capsys, mnist_folder, bound):
+    digital = rpu.algorithms.DigitalSGD()
+    net = rpu.nn.Sequential(rpu.nn.Linear(784, 10, digital))
+    net.build(rng=0)
+    net.save(tmp_path / "mnist-net.npz")
+    periphery = rpu.Periphery(adc=rpu.ADC(bound=bound), bound_management="none")
+    chip = rpu.inference.Chip(rpu.inference.NoNoise(), periphery=periphery)
+    call = ["infer", str(tmp_path / "mnist-net.npz"), "--chip", chip.to_json(), "--programmings", "1", "--samples", "50"]
+    assert main([*call, "--data-dir", mnist_folder, "--out", str(tmp_path), "--format", "png"]) == 0
+    said = capsys.readouterr().out
+    assert ("of the outputs clip" in said) == (bound < 1.0) and "A*: 0 % is chance" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

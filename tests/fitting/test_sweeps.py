@@ -131,6 +131,8 @@ def test_what_is_no_sweep_is_refused(given, message):
 
 def test_results_go_to_json_and_back():
     found = fit_sweeps(*states(1)[:2])
+    with pytest.raises(ValueError, match="this fit of kind 'iv' has none"):
+        rpu.from_json(found.to_json())
     again = SweepResult.from_json(found.to_json())
     assert again == found and str(again) == str(found) and again.resistances == pytest.approx(found.resistances)
     with pytest.raises(ValueError, match="data"):

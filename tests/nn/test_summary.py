@@ -114,6 +114,7 @@ def test_learning_curves_of_each_quantity():
     history = nn.History([0.9, 0.5], [0.8, None], [12.0, 9.0], [0.1, 0.1], [1.0, 1.0], [10.0, 10.0])
     for quantity, values in (("test_error", [12.0, 9.0]), ("test_loss", [0.8, np.nan]), ("train_loss", [0.9, 0.5])):
         ax = plotting.learning_curve({"a": history}, quantity, ax=Figure().subplots())
+        assert ax.get_ylim()[0] == 0.0 and ax.get_ylim()[1] > 1.04 * max(ax.lines[0].get_ydata())
         np.testing.assert_array_equal(ax.lines[0].get_ydata(), values)
     with pytest.raises(ValueError, match="quantity must be one of"):
         plotting.learning_curve({"a": history}, "loss", ax=Figure().subplots())

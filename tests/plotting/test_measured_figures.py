@@ -25,6 +25,12 @@ def test_series_and_their_laws():
         plotting.fitted_series(3)
 
 
+def test_a_legend_says_how_many_series_it_leaves_out():
+    found = rpu.fitting.fit_retention(T, [k * 1e-6 * T**-0.05 for k in range(1, 9)], law="drift", unit="S")
+    named = [text.get_text() for text in plotting.fitted_series(found, ax=Figure().subplots()).get_legend().get_texts()]
+    assert len(named) == 7 and named[-1] == "and 2 more"
+
+
 def test_sweeps_and_their_law():
     v = np.linspace(-0.5, 0.5, 31)
     found = rpu.fitting.fit_sweeps(v, 1e-5 * np.sinh(3 * v) / 3)
