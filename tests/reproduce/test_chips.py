@@ -11,7 +11,7 @@ from oracle.figures import check_print
 
 import rpusim as rpu
 from rpusim import reproduce
-from rpusim.reproduce import buechel2025, ferro2024, hardware_aware, language, li2024
+from rpusim.reproduce import buechel2025, ferro2024, hardware_aware, language, li2024, zhou2021
 
 TINY = language.Size(features=8, layers=1, steps=12, more=6, programmings=2, windows=4)
 SMALL = hardware_aware.Size(train=100, test=50, epochs=1, more=1, programmings=2, seeds=1)
@@ -26,9 +26,13 @@ def small(monkeypatch):
         monkeypatch.setattr(module, "QUICK", TINY)
     for module in (hardware_aware, ferro2024):
         monkeypatch.setattr(module, "QUICK", SMALL)
+    digits = zhou2021.Size(train=100, epochs=1, clipped=1, aware=1, programmings=2, seeds=1)
+    monkeypatch.setattr(zhou2021, "QUICK", digits)
 
 
-@pytest.mark.parametrize("name", ["buechel2025-afm", "ferro2024-nmpu", "legallo2023", "li2024-lora", "rasch2023"])
+@pytest.mark.parametrize(
+    "name", ["buechel2025-afm", "ferro2024-nmpu", "legallo2023", "li2024-lora", "rasch2023", "zhou2021-analognets"]
+)
 def test_it_runs_is_drawn_and_goes_on(name, tmp_path, monkeypatch):
     cost = {cause: {"accuracy": 0.1 * k, "before": 0.9} for k, cause in enumerate(CAUSES)}
     monkeypatch.setattr(hardware_aware, "sensitivity", lambda *_: cost)  # has a test of its own
@@ -85,3 +89,68 @@ def test_windows_are_the_same_whenever_they_are_gone_through():
     assert all((x[:, 1:] == y[:, :-1]).all() and ((y - x) % 7 == 1).all() for x, y in first)
     assert not (first[0][0] == first[1][0]).all()
     assert rpu.reproduce.get("buechel2025-afm").trains
+
+
+def layers_of(net, x):
+    """What every matrix of a network makes of inputs, before the bias, over its largest weight and its input range."""
+    found = []
+    for layer in net.layers:
+        y = layer.forward(x, False)
+        first = 0
+        for matrix in layer.matrices():
+            w, b = matrix.logical()
+            mine = y[:, first : first + len(w)] - b.reshape(-1, *[1] * (y.ndim - 2))
+            found.append(mine / np.abs(w).max() / matrix.input_range)
+            first += len(w)
+        x = y
+    return found
+
+
+def test_ranges_of_adcs_are_those_of_least_errors():
+    net = zhou2021.depthwise()
+    net.build(1)
+    x = np.random.default_rng(0).standard_normal((20, 1, 49, 10)).astype(np.float32)
+    ranged = zhou2021.ranged(net, x, 8)
+    wanted = layers_of(ranged, x)
+    groups = np.split(np.arange(len(wanted)), np.cumsum([1, 16, 1, 32, 1]))
+    found = zhou2021.outputs(ranged, x)
+    assert len(found) == 6
+    for one, places in zip(found, groups, strict=True):
+        mine = np.concatenate([wanted[k].ravel() for k in places])
+        np.testing.assert_allclose(np.sort(one), np.sort(mine), rtol=1e-4, atol=1e-5)
+
+    def error(u, bound):
+        levels = np.linspace(-bound, bound, 15)  # of 4 bits
+        off = levels[np.abs(u[::7, None] - levels).argmin(axis=1)] - u[::7]
+        return float(np.mean(off**2) / np.mean(u**2))
+
+    chosen = zhou2021.bounds(ranged, x, 4)
+    grid = np.geomspace(0.05, 5.0, 40)
+    table = np.array([[error(u, bound) for bound in grid] for u in found])
+    for u, bound, tried in zip(found, chosen.each, table, strict=True):
+        assert error(u, bound) < 1.05 * tried.min() < 0.5 * tried.max()
+    assert sum(error(u, chosen.one) for u in found) < 1.05 * table.sum(axis=0).min()
+
+
+def digits(**changes):
+    """Accuracies of the paper's order, of three seeds and two programmings, with some changed."""
+    means = {
+        "digital, 8 bits": 95.0, "trained with 8, 8 bits": 95.0, "free ranges, 8 bits": 95.5, "trained with 8, 4 bits": 70.0,
+        "trained with 4, 4 bits": 90.0, "convolutional, digital": 95.0, "convolutional, 3 times": 90.0,
+        "depthwise, digital": 90.0, "depthwise, 3 times": 80.0,
+    } | changes  # fmt: skip
+    noise = np.random.default_rng(0).normal(size=(6, 3))
+    return {label: {"values": (mean + 0.1 * noise).tolist(), "reference": [96.0] * 6} for label, mean in means.items()}
+
+
+@pytest.mark.parametrize(("changes", "wrong"), [
+    ({}, []),
+    ({"free ranges, 8 bits": 96.1}, ["8 bits: lost by one range"]),
+    ({"trained with 8, 4 bits": 94.5, "trained with 4, 4 bits": 94.9}, ["4 bits: lost without training with them"]),
+    ({"trained with 4, 4 bits": 80.0}, ["4 bits: share that training with them brings back"]),
+    ({"trained with 8, 8 bits": 93.5, "free ranges, 8 bits": 93.5}, ["8 bits: lost after 24 h"]),
+    ({"depthwise, 3 times": 90.0}, ["3 times: lost more by depthwise, over two errors"]),
+])  # fmt: skip
+def test_claims_of_analognets_are_judged(changes, wrong):
+    checks = zhou2021._checks(digits(**changes), False)
+    assert [check.label for check in checks if check.required and not check.passed] == wrong
