@@ -60,7 +60,7 @@ OUTSIDE = {
     "nonlinearity_spread": NOT_NEGATIVE, "slope_calibration": NOT_NEGATIVE, "nm_assumed_wmax": POSITIVE,
     "read_asymmetry_spread": NOT_NEGATIVE, "read_noise": NOT_NEGATIVE, "ir_drop": NOT_NEGATIVE, "ir_drop_g_ratio": POSITIVE,
     "voltage_offset": NOT_NEGATIVE, "voltage_offset_w_min": NOT_FINITE_RESET, "series_resistance": NOT_NEGATIVE,
-    "series_resistance_max": POSITIVE, "out_scale": POSITIVE,
+    "series_resistance_max": POSITIVE, "out_scale": POSITIVE, "read_voltage": POSITIVE,
 }  # fmt: skip
 WRONG_TYPES = {
     "float": ["0.1", True, 1j, [0.5], np.array([0.5]), {}],
