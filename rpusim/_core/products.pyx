@@ -65,69 +65,92 @@ if hasattr(os, "register_at_fork"):
 
 
 cdef struct Task:
-    const float *w
-    const float *x
+    # y (n, m) = a (n, k) b (k, m): addresses, and how many numbers it is to the next row and column
+    const float *a
+    const float *b
     float *y
-    Py_ssize_t rows, columns, vectors
-    int transposed
-    Py_ssize_t pieces, size, by_vectors
+    Py_ssize_t n, k, m, a_row, a_column, b_row, b_column, y_row
+    Py_ssize_t size, by_rows
     int64_t next
 
 
-cdef void _whole(const float *w, Py_ssize_t columns, const float *x, Py_ssize_t x_step, float *y, Py_ssize_t y_step,
-                 Py_ssize_t vectors, Py_ssize_t k, Py_ssize_t m, int transposed) noexcept nogil:
-    # y = x w^T (or x w), one product of (vectors, k) with (k, m): NumPy is told how far it is to the next row and column.
-    cdef char **matrices = [<char *>x, <char *>w, <char *>y]
-    cdef cnp.npy_intp *shape = [1, vectors, k, m]
-    cdef cnp.npy_intp *steps = [0, 0, 0, 4 * x_step, 4, 4 * columns, 4, 4 * y_step, 4]
-    if not transposed:
-        steps[5], steps[6] = 4, 4 * columns
+cdef void _whole(const Task *t, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    # Rows and columns of the product by one call of NumPy's loop.
+    cdef char **matrices = [<char *>(t.a + row * t.a_row), <char *>(t.b + column * t.b_column),
+                            <char *>(t.y + row * t.y_row + column)]
+    cdef cnp.npy_intp *shape = [1, rows, t.k, columns]
+    cdef cnp.npy_intp *steps = [0, 0, 0, 4 * t.a_row, 4 * t.a_column, 4 * t.b_row, 4 * t.b_column, 4 * t.y_row, 4]
     numpy_product(matrices, shape, steps, NULL)
 
 
 cdef void _pieces(void *task, int member) noexcept nogil:
-    # The vectors, or what they give, piece by piece.
+    # Rows of the product, or columns, piece by piece.
     cdef Task *t = <Task *>task
-    cdef Py_ssize_t k = t.rows if t.transposed else t.columns, m = t.columns if t.transposed else t.rows
-    cdef Py_ssize_t first, n
+    cdef Py_ssize_t first, lines = t.n if t.by_rows else t.m
     while True:
         first = <Py_ssize_t>rpu_take(&t.next) * t.size
-        if t.by_vectors:
-            if first >= t.vectors:
-                return
-            n = min(t.size, t.vectors - first)
-            _whole(t.w, t.columns, t.x + first * k, k, t.y + first * m, m, n, k, m, t.transposed)
+        if first >= lines:
+            return
+        if t.by_rows:
+            _whole(t, first, min(t.size, lines - first), 0, t.m)
         else:
-            if first >= m:
-                return
-            n = min(t.size, m - first)
-            _whole(t.w + (first if t.transposed else first * t.columns), t.columns, t.x, k, t.y + first, m, t.vectors, k, n,
-                   t.transposed)
+            _whole(t, 0, t.n, first, min(t.size, lines - first))
 
 
-cdef void _shared(const float *w, Py_ssize_t rows, Py_ssize_t columns, const float *x, float *y, Py_ssize_t vectors,
-                  int transposed) noexcept nogil:
-    cdef Py_ssize_t k = rows if transposed else columns, m = columns if transposed else rows, lines, n
+cdef void _shared(Task *t) noexcept nogil:
+    cdef Py_ssize_t lines, parts
+    cdef int vector = t.n == 1 or t.m == 1
     # about: a product with one vector waits for memory
-    cdef double ns = <double>rows * columns * vectors * (0.06 if vectors == 1 else 0.03)
+    cdef double ns = <double>t.n * t.k * t.m * (0.06 if vector else 0.03)
     cdef int most = rpu_blas_begin(), threads = num_threads()
-    cdef Task task
     if most == 0:
         threads = 1                 # a BLAS with threads of its own, of which we know nothing
     elif not is_chosen():
         threads = min(threads, most)
-    task.by_vectors = vectors > m
-    lines = vectors if task.by_vectors else m
+    t.by_rows = t.n > t.m
+    lines = t.n if t.by_rows else t.m
     threads = <int>min(<Py_ssize_t>threads, (lines + PIECE - 1) // PIECE)
-    if threads <= 1 or ns < (WORTH_SHARING_VECTOR if vectors == 1 else WORTH_SHARING):
-        _whole(w, columns, x, k, y, m, vectors, k, m, transposed)
+    if threads <= 1 or ns < (WORTH_SHARING_VECTOR if vector else WORTH_SHARING):
+        _whole(t, 0, t.n, 0, t.m)
     else:
-        task.w, task.x, task.y, task.rows, task.columns, task.vectors = w, x, y, rows, columns, vectors
-        task.transposed, task.next = transposed, 0
-        n = threads if ns < WORTH_PARTS else 2 * threads        # those who come late find something left to do
-        task.size = ((lines + n - 1) // n + PIECE - 1) // PIECE * PIECE
-        run_team(_pieces, &task, threads, ns)
+        t.next = 0
+        parts = threads if ns < WORTH_PARTS else 2 * threads        # those who come late find something left to do
+        t.size = ((lines + parts - 1) // parts + PIECE - 1) // PIECE * PIECE
+        run_team(_pieces, t, threads, ns)
     rpu_blas_end()
+
+
+def matmul(a, b, out=None):
+    """Return a b of float32 matrices, as `numpy.matmul`, shared by our threads."""
+    cdef Task t
+    cdef cnp.ndarray left = a, right = b, y
+    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
+        raise ValueError(f"a and b must have shapes (n, k) and (k, m); got {np.shape(a)} and {np.shape(b)}")
+    if cnp.PyArray_TYPE(left) != cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(right) != cnp.NPY_FLOAT32:
+        raise TypeError(f"a and b must be of float32; got {left.dtype} and {right.dtype}")
+    if not (left.flags.c_contiguous or left.flags.f_contiguous):
+        left = np.ascontiguousarray(left)
+    if not (right.flags.c_contiguous or right.flags.f_contiguous):
+        right = np.ascontiguousarray(right)
+    t.n, t.k, t.m = left.shape[0], left.shape[1], right.shape[1]
+    if out is None:
+        out = np.empty((t.n, t.m), np.float32)
+    y = out
+    if cnp.PyArray_TYPE(y) != cnp.NPY_FLOAT32 or not y.flags.c_contiguous or y.ndim != 2 \
+            or (y.shape[0], y.shape[1]) != (t.n, t.m):
+        raise ValueError(f"out must be a float32 array of shape {(t.n, t.m)} in C order; got {y.dtype}, {np.shape(out)}")
+    if t.n == 0 or t.m == 0:
+        return out
+    if t.k == 0:
+        out[...] = 0.0
+        return out
+    t.a, t.b, t.y, t.y_row = <const float *>left.data, <const float *>right.data, <float *>y.data, t.m
+    # (not NumPy's strides: those of an axis of one may be anything)
+    t.a_row, t.a_column = (t.k, 1) if left.flags.c_contiguous else (1, t.n)
+    t.b_row, t.b_column = (t.m, 1) if right.flags.c_contiguous else (1, t.k)
+    with nogil:
+        _shared(&t)
+    return out
 
 
 cdef Py_ssize_t _only_nonzero(const float *x, Py_ssize_t n) noexcept nogil:
@@ -145,6 +168,7 @@ cdef void product(const float *w, Py_ssize_t rows, Py_ssize_t columns, const flo
                   int transposed, float alpha) noexcept nogil:
     cdef Py_ssize_t m = columns if transposed else rows, k = rows if transposed else columns, v, i, j
     cdef float total
+    cdef Task t
     if vectors == 1 and not transposed:
         j = _only_nonzero(x, columns)
         if j >= 0:                  # a unit vector, as transfers use: one column, not a product
@@ -163,7 +187,9 @@ cdef void product(const float *w, Py_ssize_t rows, Py_ssize_t columns, const flo
                         total += w[i * columns + j] * x[v * k + j]
                 y[v * m + i] = alpha * total
         return
-    _shared(w, rows, columns, x, y, vectors, transposed)
+    t.a, t.n, t.k, t.m, t.a_row, t.a_column = x, vectors, k, m, k, 1
+    t.b, t.b_row, t.b_column, t.y, t.y_row = w, columns if transposed else 1, 1 if transposed else columns, y, m
+    _shared(&t)
     if alpha != 1.0:
         for i in range(vectors * m):
             y[i] *= alpha

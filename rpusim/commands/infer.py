@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--data-dir", type=Path, metavar="PATH", help="folder of the data")
     sub.add_argument("--samples", type=positive_int, metavar="N", help="of the test data, the first (all)")
     sub.add_argument("--causes", action="store_true", help="also what every cause of errors costs alone, at one day")
+    sub.add_argument(
+        "--read-voltages", type=voltages, metavar="LIST", help="also measured at these (0.05,0.1,0.2), in V, with sinh devices"
+    )
+    sub.add_argument(
+        "--nonlinearity", type=float, metavar="A", help="alpha of currents g sinh(alpha V) / alpha, in 1/V (that of the chip)"
+    )
     sub.add_argument("--threads", type=positive_int, help="threads of reads (one per processor)")
     show = command(
         "chip",
@@ -58,6 +65,31 @@ def times(text: str) -> list[float]:
             units = ", ".join(_UNITS)
             raise argparse.ArgumentTypeError(f"must be times such as 1s,1h,30d,1y, with units {units}; got {one!r}")
         found.append(float(match[1]) * _UNITS[match[2] or "s"])
+    return found
+
+
+def voltages(text: str) -> list[float]:
+    """Voltages with commas between them, as an argument."""
+    try:
+        found = [float(one) for one in text.split(",")]
+    except ValueError:
+        found = [0.0]
+    if min(found) <= 0.0 or max(found) > 100.0:
+        raise argparse.ArgumentTypeError(f"must be voltages above 0 and up to 100 V, such as 0.05,0.1,0.2; got {text!r}")
+    return found
+
+
+def _at_voltages(args: argparse.Namespace, net: Any, data: Any, chip: Any, options: dict[str, Any]) -> dict[float, Any]:
+    """Measure a network whose devices are read at some voltages."""
+    from rpusim import inference
+
+    alpha = chip.periphery.nonlinearity if args.nonlinearity is None else args.nonlinearity
+    if not alpha > 0.0:
+        raise ValueError("--nonlinearity must be above 0 for --read-voltages: ohmic devices read the same at all; got none")
+    found = {}
+    for volts in args.read_voltages:
+        bent = chip.replace(periphery=chip.periphery.replace(nonlinearity=alpha, read_voltage=volts))
+        found[volts] = inference.evaluate(net, data, args.times, chip=bent, **options)
     return found
 
 
@@ -102,22 +134,10 @@ def _data(args: argparse.Namespace, net: Any) -> tuple[str, Any, Any, str]:
     return task, (x[: args.samples], y[: args.samples]), found.x_train[:1000], "accuracy"
 
 
-def _clipped(net: Any, x: Any, chip: Any, options: dict[str, Any]) -> float:
-    """Share of the outputs that ADCs clip right after programming."""
-    from rpusim import inference
-    from rpusim.inference.networks import ChipTile
-
-    on_chip = inference.program(net, chip, rng=options["rng"], calibration=options.get("calibration"))
-    on_chip.predict(x)
-    tiles = [tile for matrix in on_chip.net.matrices() for tile in matrix.tiles if isinstance(tile, ChipTile)]
-    counts = [tile.array.read_count for tile in tiles]
-    converted = sum(count.adc_conversions for count in counts)
-    return sum(count.outputs_clipped for count in counts) / converted if converted else 0.0
-
-
 def run(args: argparse.Namespace) -> int:
     """Measure a network on a chip."""
     from rpusim import inference, plotting
+    from rpusim.inference.evaluation import duration
     from rpusim.nn import load
 
     label, chip = chip_called(args.chip)
@@ -132,16 +152,10 @@ def run(args: argparse.Namespace) -> int:
     name = args.network.name.removesuffix(".npz").removesuffix(".network")
     stem = args.out / f"{name}-on-{label}"
     kept = beside(stem, f".kept-{zlib.crc32(repr((chip, args.times, options['rng'], args.samples)).encode()):08x}.npz")
-    with going_on(str(kept)):
+    with going_on(str(kept)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*outputs clip")  # printed with the result
         result = inference.evaluate(net, data, args.times, chip=chip, checkpoint=kept, **options)
     print(result)
-    clipped = _clipped(net, data[0][:200], chip, options)
-    if clipped > 0.01:
-        print(
-            f"note: {clipped:.0%} of the outputs clip just after programming, at the bound of the ADCs, "
-            f"{chip.periphery.adc.bound:g} times the largest weight times the largest input; a larger bound, bound management, "
-            "or training with this periphery loses less"
-        )
     causes = {}
     if args.causes:
         causes = inference.causes(net, data, chip=chip, **options)
@@ -150,6 +164,14 @@ def run(args: argparse.Namespace) -> int:
         print(table(["cause", metric, "spread"], rows))
     written = plotting.save(plotting.inference_figure({label: result}, width=args.width), stem, args.format)
     whole = result.to_dict() | {"task": task, "causes": {cause: one.to_dict() for cause, one in causes.items()}}
+    if args.read_voltages:
+        found = _at_voltages(args, net, data, chip, options)
+        rows = [[f"{volts:g}", *(f"{m:.4f}" for m in one.mean)] for volts, one in found.items()]
+        print()
+        print(table(["read voltage (V)", *(duration(t) for t in args.times)], rows))
+        figure = plotting.inference_against_figure(found, "read voltage (V)", width=args.width)
+        written += plotting.save(figure, beside(stem, "-voltages"), args.format)
+        whole["read_voltages"] = {f"{volts:g}": one.to_dict() for volts, one in found.items()}
     written.append(save_json(beside(stem, ".json"), args, whole))
     rows = [[*row.values()] for row in result.table()]
     report([*written, *save_tables(beside(stem, ".csv"), list(result.table()[0]), rows, args), kept])

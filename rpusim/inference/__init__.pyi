@@ -12,7 +12,7 @@ from rpusim.inference.converters import (
     TablePair,
 )
 from rpusim.inference.costing import HERMES_FOUR_PHASE, HERMES_ONE_PHASE, InferenceCost, inference_cost
-from rpusim.inference.evaluation import InferenceResult, causes, evaluate, product_errors
+from rpusim.inference.evaluation import InferenceResult, causes, evaluate, product_errors, signal_to_noise
 from rpusim.inference.fixed_point import FixedPoint
 from rpusim.inference.hardware_aware import HardwareAware, HardwareAwareTile
 from rpusim.inference.models import (
@@ -67,5 +67,5 @@ __all__ = [
     "PolynomialNoise", "PowerLawDrift", "ProgrammedArray", "ProgrammingNoise", "RelativeNoise", "Scaling", "Signed",
     "SingleDevice", "StateIndependent", "TablePair", "TableSearch", "WanReRAM", "adapt", "adapters_of", "causes", "chips",
     "convert", "evaluate", "inference_cost", "optimize_tables", "product_errors", "program", "program_by_gradient",
-    "read_noise_covariance", "recalibrate_batch_norm",
+    "read_noise_covariance", "recalibrate_batch_norm", "signal_to_noise",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +20,16 @@ from rpusim._base.random import RNG, child, seed_sequence, words_of
 from rpusim._base.validation import boolean, choice, instance, integer_value, real, shown
 from rpusim._base.version import __version__
 from rpusim.inference.chip import Chip
-from rpusim.inference.models import NoiseModel, NoNoise, checked_times
+from rpusim.inference.models import NoiseModel, NoNoise, check_age, checked_times
 from rpusim.inference.networks import ChipNetwork, is_chip, program
+from rpusim.inference.programmed import ProgrammedArray
 from rpusim.nn.network import Sequential
 from rpusim.periphery.converters import ADC
 from rpusim.periphery.reads import Periphery
 
-__all__ = ["InferenceResult", "causes", "evaluate", "product_errors"]
+__all__ = ["InferenceResult", "causes", "evaluate", "product_errors", "signal_to_noise"]
 
+MUCH = 0.01  # of the outputs, clipped
 TIMES = (1.0, 3600.0, 86400.0, 31536000.0)
 Metric = Callable[[NDArray[np.float32], Any], float]
 _FORMAT = "rpusim inference"
@@ -65,6 +68,8 @@ class InferenceResult:
         What guessing gives: 1 / classes of an accuracy, ln(classes) of a cross-entropy.
     settings : dict
         Chip, seed and versions, fit for JSON.
+    clipped : float
+        Share of the outputs that ADCs clipped in the first measurement.
     """
 
     times_s: NDArray[np.float64]
@@ -73,6 +78,7 @@ class InferenceResult:
     metric: str
     chance: float | None
     settings: dict[str, Any] = field(default_factory=dict)
+    clipped: float = 0.0
 
     _repr_html_ = as_html
 
@@ -132,6 +138,8 @@ class InferenceResult:
             star = f"  A* {100 * row['normalised']:6.1f} %" if "normalised" in row else ""
             spread = "" if np.isnan(row["std"]) else f" +- {row['std']:.4f}"
             lines.append(f"{duration(row['time_s']):>6s}  {row['mean']:.4f}{spread}  worst {row['worst']:.4f}{star}")
+        if self.clipped > MUCH:
+            lines.append(f"note: {clipping(self.clipped)}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,6 +153,7 @@ class InferenceResult:
             "reference": self.reference,
             "chance": self.chance,
             "settings": self.settings,
+            "clipped": self.clipped,
         }
 
     def save_json(self, path: str | os.PathLike[str]) -> None:
@@ -157,6 +166,14 @@ class InferenceResult:
         from importlib import import_module
 
         return import_module("rpusim.plotting").inference_curve({label or "": self}, ax=ax)
+
+
+def clipping(share: float) -> str:
+    """What is to be said of many outputs that clip."""
+    return (
+        f"{share:.0%} of the outputs clip at the bound of the ADCs, which is in units of the largest weight times the largest "
+        "input; a larger bound, bound management, or training with this periphery loses less"
+    )
 
 
 def duration(t_s: float) -> str:
@@ -258,7 +275,8 @@ def evaluate(
     reference = measure(reference_outputs, labels)
     settings = {"chip": main.to_dict(), "seed": words_of(seeds), "options": shown(options)}
     key = {"settings": json.dumps(settings), "times_s": times, "metric": name, "reference": reference, "samples": len(x)}
-    rows = _kept(checkpoint, key)[:count]
+    rows, clipped = _kept(checkpoint, key)
+    rows = rows[:count]
     bar = progress_bar(
         total=count * len(times), initial=len(rows) * len(times), desc="inference", unit=" reads",
         disable=None if boolean("progress", progress) else True, leave=False,
@@ -274,25 +292,29 @@ def evaluate(
                 if prepare is not None:
                     prepare(first, t)
                 row.append(measure(first.predict(x, t, size), labels))
+                clipped = first.clipped if clipped is None else clipped
                 bar.update()
             rows.append(row)
             if checkpoint is not None:
-                files.save(checkpoint, key | {"values": np.array(rows)})
+                files.save(checkpoint, key | {"values": np.array(rows), "clipped": clipped})
+    if clipped is not None and clipped > MUCH:
+        warnings.warn(clipping(clipped), stacklevel=2)
     classes = reference_outputs.shape[-1]
     chance = {"accuracy": 1.0 / classes, "cross_entropy": float(np.log(classes))}.get(name)
-    return InferenceResult(np.array(times), np.array(rows), reference, name, chance, settings | {"programmings": count})
+    settings["programmings"] = count
+    return InferenceResult(np.array(times), np.array(rows), reference, name, chance, settings, clipped or 0.0)
 
 
-def _kept(path: str | os.PathLike[str] | None, key: dict[str, Any]) -> list[list[float]]:
-    """What a checkpoint of the same call has."""
+def _kept(path: str | os.PathLike[str] | None, key: dict[str, Any]) -> tuple[list[list[float]], float | None]:
+    """What a checkpoint of the same call has: values, and the share of clipped outputs."""
     if path is None or not Path(path).exists():
-        return []
+        return [], None
     found = files.load(path)
-    values = found.pop("values", None)
+    values, clipped = found.pop("values", None), found.pop("clipped", None)
     if found != key or not isinstance(values, np.ndarray) or values.ndim != 2 or values.shape[1] != len(key["times_s"]):
         differs = [name for name in key if found.get(name) != key[name]] or ["values"]
         raise ValueError(f"checkpoint must be of the same evaluation; got {os.fspath(path)} with other {', '.join(differs)}")
-    return values.tolist()
+    return values.tolist(), None if clipped is None else float(clipped)
 
 
 def product_errors(net: ChipNetwork, times_s: ArrayLike = TIMES, vectors: int = 256, rng: RNG = 0) -> NDArray[np.float64]:
@@ -324,14 +346,72 @@ def product_errors(net: ChipNetwork, times_s: ArrayLike = TIMES, vectors: int = 
     for t in checked_times(times_s):
         row = []
         for array in net.arrays:
-            v = draw.uniform(-1.0, 1.0, (count, array.shape[1])).astype(np.float32)
-            exact = v @ array.goal.T
-            size = np.linalg.norm(exact, axis=1)
-            array.restart_noise(t)
-            off = np.linalg.norm(array.forward(v, t) - exact, axis=1)
-            row.append(float(np.mean(off[size > 0.0] / size[size > 0.0])) if np.any(size > 0.0) else np.nan)
+            exact, off = _read(array, t, draw.uniform(-1.0, 1.0, (count, array.shape[1])))
+            size, error = np.linalg.norm(exact, axis=1), np.linalg.norm(off, axis=1)
+            row.append(float(np.mean(error[size > 0.0] / size[size > 0.0])) if np.any(size > 0.0) else np.nan)
         out.append(row)
     return np.array(out)
+
+
+def _read(array: ProgrammedArray, t_s: float, v: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Exact products of an array with vectors, and how far its reads at a time are off."""
+    x = v.astype(np.float32)
+    exact = x @ array.goal.T
+    array.restart_noise(t_s)
+    return exact, array.forward(x, t_s) - exact
+
+
+def signal_to_noise(
+    net: Sequential,
+    t_inference_s: float = 86400.0,
+    *,
+    chip: Chip | None = None,
+    vectors: int = 256,
+    rng: RNG = 0,
+    **options: Any,
+) -> dict[str, NDArray[np.float64]]:
+    """Return the signal-to-noise ratio of every array in dB, for each cause of errors alone and for all.
+
+    SNR = 10 log10(sum y^2 / sum (y~ - y)^2) with y = W x exactly; an ADC of ENOB bits has 6.02 ENOB + 1.76 dB.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        It is not touched.
+    t_inference_s : float, default 1 day
+    chip : Chip, optional
+    vectors, rng
+        See `product_errors`.
+    **options
+        Others of `program`.
+
+    Returns
+    -------
+    dict of float64 array (arrays,)
+        By the causes of `causes`; infinite where a cause has no error.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(100, 10, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> found = rpu.inference.signal_to_noise(net, vectors=64)
+    >>> bool(found["all"][0] < found["DAC"][0])
+    True
+    """
+    main = Chip() if chip is None else is_chip("chip", chip)
+    t = check_age("t_inference_s", t_inference_s)
+    count, seeds = integer_value("vectors", vectors, 1), seed_sequence(rng)
+    found = {}
+    for name, one in chips_by_cause(main).items():
+        on_chip = program(net, one, rng=child(seeds, 0), **options)
+        draw, ratios = np.random.Generator(np.random.Philox(child(seeds, 1))), []
+        for array in on_chip.arrays:
+            exact, off = _read(array, t, draw.uniform(-1.0, 1.0, (count, array.shape[1])))
+            with np.errstate(divide="ignore"):
+                ratios.append(20.0 * np.log10(np.linalg.norm(exact.astype(float)) / np.linalg.norm(off.astype(float))))
+        found[name] = np.array(ratios)
+    return found
 
 
 def _scaled(model: NoiseModel, **scales: float) -> NoiseModel | None:

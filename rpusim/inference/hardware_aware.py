@@ -15,6 +15,7 @@ from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part, value
 from rpusim._base.validation import checked_by, choice, instance, integer, optional, real, room_for, shown, signal
 from rpusim._core.kernels import normals, uniforms
+from rpusim._core.products import matmul
 from rpusim.algorithms.base import Algorithm, Resources, Tile
 from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
@@ -169,7 +170,7 @@ class HardwareAwareTile(Tile):
     def _through(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         assert self._read is not None
         if self._ideal:
-            return x @ self._read.T
+            return matmul(x, self._read.T)
         y = self._array.forward(x)
         y *= self._factor
         return y
@@ -200,7 +201,7 @@ class HardwareAwareTile(Tile):
             for k, vector in enumerate(batch):
                 z[k] = vector @ self._modified(1 + k)
         else:
-            z = batch @ self._read
+            z = matmul(np.atleast_2d(batch), self._read).reshape(*batch.shape[:-1], self.shape[1])
         if out is None:
             return z
         out[...] = z

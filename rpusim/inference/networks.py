@@ -167,6 +167,13 @@ class ChipNetwork:
         """The programmed arrays, in order of the matrices."""
         return [tile.array for tile in self.tiles]
 
+    @property
+    def clipped(self) -> float:
+        """Share of the outputs so far that ADCs clipped at their bound."""
+        counts = [array.read_count for array in self.arrays]
+        converted = sum(count.adc_conversions for count in counts)
+        return sum(count.outputs_clipped for count in counts) / converted if converted else 0.0
+
     def at(self, t_inference_s: float) -> Sequential:
         """Return the network as it is at a time; its noise begins anew, so that a time gives the same bits in any order."""
         t = check_age("t_inference_s", t_inference_s)
@@ -303,7 +310,8 @@ def convert(
         if mapping is not None:
             return mapping
         kept = own.input_range is not None
-        return Mapping(digital_bias=True, input_range=own.input_range, learn_input_range=kept and own.learn_input_range)
+        ranges = dict(learn_input_range=own.learn_input_range, straight_through=own.straight_through) if kept else {}
+        return Mapping(digital_bias=True, input_range=own.input_range, **ranges)
 
     new = copy_network(net, lambda place: DigitalSGD() if place in stay else rule, mapped)
     with _no_warnings():

@@ -10,6 +10,7 @@ import numpy as np
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.state import Entry, part
 from rpusim._base.validation import instance, integer_value, physical
+from rpusim._core.products import matmul
 from rpusim.nn.layer import Layer, check_gradient, checked_rate, no_forward
 from rpusim.nn.linear import Linear
 from rpusim.nn.network import Group
@@ -127,10 +128,10 @@ class Adapter(Group):
 
     def _through(self, x: np.ndarray, train: bool) -> np.ndarray:
         y = self.layer.forward(x, train)
-        low = x.reshape(-1, self.layer.in_features) @ self.a.value.T
+        low = matmul(x.reshape(-1, self.layer.in_features), self.a.value.T)
         self._kept = (x, low) if train else None
         scale = np.float32(self.alpha / self.rank)
-        return y + (scale * (low @ self.b.value.T)).reshape(y.shape)
+        return y + (scale * (matmul(low, self.b.value.T))).reshape(y.shape)
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         if self._kept is None:
@@ -140,16 +141,16 @@ class Adapter(Group):
         flat = d.reshape(-1, self.layer.out_features) * np.float32(self.alpha / self.rank)
         if not np.isfinite(flat).all():
             raise ValueError("d must hold finite float32 numbers; got others")
-        back = flat @ self.b.value
-        self.b.gradient += flat.T @ low
-        self.a.gradient += back.T @ x.reshape(-1, self.layer.in_features)
+        back = matmul(flat, self.b.value)
+        self.b.add_product(flat, low)
+        self.a.add_product(back, x.reshape(-1, self.layer.in_features))
         if not input_gradient:
             return None
         z = self.layer.backward(d)
         assert z is not None
         for p in self.layer.parameters():  # which is frozen
             p.gradient[...] = 0.0
-        return z + (back @ self.a.value).reshape(x.shape)
+        return z + (matmul(back, self.a.value)).reshape(x.shape)
 
     def update(self, lr: float) -> None:
         """Train A and B; the layer stays."""

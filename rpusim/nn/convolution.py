@@ -349,18 +349,21 @@ class Conv2d(Layer):
                 windows = None  # dL/dpatches
                 if input_gradient and self.replicas > 1:
                     windows = np.empty((part.number, part.positions, inputs), np.float32)
-                if self.kernels[0].parameters:
+                if self.kernels[0].parameters or self.kernels[0].masked:
                     patches = self._patches_of(x, part, group, inputs).reshape(part.number, part.positions, inputs)
                 for replica, order in enumerate(self._order):
                     index = replica * self.groups + group
                     matrix = self.kernels[index]
                     delta = self._gradients_of(flat, part, index)
                     back = matrix.backward(delta) if input_gradient else None
+                    if matrix.parameters or matrix.masked:
+                        own = patches[:, order].reshape(-1, inputs)
+                    if matrix.parameters:
+                        matrix.gradients(own, delta, self._gradients_of(self._output, part, index), back)
+                    if matrix.masked:
+                        matrix.mask(own, back)
                     if windows is not None and back is not None:
                         windows[:, order] = back.reshape(part.number, -1, inputs)
-                    if matrix.parameters:
-                        own = patches[:, order].reshape(-1, inputs)
-                        matrix.gradients(own, delta, self._gradients_of(self._output, part, index), back)
                 if z is not None:
                     vectors: Any = back if windows is None else windows.reshape(-1, inputs)
                     images = z[part.images, group * channels : (group + 1) * channels]

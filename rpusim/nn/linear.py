@@ -107,7 +107,7 @@ class Linear(MatrixLayer):
         if matrix.perturbed:
             matrix.begin(train)
         y = matrix.forward(self._input)
-        if matrix.parameters:
+        if matrix.parameters or matrix.masked:
             self._signals, self._output = vectors, y
         return y if len(shape) == 2 else y.reshape(self._output_shape)
 
@@ -121,6 +121,8 @@ class Linear(MatrixLayer):
         z = matrix.backward(d) if input_gradient else None
         if matrix.parameters:
             matrix.gradients(self._signals, d, self._output, z)
+        if matrix.masked:
+            matrix.mask(self._signals, z)
         return z if z is None or len(self._shape) == 2 else z.reshape(self._shape)
 
     def update(self, lr: float) -> None:

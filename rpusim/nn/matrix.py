@@ -54,8 +54,10 @@ class Mapping(Specification):
         A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s, and W by its gradient through it:
         alpha W changes by -lr s d x^T. So has it AIHWKit, whose scale is a parameter of PyTorch.
     input_range : float or None
-        r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data. dL/dx passes
-        through where inputs are clipped (a straight-through gradient).
+        r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data. dL/dx is 0 where
+        inputs are clipped.
+    straight_through : bool, default False
+        Whether dL/dx passes through where inputs are clipped, as AIHWKit has it, too.
     learn_input_range : bool, default False
         r is trained by the inputs beyond it: its gradient is the sum of min(0, dL/dx) where x >= r, minus that of
         max(0, dL/dx) where x <= -r, times r; plus `input_range_decay` r while more than 95 % of the inputs are within. It
@@ -77,12 +79,15 @@ class Mapping(Specification):
     input_range: float | None = parameter(None, _positive)
     learn_input_range: bool = parameter(False, boolean)
     input_range_decay: float = parameter(0.001, physical(0.0))
+    straight_through: bool = parameter(False, boolean)
 
     def _check_consistency(self) -> None:
         if self.scale_by_output and self.weight_scaling is None and not self.learn_scale:
             raise ValueError("Mapping: scale_by_output needs weight_scaling or learn_scale; got True without them")
         if self.learn_input_range and self.input_range is None:
             raise ValueError("Mapping: input_range must be given where learn_input_range=True; got None")
+        if self.straight_through and self.input_range is None:
+            raise ValueError("Mapping: input_range must be given where straight_through=True; got None")
         if self.input_range is not None and not self.digital_bias:
             raise ValueError(
                 "Mapping: digital_bias must be True where there is an input_range, which a constant input of 1 "
@@ -186,6 +191,8 @@ class Matrix(Stateful):
         self._sizes: _Sizes | None = None  # of inputs, during a calibration
         self._watched = self._within = 0  # inputs since the last update, and those within the range, where it is learned
         learned = self._range if m.learn_input_range else None
+        #: whether gradients of inputs beyond the range are 0: `mask` is to be called
+        self.masked = self._range is not None and not m.straight_through
         self.parameters = [p for p in (self._bias, self._scale, learned) if p is not None]
         #: whether reads and updates go to one tile as they are
         self.plain = len(self._grid()) == 1 and m.weight_scaling is None and not self.parameters and self._range is None
@@ -386,6 +393,11 @@ class Matrix(Stateful):
             self._range.gradient += np.float32(gradient * r)
             self._watched += x.size
             self._within += int(np.count_nonzero(np.abs(x) < r))
+
+    def mask(self, x: NDArray[np.float32], z: Any) -> None:
+        """Where inputs x are clipped, make their gradients z (or None) 0, after `gradients` has seen them."""
+        if z is not None and self._range is not None:
+            z[np.abs(x) > self._range.value[0]] = 0.0
 
     def update(self, v: NDArray[np.float32], d: NDArray[np.float32], lr: float) -> None:
         """Train the tiles on driven inputs and dL/dy, one vector after another; `end_batch` is to follow."""

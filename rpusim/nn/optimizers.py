@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.state import Entry, Stateful, attribute, buffer, checked_array, listed
 from rpusim._base.validation import choice, instance, integer, optional, physical, plain_array, real, shown, signal
+from rpusim._core.products import matmul
 
 __all__ = ["Adam", "AdamW", "Momentum", "Optimizer", "Parameter", "Schedule"]
 
@@ -222,10 +223,10 @@ class Parameter(Stateful):
     def add_product(self, d: NDArray[np.float32], x: NDArray[np.float32]) -> None:
         """Add d^T x to the gradient of a matrix, d (n, outputs) and x (n, inputs)."""
         if self._spent:
-            np.matmul(d.T, x, out=self._gradient)
+            matmul(d.T, x, out=self._gradient)
             self._spent = False
         else:
-            self._gradient += d.T @ x
+            self._gradient += matmul(d.T, x)
 
     def reset(self, value: ArrayLike) -> None:
         """Begin again from `value`."""

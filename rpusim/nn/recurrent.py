@@ -150,6 +150,8 @@ class _Recurrent(MatrixLayer):
         back = self.matrix.backward(delta)
         if self._back is not None:
             self._back[k] = back
+        if self.matrix.masked:
+            self.matrix.mask(self._vectors[k], back)
         n, h = self.in_features or 0, self.out_features or 0
         return back[:, :n], back[:, n : n + h]
 

@@ -11,6 +11,8 @@ from rpusim.plotting.inference import (
     conductance_histograms,
     conductance_trajectories,
     device_errors,
+    inference_against,
+    inference_against_figure,
     inference_curve,
     inference_figure,
 )
@@ -38,6 +40,8 @@ __all__ = [
     "fitted_sweeps",
     "measured_figure",
     "hidden_against_weight",
+    "inference_against",
+    "inference_against_figure",
     "inference_curve",
     "inference_figure",
     "ir_drop_map",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rpusim._base.validation import shown
-from rpusim.inference.evaluation import InferenceResult
+from rpusim.inference.evaluation import InferenceResult, duration
 from rpusim.plotting.style import axes, legend, panels, whole
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ __all__ = [
     "conductance_histograms",
     "conductance_trajectories",
     "device_errors",
+    "inference_against",
+    "inference_against_figure",
     "inference_curve",
     "inference_figure",
 ]
@@ -61,6 +63,47 @@ def inference_curve(results: Mapping[str, InferenceResult], *, ax: Axes | None =
     percent = 100.0 if first.metric == "accuracy" else 1.0
     ax.axhline(percent * first.reference, color="0.4", linestyle="--", linewidth=1.0, label="before programming")
     mark_times(ax, min(marks), max(marks))
+    ax.set_ylabel("accuracy (%)" if first.metric == "accuracy" else first.metric.replace("_", " "))
+    legend(ax)
+    return ax
+
+
+def inference_against(
+    results: Mapping[float, InferenceResult], name: str, *, log: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Draw a metric against a setting of the chip, one line for each time: means over programmings, with bands as above.
+
+    Parameters
+    ----------
+    results : mapping of float to InferenceResult
+        By the value of the setting, all at the same times: `{v: evaluate(net, data, chip=chip_at(v)) for v in volts}`.
+    name : str
+        What the setting is, with its unit: "read voltage (V)".
+    log : bool, default False
+        Whether its axis is logarithmic.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    if not isinstance(results, Mapping) or not all(isinstance(one, InferenceResult) for one in results.values()):
+        raise TypeError(f"results must be InferenceResults by the value of a setting; got {shown(results)}")
+    if not results or len({one.times_s.tobytes() for one in results.values()}) > 1:
+        raise ValueError(f"results must be at least one, all at the same times; got {len(results)}")
+    ax = axes(ax)
+    x = np.array(sorted(results), float)
+    ordered = [results[k] for k in sorted(results)]
+    first = ordered[0]
+    percent = 100.0 if first.metric == "accuracy" else 1.0
+    for k, (t, colour) in enumerate(zip(first.times_s, _colours(len(first.times_s)), strict=True)):
+        values = [percent * one.values[:, k] for one in ordered]
+        ax.plot(x, [v.mean() for v in values], marker="o", markersize=3, color=colour, label=duration(t))
+        ax.fill_between(x, [v.min() for v in values], [v.max() for v in values], alpha=0.2, color=colour)
+    ax.axhline(percent * first.reference, color="0.4", linestyle="--", linewidth=1.0, label="before programming")
+    if log:
+        ax.set_xscale("log")
+    ax.set_xlabel(name)
     ax.set_ylabel("accuracy (%)" if first.metric == "accuracy" else first.metric.replace("_", " "))
     legend(ax)
     return ax
@@ -223,4 +266,24 @@ def inference_figure(results: Mapping[str, InferenceResult], *, width: float | N
     """
     figure, (ax,) = panels(width, 1)
     inference_curve(results, ax=ax)
+    return figure
+
+
+@whole
+def inference_against_figure(results: Mapping[float, InferenceResult], name: str, *, width: float | None = None) -> Figure:
+    """Return a figure of `inference_against`.
+
+    Parameters
+    ----------
+    results : mapping of float to InferenceResult
+    name : str
+    width : float, optional
+        In inches, by default 3.3.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, (ax,) = panels(width, 1)
+    inference_against(results, name, ax=ax)
     return figure
