@@ -128,9 +128,9 @@ def matmul(a, b, out=None):
         raise ValueError(f"a and b must have shapes (n, k) and (k, m); got {np.shape(a)} and {np.shape(b)}")
     if cnp.PyArray_TYPE(left) != cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(right) != cnp.NPY_FLOAT32:
         raise TypeError(f"a and b must be of float32; got {left.dtype} and {right.dtype}")
-    if not (left.flags.c_contiguous or left.flags.f_contiguous):
+    if not (cnp.PyArray_IS_C_CONTIGUOUS(left) or cnp.PyArray_IS_F_CONTIGUOUS(left)):
         left = np.ascontiguousarray(left)
-    if not (right.flags.c_contiguous or right.flags.f_contiguous):
+    if not (cnp.PyArray_IS_C_CONTIGUOUS(right) or cnp.PyArray_IS_F_CONTIGUOUS(right)):
         right = np.ascontiguousarray(right)
     t.n, t.k, t.m = left.shape[0], left.shape[1], right.shape[1]
     if out is None:
@@ -146,8 +146,11 @@ def matmul(a, b, out=None):
         return out
     t.a, t.b, t.y, t.y_row = <const float *>left.data, <const float *>right.data, <float *>y.data, t.m
     # (not NumPy's strides: those of an axis of one may be anything)
-    t.a_row, t.a_column = (t.k, 1) if left.flags.c_contiguous else (1, t.n)
-    t.b_row, t.b_column = (t.m, 1) if right.flags.c_contiguous else (1, t.k)
+    t.a_row, t.a_column, t.b_row, t.b_column = t.k, 1, t.m, 1
+    if not cnp.PyArray_IS_C_CONTIGUOUS(left):
+        t.a_row, t.a_column = 1, t.n
+    if not cnp.PyArray_IS_C_CONTIGUOUS(right):
+        t.b_row, t.b_column = 1, t.k
     with nogil:
         _shared(&t)
     return out

@@ -1,7 +1,7 @@
 from rpusim.nn.activations import GELU, ReLU, Sigmoid, Tanh
 from rpusim.nn.adapter import Adapter, Frozen
 from rpusim.nn.attention import SelfAttention, TransformerBlock, language_model
-from rpusim.nn.convolution import AvgPool1d, AvgPool2d, Conv1d, Conv2d, MaxPool1d, MaxPool2d
+from rpusim.nn.convolution import Conv1d, Conv2d
 from rpusim.nn.data import Sequences
 from rpusim.nn.embedding import Embedding, OneHot, PositionalEmbedding
 from rpusim.nn.history import History
@@ -13,6 +13,7 @@ from rpusim.nn.network import Concatenate, Residual, Sequential, load
 from rpusim.nn.normalisation import BatchNorm, Dropout, LayerNorm
 from rpusim.nn.optimizers import Adam, AdamW, Momentum, Optimizer, Parameter, Schedule
 from rpusim.nn.pipeline import Pipeline
+from rpusim.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from rpusim.nn.recurrent import GRU, LSTM, RNN, LastStep
 from rpusim.nn.shape import Flatten
 from rpusim.nn.summaries import Summary, summary

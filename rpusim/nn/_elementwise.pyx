@@ -9,6 +9,9 @@ from rpusim._core.kernels cimport active_kernels
 
 cnp.import_array()
 
+cdef extern from "numpy/arrayobject.h":
+    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray prototype, cnp.NPY_ORDER order, cnp.PyArray_Descr *descr, int subok)
+
 
 cdef inline cnp.ndarray _plain(value, int kind):
     # As a C-contiguous array of this type. What is one is passed on as it is, and not handed to NumPy to find that out.
@@ -30,22 +33,43 @@ cdef inline cnp.ndarray _like(cnp.ndarray x):
     return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.NPY_FLOAT32, 0)
 
 
+cdef cnp.ndarray _dense(value):
+    # As float32 in one piece of memory, with the axes in any order: what has this is not put into another one.
+    if cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(<cnp.ndarray>value) == cnp.NPY_FLOAT32 \
+            and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value) and not cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray>value):
+        like = PyArray_NewLikeArray(<cnp.ndarray>value, cnp.NPY_KEEPORDER, NULL, 0)
+        if _same_layout(like, <cnp.ndarray>value):
+            return value
+    return _floats(value)
+
+
+cdef bint _same_layout(cnp.ndarray a, cnp.ndarray b):
+    cdef int k
+    for k in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_STRIDE(a, k) != cnp.PyArray_STRIDE(b, k):
+            return False
+    return True
+
+
 ctypedef void (*Function)(const float *, int64_t, float *) noexcept nogil
 ctypedef void (*Gradient)(const float *, const float *, int64_t, float *) noexcept nogil
 
 
 cdef cnp.ndarray _of(Function function, x):
-    cdef cnp.ndarray a = _floats(x)
-    cdef cnp.ndarray y = _like(a)
+    cdef cnp.ndarray a = _dense(x)
+    cdef cnp.ndarray y = PyArray_NewLikeArray(a, cnp.NPY_KEEPORDER, NULL, 0)
     function(<const float *>cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a), <float *>cnp.PyArray_DATA(y))
     return y
 
 
 cdef cnp.ndarray _back(Gradient gradient, y, d):
-    cdef cnp.ndarray a = _floats(y), b = _floats(d)
-    cdef cnp.ndarray z = _like(a)
+    cdef cnp.ndarray a = _dense(y), b = _dense(d)
     if not cnp.PyArray_SAMESHAPE(a, b):
         raise ValueError(f"d must have shape {(<object>a).shape}; got {(<object>b).shape}")
+    cdef cnp.ndarray z = PyArray_NewLikeArray(a, cnp.NPY_KEEPORDER, NULL, 0)
+    if not _same_layout(a, b):
+        cnp.PyArray_CopyInto(z, b)
+        b = z
     gradient(<const float *>cnp.PyArray_DATA(a), <const float *>cnp.PyArray_DATA(b), cnp.PyArray_SIZE(a),
              <float *>cnp.PyArray_DATA(z))
     return z

@@ -1,4 +1,4 @@
-"""Convolutions on arrays, and pooling: the positions of an image are one batch of vectors.
+"""Convolutions on arrays: the positions of an image are one batch of vectors.
 
 Decided: a patch of an image becomes one vector (im2col, compiled in _windows.pyx), so that a convolution is the same three
 operations of a matrix as a linear layer. Patches of large batches are made in chunks of images, those of large images in chunks
@@ -16,78 +16,15 @@ from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.validation import choice, integer, integer_value, physical, room_for, shown, signal
 from rpusim.algorithms import Algorithm
 from rpusim.arrays.counts import Written
-from rpusim.nn import _windows
 from rpusim.nn.layer import Layer, check_gradient, check_signals, checked_rate, no_forward
 from rpusim.nn.matrix import Mapping, Matrix, fan_bound
+from rpusim.nn.windows import Pair, Windows, short
 
-__all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
+__all__ = ["Conv1d", "Conv2d"]
 
 CHUNK = 1 << 24  # most numbers of the patches that are held at once, but for those of one row (of one image, with replicas)
-MOST_POSITIONS = 2**31 - 1
 _OBJECT = 512  # numbers that would fill the memory of a matrix's Python objects
-Pair = int | tuple[int, int]
 _assignment = choice("fixed", "random")
-
-
-def _pair(name: str, value: Any, low: int) -> tuple[int, int]:
-    """One integer for both axes, or two."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be an integer or a pair of integers; got {shown(value)}")
-        return integer_value(f"{name}[0]", value[0], low), integer_value(f"{name}[1]", value[1], low)
-    return (integer_value(name, value, low),) * 2
-
-
-def _short(pair: tuple[int, int]) -> Pair:
-    return pair[0] if pair[0] == pair[1] else pair
-
-
-class _Windows:
-    """Where the windows of an image are: kernel, stride, padding and dilation."""
-
-    def __init__(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
-        self.kernel, self.stride = _pair("kernel", kernel, 1), _pair("stride", stride, 1)
-        self.padding, self.dilation = _pair("padding", padding, 0), _pair("dilation", dilation, 1)
-        self._numbers = (*self.kernel, *self.stride, *self.padding, *self.dilation)
-
-    def outputs(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Return how many windows fit into images of `shape` (..., height, width)."""
-        height, width, down, across, above, before, apart_down, apart_across = self._numbers
-        rows = (shape[-2] + 2 * above - apart_down * (height - 1) - 1) // down + 1
-        columns = (shape[-1] + 2 * before - apart_across * (width - 1) - 1) // across + 1
-        if rows < 1 or columns < 1:
-            raise ValueError(f"x must be at least as large as the kernel {self.kernel}; got shape {shape}")
-        if rows * columns > MOST_POSITIONS:
-            raise ValueError(
-                f"padding must leave at most {MOST_POSITIONS} positions of an image; got {self.padding}, with which an image "
-                f"of {shape[-2]} x {shape[-1]} has {rows} x {columns}"
-            )
-        return rows, columns
-
-    def gather(self, x: np.ndarray, rows: slice, columns: int, out: np.ndarray) -> None:
-        """Write the windows of images (batch, channels, height, width) in these rows to `out` (batch rows columns, at least
-        channels places): as vectors, in order of image, row and column."""
-        _windows.gather(x, self._numbers, rows.start, rows.stop - rows.start, columns, out)
-
-    def scatter(self, vectors: np.ndarray, rows: slice, columns: int, out: np.ndarray) -> None:
-        """Add vectors in the order of `gather` up to images `out`: its adjoint."""
-        _windows.scatter(vectors, self._numbers, rows.start, rows.stop - rows.start, columns, out)
-
-    def largest(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the largest value of each window, (batch, channels, rows, columns), and where in its window it is."""
-        return _windows.largest(x, self._numbers, *self.outputs(x.shape))
-
-    def to_places(self, d: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-        """Add d up to images `out`, each at the place in its window that `largest` found."""
-        _windows.to_places(d, places, self._numbers, out)
-
-    def mean(self, x: np.ndarray) -> np.ndarray:
-        """Return the mean of each window, (batch, channels, rows, columns)."""
-        return _windows.mean(x, self._numbers, *self.outputs(x.shape))
-
-    def spread(self, d: np.ndarray, out: np.ndarray) -> None:
-        """Add d up to images `out`, an equal share at every place of its window: the adjoint of `mean`."""
-        _windows.spread(d, self._numbers, out)
 
 
 class _Part(NamedTuple):
@@ -174,7 +111,7 @@ class Conv2d(Layer):
     ) -> None:
         self.in_channels = integer_value("in_channels", in_channels, low=1)
         self.out_channels = integer_value("out_channels", out_channels, low=1)
-        self.windows = _Windows(kernel, stride, padding, dilation)
+        self.windows = Windows(kernel, stride, padding, dilation)
         self.groups = integer_value("groups", groups, low=1)
         self.replicas = integer_value("replicas", replicas, low=1)
         self.assignment = _assignment("assignment", assignment)
@@ -194,10 +131,10 @@ class Conv2d(Layer):
         self._passes = 0
         self._reset()
 
-    kernel = property(lambda self: _short(self.windows.kernel))
-    stride = property(lambda self: _short(self.windows.stride))
-    padding = property(lambda self: _short(self.windows.padding))
-    dilation = property(lambda self: _short(self.windows.dilation))
+    kernel = property(lambda self: short(self.windows.kernel))
+    stride = property(lambda self: short(self.windows.stride))
+    padding = property(lambda self: short(self.windows.padding))
+    dilation = property(lambda self: short(self.windows.dilation))
 
     def _reset(self) -> None:
         self._input: Any = None
@@ -307,8 +244,10 @@ class Conv2d(Layer):
         asked = f"{self.padding}, with which images {x.shape} have {rows} x {columns} positions"
         room_for("padding", asked, (2 * self.out_channels + bool(self.replicas > 1)) * len(x) * rows * columns)
         order = self._assign(rows * columns, train)
-        y = np.empty((len(x), rows * columns, self.out_channels), np.float32)  # first, as it is what may not fit
         parts = self._chunks(len(x), rows, columns)
+        whole = len(self.kernels) == 1 and len(parts) == 1
+        # first, as it is what may not fit
+        y: Any = None if whole else np.empty((len(x), rows * columns, self.out_channels), np.float32)
         outputs = self.out_channels // self.groups
         self._reset()
         for matrix in self.kernels:
@@ -319,13 +258,16 @@ class Conv2d(Layer):
             for index, (matrix, v) in enumerate(zip(self.kernels, vectors, strict=True)):
                 replica, group = divmod(index, self.groups)
                 result = matrix.forward(v).reshape(part.number, -1, outputs)
-                y[part.images, part.places(order[replica]), group * outputs : (group + 1) * outputs] = result
+                if whole:
+                    y = result
+                else:
+                    y[part.images, part.places(order[replica]), group * outputs : (group + 1) * outputs] = result
             if train and len(parts) == 1:
                 self._patches = vectors
         if train:
             self._input, self._parts, self._order = x, parts, order
             self._output = y if self.kernels[0].parameters else None
-        return np.ascontiguousarray(y.reshape(len(x), rows, columns, self.out_channels).transpose(0, 3, 1, 2))
+        return y.reshape(len(x), rows, columns, self.out_channels).transpose(0, 3, 1, 2)  # channels stay innermost in memory
 
     def _gradients_of(self, d: np.ndarray, part: _Part, index: int) -> np.ndarray:
         """Return dL/dy of one matrix for a part, from (batch, positions, channels)."""
@@ -458,144 +400,3 @@ class Conv1d(Conv2d):
             raise ValueError(f"d must have shape (any, any, any), that of the outputs; got {d.shape}")
         z = super().backward(d[..., None, :], input_gradient)
         return None if z is None else z[:, :, 0]
-
-
-class _Pool(Layer):
-    keeps_features = False
-    in_flight = ("_kept",)
-
-    def __init__(self, size: Pair, stride: Pair | None = None) -> None:
-        self.windows = _Windows(size, size if stride is None else stride, 0, 1)
-        self._kept: Any = None
-
-    size = property(lambda self: _short(self.windows.kernel))
-    stride = property(lambda self: None if self.windows.stride == self.windows.kernel else _short(self.windows.stride))
-
-    @staticmethod
-    def _check_axes(x: np.ndarray, train: bool) -> None:
-        check_signals("x", x, train)
-        if x.ndim != 4:
-            raise ValueError(f"x must have shape (any, any, any, any): images, channels, height, width; got {x.shape}")
-
-
-class MaxPool2d(_Pool):
-    """The largest value in every window of images (batch, channels, height, width); the first one where several are.
-
-    Parameters
-    ----------
-    size : int or (int, int)
-        Of the window.
-    stride : int or (int, int), optional
-        By default `size`.
-
-    Examples
-    --------
-    >>> MaxPool2d(2).forward(np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)).tolist()
-    [[[[5.0, 7.0], [13.0, 15.0]]]]
-    """
-
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        self._check_axes(x, train)
-        y, places = self.windows.largest(x)
-        self._kept = (places, x.shape) if train else None
-        return y
-
-    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        if self._kept is None:
-            raise no_forward(self)
-        places, shape = self._kept
-        check_gradient(d, places.shape)
-        z = np.zeros(shape, np.float32)
-        self.windows.to_places(d, places, z)
-        return z
-
-
-class AvgPool2d(_Pool):
-    """The mean of every window of images (batch, channels, height, width).
-
-    Parameters
-    ----------
-    size : int or (int, int)
-        Of the window.
-    stride : int or (int, int), optional
-        By default `size`.
-
-    Examples
-    --------
-    >>> AvgPool2d(2).forward(np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)).tolist()
-    [[[[2.5, 4.5], [10.5, 12.5]]]]
-    """
-
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        self._check_axes(x, train)
-        y = self.windows.mean(x)
-        self._kept = (y.shape, x.shape) if train else None
-        return y
-
-    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        if self._kept is None:
-            raise no_forward(self)
-        outputs, shape = self._kept
-        check_gradient(d, outputs)
-        z = np.zeros(shape, np.float32)
-        self.windows.spread(d, z)
-        return z
-
-
-class _Pool1d(_Pool):
-    """Pooling of signals (batch, channels, length), as of images of height 1."""
-
-    def __init__(self, size: int, stride: int | None = None) -> None:
-        k = integer_value("size", size, low=1)
-        super().__init__((1, k), None if stride is None else (1, integer_value("stride", stride, low=1)))
-
-    size = property(lambda self: self.windows.kernel[1])
-    stride = property(lambda self: None if self.windows.stride == self.windows.kernel else self.windows.stride[1])
-
-    def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
-        check_signals("x", x, train)
-        if x.ndim != 3:
-            raise ValueError(f"x must have shape (any, any, any): signals, channels, length; got {x.shape}")
-        return super().forward(x[:, :, None], train)[:, :, 0]
-
-    def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        check_signals("d", d)
-        check_signals("d", d)
-        if d.ndim != 3:
-            raise ValueError(f"d must have shape (any, any, any), that of the outputs; got {d.shape}")
-        z = super().backward(d[..., None, :], input_gradient)
-        return None if z is None else z[:, :, 0]
-
-
-class MaxPool1d(_Pool1d, MaxPool2d):
-    """As `MaxPool2d`, for signals (batch, channels, length).
-
-    Parameters
-    ----------
-    size : int
-        Of the window.
-    stride : int, optional
-        By default `size`.
-
-    Examples
-    --------
-    >>> MaxPool1d(2).forward(np.array([[[1, 3, 2, 0]]], np.float32)).tolist()
-    [[[3.0, 2.0]]]
-    """
-
-
-class AvgPool1d(_Pool1d, AvgPool2d):
-    """As `AvgPool2d`, for signals (batch, channels, length).
-
-    Parameters
-    ----------
-    size : int
-        Of the window.
-    stride : int, optional
-        By default `size`.
-
-    Examples
-    --------
-    >>> AvgPool1d(2).forward(np.array([[[1, 3, 2, 0]]], np.float32)).tolist()
-    [[[2.0, 1.0]]]
-    """

@@ -54,10 +54,9 @@ class Mapping(Specification):
         A digital factor s, 1 at first, is trained: dL/ds = sum of d (y - b) / s, and W by its gradient through it:
         alpha W changes by -lr s d x^T. So has it AIHWKit, whose scale is a parameter of PyTorch.
     input_range : float or None
-        r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data. dL/dx is 0 where
-        inputs are clipped.
-    straight_through : bool, default False
-        Whether dL/dx passes through where inputs are clipped, as AIHWKit has it, too.
+        r: inputs are clipped to +-r and divided by it. `Sequential.calibrate_input_ranges` finds it from data.
+    straight_through : bool, default True
+        Whether dL/dx passes through where inputs are clipped, as AIHWKit has it; else it is 0 there, the derivative of clip.
     learn_input_range : bool, default False
         r is trained by the inputs beyond it: its gradient is the sum of min(0, dL/dx) where x >= r, minus that of
         max(0, dL/dx) where x <= -r, times r; plus `input_range_decay` r while more than 95 % of the inputs are within. It
@@ -79,15 +78,15 @@ class Mapping(Specification):
     input_range: float | None = parameter(None, _positive)
     learn_input_range: bool = parameter(False, boolean)
     input_range_decay: float = parameter(0.001, physical(0.0))
-    straight_through: bool = parameter(False, boolean)
+    straight_through: bool = parameter(True, boolean)
 
     def _check_consistency(self) -> None:
         if self.scale_by_output and self.weight_scaling is None and not self.learn_scale:
             raise ValueError("Mapping: scale_by_output needs weight_scaling or learn_scale; got True without them")
         if self.learn_input_range and self.input_range is None:
             raise ValueError("Mapping: input_range must be given where learn_input_range=True; got None")
-        if self.straight_through and self.input_range is None:
-            raise ValueError("Mapping: input_range must be given where straight_through=True; got None")
+        if not self.straight_through and self.input_range is None:
+            raise ValueError("Mapping: input_range must be given where straight_through=False; got None")
         if self.input_range is not None and not self.digital_bias:
             raise ValueError(
                 "Mapping: digital_bias must be True where there is an input_range, which a constant input of 1 "

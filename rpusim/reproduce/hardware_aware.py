@@ -84,14 +84,7 @@ def trained_on(net: Sequential, train: Any, size: Size, seed: int, folder: Path 
     ranged = convert(net, HardwareAware(()), mapping=Mapping(digital_bias=True, input_range=1.0))
     ranges = ranged.calibrate_input_ranges(train[0][:1000], 0.999)
     rule = HardwareAware(forward=chips.get("pcm-tutorial").periphery, **aware)
-    learned = Mapping(
-        max_inputs=512,
-        digital_bias=True,
-        input_range=1.0,
-        learn_input_range=True,
-        input_range_decay=0.01,
-        straight_through=True,
-    )
+    learned = Mapping(max_inputs=512, digital_bias=True, input_range=1.0, learn_input_range=True, input_range_decay=0.01)
     new = convert(net, rule, mapping=learned, rng=seed)
     for matrix, found in zip(new.matrices(), ranges, strict=True):
         matrix.set_input_range(found)

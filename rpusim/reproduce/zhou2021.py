@@ -146,7 +146,7 @@ def trained(
     fit(net, train, size.epochs, 2e-3, seed, path("digital"))
     clipped = convert(net, HardwareAware((), GaussianClip(SIGMA)), rng=seed)
     fit(clipped, train, size.clipped, 5e-4, seed, path("clipped"))
-    learned = STATIC.replace(learn_input_range=True, input_range_decay=0.01, straight_through=True)
+    learned = STATIC.replace(learn_input_range=True, input_range_decay=0.01)
     aware, ranges = {}, {}
     for b in bits:
         start = ranged(clipped, some, b)

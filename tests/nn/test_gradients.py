@@ -11,6 +11,7 @@ from rpusim.algorithms import DigitalSGD
 RULE = DigitalSGD()
 SCALED = nn.Mapping(digital_bias=True, weight_scaling=0.3, scale_by_output=True, learn_scale=True)
 RANGED = nn.Mapping(digital_bias=True, input_range=50.0, learn_input_range=True, learn_scale=True)
+CLIPPED = nn.Mapping(digital_bias=True, input_range=0.6, straight_through=False, weight_scaling=0.3)
 SPLIT = nn.Mapping(max_inputs=5, max_outputs=2, weight_scaling=0.4)
 CASES = {
     "linear": (lambda: nn.Linear(7, 4, RULE), (5, 7)),
@@ -19,6 +20,10 @@ CASES = {
     "linear, scaled": (lambda: nn.Linear(7, 4, RULE, mapping=SCALED), (5, 7)),
     "linear, digital bias": (lambda: nn.Linear(7, 4, RULE, mapping=nn.Mapping(digital_bias=True)), (5, 7)),
     "linear, range": (lambda: nn.Linear(7, 4, RULE, mapping=RANGED), (5, 7)),
+    "linear, clipped": (lambda: nn.Linear(7, 4, RULE, mapping=CLIPPED), (5, 7)),
+    "conv2d, clipped": (lambda: nn.Conv2d(2, 3, 2, RULE, mapping=CLIPPED), (2, 2, 5, 4)),
+    "conv2d, replicas, clipped": (lambda: nn.Conv2d(2, 3, 2, RULE, replicas=3, mapping=CLIPPED), (2, 2, 5, 4)),
+    "lstm, clipped": (lambda: nn.LSTM(4, 5, RULE, mapping=CLIPPED), (3, 6, 4)),
     "conv2d": (lambda: nn.Conv2d(3, 4, 3, RULE), (2, 3, 6, 7)),
     "conv2d, all": (
         lambda: nn.Conv2d(4, 6, (3, 2), RULE, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), (3, 4, 7, 6),

@@ -3,27 +3,34 @@
 #define RPU_PRODUCTS_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "normal.h"
 #include "portable.h"
 
-static void rank_one_rows(float *w, int64_t rows, int64_t columns, const float *x, const float *d, int64_t vectors,
+/* A line of numbers in one register, where there are such registers. */
+#if defined(RPU_USE_AVX512)
+typedef __m512 fline;
+#define FLINE_LOAD(p) _mm512_loadu_ps(p)
+#define FLINE_STORE(p, a) _mm512_storeu_ps(p, a)
+#define FLINE_MINUS(w, a, x) _mm512_sub_ps(w, _mm512_mul_ps(_mm512_set1_ps(a), x))
+#define FLINE 16
+#elif defined(RPU_USE_AVX2)
+typedef __m256 fline;
+#define FLINE_LOAD(p) _mm256_loadu_ps(p)
+#define FLINE_STORE(p, a) _mm256_storeu_ps(p, a)
+#define FLINE_MINUS(w, a, x) _mm256_sub_ps(w, _mm256_mul_ps(_mm256_set1_ps(a), x))
+#define FLINE 8
+#endif
+
+enum { RPU_RANK_ROWS = 4, RPU_RANK_BLOCK = 64, RPU_RANK_VECTORS = 64, RPU_RANK_FEW = 12 };
+
+static void rank_one_plain(float *w, int64_t rows, int64_t columns, const float *x, const float *d, int64_t vectors,
                           float lr, int64_t row0, int64_t row1)
 {
     for (int64_t i = row0; i < row1; i++) {
         float *restrict wi = w + i * columns;
-        int64_t v = 0;
-        /* Four vectors per pass over the row; the additions keep their order, so the split does not show. */
-        for (; v + 4 <= vectors; v += 4) {
-            const float a0 = lr * d[v * rows + i], a1 = lr * d[(v + 1) * rows + i];
-            const float a2 = lr * d[(v + 2) * rows + i], a3 = lr * d[(v + 3) * rows + i];
-            const float *restrict x0 = x + v * columns, *restrict x1 = x0 + columns;
-            const float *restrict x2 = x1 + columns, *restrict x3 = x2 + columns;
-            RPU_SIMD
-            for (int64_t j = 0; j < columns; j++)
-                wi[j] = (((wi[j] - a0 * x0[j]) - a1 * x1[j]) - a2 * x2[j]) - a3 * x3[j];
-        }
-        for (; v < vectors; v++) {
+        for (int64_t v = 0; v < vectors; v++) {
             const float a = lr * d[v * rows + i];
             const float *restrict xv = x + v * columns;
             RPU_SIMD
@@ -31,6 +38,89 @@ static void rank_one_rows(float *w, int64_t rows, int64_t columns, const float *
                 wi[j] -= a * xv[j];
         }
     }
+}
+
+#if defined(FLINE)
+enum { RPU_RANK_COLUMNS = 2 * FLINE };
+
+/* A tile of w -= a x stays in registers while the vectors act on it, one after another. */
+static RPU_INLINE void rank_one_tile(float *const *w, const float *x, int64_t x_step, const float *a, int64_t vectors)
+{
+    fline a0 = FLINE_LOAD(w[0]), a1 = FLINE_LOAD(w[1]), a2 = FLINE_LOAD(w[2]), a3 = FLINE_LOAD(w[3]);
+    fline b0 = FLINE_LOAD(w[0] + FLINE), b1 = FLINE_LOAD(w[1] + FLINE);
+    fline b2 = FLINE_LOAD(w[2] + FLINE), b3 = FLINE_LOAD(w[3] + FLINE);
+    for (int64_t v = 0; v < vectors; v++) {
+        const float *s = a + v * RPU_RANK_ROWS, *xv = x + v * x_step;
+        const fline p = FLINE_LOAD(xv), q = FLINE_LOAD(xv + FLINE);
+        a0 = FLINE_MINUS(a0, s[0], p);
+        b0 = FLINE_MINUS(b0, s[0], q);
+        a1 = FLINE_MINUS(a1, s[1], p);
+        b1 = FLINE_MINUS(b1, s[1], q);
+        a2 = FLINE_MINUS(a2, s[2], p);
+        b2 = FLINE_MINUS(b2, s[2], q);
+        a3 = FLINE_MINUS(a3, s[3], p);
+        b3 = FLINE_MINUS(b3, s[3], q);
+    }
+    FLINE_STORE(w[0], a0), FLINE_STORE(w[1], a1), FLINE_STORE(w[2], a2), FLINE_STORE(w[3], a3);
+    FLINE_STORE(w[0] + FLINE, b0), FLINE_STORE(w[1] + FLINE, b1);
+    FLINE_STORE(w[2] + FLINE, b2), FLINE_STORE(w[3] + FLINE, b3);
+}
+
+/* Some vectors on a block of rows. Where they are many their columns of one tile are laid side by side first, which the
+ * first-level cache holds for all rows of the block; what is no whole tile is worked on as one elsewhere, beside zeros. */
+static void rank_one_block(float *w, int64_t columns, int64_t block, const float *x, const float *d, int64_t d_step,
+                           int64_t vectors, float lr)
+{
+    float a[RPU_RANK_VECTORS * RPU_RANK_BLOCK], side[RPU_RANK_VECTORS * RPU_RANK_COLUMNS];
+    float spare[RPU_RANK_ROWS * RPU_RANK_COLUMNS] = {0};
+    for (int64_t i = 0; i < block; i += RPU_RANK_ROWS)
+        for (int64_t v = 0; v < vectors; v++)
+            for (int64_t r = 0; r < RPU_RANK_ROWS; r++)
+                a[i * RPU_RANK_VECTORS + v * RPU_RANK_ROWS + r] = i + r < block ? lr * d[v * d_step + i + r] : 0.0f;
+    for (int64_t j = 0; j < columns; j += RPU_RANK_COLUMNS) {
+        const int64_t width = columns - j < RPU_RANK_COLUMNS ? columns - j : RPU_RANK_COLUMNS;
+        const int direct = width == RPU_RANK_COLUMNS && vectors < RPU_RANK_FEW;
+        if (width < RPU_RANK_COLUMNS)
+            memset(side, 0, sizeof side);
+        for (int64_t v = 0; v < vectors && !direct; v++) {
+            if (width == RPU_RANK_COLUMNS)
+                memcpy(side + v * RPU_RANK_COLUMNS, x + v * columns + j, RPU_RANK_COLUMNS * sizeof *x);
+            else
+                memcpy(side + v * RPU_RANK_COLUMNS, x + v * columns + j, (size_t)width * sizeof *x);
+        }
+        for (int64_t i = 0; i < block; i += RPU_RANK_ROWS) {
+            const int64_t rows = block - i < RPU_RANK_ROWS ? block - i : RPU_RANK_ROWS;
+            float *lines[RPU_RANK_ROWS];
+            for (int64_t r = 0; r < RPU_RANK_ROWS; r++) {
+                float *own = w + (i + r) * columns + j;
+                lines[r] = r < rows && width == RPU_RANK_COLUMNS ? own : spare + r * RPU_RANK_COLUMNS;
+                if (r < rows && width < RPU_RANK_COLUMNS)
+                    memcpy(lines[r], own, (size_t)width * sizeof *w);
+            }
+            rank_one_tile(lines, direct ? x + j : side, direct ? columns : RPU_RANK_COLUMNS, a + i * RPU_RANK_VECTORS, vectors);
+            for (int64_t r = 0; r < rows && width < RPU_RANK_COLUMNS; r++)
+                memcpy(w + (i + r) * columns + j, lines[r], (size_t)width * sizeof *w);
+        }
+    }
+}
+#endif
+
+/* w -= lr d^T x, vector after vector for every number, so that neither the tiles nor the parts show. */
+static void rank_one_rows(float *w, int64_t rows, int64_t columns, const float *x, const float *d, int64_t vectors,
+                          float lr, int64_t row0, int64_t row1)
+{
+#if defined(FLINE)
+    for (int64_t v = 0; v < vectors && vectors > 1; v += RPU_RANK_VECTORS) {
+        const int64_t part = vectors - v < RPU_RANK_VECTORS ? vectors - v : RPU_RANK_VECTORS;
+        for (int64_t i = row0; i < row1; i += RPU_RANK_BLOCK) {
+            const int64_t block = row1 - i < RPU_RANK_BLOCK ? row1 - i : RPU_RANK_BLOCK;
+            rank_one_block(w + i * columns, columns, block, x + v * columns, d + v * rows + i, rows, part, lr);
+        }
+    }
+    if (vectors > 1)
+        return;
+#endif
+    rank_one_plain(w, rows, columns, x, d, vectors, lr, row0, row1);
 }
 
 /* Of finite numbers: without the sign their bits are in the order of their values, and integers vectorise. */
