@@ -215,12 +215,13 @@ def parts(wholes: Sequence[Stateful]) -> Entry:
     return group({str(k): part(whole) for k, whole in enumerate(wholes)})
 
 
-def version(number: int) -> Entry:
-    """The version of a state, which must be this one."""
+def version(number: int, oldest: int | None = None) -> Entry:
+    """The version of a state, which must be this one, or an earlier one from `oldest` on."""
+    first = number if oldest is None else oldest
 
     def check(name: str, saved: Any) -> int:
-        if not isinstance(saved, (int, np.integer)) or saved != number:
-            raise ValueError(f"{name} must be {number}; got {shown(saved)}")
+        if not isinstance(saved, (int, np.integer)) or not first <= saved <= number:
+            raise ValueError(f"{name} must be {number if first == number else f'{first} to {number}'}; got {shown(saved)}")
         return number
 
     return Entry(lambda: number, check, lambda _: None)

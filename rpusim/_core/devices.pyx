@@ -88,8 +88,8 @@ cdef class Devices:
     def set_parameters(self, dict values, bint within=False):
         """Take over the `parameter_names` of the model: float32 arrays (rows, columns), or (1, 1) for all devices.
 
-        They are copied to where the kernels want them, side by side. Returned are views of that copy, and arrays of shape
-        (1, 1) as they came. `within`: by who has the lock for an update."""
+        They are copied to where the kernels want them, side by side, unless they are views of such an array. Returned are
+        views of it, and arrays of shape (1, 1) as they came. `within`: by who has the lock for an update."""
         cdef float[:, :, ::1] view
         names = self.parameter_names
         if not names or not set(names) <= set(values):
@@ -103,9 +103,14 @@ cdef class Devices:
                 packs.append((None, 0))
                 continue
             shared = all(value.size == 1 for value in group)
-            packed = np.empty((1 if shared else self.rows, self.columns, len(own)), dtype=np.float32)
+            packed = group[0].base
+            if not (isinstance(packed, np.ndarray) and packed.shape == (self.rows, self.columns, len(own))
+                    and all(value.base is packed and value.strides == packed.strides[:2]
+                            and value.ctypes.data == packed[:, :, k].ctypes.data for k, value in enumerate(group))):
+                packed = np.empty((1 if shared else self.rows, self.columns, len(own)), dtype=np.float32)
+                for k, value in enumerate(group):
+                    packed[:, :, k] = value
             for k, value in enumerate(group):
-                packed[:, :, k] = value
                 out[own[k]] = value if value.size == 1 else packed[:, :, k]
             packs.append((packed, 0 if shared else len(own) * self.columns))
         if within:

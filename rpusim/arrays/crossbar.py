@@ -35,6 +35,7 @@ from rpusim.arrays.parameters import Parameters, ReadParameters
 from rpusim.arrays.programming import Addressing
 from rpusim.devices.base import Device, PulsedDevice
 from rpusim.devices.cells import UnitCell
+from rpusim.devices.drawing import draw_devices
 from rpusim.devices.ideal import Ideal
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
@@ -46,7 +47,7 @@ E = TypeVar("E", bound=effects.Effect)
 _real = real()
 
 
-STATE_VERSION = 2
+STATE_VERSION = 3  # 2: other draws of devices, all of which are in a state
 
 
 MAX_BL = 65535
@@ -171,7 +172,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             if device.write_noise_std > 0.0:
                 self._state = np.zeros(self.shape, dtype=np.float32)
                 extra |= {"state": self._state, "write_noise": device.write_noise_std * device.dw_min}
-            self._parameters = device.draw_parameters(self.shape, _random.generator(_random.child(seeds, 1)))
+            self._parameters = draw_devices(device, self.shape, _random.key(_random.child(seeds, 1)))
             model, granularity, noise = device.kernel, device.granularity, device.noise_weights
             if not self.pulses.fixed_bl:
                 self._largest_lr = min(MAX_LR, MAX_BL * device.granularity)
@@ -408,7 +409,7 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         names = ("device", "forward", "backward", "pulses")
         built_from = (self.device, self.forward_periphery, self.backward_periphery, self.pulses)
         entries = {
-            "version": version(STATE_VERSION),
+            "version": version(STATE_VERSION, oldest=2),
             "specification": same_specification("an array", dict(zip(names, built_from, strict=True))),
             "weights": buffer(self._weights),
             "parameters": tables(self._parameters, self.shape),

@@ -153,11 +153,13 @@ def test_choppers_of_e_rider_flip_with_their_probability():
 def test_reads_see_arrays_that_were_written_directly(rule):
     tile = rule.build(SHAPE, rng=126)
     before = tile.forward(np.eye(4)).T
-    tile.arrays[0].program(tile.arrays[0].weights + 0.1)
-    gamma = tile._gammas[0]
-    np.testing.assert_allclose(tile.forward(np.eye(4)).T, before + 0.1 * gamma, atol=1e-6)
-    np.testing.assert_allclose(tile.backward(np.eye(5)), before + 0.1 * gamma, atol=1e-6)
-    np.testing.assert_allclose(tile.weights, before + 0.1 * gamma, atol=1e-6)
+    old = tile.arrays[0].weights
+    tile.arrays[0].program(old + 0.1)
+    moved = tile._gammas[0] * (tile.arrays[0].weights - old)  # less than 0.1 where a bound is met
+    assert np.count_nonzero(moved) == moved.size
+    np.testing.assert_allclose(tile.forward(np.eye(4)).T, before + moved, atol=1e-6)
+    np.testing.assert_allclose(tile.backward(np.eye(5)), before + moved, atol=1e-6)
+    np.testing.assert_allclose(tile.weights, before + moved, atol=1e-6)
 
 
 # ---- theory ----------------------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_reads_and_weights_combine_the_devices(name):
 
 
 def test_programmed_weights_are_read_back():
-    w = np.random.default_rng(3).uniform(-0.1, 0.1, (4, 6))
+    w = np.random.default_rng(3).uniform(-0.05, 0.05, (4, 6))
     for name, cell in CELLS.items():
         array = CellArray((4, 6), cell, rng=4)
         array.program(w)
