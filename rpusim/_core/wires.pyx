@@ -107,6 +107,60 @@ cdef void _solve_nodes(void *task, int member) noexcept nogil:
             t.tasks + k)
 
 
+cdef struct Branches:
+    # What is found from the nodes of each vector, (rows, columns) of them; `g` where devices are ohmic, else `device` is known.
+    const double *g
+    const double *word
+    const double *bit
+    double *u
+    double *nodes
+    double *device
+    double *rightward
+    double *downward
+    double *row_sums
+    double *column_sums
+    Py_ssize_t vectors, rows, columns
+    int64_t next
+
+
+cdef void _branches(void *task, int member) noexcept nogil:
+    # Of one vector after another: the nodes with their terminals, currents of devices, their sums along lines and of lines.
+    cdef Branches *t = <Branches *>task
+    cdef Py_ssize_t n = t.rows * t.columns, m = t.columns, b, i, j, at
+    cdef const double *bit
+    cdef double *device
+    cdef double *u
+    cdef double *nodes
+    cdef double *right
+    cdef double *down
+    cdef double *column_sums
+    cdef double word, total
+    while True:
+        b = <Py_ssize_t>rpu_take(&t.next)
+        if b >= t.vectors:
+            return
+        bit, column_sums = t.bit + b * m, t.column_sums + b * m
+        for j in range(m):
+            column_sums[j] = 0.0
+        for i in range(t.rows):
+            at = b * n + i * m
+            device, u, nodes, right, down = t.device + at, t.u + at, t.nodes + at, t.rightward + at, t.downward + at
+            word = t.word[b * t.rows + i]
+            if t.g != NULL:
+                for j in range(m):
+                    device[j] = t.g[i * m + j] * (nodes[j] - u[j] + (word - bit[j]))
+            for j in range(m):
+                nodes[j] += word
+                u[j] += bit[j]
+                column_sums[j] += device[j]
+                down[j] = column_sums[j]
+            total = 0.0
+            for j in range(m - 1, -1, -1):
+                total += device[j]
+                right[j] = total
+            t.row_sums[b * t.rows + i] = total
+
+
 cdef class NetworkCore:
     # Buffers are empty at first: Cython zeroes the attributes of new objects.
     def __dealloc__(self):
@@ -449,6 +503,25 @@ cdef class NetworkCore:
         finally:
             self.lock.end()
         return not failed
+
+
+def branches(const double[:, ::1] word, const double[:, ::1] bit, double[:, :, ::1] u, double[:, :, ::1] nodes,
+             double[:, :, ::1] device, double[:, :, ::1] rightward, double[:, :, ::1] downward, double[:, ::1] row_sums,
+             double[:, ::1] column_sums, const double[:, ::1] g=None):
+    """From nodes less their terminals, in place: all voltages; the devices' currents by `g`, unless they are given; and their
+    sums along lines: of each line from its end on, and of whole lines."""
+    cdef Branches t
+    t.vectors, t.rows, t.columns, t.next = u.shape[0], u.shape[1], u.shape[2], 0
+    if t.vectors == 0:
+        return
+    t.g = NULL
+    if g is not None:
+        t.g = &g[0, 0]
+    t.word, t.bit, t.u, t.nodes, t.device = &word[0, 0], &bit[0, 0], &u[0, 0, 0], &nodes[0, 0, 0], &device[0, 0, 0]
+    t.rightward, t.downward = &rightward[0, 0, 0], &downward[0, 0, 0]
+    t.row_sums, t.column_sums = &row_sums[0, 0], &column_sums[0, 0]
+    with nogil:
+        run_team(_branches, &t, <int>_threads_for(t.vectors, t.rows * t.columns), 1e9)
 
 
 cdef Py_ssize_t _threads_for(Py_ssize_t vectors, Py_ssize_t grid) noexcept nogil:

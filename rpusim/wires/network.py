@@ -186,11 +186,13 @@ class Network:
             if len(v_in):
                 self._check(self._core.py_solution(word, bit, u, nodes))
                 iterations, residual = self._core.iterations, self._core.residual
-            across = nodes - u + (word[:, :, None] - bit[:, None, :])
-            device = self._g * across
+            device, g = np.empty_like(u), self._g
             if alpha:
+                across = nodes - u + (word[:, :, None] - bit[:, None, :])
+                device = g * across
                 device, iterations, residual = self._newton(word, bit, u, nodes, across, device, alpha)
-        return solution_of(word, bit, u, nodes, device, self._lines, transposed, batch, method, iterations, residual)
+        ohmic = None if alpha else g
+        return solution_of(word, bit, u, nodes, device, ohmic, self._lines, transposed, batch, method, iterations, residual)
 
     def _newton(
         self, word: Array, bit: Array, u: Array, nodes: Array, across: Array, carried: Array, alpha: float

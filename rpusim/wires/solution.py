@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rpusim._base.notebook import as_html
+from rpusim._core.wires import branches
 from rpusim.wires.lines import Array
 
 __all__ = ["ConvergenceError", "NetworkSolution"]
@@ -79,6 +80,7 @@ def solution_of(
     u: Array,
     nodes: Array,
     device: Array,
+    g: Array | None,
     lines: tuple[Array, Array],
     transposed: bool,
     batch: bool,
@@ -86,24 +88,22 @@ def solution_of(
     iterations: int,
     residual: float,
 ) -> NetworkSolution:
-    """The solution with all branch currents, from nodes less their terminals and from the devices' currents.
+    """The solution with all branch currents, from nodes less their terminals, which change, and from the devices' currents, or
+    the conductances that they follow from.
 
     The lines' currents are sums of devices' currents, not differences of voltages, which say nothing on an ideal line."""
     words, bits = lines
+    left, above = -nodes[:, :, 0] / np.where(words[1] > 0.0, words[1], 1.0), -u[:, 0] / np.where(bits[1] > 0.0, bits[1], 1.0)
+    word_currents, bit_currents = np.empty((2, *u.shape))
+    row_sums, column_sums = np.empty(word.shape), np.empty(bit.shape)
+    branches(word, bit, u, nodes, device, word_currents, bit_currents, row_sums, column_sums, g)
     if np.isfinite(words[2]).any():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            word_currents = _segments(device, words[1], -nodes[:, :, 0] / words[1])
-    else:
-        word_currents = np.cumsum(device[:, :, ::-1], axis=2)[:, :, ::-1]
+        word_currents = _segments(device, words[1], left)
     if np.isfinite(bits[2]).any():
-        down = -np.swapaxes(device, 1, 2)  # devices feed bit lines
-        with np.errstate(divide="ignore", invalid="ignore"):
-            bit_currents = np.swapaxes(_segments(down, bits[1], -u[:, 0] / bits[1]), 1, 2)
-    else:
-        bit_currents = np.cumsum(device, axis=1)
-    out = -device.sum(axis=2) if transposed else device.sum(axis=1)
-    power = np.sum(word * device.sum(axis=2), axis=1) - np.sum(bit * device.sum(axis=1), axis=1)
-    arrays = (out, nodes + word[:, :, None], u + bit[:, None, :], device, word_currents, bit_currents, power)
+        bit_currents = np.swapaxes(_segments(-np.swapaxes(device, 1, 2), bits[1], above), 1, 2)  # devices feed bit lines
+    out = -row_sums if transposed else column_sums
+    power = np.sum(word * row_sums, axis=1) - np.sum(bit * column_sums, axis=1)
+    arrays = (out, nodes, u, device, word_currents, bit_currents, power)
     if not batch:
         arrays = tuple(array[0] for array in arrays)
     return NetworkSolution(*arrays, method, iterations, residual)

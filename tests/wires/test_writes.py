@@ -88,7 +88,9 @@ def test_steps_follow_the_voltage(selected, threshold, exponent):
     """Deterministic pulses, one per device: its change is its step, by the law, at the conductances from before."""
     lines = WriteWires(rpu.Wires(r_word=30.0, r_bit=20.0), SCALE, threshold, exponent, selected)
     pulses = rpu.PulseScheme(desired_bl=1, pulse_type="deterministic_implicit", update_bl_management=False, wires=lines)
-    device = rpu.devices.ConstantStep(dw_min=0.01, dw_min_dtod=0.3, dw_min_std=0.0, up_down=0.2, w_max=3.0, w_min=-3.0)
+    device = rpu.devices.ConstantStep(
+        dw_min=0.01, dw_min_dtod=0.3, dw_min_std=0.0, up_down=0.2, w_max=3.0, w_min=-3.0, w_max_dtod=0.1, w_min_dtod=0.1
+    )
     a = array(device, pulses)
     w = np.random.default_rng(1).uniform(-0.5, 0.5, (9, 12))
     a.program(w)
