@@ -1,5 +1,6 @@
 """Reads of one array as the compiled parts see them; see reads.pyx."""
 
+cimport numpy as cnp
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from rpusim._core.buffers cimport Buffer
@@ -80,6 +81,7 @@ cdef class Reader:
     cdef Buffer scratch, passes, matrix, sums
     # y (vectors, rows) = x w^T (transposed 0), or x (vectors, rows) -> (vectors, columns) (transposed 1), through the
     # converters; the weights of `reference` are subtracted where it is not None.
+    cdef cnp.ndarray _read_batch(self, str name, x, out, int transposed, Devices reference)
     cdef int read(self, const float *x, float *y, Py_ssize_t vectors, int transposed, Devices reference) except -1 nogil
     # Whether a read of one line depends on that line only, so that `earlier` can take its place.
     cdef bint reads_lines(self, int transposed) noexcept nogil

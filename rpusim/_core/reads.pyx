@@ -212,9 +212,20 @@ cdef class Reader:
         with self.lock:
             self.directions[0].average, self.directions[1].average = values
 
+    def forward(self, x, out=None):
+        """As `CrossbarArray.forward`."""
+        return self._read_batch("x", x, out, 0, None)
+
+    def backward(self, d, out=None):
+        """As `CrossbarArray.backward`."""
+        return self._read_batch("d", d, out, 1, None)
+
     def py_read(self, str name, x, out, int transposed, Devices reference):
         """Return y = x w^T (or x w where transposed), minus the same product with `reference` where given, in `out` unless that
         is None. `name` is what a user calls x."""
+        return self._read_batch(name, x, out, transposed, reference)
+
+    cdef cnp.ndarray _read_batch(self, str name, x, out, int transposed, Devices reference):
         cdef Py_ssize_t n_in = self.rows if transposed else self.columns, n_out = self.columns if transposed else self.rows
         cdef cnp.ndarray batch = as_batch(name, x, n_in)
         cdef cnp.ndarray y = output(out, batch, n_out)

@@ -106,6 +106,10 @@ class Tile(Stateful, ABC):
     def end_batch(self) -> None:
         """Let the time of one mini-batch pass for the devices: decay and diffusion."""
 
+    def operations(self) -> tuple[Any, Any, Any, Any]:
+        """Return `forward`, `backward`, `update` and `end_batch` (None where it does nothing), to be called often."""
+        return self.forward, self.backward, self.update, self.end_batch
+
     @property
     @abstractmethod
     def weights(self) -> NDArray[np.float32]:
@@ -203,6 +207,14 @@ class ArrayTile(Tile):
 
     def end_batch(self) -> None:
         self.array.end_batch()
+
+    def operations(self) -> tuple[Any, Any, Any, Any]:
+        own = super().operations()
+        if not isinstance(self.array, CrossbarArray):
+            return own
+        kind, inner = type(self), zip(("forward", "backward", "update", "end_batch"), own, self.array.operations(), strict=True)
+        # the array's, but for what a tile does in another way
+        return tuple(b if getattr(kind, name) is vars(ArrayTile)[name] else a for name, a, b in inner)
 
     @property
     def weights(self) -> NDArray[np.float32]:

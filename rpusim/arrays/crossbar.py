@@ -291,11 +291,11 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         -------
         float32 array of shape (outputs,) or (batch, outputs)
         """
-        return self._core.reader.py_read("x", x, out, 0, None)
+        return self._core.reader.forward(x, out)
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read z = W^T d through the backward periphery; shapes as in `forward`, with inputs and outputs exchanged."""
-        return self._core.reader.py_read("d", d, out, 1, None)
+        return self._core.reader.backward(d, out)
 
     def update(self, x: ArrayLike, d: ArrayLike, lr: float) -> None:
         """Change W by -lr d x^T in expectation, by pulses; the vectors of a batch act one after another.
@@ -318,6 +318,12 @@ class CrossbarArray(Addressing, Measuring, Stateful):
         if not -self._largest_lr <= lr <= self._largest_lr:
             self._check_rate(lr)
         self._core.updater.py_update(x, d, lr)
+
+    def operations(self) -> tuple[Any, Any, Any, Any]:
+        """Return `forward`, `backward`, `update` and `end_batch` (None where it does nothing) for loops that call them often:
+        the same, with no Python in between where it can be."""
+        reader = self._core.reader
+        return reader.forward, reader.backward, self.update, None if self._is_timeless else self.end_batch
 
     def _check_rate(self, lr: float) -> None:
         """Raise ValueError where `lr` is beyond float32, or would need longer trains than there may be."""

@@ -1,7 +1,9 @@
 """The trainer's element-wise kernels for NumPy arrays, in one call each; see rpusim/_core/kernels/elementwise.h."""
 
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
 
 from rpusim._base.validation import plain_array
 
@@ -118,51 +120,94 @@ def cross_entropy(outputs, labels):
     return loss, gradient
 
 
-cdef inline cnp.ndarray _of_shape(str name, value, cnp.ndarray like, int parts):
-    # A plain array of as many rows as `like`, `parts` times as long.
-    cdef cnp.ndarray a = _floats(value)
-    cdef Py_ssize_t batch = cnp.PyArray_DIM(like, 0), n = parts * cnp.PyArray_DIM(like, 1)
-    if cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_DIM(a, 0) != batch or cnp.PyArray_DIM(a, 1) != n:
-        raise ValueError(f"{name} must have shape {(batch, n)}; got {(<object>a).shape}")
-    return a
+cdef float *_row(cnp.ndarray a, Py_ssize_t i, Py_ssize_t j) noexcept:
+    # Where a[i, j] begins, of three axes, the last in one piece.
+    return <float *>(<char *>cnp.PyArray_DATA(a) + i * cnp.PyArray_STRIDE(a, 0) + j * cnp.PyArray_STRIDE(a, 1))
 
 
-def lstm(a, before):
-    """Return h, c, the gates (i, f, o, g) and tanh(c) after one step of cells, all (batch, n), the gates (batch, 4 n).
-
-    `a` (batch, 4 n) are the gates before their functions, `before` (batch, n) is c before. Where it can be, the memory of `a`
-    is that of the gates."""
-    cdef cnp.ndarray c0 = _floats(before)
-    if cnp.PyArray_NDIM(c0) != 2:
-        raise ValueError(f"before must have shape (any, any); got {(<object>c0).shape}")
-    cdef cnp.ndarray gates = _of_shape("a", a, c0, 4)
-    if not cnp.PyArray_ISWRITEABLE(gates):
-        gates = gates.copy()
-    cdef cnp.ndarray c = _like(c0), squashed = _like(c0), h = _like(c0)
-    cdef Py_ssize_t k, n = cnp.PyArray_DIM(c0, 1)
-    for k in range(cnp.PyArray_DIM(c0, 0)):
-        active_kernels().lstm(<const float *>cnp.PyArray_DATA(c0) + k * n, n, <float *>cnp.PyArray_DATA(gates) + 4 * k * n,
-                              <float *>cnp.PyArray_DATA(c) + k * n, <float *>cnp.PyArray_DATA(squashed) + k * n,
-                              <float *>cnp.PyArray_DATA(h) + k * n)
-    return h, c, gates, squashed
+cdef int _check_steps(str name, cnp.ndarray a, Py_ssize_t first, Py_ssize_t second, Py_ssize_t last) except -1:
+    if (cnp.PyArray_NDIM(a) != 3 or cnp.PyArray_TYPE(a) != cnp.NPY_FLOAT32 or not cnp.PyArray_ISCARRAY(a)
+            or cnp.PyArray_DIM(a, 0) < first or cnp.PyArray_DIM(a, 1) < second or cnp.PyArray_DIM(a, 2) < last):
+        raise ValueError(f"{name} must be a writeable float32 array of at least {(first, second, last)}; got dtype {a.dtype}, "
+                         f"shape {(<object>a).shape}")
+    return 0
 
 
-def lstm_gradient(gates, before, squashed, dh, dc, cnp.ndarray delta):
-    """Write the gradient of a to `delta` (batch, 4 n) and return that of c before, from what `lstm` returned and the gradients
-    of h and c."""
-    cdef cnp.ndarray c0 = _floats(before)
-    if cnp.PyArray_NDIM(c0) != 2:
-        raise ValueError(f"before must have shape (any, any); got {(<object>c0).shape}")
-    cdef cnp.ndarray all_gates = _of_shape("gates", gates, c0, 4), tanh = _of_shape("squashed", squashed, c0, 1)
-    cdef cnp.ndarray d_h = _of_shape("dh", dh, c0, 1), d_c = _of_shape("dc", dc, c0, 1)
-    cdef cnp.ndarray dc_before = _like(c0)
-    cdef Py_ssize_t k, n = cnp.PyArray_DIM(c0, 1)
-    if _of_shape("delta", delta, c0, 4) is not delta or not cnp.PyArray_ISWRITEABLE(delta):
-        raise ValueError("delta must be a writeable C-contiguous float32 array")
-    for k in range(cnp.PyArray_DIM(c0, 0)):
-        active_kernels().lstm_gradient(
-            <const float *>cnp.PyArray_DATA(all_gates) + 4 * k * n, <const float *>cnp.PyArray_DATA(c0) + k * n,
-            <const float *>cnp.PyArray_DATA(tanh) + k * n, n, <const float *>cnp.PyArray_DATA(d_h) + k * n,
-            <const float *>cnp.PyArray_DATA(d_c) + k * n, <float *>cnp.PyArray_DATA(delta) + 4 * k * n,
-            <float *>cnp.PyArray_DATA(dc_before) + k * n)
-    return dc_before
+def lstm_forward(cnp.ndarray vectors, Py_ssize_t n, cnp.ndarray start, cnp.ndarray c, cnp.ndarray gates, cnp.ndarray squashed,
+                 cnp.ndarray out, forward, read):
+    """Go through the steps of cells, with h (batch, units) to `start` from and c[0] its cells.
+
+    `vectors` (time, batch, columns) get h of the step before from place n on. forward(vector, a) fills the gates before their
+    functions; where it is None, read(t) returns them. Filled are `out` (batch, time, units) with h, and with what the way back
+    needs `c` (time + 1, batch, units), `gates` (time, batch, 4 units) and `squashed` (time, batch, units); where that is not
+    wanted these have but 2, 1 and 1 steps, and are used again."""
+    cdef Py_ssize_t time = cnp.PyArray_DIM(vectors, 0), batch = cnp.PyArray_DIM(vectors, 1), units = cnp.PyArray_DIM(out, 2)
+    cdef Py_ssize_t t, k, kept = cnp.PyArray_DIM(gates, 0) >= time, at, before, after
+    cdef float *h
+    _check_steps("vectors", vectors, time, batch, n + units)
+    _check_steps("c", c, time + 1 if kept else 2, batch, units)
+    _check_steps("gates", gates, time if kept else 1, batch, 4 * units)
+    _check_steps("squashed", squashed, time if kept else 1, batch, units)
+    _check_steps("out", out, batch, time, units)
+    if ((<object>start).shape != (batch, units) or cnp.PyArray_TYPE(start) != cnp.NPY_FLOAT32
+            or not cnp.PyArray_ISCARRAY_RO(start)):
+        raise ValueError(f"start must be a float32 array of shape {(batch, units)}; got {(<object>start).shape}")
+    for t in range(time):
+        at, before, after = t, t, t + 1
+        if not kept:
+            at, before, after = 0, t % 2, (t + 1) % 2
+        for k in range(batch):
+            h = <float *>cnp.PyArray_DATA(start) + k * units if t == 0 else _row(out, k, t - 1)
+            memcpy(_row(vectors, t, k) + n, h, units * sizeof(float))
+        if forward is None:
+            gates[at] = read(t)
+        else:
+            forward(vectors[t], gates[at])
+            PyErr_CheckSignals()
+        for k in range(batch):
+            active_kernels().lstm(_row(c, before, k), units, _row(gates, at, k), _row(c, after, k), _row(squashed, at, k),
+                                  _row(out, k, t))
+    return time % 2 if not kept else time
+
+
+def lstm_backward(cnp.ndarray d, Py_ssize_t n, cnp.ndarray c, cnp.ndarray gates, cnp.ndarray squashed, cnp.ndarray deltas, z,
+                  backward, read_back):
+    """Go back through the steps of `lstm_forward` with the gradient d (batch, time, units) of h.
+
+    Filled are the gradients `deltas` (time, batch, 4 units) of the gates and, unless it is None, z (batch, time, n) of the
+    inputs. backward(delta) returns the gradient of the vector; where it is None, read_back(t, delta) does."""
+    cdef Py_ssize_t batch = cnp.PyArray_DIM(d, 0), time = cnp.PyArray_DIM(d, 1), units = cnp.PyArray_DIM(d, 2), t, k, j
+    cdef cnp.ndarray dh = _like(c[0]), dc = _like(c[0]), dc_before = _like(c[0]), back, inputs = z
+    cdef float *own
+    cdef float *given
+    cdef bint wanted = z is not None
+    _check_steps("d", d, batch, time, units)
+    _check_steps("deltas", deltas, time, batch, 4 * units)
+    _check_steps("c", c, time + 1, batch, units)
+    _check_steps("gates", gates, time, batch, 4 * units)
+    _check_steps("squashed", squashed, time, batch, units)
+    if wanted:
+        _check_steps("z", inputs, batch, time, n)
+    memset(cnp.PyArray_DATA(dh), 0, cnp.PyArray_NBYTES(dh))
+    memset(cnp.PyArray_DATA(dc), 0, cnp.PyArray_NBYTES(dc))
+    for t in range(time - 1, -1, -1):
+        for k in range(batch):
+            own, given = <float *>cnp.PyArray_DATA(dh) + k * units, _row(d, k, t)
+            for j in range(units):
+                own[j] += given[j]
+            active_kernels().lstm_gradient(
+                _row(gates, t, k), _row(c, t, k), _row(squashed, t, k), units, own,
+                <float *>cnp.PyArray_DATA(dc) + k * units, _row(deltas, t, k), <float *>cnp.PyArray_DATA(dc_before) + k * units)
+        dc, dc_before = dc_before, dc
+        if backward is None:
+            back = _floats(read_back(t, deltas[t]))
+        else:
+            back = backward(deltas[t])
+            PyErr_CheckSignals()
+        if (<object>back).shape[0] != batch or (<object>back).shape[1] < n + units or not cnp.PyArray_ISCARRAY_RO(back):
+            raise ValueError(f"gradients of vectors must have shape {(batch, n + units)}; got {(<object>back).shape}")
+        for k in range(batch):
+            given = <float *>cnp.PyArray_DATA(back) + k * cnp.PyArray_DIM(back, 1)
+            memcpy(<float *>cnp.PyArray_DATA(dh) + k * units, given + n, units * sizeof(float))
+            if wanted:
+                memcpy(_row(inputs, k, t), given, n * sizeof(float))

@@ -83,6 +83,7 @@ class Linear(MatrixLayer):
         self._output: Any = None
         self._signals: Any = None  # inputs as they came, for digital parameters
         self._training = False
+        self._ops: Any = None  # the matrix, or the operations of its tile
 
     def _new_shape(self, x: np.ndarray) -> None:
         """Check an input of a shape not seen last time, and make a buffer for it."""
@@ -91,6 +92,7 @@ class Linear(MatrixLayer):
             raise ValueError(f"x must have shape (any, {self.in_features}); got {x.shape}")
         if self.matrix.columns > self.in_features:
             self._input = np.ones((x.size // self.in_features, self.matrix.columns), np.float32)
+        self._ops = self.matrix.operations if self.matrix.plain else self.matrix
         self._shape, self._output_shape = x.shape, (*x.shape[:-1], self.out_features)
 
     def forward(self, x: np.ndarray, train: bool = True) -> np.ndarray:
@@ -106,7 +108,7 @@ class Linear(MatrixLayer):
         self._training, self._gradient = train, None
         if matrix.perturbed:
             matrix.begin(train)
-        y = matrix.forward(self._input)
+        y = self._ops.forward(self._input)
         if matrix.parameters or matrix.masked:
             self._signals, self._output = vectors, y
         return y if len(shape) == 2 else y.reshape(self._output_shape)
@@ -118,7 +120,11 @@ class Linear(MatrixLayer):
         if d.ndim > 2:
             d = d.reshape(-1, self.out_features)
         self._gradient, matrix = d, self.matrix
-        z = matrix.backward(d) if input_gradient else None
+        z = None
+        if input_gradient:
+            z = self._ops.backward(d)
+            if z.shape[1] > self.in_features:
+                z = z[:, :-1]
         if matrix.parameters:
             matrix.gradients(self._signals, d, self._output, z)
         if matrix.masked:
@@ -130,5 +136,7 @@ class Linear(MatrixLayer):
         if self._gradient is None:
             raise RuntimeError("Linear: update needs a forward(x, train=True) and a backward(d) before it")
         rate = checked_rate(lr) * self.lr_scale
-        self.matrix.update(self._input, self._gradient, rate)
-        self.matrix.end_batch(rate)
+        ops = self._ops
+        ops.update(self._input, self._gradient, rate)
+        if ops.end_batch is not None:
+            self.matrix.end_batch(rate)

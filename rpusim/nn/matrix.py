@@ -147,6 +147,25 @@ class _Sizes:
         return best
 
 
+class _Operations:
+    """`forward`, `backward`, `update` and `end_batch` (None where it does nothing) of a tile, found when they are first asked
+    for, and anew for a copy."""
+
+    def __init__(self, tile: Any) -> None:
+        self.tile = tile
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or "tile" not in vars(self):
+            raise AttributeError(name)
+        tile = self.tile  # of ours, or something of a user that does the same
+        own = (tile.forward, tile.backward, tile.update, tile.end_batch)
+        self.forward, self.backward, self.update, self.end_batch = tile.operations() if hasattr(tile, "operations") else own
+        return vars(self)[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"tile": self.tile}
+
+
 class Matrix(Stateful):
     """A trainable matrix (outputs, inputs) with a bias, for layers to use: `drive`, `forward`, `backward`, `update`.
 
@@ -240,6 +259,8 @@ class Matrix(Stateful):
         draw = generator(child(seeds, 1))
         weights = draw.uniform(-bound, bound, (self.outputs, self.columns)).astype(np.float32)
         self.tiles = tiles
+        #: of a plain matrix, to be called often
+        self.operations = _Operations(tiles[0])
         self.perturbed = any(getattr(tile, "perturbed", False) for tile in tiles)
         if self._bias is not None:
             self._bias.reset(draw.uniform(-bound, bound, self.outputs))

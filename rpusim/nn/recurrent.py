@@ -10,7 +10,7 @@ from rpusim._base.state import Entry, listed
 from rpusim._base.validation import boolean, integer_value, physical, signal
 from rpusim._core.kernels import is_finite
 from rpusim.algorithms import Algorithm
-from rpusim.nn._elementwise import lstm, lstm_gradient, sigmoid, sigmoid_gradient, tanh, tanh_gradient
+from rpusim.nn._elementwise import lstm_backward, lstm_forward, sigmoid, sigmoid_gradient, tanh, tanh_gradient
 from rpusim.nn.layer import Layer, MatrixLayer, check_gradient, check_signals, checked_rate, no_forward
 from rpusim.nn.matrix import Mapping, Matrix
 
@@ -53,7 +53,7 @@ class _Recurrent(MatrixLayer):
         self._outputs: Any = None  # (time * reads, batch, gates * out_features), where a digital scale is trained
         self._deltas: Any = None  # the same shape: dL/doutputs
         self._back: Any = None  # (time * reads, batch, inputs of the matrix), where an input range is trained
-        self._steps: list[tuple[np.ndarray, ...]] = []
+        self._steps: Any = None  # of all steps, what the way back needs; None until they are done
 
     def _start(self, batch: int, count: int) -> list[np.ndarray]:
         """Return `count` state arrays: those that were carried, or zeros."""
@@ -84,12 +84,7 @@ class _Recurrent(MatrixLayer):
         out = np.empty((batch, time, h), np.float32)
         if self.matrix.perturbed:
             self.matrix.begin(train)
-        for t in range(time):
-            vectors[t * self.reads, :, n : n + h] = states[0]
-            states, kept = self._step(t, states)
-            out[:, t] = states[0]
-            if train:
-                self._steps.append(kept)
+        states, self._steps = self._run(states, out, train)
         if self.stateful:
             self._carried = [state.copy() for state in states]
         if not train:
@@ -98,24 +93,20 @@ class _Recurrent(MatrixLayer):
 
     def backward(self, d: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Take dL/dh_t from outside for all t; gradients end at the first step of the batch."""
-        if self._vectors is None or len(self._steps) * self.reads < len(self._vectors):  # none, or broken off
+        if self._vectors is None or self._steps is None:  # none, or broken off
             raise no_forward(self)
         n, h = self.in_features or 0, self.out_features or 0
-        time, shape = len(self._steps), self._vectors.shape[:2]
-        batch = shape[1]
+        shape = self._vectors.shape[:2]
+        time, batch = shape[0] // self.reads, shape[1]
         check_gradient(d, (batch, time, h))
-        if not is_finite(np.ascontiguousarray(d, np.float32)):
+        d = np.ascontiguousarray(d, np.float32)
+        if not is_finite(d):
             raise ValueError("d must hold finite float32 numbers; got others")
         self._deltas = np.zeros((*shape, self.gates * h), np.float32)
         if self.matrix.mapping.learn_input_range:
             self._back = np.empty((*shape, n + h), np.float32)
         z = np.empty((batch, time, n), np.float32) if input_gradient else None
-        coming = [np.zeros((batch, h), np.float32) for _ in range(self.states)]
-        for t in reversed(range(time)):
-            coming[0] = coming[0] + d[:, t]
-            back, coming = self._step_back(t, coming)
-            if z is not None:
-                z[:, t] = back
+        self._run_back(d, z)
         if self.matrix.parameters:
             flat: list[Any] = [None if a is None else a.reshape(-1, a.shape[2]) for a in self._signals()]
             self.matrix.gradients(*flat)
@@ -145,22 +136,41 @@ class _Recurrent(MatrixLayer):
             self._outputs[k] = y
         return y
 
-    def _read_back(self, k: int, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return dL/dx and dL/dh of vector k for dL/doutputs."""
+    def _read_back(self, k: int, delta: np.ndarray) -> np.ndarray:
+        """Return dL/d[x, h] of vector k for dL/doutputs."""
         back = self.matrix.backward(delta)
         if self._back is not None:
             self._back[k] = back
         if self.matrix.masked:
             self.matrix.mask(self._vectors[k], back)
-        n, h = self.in_features or 0, self.out_features or 0
-        return back[:, :n], back[:, n : n + h]
+        return back
+
+    def _run(self, states: list[np.ndarray], out: np.ndarray, train: bool) -> tuple[list[np.ndarray], Any]:
+        """Go through all steps, filling in `out`; return the last states, and what the way back needs."""
+        n, h, steps = self.in_features or 0, self.out_features or 0, []
+        for t in range(out.shape[1]):
+            self._vectors[t * self.reads, :, n : n + h] = states[0]
+            states, kept = self._step(t, states)
+            out[:, t] = states[0]
+            steps.append(kept if train else ())
+        return states, steps
+
+    def _run_back(self, d: np.ndarray, z: np.ndarray | None) -> None:
+        """Go back through all steps, filling in `z` unless it is None."""
+        n = self.in_features or 0
+        coming = [np.zeros_like(d[:, 0]) for _ in range(self.states)] if d.shape[1] else []
+        for t in reversed(range(d.shape[1])):
+            coming[0] = coming[0] + d[:, t]
+            back, coming = self._step_back(t, coming)
+            if z is not None:
+                z[:, t] = back[:, :n]
 
     def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
         """From the states before step t to those after, and what the way back needs; vector `reads` t is ready."""
         raise NotImplementedError
 
     def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """From dL/dstates after step t to dL/dx and dL/dstates before; writes the deltas of the step."""
+        """From dL/dstates after step t to dL/d[x, h] and dL/dstates before; writes the deltas of the step."""
         raise NotImplementedError
 
     def _entries(self) -> dict[str, Entry]:
@@ -215,8 +225,8 @@ class RNN(_Recurrent):
     def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         (h,) = self._steps[t]
         delta = self._deltas[t] = tanh_gradient(h, coming[0])
-        dx, dh = self._read_back(t, delta)
-        return dx, [dh]
+        back = self._read_back(t, delta)
+        return back, [back[:, self.in_features :]]
 
 
 class LSTM(_Recurrent):
@@ -252,18 +262,25 @@ class LSTM(_Recurrent):
     gates = 4
     states = 2
 
-    def _step(self, t: int, states: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[np.ndarray, ...]]:
-        before = states[1]
-        h, c, gates, squashed = lstm(self._read(t), before)
-        return [h, c], (gates, before, squashed)
+    def _run(self, states: list[np.ndarray], out: np.ndarray, train: bool) -> tuple[list[np.ndarray], Any]:
+        batch, time, h = out.shape
+        steps = time if train else 1
+        c, gates, squashed = (
+            np.empty((k, batch, m), np.float32) for k, m in ((max(steps + 1, 2), h), (steps, 4 * h), (steps, h))
+        )
+        c[0] = states[1]
+        forward = self.matrix.operations.forward if self._direct() else None
+        last = lstm_forward(self._vectors, self.in_features or 0, states[0], c, gates, squashed, out, forward, self._read)
+        return [out[:, -1] if time else states[0], c[last]], (gates, c, squashed)
 
-    def _step_back(self, t: int, coming: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        delta = self._deltas[t]
-        gates, before, squashed = self._steps[t]
-        dh, dc = coming
-        dc = lstm_gradient(gates, before, squashed, dh, dc, delta)
-        dx, dh = self._read_back(t, delta)
-        return dx, [dh, dc]
+    def _direct(self) -> bool:
+        """Whether reads go to one tile as they are, which can fill in the gates."""
+        return self.matrix.plain and hasattr(self.matrix.tiles[0], "operations")
+
+    def _run_back(self, d: np.ndarray, z: np.ndarray | None) -> None:
+        gates, c, squashed = self._steps
+        backward = self.matrix.operations.backward if self._direct() else None
+        lstm_backward(d, self.in_features or 0, c, gates, squashed, self._deltas, z, backward, self._read_back)
 
 
 class GRU(_Recurrent):
@@ -320,11 +337,13 @@ class GRU(_Recurrent):
         dh = coming[0]
         first, second = self._deltas[2 * t], self._deltas[2 * t + 1]
         second[:, 2 * h :] = tanh_gradient(g, dh * (1 - u))
-        dx, dr = self._read_back(2 * t + 1, second)
+        n = self.in_features or 0
+        candidate = self._read_back(2 * t + 1, second)
+        dr = candidate[:, n : n + h]
         first[:, :h] = sigmoid_gradient(r, dr * before)
         first[:, h : 2 * h] = sigmoid_gradient(u, dh * (before - g))
-        dx_gates, dh_gates = self._read_back(2 * t, first)
-        return dx_gates + dx, [dh_gates + dr * r + dh * u]
+        both = self._read_back(2 * t, first)
+        return both[:, :n] + candidate[:, :n], [both[:, n : n + h] + dr * r + dh * u]
 
 
 class LastStep(Layer):

@@ -71,62 +71,94 @@ def test_tanh():
     y = _elementwise.tanh(x)
     np.testing.assert_allclose(y, np.tanh(x.astype(np.float64)), rtol=3e-7, atol=0)
     assert list(np.signbit(y[-5:-3])) == [False, True]
-    np.testing.assert_array_equal(_elementwise.lstm(a, np.zeros((1, x.size), np.float32))[2][0, 3 * x.size :], y)
+    gates = steps_of_cells(np.zeros((1, 1, x.size), np.float32), 0, np.zeros((1, x.size), np.float32), read=lambda t: a)[2]
+    np.testing.assert_array_equal(gates[0, 0, 3 * x.size :], y)
     d = np.random.default_rng(0).standard_normal(x.size).astype(np.float32)
     slope = 1 - y.astype(np.float64) ** 2
     np.testing.assert_allclose(_elementwise.tanh_gradient(y, d), slope * d, rtol=4e-7, atol=0)
 
 
+def steps_of_cells(vectors, n, start, forward=None, read=None, kept=True):
+    """All that `lstm_forward` fills: h, c, gates, tanh(c), and the step that c ends at."""
+    time, batch, h = len(vectors), *start.shape
+    steps = time if kept else 1
+    c, gates, squashed = (
+        np.full((k, batch, m), 9.0, np.float32) for k, m in ((max(2, steps + 1), h), (steps, 4 * h), (steps, h))
+    )
+    c[0] = 0.3 * start
+    out = np.empty((batch, time, h), np.float32)
+    last = _elementwise.lstm_forward(vectors, n, start, c, gates, squashed, out, forward, read)
+    return out, c, gates, squashed, last
+
+
+@pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("n", [1, 5, 8, 64, 67])
-def test_lstm(n, batch):
-    rng = np.random.default_rng(n)
-    a, before, dh, dc = (rng.standard_normal((batch, m * n)).astype(np.float32) for m in (4, 1, 1, 1))
-    a *= 3
+@pytest.mark.parametrize("h", [1, 5, 8, 67])
+def test_lstm(h, batch, plain):
+    """Three steps and their gradient, against the equations in float64 and complex steps, which are exact."""
+    rng, n, time = np.random.default_rng(h), 2, 3
+    x, start = rng.standard_normal((batch, time, n)).astype(np.float32), rng.standard_normal((batch, h)).astype(np.float32)
+    w, d = rng.standard_normal((4 * h, n + h + 1)).astype(np.float32), rng.standard_normal((batch, time, h)).astype(np.float32)
 
-    def step(a, before):
-        i, f, o = (expit(part) for part in np.split(a, 4, axis=1)[:3])
-        g = np.tanh(a[:, 3 * n :])
-        c = f * before + i * g
-        return o * np.tanh(c), c, np.concatenate([i, f, o, g], axis=1), np.tanh(c)
+    def exact(x, nudge=0.0):
+        """h, c, gates and tanh(c) of all steps; a of step `nudge[0]` is moved by `nudge[1]`."""
+        before, c, found = start.astype(complex), 0.3 * start.astype(complex), []
+        for t in range(time):
+            a = np.concatenate([x[:, t], before, np.ones((batch, 1))], axis=1) @ w.T.astype(float)
+            a = a + nudge[1] if nudge and nudge[0] == t else a
+            i, f, o = (1.0 / (1.0 + np.exp(-part)) for part in np.split(a, 4, axis=1)[:3])
+            c = f * c + i * np.tanh(a[:, 3 * h :])
+            before = o * np.tanh(c)
+            found.append((before, c, np.concatenate([i, f, o, np.tanh(a[:, 3 * h :])], axis=1), np.tanh(c)))
+        return [np.stack(all_steps) for all_steps in zip(*found, strict=True)]
 
-    exact = step(a.astype(np.float64), before.astype(np.float64))
-    h, c, gates, squashed = found = _elementwise.lstm(a.copy(), before)
-    for got, wanted in zip(found, exact, strict=True):
-        assert got.dtype == np.float32
-        np.testing.assert_allclose(got, wanted, rtol=2e-6, atol=3e-7)
+    def forward(v, out):
+        out[...] = v @ w.T
 
-    # The gradient of sum(dh h + dc c), against complex steps, which are exact.
-    delta = np.full_like(a, np.nan)
-    back = _elementwise.lstm_gradient(gates, before, squashed, dh, dc, delta)
+    vectors = np.ones((time, batch, n + h + 1), np.float32)
+    vectors[:, :, :n] = x.transpose(1, 0, 2)
+    ways = dict(forward=forward) if plain else dict(read=lambda t: vectors[t] @ w.T)
+    out, c, gates, squashed, last = steps_of_cells(vectors, n, start, **ways)
+    wanted = exact(x.astype(complex))
+    for got, right in zip((out.transpose(1, 0, 2), c[1:], gates, squashed), wanted, strict=True):
+        np.testing.assert_allclose(got, right.real, rtol=2e-5, atol=2e-6)
+    assert last == time
+    np.testing.assert_array_equal(vectors[1:, :, n : n + h], out[:, :-1].transpose(1, 0, 2))
+    short, end, _, _, last = steps_of_cells(vectors, n, start, **ways, kept=False)
+    np.testing.assert_array_equal(short, out)
+    np.testing.assert_array_equal(end[last], c[-1])
 
-    def complex_step(z, c0):
-        i, f, o = (1 / (1 + np.exp(-part)) for part in np.split(z, 4, axis=1)[:3])
-        c = f * c0 + i * np.tanh(z[:, 3 * n :])
-        return (dh * o * np.tanh(c) + dc * c).imag / 1e-30
-
-    for gate in range(4):  # each element acts on the cell of its column alone
-        nudge = np.zeros(a.shape, complex)
-        nudge[:, gate * n : (gate + 1) * n] = 1e-30j
-        wanted = complex_step(a + nudge, before.astype(complex))
-        np.testing.assert_allclose(delta[:, gate * n : (gate + 1) * n], wanted, rtol=1e-5, atol=2e-6)
-    np.testing.assert_allclose(back, complex_step(a.astype(complex), before + 1e-30j), rtol=1e-5, atol=2e-6)
+    deltas, z = np.full((time, batch, 4 * h), np.nan, np.float32), np.full((batch, time, n), np.nan, np.float32)
+    back = lambda t, delta: delta @ w[:, :-1]  # noqa: E731
+    _elementwise.lstm_backward(d, n, c, gates, squashed, deltas, z, (lambda delta: back(0, delta)) if plain else None, back)
+    for t in range(time):
+        for k in range(n):
+            nudged = x.astype(complex)
+            nudged[:, t, k] += 1e-30j
+            right = (d.transpose(1, 0, 2) * exact(nudged)[0]).sum(axis=(0, 2)).imag / 1e-30
+            np.testing.assert_allclose(z[:, t, k], right, rtol=1e-4, atol=1e-5)
+        for k in rng.integers(0, 4 * h, 5):
+            nudge = np.zeros((batch, 4 * h), complex)
+            nudge[:, k] = 1e-30j
+            right = (d.transpose(1, 0, 2) * exact(x.astype(complex), (t, nudge))[0]).sum(axis=(0, 2)).imag / 1e-30
+            np.testing.assert_allclose(deltas[t, :, k], right, rtol=1e-4, atol=1e-5)
 
 
 def test_lstm_checks_its_shapes():
-    a, c = np.zeros((2, 12), np.float32), np.zeros((2, 3), np.float32)
-    with pytest.raises(ValueError, match=r"a must have shape \(2, 12\); got \(2, 11\)"):
-        _elementwise.lstm(a[:, :11], c)
-    with pytest.raises(ValueError, match=r"before must have shape \(any, any\); got \(3,\)"):
-        _elementwise.lstm(a, c[0])
-    h, c1, gates, squashed = _elementwise.lstm(a, c)
-    good = {"gates": gates, "before": c, "squashed": squashed, "dh": c, "dc": c, "delta": np.zeros_like(a)}
-    for name, wrong in good.items():
-        if name != "before":
-            with pytest.raises(ValueError, match=name):
-                _elementwise.lstm_gradient(**{**good, name: wrong[:, 1:]})
-    with pytest.raises(ValueError, match="delta must be a writeable C-contiguous float32 array"):
-        _elementwise.lstm_gradient(**{**good, "delta": np.zeros((2, 12), np.float32, order="F")})
+    vectors, start = np.ones((2, 3, 6), np.float32), np.zeros((3, 4), np.float32)
+    with pytest.raises(ValueError, match=r"vectors must be .* of at least \(2, 3, 7\)"):
+        steps_of_cells(vectors, 3, start, read=lambda t: np.zeros((3, 16), np.float32))
+    with pytest.raises(ValueError, match=r"start must be a float32 array of shape \(3, 4\)"):
+        _elementwise.lstm_forward(
+            vectors, 2, start[:, :3].copy(), *(np.zeros((3, 3, m), np.float32) for m in (4, 16, 4)),
+            np.zeros((3, 2, 4), np.float32), None, lambda t: np.zeros((3, 16), np.float32),
+        )  # fmt: skip
+    out, c, gates, squashed, _ = steps_of_cells(vectors, 2, start, read=lambda t: np.zeros((3, 16), np.float32))
+    deltas, short = np.zeros((2, 3, 16), np.float32), np.zeros((3, 5), np.float32)
+    with pytest.raises(ValueError, match=r"gradients of vectors must have shape \(3, 6\); got \(3, 5\)"):
+        _elementwise.lstm_backward(out, 2, c, gates, squashed, deltas, None, None, lambda t, delta: short)
+    with pytest.raises(ValueError, match="deltas must be"):
+        _elementwise.lstm_backward(out, 2, c, gates, squashed, deltas[:, :, 1:], None, None, lambda t, delta: short)
 
 
 def test_arrays_of_any_order_and_type():
@@ -168,7 +200,8 @@ def test_nothing_is_read_or_written_outside():
 def test_what_is_read_only_is_not_written():
     a, c = np.zeros((1, 8), np.float32), np.zeros((1, 2), np.float32)
     a.flags.writeable = False
-    gates = _elementwise.lstm(a, c)[2]
+    gates = steps_of_cells(np.zeros((1, 1, 2), np.float32), 0, c, read=lambda t: a)[2]
     assert not a.any() and gates.any()
-    with pytest.raises(ValueError, match="delta must be a writeable"):
-        _elementwise.lstm_gradient(gates, c, c, c, c, a)
+    deltas = a[None]
+    with pytest.raises(ValueError, match="deltas must be a writeable"):
+        _elementwise.lstm_backward(c[None], 0, np.stack([c, c]), gates, c[None], deltas, None, None, lambda t, delta: c)

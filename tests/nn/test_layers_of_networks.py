@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -225,3 +227,26 @@ def test_errors_name_the_argument_and_the_value(build, words):
     with pytest.raises(ValueError) as caught:
         build()
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["deepcopy", "pickle"])
+def test_a_copy_of_a_network_in_use_trains_by_itself(copied):
+    rule = rpu.algorithms.SGD(rpu.devices.SoftBounds(dw_min=0.01))
+    net = nn.Sequential(nn.LSTM(3, 4, rule), nn.LastStep(), nn.Linear(4, 2, rule))
+    net.build(0)
+    x, d = np.ones((2, 5, 3), np.float32), np.ones((2, 2), np.float32)
+
+    def step(one):
+        one.forward(x)
+        one.backward(d, False)
+        one.update(0.1)
+        return [matrix.weights for matrix in one.matrices()]
+
+    step(net)
+    twin, before = copied(net), [matrix.weights for matrix in net.matrices()]
+    moved = step(twin)
+    for mine, own, same in zip(moved, before, net.matrices(), strict=True):
+        assert np.abs(mine - own).max() > 0.0
+        np.testing.assert_array_equal(same.weights, own)
+    for mine, same in zip(moved, step(net), strict=True):  # by the same draws
+        np.testing.assert_array_equal(mine, same)

@@ -99,18 +99,20 @@ def test_steps_train_the_array_in_order_of_time(kind):
     np.testing.assert_array_equal(layer.tile.weights, twin.weights)
 
 
-def test_a_forward_that_was_broken_off_has_no_way_back():
-    layer = built(nn.LSTM(3, 2, RULE))
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_a_forward_that_was_broken_off_has_no_way_back(kind):
+    layer = built(kind(3, 2, RULE))
     layer.forward(images(1, 4, 3))
-    read, calls = layer.matrix.forward, []
+    whose = layer.matrix.operations if kind is nn.LSTM else layer.matrix
+    read, calls = whose.forward, []
 
-    def interrupted(v):
+    def interrupted(*arguments):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return read(v)
+        return read(*arguments)
 
-    layer.matrix.forward = interrupted
+    whose.forward = interrupted
     with pytest.raises(KeyboardInterrupt):
         layer.forward(images(1, 4, 3))
     with pytest.raises(RuntimeError, match="forward"):
