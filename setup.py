@@ -37,6 +37,7 @@ EXTENSIONS = [
     ("rpusim.algorithms._digital", []),
     ("rpusim.algorithms._low_rank", []),
     ("rpusim.algorithms._transfer", []),
+    ("rpusim.fitting._filter", []),
     ("rpusim.nn._elementwise", []),
     ("rpusim.nn._windows", []),
 ]

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["progress_bar"]
+__all__ = ["Lines", "progress_bar"]
+
+#: seconds between two lines
+EVERY = 5.0
+
+
+class Lines:
+    """Lines on stderr that say how far something is that takes seconds, where no bar can be shown."""
+
+    def __init__(self, title: str, total: int, shown: bool) -> None:
+        self.title, self.total, self.shown = title, total, shown
+        self.count, self.begun, self.last = 0, time.monotonic(), time.monotonic()
+
+    def done(self, what: str) -> None:
+        """Count one more, and say so if the last line was a while ago."""
+        self.count += 1
+        now = time.monotonic()
+        if self.shown and now - self.last >= EVERY and self.count < self.total:
+            self.last = now
+            text = f"{self.title}: {what} done, {self.count} of {self.total}, {now - self.begun:.0f} s"
+            print(text, file=sys.stderr, flush=True)
 
 
 def _in_notebook() -> bool:

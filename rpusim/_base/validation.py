@@ -133,11 +133,13 @@ class Real(Check):
     largest: float = math.inf
 
     def __call__(self, name: str, value: Any) -> float:
-        if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.is_masked(value):
-            value = value.item()
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-            fail(name, self._allowed(), value, TypeError)
-        number = as_float(value)
+        number = value
+        if type(value) is not float:  # which most are: fits build thousands of specifications
+            if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.is_masked(value):
+                value = value.item()
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+                fail(name, self._allowed(), value, TypeError)
+            number = as_float(value)
         above = self.low < number if self.open_low else self.low <= number
         below = number < self.high if self.open_high else number <= self.high
         if not (math.isfinite(number) and above and below):

@@ -77,6 +77,17 @@ def _check_folder(args: argparse.Namespace) -> None:
         raise OSError(f"--out must be a folder for results; got {folder}, where {there} {what}")
 
 
+def _check_files(args: argparse.Namespace) -> None:
+    """See that descriptions and measurements are there, before anything is loaded to read them."""
+    names = {"name": args.command, "device": "device", "chip": "chip", "nonlinearity": "--nonlinearity"}
+    for name, called in {**names, "files": "file", "up": "file", "down": "file"}.items():
+        given: Any = getattr(args, name, None)
+        for one in given if isinstance(given, list) else [given]:
+            described = isinstance(one, str) and one.endswith(".json") and not one.lstrip().startswith("{")
+            if (described or isinstance(one, Path)) and not os.path.lexists(one):
+                raise ValueError(f"{called} {str(one)[:80]!r} cannot be read: there is no such file")
+
+
 def _complete(whole: argparse.ArgumentParser) -> None:
     """Answer a shell that asks how a line goes on, where argcomplete is installed."""
     if "_ARGCOMPLETE" in os.environ:
@@ -104,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # units and names of files that the terminal has no letters for
     try:
         _check_folder(args)
+        _check_files(args)
         if getattr(args, "threads", None):
             try:
                 rpu.set_num_threads(args.threads)

@@ -45,7 +45,7 @@ FIGURE_FORMATS = ("png", "svg", "pdf")
 def device_called(text: str, table: Mapping[str, Device]) -> Device:
     """Return the device called `text`, in `table` or a preset, or described by JSON, in a file too, or by that of a fit."""
     from rpusim import devices
-    from rpusim._base.specification import from_json
+    from rpusim._base.specification import from_dict, from_json, plain_json
 
     if text in table:
         return table[text]
@@ -55,7 +55,13 @@ def device_called(text: str, table: Mapping[str, Device]) -> Device:
         if text.lstrip().startswith("{"):
             device = from_json(text)
         elif text.endswith(".json"):
-            device = from_json(Path(text).read_text(encoding="utf-8"))
+            described = plain_json(text, Path(text).read_text(encoding="utf-8"))
+            if isinstance(described, dict) and described.get("kind") == "iv":
+                raise ValueError(
+                    f"device {text[:80]!r} holds a law of reads, which says nothing of pulses: `rpusim wires --nonlinearity "
+                    f"{text[:80]}` solves arrays with it, and Periphery(nonlinearity=...) reads them so"
+                )
+            device = from_dict(described)
         else:
             known = ", ".join([*table, "a preset (`rpusim device --list`)"])
             raise ValueError(f"device must be one of {known}, a .json file, or JSON text; got {text!r}")

@@ -104,9 +104,15 @@ def run(args: argparse.Namespace) -> int:
     if args.out.suffix == ".json":
         stem, json_path = args.out.with_suffix(""), json_path or args.out
     written = [save_json(json_path or beside(stem, ".json"), args, result.to_dict())]
-    figure = plotting.fit_figure(result, rng=args.seed, name=sources[0][0].name, width=args.width)
+    figure = plotting.fit_figure(result, rng=args.seed, name=_title([path.name for path, _ in sources]), width=args.width)
     report(written + plotting.save(figure, args.figure or stem, args.format))
     return 0
+
+
+def _title(names: list[str]) -> str:
+    """Names of files, the first ones where they are many."""
+    rest = len(names) - 2
+    return ", ".join(names[:2]) + (f" and {rest} other{'s' if rest > 1 else ''}" if rest > 0 else "")
 
 
 def _held(texts: list[str]) -> dict[str, float] | None:

@@ -7,6 +7,7 @@ import re
 import warnings
 import zlib
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from rpusim._base.table import table
@@ -185,7 +186,10 @@ def run_chip(args: argparse.Namespace) -> int:
     if args.list:
         if args.name is not None or args.json is not None:
             raise ValueError("--list must be given alone; got a chip or --json beside it")
-        print(table(["chip", "what", "source"], [[name, chips.what(name), chips.source(name)] for name in chips.names()]))
+        width = max(map(len, chips.names())) + 2
+        for name in chips.names():
+            lines = (part for text in (chips.what(name), chips.source(name)) for part in wrap(text, 100 - width))
+            print("\n".join(label.ljust(width) + line for label, line in zip([name, *[""] * 9], lines)))  # noqa: B905
         return 0
     if args.name is None:
         raise ValueError("chip must be a name (`rpusim chip --list`), a .json file, or JSON text; got none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import Any
 
 from rpusim._base.table import table
@@ -21,7 +22,8 @@ def add_parser(command: Any) -> None:
         "  rpusim wires --size 128 --r-wire 1\n"
         "  rpusim wires --size 64 --r-wire 0.5 --r-wire 1 --r-wire 2 --r-on 5e3 --r-off 500e3\n"
         "  rpusim wires --size 256 --columns 64 --r-driver 100 --r-sense 50 --drivers both --out figures/\n"
-        "  rpusim wires --size 32 --nonlinearity 3\n",
+        "  rpusim wires --size 32 --nonlinearity 3\n"
+        "  rpusim fit iv.csv --kind iv --out law.json; rpusim wires --nonlinearity law.json\n",
     )
     sub.add_argument("--size", type=positive_int, default=128, metavar="N", help="word lines, and bit lines (128)")
     sub.add_argument("--columns", type=positive_int, metavar="N", help="bit lines (as word lines)")
@@ -35,9 +37,19 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--r-on", type=float, default=10e3, metavar="OHM", help="smallest resistance of a device (10e3)")
     sub.add_argument("--r-off", type=float, default=100e3, metavar="OHM", help="largest; uniform between them (100e3)")
     sub.add_argument("--voltage", type=float, default=0.2, metavar="V", help="largest input; uniform from 0 (0.2)")
-    sub.add_argument("--nonlinearity", type=float, default=0.0, metavar="1/V", help="alpha of i = g sinh(alpha v)/alpha (0)")
+    sub.add_argument(
+        "--nonlinearity",
+        type=_number_or_file,
+        default=0.0,
+        metavar="1/V",
+        help="alpha of i = g sinh(alpha v)/alpha, or the .json file of `rpusim fit --kind iv` (0)",
+    )
     sub.add_argument("--threads", type=positive_int, help="threads of solves (one per processor)")
     add_json(sub)
+
+
+def _number_or_file(text: str) -> float | str:
+    return text if text.endswith(".json") else float(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
     import rpusim as rpu
     from rpusim import plotting
 
+    if isinstance(args.nonlinearity, str):
+        result = rpu.fitting.SweepResult.from_json(Path(args.nonlinearity).read_text(encoding="utf-8"))
+        args.nonlinearity = result.nonlinearity
+        print(f"nonlinearity {result.nonlinearity:.4g} 1/V, +- {result.standard_errors['nonlinearity']:.2g}\n")
     if not 0.0 < args.r_on <= args.r_off < math.inf:
         raise ValueError(f"--r-on must be positive and at most --r-off, which is finite; got {args.r_on} and {args.r_off}")
     if not 0.0 < args.voltage < math.inf:

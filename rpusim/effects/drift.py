@@ -25,8 +25,10 @@ class Drift(Specification):
     after the call before, by more than `reset_tol`) and w_0 its state then::
 
         nu' = nu (1 + nu_dtod xi_device) (1 + nu_std xi) - nu_k (ln((w_0 - w_offset) / wg_ratio + g_offset) - log_g0)
-        w   = w_0 f + a (f - 1),   f = max(t / t_0, 1)^-nu',   a = g_offset wg_ratio + w_offset
+        w   = w_0 f + a (f - 1),   f = max(t / t_0, 1)^-nu',   a = g_offset wg_ratio - w_offset
         w  += w_noise_std xi, clipped to the bounds
+
+    which is g = g_0 f for the conductance g of the weight.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ class Drift(Specification):
     Notes
     -----
     After AIHWKit's DriftParameter, whose clock of a device that was written starts at the next call only, so that its first
-    call does nothing, and which takes the logarithm of the present conductance instead of that at the write. Where ln of a
+    call does nothing, which takes the logarithm of the present conductance instead of that at the write, and whose a is
+    g_offset wg_ratio + w_offset, so that conductances with a `w_offset` follow no power law there. Where ln of a
     conductance that is not positive would be needed, nu' has no such term.
 
     Examples
@@ -109,7 +112,7 @@ class Drifting(Effect):
             g = (self.start - law.w_offset) / law.wg_ratio + law.g_offset
             nu = nu - np.where(g > 0.0, law.nu_k * (np.log(np.where(g > 0.0, g, 1.0)) - law.log_g0), 0.0)
         f = np.maximum(self.time - self.since, 1.0) ** -nu
-        a = law.g_offset * law.wg_ratio + law.w_offset
+        a = law.g_offset * law.wg_ratio - law.w_offset
         w = self.start * f + a * (f - 1.0)
         if law.w_noise_std > 0.0:
             w = w + law.w_noise_std * devices.normals("drift_noise")

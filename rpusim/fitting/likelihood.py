@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr
+from scipy.special import log_ndtr
 
 from rpusim.devices.base import PulsedDevice
-from rpusim.devices.nonlinear import ExpStep, PiecewiseStep
+from rpusim.fitting import _filter
 from rpusim.fitting.data import Data
+from rpusim.fitting.forms import form_of
 from rpusim.fitting.models import COMMON, NOISES, Model, Transform, build_device
 from rpusim.fitting.ramps import Array
 
@@ -21,12 +21,6 @@ __all__ = []
 
 #: bounds of the mapped range, and how small noise may become in its units
 _SMALLEST_NOISE = 1e-7
-
-
-_NODES = math.sqrt(3.0) * np.array([-1.0, 0.0, 1.0]).reshape(3, 1, 1)
-
-
-_NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]).reshape(3, 1, 1) / 6.0
 
 
 @dataclass(frozen=True)
@@ -70,16 +64,18 @@ class Problem:
     def trace(self, sets: Sequence[Mapping[str, Any]]) -> _Trace:
         """What the filter finds for several sets of values at once."""
         devices = [build_device(self.template, s) for s in sets]
+        noises, bounds = np.empty((len(sets), 6)), np.empty((len(sets), 2))
         means = [d.mean_parameters() for d in devices]
-        p = {name: np.array([m[name] for m in means]).reshape(-1, 1) for name in means[0]}
-        proportional, nominal = (np.array([d.noise_weights[k] for d in devices]).reshape(-1, 1) for k in (0, 1))
-        noise = np.array([max(s["read_noise"], _SMALLEST_NOISE) for s in sets]).reshape(-1, 1)
-        slow = np.array([s.get("slow_noise", 0.0) for s in sets]).reshape(-1, 1)
-        kept = np.exp(-1.0 / np.array([max(s.get("slow_time", 1.0), 1e-3) for s in sets])).reshape(-1, 1)
-        # a hard bound that no ramp reaches does not clip
-        high = np.inf if "w_max" in self.unreached else p["w_max"]
-        low = -np.inf if "w_min" in self.unreached else p["w_min"]
-        return _filter(self.data, _batched_steps(devices), p, proportional, nominal, noise, slow, kept, low, high)
+        for k, (d, p, own) in enumerate(zip(devices, means, sets, strict=True)):
+            proportional, nominal = d.noise_weights
+            read, slow = max(own["read_noise"], _SMALLEST_NOISE), own.get("slow_noise", 0.0)
+            kept = math.exp(-1.0 / max(own.get("slow_time", 1.0), 1e-3))
+            sizes = np.array([proportional, nominal * p["step_up"], nominal * p["step_down"], read, slow])
+            noises[k] = *(sizes * sizes), kept
+            # a hard bound that no ramp reaches does not clip
+            bounds[k, 0] = -np.inf if "w_min" in self.unreached else p["w_min"]
+            bounds[k, 1] = np.inf if "w_max" in self.unreached else p["w_max"]
+        return _trace(self.data, *form_of(devices, means), noises, bounds)
 
     def _allows(self, name: str, value: float) -> bool:
         """Whether the parameter may have the value."""
@@ -117,34 +113,6 @@ class Problem:
             sets.append({**values, name: sides[1]})
         trace = self.trace(sets)
         return _slopes(trace, np.array(widths))[2], _squared_scores(trace, np.array(widths))
-
-
-Steps = Callable[[dict[str, Any], Array], tuple[Array, Array]]
-
-
-def _batched_steps(devices: Sequence[PulsedDevice]) -> Steps:
-    """`steps_of` for states of shape (..., devices, ramps), all devices at once."""
-    first = devices[0]
-    if isinstance(first, PiecewiseStep):
-        up, down = (np.array([getattr(d, name) for d in devices]) for name in ("piecewise_up", "piecewise_down"))
-        return lambda p, w: _piecewise_steps(up, down, p, w)
-    if isinstance(first, ExpStep):  # its law with columns of numbers in the place of numbers
-        numbers = ("A_up", "A_down", "gamma_up", "gamma_down", "a", "b")
-        columns = SimpleNamespace(**{n: np.array([[getattr(d, n)] for d in devices]) for n in numbers})
-        return lambda p, w: type(first).steps_of(columns, p, w)  # type: ignore[arg-type]
-    return first.steps_of
-
-
-def _piecewise_steps(up: Array, down: Array, p: dict[str, Any], w: Array) -> tuple[Array, Array]:
-    """`PiecewiseStep.steps_of` with a table for each device, (devices, nodes)."""
-    last = up.shape[1] - 1
-    t = np.clip((w - p["w_min"]) / (p["w_max"] - p["w_min"]) * last, 0.0, last)
-    k = np.minimum(t.astype(np.intp), last - 1)
-    t = t - k
-    k = k + (last + 1) * np.arange(len(up)).reshape(-1, 1)
-    tables = up.ravel(), down.ravel()
-    at_up, at_down = (table[k] * (1.0 - t) + table[k + 1] * t for table in tables)
-    return p["step_up"] * at_up, p["step_down"] * at_down
 
 
 def minus_log(t: _Trace) -> Array:
@@ -198,71 +166,20 @@ def _tail_curvature(x: Array) -> Array:
     return np.asarray(np.maximum(h * (x + h), 0.0))
 
 
-def _filter(
-    data: Data,
-    steps_of: Steps,
-    p: dict[str, Array],
-    proportional: Array,
-    nominal: Array,
-    noise: Array,
-    slow: Array,
-    kept: Array,
-    low: Any,
-    high: Any,
-) -> _Trace:
-    """Run the Kalman filter over all ramps for all parameter sets."""
-    y, up, sign = data.y, data.up, data.direction
-    n_sets, n_ramps = noise.shape[0], y.shape[1]
-    r2 = noise * noise
-    added2 = (nominal * np.where(up, np.abs(p["step_up"]), np.abs(p["step_down"]))) ** 2
-    proportional2 = proportional * proportional
-    innovations = np.full((len(y), n_sets, n_ramps), math.nan)
-    variances = np.full_like(innovations, math.nan)
-    slow2 = slow * slow
+def _trace(data: Data, form: str, numbers: Array, noises: Array, bounds: Array) -> _Trace:
+    """Run the Kalman filter over all ramps for all parameter sets; the arguments are those of `_filter.run`."""
+    y = np.ascontiguousarray(data.y.T)
+    r2, slow2 = noises[:, 3, None], noises[:, 4, None]
     first2 = r2 + slow2
-    a, b = (np.broadcast_to((bound - y[0]) / np.sqrt(first2), (n_sets, n_ramps)) for bound in (low, high))
+    low, high = bounds[:, :1], bounds[:, 1:]
+    a, b = ((bound - y[:, 0]) / np.sqrt(first2) for bound in (low, high))
     m, v = _truncated_moments(a, b)
-    m, v = np.clip(y[0] + np.sqrt(first2) * m, low, high), first2 * v
+    m, v = np.clip(y[:, 0] + np.sqrt(first2) * m, low, high), first2 * v
     # mean and variance of the slow noise, and its covariance with the state
-    is_slow = bool(np.any(slow2 > 0.0))
     share = slow2 / first2
-    u, uu, vu = share * (y[0] - m), share * r2 + share * share * v, -share * v
-    seen = np.isfinite(y)
-    complete: Any = seen.all(1)
-    for t in range(1, len(y)):
-        sd = np.sqrt(v)
-        w = np.clip(m + _NODES * sd, low, high)
-        step_up, step_down = steps_of(p, w)
-        step = np.where(up, step_up, step_down)
-        after = w + sign * step
-        m = (_NODE_WEIGHTS * after).sum(0)
-        if is_slow:  # covariance: times the mean slope of the new state against the old, by the same nodes
-            vu = vu * kept * (_NODE_WEIGHTS * _NODES * after).sum(0) / np.maximum(sd, 1e-30)
-            u, uu = kept * u, kept * kept * uu + (1.0 - kept * kept) * slow2
-        v = (_NODE_WEIGHTS * ((after - m) ** 2 + proportional2 * step * step)).sum(0) + added2 + 1e-18
-        m, v = _clipped_moments(m, v, low, high)
-        s = v + r2
-        e = y[t] - m
-        gain = v / s
-        if is_slow:
-            limit = np.sqrt(v * uu)  # a clipped state has lost variance
-            vu = np.clip(vu, -limit, limit)
-            s = s + 2.0 * vu + uu
-            e = e - u
-            gain = (v + vu) / s
-        here = True if complete[t] else seen[t]
-        innovations[t], variances[t] = np.where(here, e, math.nan), np.where(here, s, math.nan)
-        if is_slow:
-            gain, slow_gain = np.where(here, gain, 0.0), np.where(here, (vu + uu) / s, 0.0)
-            m, v, u, vu, uu = (
-                m + gain * np.where(here, e, 0.0), np.maximum(v - gain * gain * s, 0.0), u + slow_gain * np.where(here, e, 0.0),
-                vu - gain * slow_gain * s, np.maximum(uu - slow_gain * slow_gain * s, 0.0),
-            )  # fmt: skip
-        elif complete[t]:
-            m, v = m + gain * e, gain * r2
-        else:
-            m, v = np.where(here, m + gain * e, m), np.where(here, gain * r2, v)
-    return _Trace(innovations, variances, a, b)
+    start = np.stack([m, v, share * (y[:, 0] - m), share * r2 + share * share * v, -share * v])
+    e, s = _filter.run(y, data.direction, form, numbers, noises, bounds, start)
+    return _Trace(e.transpose(2, 0, 1), s.transpose(2, 0, 1), a, b)
 
 
 def _truncated_moments(a: Array, b: Array) -> tuple[Array, Array]:
@@ -271,18 +188,3 @@ def _truncated_moments(a: Array, b: Array) -> tuple[Array, Array]:
     a, b = np.clip(a, -40.0, 30.0), np.clip(b, -30.0, 40.0)
     pa, pb = (np.exp(-0.5 * x * x - log_inside) / math.sqrt(2.0 * math.pi) for x in (a, b))
     return pa - pb, np.clip(1.0 + a * pa - b * pb - (pa - pb) ** 2, 1e-4, 1.0)
-
-
-def _clipped_moments(m: Array, v: Array, low: Any, high: Any) -> tuple[Array, Array]:
-    """Mean and variance of a normal variable that is clipped at `low` and `high`."""
-    sd = np.sqrt(v)
-    a, b = (low - m) / sd, (high - m) / sd
-    if not (np.min(b) < 7.0 or np.max(a) > -7.0):
-        return m, v
-    a, b = np.clip(a, -1e8, 37.0), np.clip(b, -37.0, 1e8)
-    below, above = ndtr(a), ndtr(-b)
-    pa, pb = (np.exp(-0.5 * np.minimum(x * x, 1400.0)) / math.sqrt(2.0 * math.pi) for x in (a, b))
-    a0, b0 = np.maximum(a, -40.0), np.minimum(b, 40.0)
-    first = a0 * below + b0 * above + pa - pb
-    second = a0 * a0 * below + b0 * b0 * above + (1.0 - below - above) + a0 * pa - b0 * pb
-    return np.clip(m + sd * first, low, high), v * np.maximum(second - first * first, 0.0) + 1e-18

@@ -15,6 +15,7 @@ from scipy.optimize import minimize_scalar
 
 from rpusim._base.notebook import as_html
 from rpusim.devices.base import PulsedDevice
+from rpusim.fitting.forms import response
 from rpusim.fitting.ramps import Array
 
 __all__ = ["FitResult", "ModelScore"]
@@ -213,12 +214,7 @@ def _best_response(device: PulsedDevice, measured: Array, sign: float) -> Array:
     low, high = device.w_min, device.w_max
 
     def run(start: float) -> Array:
-        w = np.empty(len(measured))
-        w[0] = start
-        step = device.step_up if sign > 0 else device.step_down
-        for n in range(1, len(w)):
-            w[n] = min(max(w[n - 1] + sign * float(step(w[n - 1])), low), high)
-        return w
+        return response(device, start, sign, len(measured))
 
     first = measured[np.isfinite(measured)][: max(3, len(measured) // 10)]
     margin = float(np.ptp(first)) + 1e-9

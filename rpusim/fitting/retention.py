@@ -91,7 +91,7 @@ class RetentionResult(Found):
         more = {}
         if g_min is not None or g_max is not None:
             offset, slope = _scale(g_min, g_max)
-            more = {"g_offset": offset, "wg_ratio": 1.0 / slope}
+            more = {"g_offset": offset, "wg_ratio": float(f"{1.0 / slope:.14g}")}  # 1 / 1e-5 is no round number
         return Drift(nu=self.values["nu"], nu_dtod=self.values.get("nu_dtod", 0.0), t_0=self.values["t_0"], **more)
 
     def added_to(

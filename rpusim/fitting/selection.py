@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from rpusim._base.progress import progress_bar
+from rpusim._base.progress import Lines, progress_bar
 from rpusim._base.validation import boolean, choice, fail, real, shown
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.step import LinearStep
@@ -102,8 +102,7 @@ def fit(
     unit : str
         Unit of the ramps, for the record.
     progress : bool, default True
-        Whether to show a progress bar over models and devices; none is shown if stderr is no terminal. Ramps of thousands of
-        values take tens of seconds per model.
+        Whether to show a progress bar over models and devices; where stderr is no terminal, a line there every few seconds.
 
     Returns
     -------
@@ -176,10 +175,16 @@ def fit(
     chosen, notes = _told(chosen, parts, kept)
     hidden = None if boolean("progress", progress) else True
     bar = progress_bar(total=len(chosen) * len(parts), desc="fit", unit=" fits", dynamic_ncols=True, disable=hidden)
+    said = Lines("fit", len(chosen) * len(parts), bar.disable and hidden is None)
     outcomes = []
     for name, kept_device in chosen:
         bar.set_postfix_str(name)
-        fits = _fits(parts, data, MODELS[name], kept_device, limits, kept, criterion, bar.update)
+
+        def done(name: str = name) -> None:
+            bar.update()
+            said.done(name)
+
+        fits = _fits(parts, data, MODELS[name], kept_device, limits, kept, criterion, done)
         outcomes.append(_outcome(name, fits, data, kept_device, limits, up, down))
     bar.close()
     best, comparison, passed = chosen_of(outcomes, criterion, data.n)
@@ -356,11 +361,17 @@ def chosen_of(outcomes: Sequence[Outcome], criterion: str, n: int) -> tuple[Outc
     notes = [
         f"{one.score.model} is likelier by {getattr(taken.score, criterion) - getattr(one.score, criterion):.1f} "
         f"({criterion.upper()}; R2 {one.score.r2_blocks:.3f} against {taken.score.r2_blocks:.3f}) but not taken: "
-        f"{'; '.join(why[id(one)])}"
+        f"{'; '.join(why[id(one)])}{_nevertheless(one, taken)}"
         for one in passed
     ]
     rest = [one for one in ordered if one is not taken]
     return taken, tuple(one.score for one in (taken, *rest)), notes
+
+
+def _nevertheless(one: Outcome, taken: Outcome) -> str:
+    """How to get a model that was passed over, where it follows the ramps better than what was taken."""
+    better = one.score.r2_blocks > taken.score.r2_blocks + 0.005
+    return f'; model="{one.score.model}" (--model {one.score.model}) takes it nevertheless' if better else ""
 
 
 def _why_not(one: Outcome, best: float) -> list[str]:

@@ -342,12 +342,17 @@ def branches_of(name: str, v: Array, i: Array, v_max: float | None, notes: list[
 
 
 def _turns(v: Array) -> list[int]:
-    """Where the voltage turns, with values that repeat."""
-    out, sense = [0], 0.0
-    for k, d in enumerate(np.diff(v)):
-        if d != 0.0 and sense != 0.0 and np.sign(d) != sense:
-            out.append(k)
-        sense = float(np.sign(d)) or sense
+    """Where the voltage turns, with values that repeat, and by more than the noise of one that is measured."""
+    out, sense, last, least = [0], 0.0, 0, 0.01 * float(np.abs(v).max())
+    for k, x in enumerate(v):
+        if sense == 0.0:
+            sense = float(np.sign(x - v[0])) if abs(x - v[0]) > least else 0.0
+            last = k if sense else 0
+        elif sense * (x - v[last]) >= 0.0:
+            last = k
+        elif abs(x - v[last]) > least:
+            out.append(last)
+            sense, last = -sense, k
     return out
 
 

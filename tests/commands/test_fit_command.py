@@ -8,6 +8,7 @@ import pytest
 import rpusim as rpu
 from rpusim import commands
 from rpusim._base.specification import from_dict
+from rpusim.commands import fit as fit_command
 
 
 def run(capsys, *argv):
@@ -181,3 +182,32 @@ def test_no_file(capsys, tmp_path):
     assert "at least one file" in run(capsys, "fit")[2]
     status, _, error = run(capsys, "fit", tmp_path / "none.csv")
     assert status == 2 and "none.csv" in error
+
+
+def test_what_takes_long_is_said_where_no_bar_is_shown(files, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("rpusim._base.progress.EVERY", 0.0)
+    call = ["fit", *files, "--model", "ConstantStep", "--model", "SoftBounds", "--out", tmp_path / "my.json", "--format", "svg"]
+    status, _, said = run(capsys, *call)
+    assert status == 0 and said.splitlines()[0].startswith("fit: ConstantStep done, 1 of 2, ")
+    assert "up.csv, down.csv" in (tmp_path / "my.svg").read_text()
+    monkeypatch.setattr("rpusim._base.progress.EVERY", 5.0)
+    assert run(capsys, *call)[2] == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("fit", "no.csv"), ("fit", "--up", "no.csv"), ("device", "no.json"), ("regression", "--device", "no.json"),
+     ("chip", "no.json"), ("wires", "--nonlinearity", "no.json")],
+)  # fmt: skip
+def test_files_that_are_not_there_are_said_before_anything_is_loaded(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = commands.parser().parse_args(words).run
+    monkeypatch.setattr(f"{command.__module__}.{command.__name__}", None)
+    status, _, said = run(capsys, *words)
+    assert status == 2 and "cannot be read: there is no such file" in said
+
+
+def test_titles_name_the_files():
+    assert [fit_command._title([f"{n}.csv" for n in names]) for names in ("a", "ab", "abc", "abcd")] == [
+        "a.csv", "a.csv, b.csv", "a.csv, b.csv and 1 other", "a.csv, b.csv and 2 others",
+    ]  # fmt: skip

@@ -16,6 +16,7 @@ def test_chips_are_listed_shown_and_written(tmp_path, capsys):
     assert main(["chip", "--list"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in rpu.inference.chips.names())
+    assert max(map(len, listed.splitlines())) <= 100
     for name in rpu.inference.chips.names():
         assert main(["chip", name, "--out", str(tmp_path), "--format", "png", "--json", str(tmp_path / f"{name}.json")]) == 0
         said = capsys.readouterr().out

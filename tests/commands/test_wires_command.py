@@ -105,3 +105,19 @@ def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
         commands.main(["wires", "--help"])
     assert "rpusim wires --size 128 --r-wire 1" in capsys.readouterr().out
+
+
+def test_a_law_of_sweeps_is_taken_as_the_fit_wrote_it(tmp_path, capsys):
+    v = np.linspace(0.02, 0.8, 40)
+    np.savetxt(tmp_path / "iv.csv", np.c_[v, 1e-5 * np.sinh(2.5 * v) / 2.5], delimiter=",", header="V (V),I (A)", comments="")
+    law = tmp_path / "law.json"
+    assert commands.main(["fit", str(tmp_path / "iv.csv"), "--kind", "iv", "--out", str(law), "--format", "svg"]) == 0
+    capsys.readouterr()
+    tables = []
+    for given in (str(law), "2.5"):
+        call = ["wires", "--size", "6", "--nonlinearity", given, "--out", str(tmp_path), "--format", "svg"]
+        assert commands.main(call) == 0
+        tables.append([line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["1"]])
+    assert tables[0] and tables[0][0].split()[:4] == tables[1][0].split()[:4]
+    assert commands.main(["device", str(law)]) == 2
+    assert "`rpusim wires --nonlinearity" in capsys.readouterr().err

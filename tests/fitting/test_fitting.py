@@ -254,20 +254,6 @@ def test_r2_is_that_of_the_mean_curve_and_of_its_blocks():
     assert other[2] == pytest.approx(found[2]) and other[3] < 0
 
 
-@pytest.mark.parametrize("name", list(DEVICES))
-def test_steps_of_many_devices_at_once_are_those_of_each(name):
-    one = DEVICES[name]
-    shapes = {"ExpStep": {"A_up": 0.4, "gamma_down": 1.0}, "PiecewiseStep": {"piecewise_up": (0.2, 1.0, 1.5, 2.0, 0.1)}}
-    two = one.replace(dw_min=0.02, w_max=0.7, w_min=-0.75, **shapes.get(name, {}))
-    means = [d.mean_parameters() for d in (one, two)]
-    w = np.random.default_rng(0).uniform(-0.9, 1.0, (3, 2, 50))
-    w[0, :, :2] = one.w_max, one.w_min
-    steps = likelihood._batched_steps([one, two])({k: np.array([[m[k]] for m in means]) for k in means[0]}, w)
-    for k, device in enumerate((one, two)):
-        np.testing.assert_allclose(steps[0][:, k], device.step_up(w[:, k]), rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(steps[1][:, k], device.step_down(w[:, k]), rtol=1e-12, atol=1e-15)
-
-
 @pytest.mark.parametrize("start", [0.9, 0.86, 0.85, 0.83])
 def test_a_ramp_starts_between_the_bounds(start):
     # two values of a down ramp from near the upper bound: the density is an integral over the states there

@@ -275,6 +275,7 @@ def test_models_that_come_back_from_where_the_data_did_are_preferred(outcomes, t
     assert best.score.model == taken == comparison[0].model and len(comparison) == len(outcomes)
     assert (not notes) if said is None else notes[0].startswith(said)
     assert said is None or "it absorbs" in notes[0]
+    assert ("(--model A) takes it nevertheless" in "".join(notes)) == (taken == "B")
 
 
 def test_what_absorbs_is_said_to():

@@ -224,3 +224,9 @@ def test_errors_are_those_of_the_whole_jacobian(law, noise):
     assert found.standard_errors["rest" if law == "decay" else "t_0"] == pytest.approx(errors[-1], rel=2e-3)
     assert found.values["noise"] == pytest.approx(np.sqrt(e @ e / (len(e) - len(x))), rel=1e-6)
     assert np.abs(j.T @ e / np.sqrt((j**2).sum(0) * (e @ e))).max() < 1e-4  # no descent is left
+
+
+def test_ratios_of_a_drift_are_round_where_conductances_are():
+    t = np.geomspace(1.0, 1e4, 30)
+    drift = fit_retention(t, 1e-5 * t**-0.05, unit="S").drift(0.0, 2e-5)
+    assert (drift.wg_ratio, drift.g_offset) == (1e5, 1e-5)

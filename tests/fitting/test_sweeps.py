@@ -137,3 +137,14 @@ def test_results_go_to_json_and_back():
     assert again == found and str(again) == str(found) and again.resistances == pytest.approx(found.resistances)
     with pytest.raises(ValueError, match="data"):
         SweepResult.from_json(json.dumps(found.to_dict() | {"kind": "x"}))
+
+
+def test_noise_of_a_measured_voltage_turns_no_branch():
+    """Up and down twice, where the current is driven and the voltage read: four branches, not one for each wiggle."""
+    rng = np.random.default_rng(4)
+    i = np.concatenate([np.linspace(1e-8, 1e-6, 600), np.linspace(1e-6, 1e-8, 600)] * 2)
+    v = np.arcsinh(3.0 * i / 1e-6) / 3.0 + 5e-4 * rng.standard_normal(2400)
+    assert (np.diff(np.sign(np.diff(v))) != 0).sum() > 40
+    found = fit_sweeps(v, i)
+    assert [b.name.split(",")[1] for b in found.branches] == [f" branch {k}" for k in range(1, 5)]
+    assert found.nonlinearity == pytest.approx(3.0, rel=0.03)
