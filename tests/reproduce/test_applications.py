@@ -1,0 +1,36 @@
+"""Reproductions of applications, at a tiny size: that they run, can be drawn, and what their criteria say."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from oracle.figures import check_print
+
+from rpusim import reproduce
+from rpusim.reproduce import buechel2024
+
+TINY = {
+    "buechel2024-kernel": (buechel2024, buechel2024.Size(("magic", "eeg"), ("rbf", "arccos0"), (1, 2), (1, 2), 2, 300)),
+}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    if not os.environ.get("RPUSIM_DATA"):
+        pytest.skip("RPUSIM_DATA is not set: applications are not tried on data")
+    for module, size in TINY.values():
+        monkeypatch.setattr(module, "QUICK", size)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_it_runs_and_is_drawn(name, tmp_path):
+    entry = reproduce.get(name)
+    found = entry.compute(True, 0, tmp_path)
+    json.dumps(found.to_dict())
+    assert found.name == name and len(found.checks) >= 3
+    for width in (3.3, 7.0):
+        check_print(entry.figure(found, width), width)
+    with pytest.raises(ValueError, match="epochs must be None"):
+        entry.compute(True, 0, tmp_path, epochs=3)
