@@ -9,10 +9,11 @@ import pytest
 from oracle.figures import check_print
 
 from rpusim import reproduce
-from rpusim.reproduce import buechel2024
+from rpusim.reproduce import buechel2024, karunaratne2019
 
 TINY = {
     "buechel2024-kernel": (buechel2024, buechel2024.Size(("magic", "eeg"), ("rbf", "arccos0"), (1, 2), (1, 2), 2, 300)),
+    "karunaratne2019-hdc": (karunaratne2019, karunaratne2019.Size(60, 200, (2, 4), 1, 1, 1000)),
 }
 
 
