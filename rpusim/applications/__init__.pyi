@@ -1,4 +1,4 @@
-from rpusim.applications import hyperdimensional, kernels, stored
+from rpusim.applications import hyperdimensional, kernels, memory, stored
 from rpusim.applications.hyperdimensional import (
     AssociativeMemory,
     ItemMemory,
@@ -10,10 +10,12 @@ from rpusim.applications.hyperdimensional import (
     permute,
 )
 from rpusim.applications.kernels import KernelAttention, RandomFeatures, Ridge, kernel_error, kernel_matrix, random_directions
+from rpusim.applications.memory import Episode, Episodes, KeyValueMemory, SupportMemory, few_shot_accuracy, sharpened
 from rpusim.applications.stored import StoredMatrix
 
 __all__ = [
-    "AssociativeMemory", "ItemMemory", "KernelAttention", "LevelMemory", "RandomFeatures", "Ridge", "StoredMatrix", "bind",
-    "bundle", "encode_ngrams", "encode_signals", "hyperdimensional", "kernel_error", "kernel_matrix", "kernels", "permute",
-    "random_directions", "stored",
+    "AssociativeMemory", "Episode", "Episodes", "ItemMemory", "KernelAttention", "KeyValueMemory", "LevelMemory",
+    "RandomFeatures", "Ridge", "StoredMatrix", "SupportMemory", "bind", "bundle", "encode_ngrams", "encode_signals",
+    "few_shot_accuracy", "hyperdimensional", "kernel_error", "kernel_matrix", "kernels", "memory", "permute",
+    "random_directions", "sharpened", "stored",
 ]  # fmt: skip

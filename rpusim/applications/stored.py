@@ -54,7 +54,8 @@ class StoredMatrix:
     Warns
     -----
     UserWarning
-        If more than a tenth of the weights is beyond the bounds of the devices.
+        If more than a tenth of the weights is beyond the bounds of the devices, or of the outputs of a read beyond the range of
+        the ADCs of a chip (once): the default spans networks; sums of a thousand like signs need more.
 
     Examples
     --------
@@ -73,6 +74,7 @@ class StoredMatrix:
         largest = _positive("largest", largest)
         seeds = seed_sequence(rng)
         self._scale = 1.0
+        self._warned = False
         self._matrix: Matrix | None = None
         self._array: Any = None
         if array is None or isinstance(array, (Chip, Algorithm)):
@@ -158,8 +160,22 @@ class StoredMatrix:
             for tile in self._matrix.tiles:
                 if isinstance(tile, ChipTile):
                     tile.time_s = t
+            before = self._clipped()
             y = self._matrix.forward(self._matrix.drive(batch))
+            clipped, converted = (new - old for new, old in zip(self._clipped(), before, strict=True))
+            if clipped > _FEW * converted and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"{clipped / converted:.0%} of the outputs of a matrix {self.shape} are beyond the range of their ADCs; a "
+                    "periphery with ADC(bound=...), in units of the largest weight times the largest input, spans them",
+                    stacklevel=2,
+                )
         return y[0] if single else y
+
+    def _clipped(self) -> tuple[int, int]:
+        """Outputs of arrays of chips that were clipped so far, and all that were converted."""
+        counts = [array.read_count for array in self._arrays()]
+        return sum(one.outputs_clipped for one in counts), sum(one.adc_conversions for one in counts)
 
     def reprogram(self) -> None:
         """Write the matrix once more onto its chip, with errors of their own.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 
+import numpy as np
 import pytest
 from oracle.figures import check_print
 
-from rpusim import reproduce
-from rpusim.reproduce import buechel2024, karunaratne2019
+from rpusim import datasets, reproduce
+from rpusim.reproduce import buechel2024, karunaratne2019, karunaratne2020
 
 TINY = {
     "buechel2024-kernel": (buechel2024, buechel2024.Size(("magic", "eeg"), ("rbf", "arccos0"), (1, 2), (1, 2), 2, 300)),
     "karunaratne2019-hdc": (karunaratne2019, karunaratne2019.Size(60, 200, (2, 4), 1, 1, 1000)),
+    "karunaratne2020-mann": (karunaratne2020, karunaratne2020.Size(3, 3, 2, 2, ((3, 1), (4, 2)), (2, 2, 2), 1)),
 }
 
 
@@ -23,6 +25,9 @@ def small(monkeypatch):
         pytest.skip("RPUSIM_DATA is not set: applications are not tried on data")
     for module, size in TINY.values():
         monkeypatch.setattr(module, "QUICK", size)
+    monkeypatch.setattr(karunaratne2020, "PERCEPTRON", dict.fromkeys(((3, 1), (4, 2)), (0.5, 0.5)))
+    characters = np.random.default_rng(0).random((30, 20, 21, 21), np.float32)
+    monkeypatch.setattr(datasets, "omniglot", lambda size: datasets.Omniglot(characters, np.arange(30) % 20, ("x",) * 20))
 
 
 @pytest.mark.parametrize("name", TINY)
