@@ -161,8 +161,8 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
         data={"conditions": found},
         notes=(
             "A miniature: images of 21 x 21, the evaluation set alone, of which 14 alphabets train and 6 test, each character "
-            "in four orientations for training. The published controller is larger, is trained on the background set, and is near "
-            "its 32-bit accuracy with binary keys on phase-change memory.",
+            "in four orientations for training. The published controller is larger, is trained on the background set, and is "
+            "near its 32-bit accuracy with binary keys on phase-change memory.",
             "Numbers beside ours are of a prototype with a perceptron as controller.",
         ),
     )  # fmt: skip
