@@ -1,4 +1,17 @@
-from rpusim import algorithms, datasets, devices, experiments, fitting, inference, nn, plotting, reproduce, theory, wires
+from rpusim import (
+    algorithms,
+    applications,
+    datasets,
+    devices,
+    experiments,
+    fitting,
+    inference,
+    nn,
+    plotting,
+    reproduce,
+    theory,
+    wires,
+)
 from rpusim._base import checkpoint
 from rpusim._base.specification import from_dict, from_json
 from rpusim._base.threads import get_num_threads, set_num_threads, threads
@@ -37,6 +50,7 @@ __all__ = [
     "Written",
     "__version__",
     "algorithms",
+    "applications",
     "checkpoint",
     "cost",
     "datasets",

@@ -14,7 +14,9 @@ import rpusim
 from rpusim._base import specification
 from rpusim._base.lazy import public_homes
 
-ROOMS = ("algorithms", "arrays", "datasets", "devices", "fitting", "nn", "periphery", "reproduce", "theory", "wires")
+ROOMS = (
+    "algorithms", "applications", "arrays", "datasets", "devices", "fitting", "nn", "periphery", "reproduce", "theory", "wires",
+)  # fmt: skip
 LAZY = ["rpusim", *(f"rpusim.{room}" for room in ROOMS)]
 PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 NAMES = [(package, name) for package in LAZY for name in importlib.import_module(package).__all__]

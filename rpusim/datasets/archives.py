@@ -1,17 +1,22 @@
-"""Files of folders and of tar archives, read in bounded memory and never unpacked to disk."""
+"""Files of folders and of tar and zip archives, read in bounded memory and never unpacked to disk."""
 
 from __future__ import annotations
 
 import functools
 import gzip
 import lzma
+import os
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Limits", "members"]
+from rpusim._base.validation import shown
+from rpusim.datasets.collection import cache_folder
+
+__all__ = ["Limits", "entries", "find_source", "members"]
 
 _PACKED: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
@@ -36,6 +41,56 @@ def members(source: Path, limits: Limits, wanted: Callable[[str], bool]) -> dict
     """Return how to read the files of a folder, or those of a tar archive that are wanted, by their names without folders."""
     if source.is_dir():
         return {path.name: functools.partial(_content, path, limits) for path in source.iterdir() if path.is_file()}
+    return {Path(name).name: read for name, read in _of_tar(source, limits, wanted).items()}
+
+
+def entries(source: Path, limits: Limits, wanted: Callable[[str], bool]) -> dict[str, Callable[[], bytes]]:
+    """Return how to read the files that are wanted of a folder and those in it, or of a zip or tar archive, by their paths."""
+    if source.is_dir():
+        found = {path.relative_to(source).as_posix(): path for path in sorted(source.rglob("*")) if path.is_file()}
+        return {name: functools.partial(_content, path, limits) for name, path in found.items() if wanted(name)}
+    if source.suffix != ".zip":
+        return _of_tar(source, limits, wanted)
+    contents, total = {}, 0
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for member in archive.infolist():
+                if not member.is_dir() and wanted(member.filename):
+                    limits.check(f"{source}: {member.filename:.100}", member.file_size)
+                    total += member.file_size
+                    if total > limits.of_all:
+                        raise ValueError(
+                            f"path must be an archive of {limits.title}, of at most {limits.of_all} bytes unpacked; got more"
+                        )
+                    contents[member.filename] = archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{source} is no zip archive, or is damaged: {error}") from error
+    return {name: functools.partial(bytes, data) for name, data in contents.items()}
+
+
+def find_source(path: str | os.PathLike[str] | None, folder: str, names: tuple[str, ...], title: str, origin: str) -> Path:
+    """Return the folder or archive of a data set: `path` if it is given, else the first of some names that there is.
+
+    It is looked for in a folder of what RPUSIM_DATA names, and then of the cache.
+    """
+    if path is not None:
+        if not Path(path).exists():
+            raise FileNotFoundError(f"path must be a folder or an archive of the {title}, from {origin}; got {shown(path)}")
+        return Path(path)
+    root = os.environ.get("RPUSIM_DATA")
+    places = ([Path(root) / folder] if root else []) + [cache_folder(folder)]
+    for place in places:
+        for name in names:
+            if (place / name).exists():
+                return place / name
+    raise FileNotFoundError(
+        f"the {title} are not on this computer: there is none of {', '.join(names)} in {' or '.join(map(str, places))}.\nPut "
+        f"one of them (from {origin}) into {places[-1]}, or into a folder named {folder} and set the environment variable "
+        "RPUSIM_DATA to the folder that holds it."
+    )
+
+
+def _of_tar(source: Path, limits: Limits, wanted: Callable[[str], bool]) -> dict[str, Callable[[], bytes]]:
     contents = {}
     try:
         with open(source, "rb") as raw:
@@ -48,7 +103,7 @@ def members(source: Path, limits: Limits, wanted: Callable[[str], bool]) -> dict
                     file = archive.extractfile(member)
                     if file is not None and wanted(member.name):
                         limits.check(f"{source}: {member.name:.100}", member.size)
-                        contents[Path(member.name).name] = file.read()
+                        contents[member.name] = file.read()
             while whole.read(1 << 20):  # to the checksum at its end, which the archive does not need
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, EOFError, zlib.error) as error:

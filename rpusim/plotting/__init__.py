@@ -19,6 +19,7 @@ from rpusim.plotting.inference import (
 from rpusim.plotting.measured import fitted_series, fitted_sweeps, measured_figure, step_table
 from rpusim.plotting.periphery import adc_transfer
 from rpusim.plotting.regression import hidden_against_weight, regression_figure, residuals, spiral_figure, trajectories
+from rpusim.plotting.spikes import spike_errors, spike_raster
 from rpusim.plotting.style import DOUBLE, SINGLE, save, style
 from rpusim.plotting.training import learning_curve, learning_figure, saturation_histograms, weight_histograms
 from rpusim.plotting.wires import device_currents, ir_drop_map, node_voltages, output_errors, wires_figure
@@ -57,6 +58,8 @@ __all__ = [
     "saturation_histograms",
     "save",
     "spiral_figure",
+    "spike_errors",
+    "spike_raster",
     "step_sizes",
     "step_table",
     "style",

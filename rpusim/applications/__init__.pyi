@@ -1,0 +1,35 @@
+from rpusim.applications import hyperdimensional, kernels, memory, spiking, stdp, stored
+from rpusim.applications.hyperdimensional import (
+    AssociativeMemory,
+    ItemMemory,
+    LevelMemory,
+    bind,
+    bundle,
+    encode_ngrams,
+    encode_signals,
+    permute,
+)
+from rpusim.applications.kernels import KernelAttention, RandomFeatures, Ridge, kernel_error, kernel_matrix, random_directions
+from rpusim.applications.memory import Episode, Episodes, KeyValueMemory, SupportMemory, few_shot_accuracy, sharpened
+from rpusim.applications.spiking import (
+    LIF,
+    MultiDeviceSynapses,
+    SpikeMatch,
+    normad_events,
+    poisson_spikes,
+    spike_kernel,
+    spike_match,
+    synaptic_pcm,
+    train_spikes,
+)
+from rpusim.applications.stdp import FatiguingSTDP, Learned, correlated_spikes, separation
+from rpusim.applications.stored import StoredMatrix
+
+__all__ = [
+    "AssociativeMemory", "Episode", "Episodes", "FatiguingSTDP", "ItemMemory", "KernelAttention", "KeyValueMemory", "LIF",
+    "Learned", "LevelMemory", "MultiDeviceSynapses", "RandomFeatures", "Ridge", "SpikeMatch", "StoredMatrix",
+    "SupportMemory", "bind", "bundle", "correlated_spikes", "encode_ngrams", "encode_signals", "few_shot_accuracy",
+    "hyperdimensional", "kernel_error", "kernel_matrix", "kernels", "memory", "normad_events", "permute",
+    "poisson_spikes", "random_directions", "separation", "sharpened", "spike_kernel", "spike_match", "spiking", "stdp",
+    "stored", "synaptic_pcm", "train_spikes",
+]  # fmt: skip
