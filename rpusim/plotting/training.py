@@ -145,7 +145,7 @@ def weight_histograms(net: Sequential, bins: int = 61, *, ax: Axes | None = None
     >>> net.build(rng=0)
     >>> ax = plotting.weight_histograms(net, ax=Figure().subplots())
     >>> ax.get_legend().get_texts()[0].get_text()
-    '0 Linear, 1.4 % saturated'
+    '0 Linear, 0.5 % saturated'
     """
     ax = _histograms(net, lambda matrix: matrix.weights, bins, None, ax)
     ax.set(xlabel="weight (a.u.)")
