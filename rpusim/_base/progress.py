@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,25 +12,37 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "progress_bar"]
 
-#: seconds between two lines
-EVERY = 5.0
+#: seconds before the first line; each further one comes after twice as many
+FIRST = 5.0
 
 
 class Lines:
-    """Lines on stderr that say how far something is that takes seconds, where no bar can be shown."""
+    """Lines on stderr that say what something is doing that takes seconds, where no bar can be shown: a context."""
 
     def __init__(self, title: str, total: int, shown: bool) -> None:
         self.title, self.total, self.shown = title, total, shown
-        self.count, self.begun, self.last = 0, time.monotonic(), time.monotonic()
+        self.count, self.what = 0, ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._say, daemon=True)
 
-    def done(self, what: str) -> None:
-        """Count one more, and say so if the last line was a while ago."""
-        self.count += 1
-        now = time.monotonic()
-        if self.shown and now - self.last >= EVERY and self.count < self.total:
-            self.last = now
-            text = f"{self.title}: {what} done, {self.count} of {self.total}, {now - self.begun:.0f} s"
+    def __enter__(self) -> Lines:
+        if self.shown:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def at(self, what: str) -> None:
+        """Say from now on that it is at this, one further than before."""
+        self.count, self.what = self.count + 1, what
+
+    def _say(self) -> None:
+        begun, wait = time.monotonic(), FIRST
+        while not self._over.wait(wait):
+            text = f"{self.title}: {self.what}, {self.count} of {self.total}, {time.monotonic() - begun:.0f} s"
             print(text, file=sys.stderr, flush=True)
+            wait *= 2.0
 
 
 def _in_notebook() -> bool:

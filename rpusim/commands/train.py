@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from rpusim.commands.common import (
 
 if TYPE_CHECKING:
     from rpusim.algorithms import Algorithm
+    from rpusim.devices import Device
     from rpusim.nn import Trainer
 
 __all__ = ["add_parser", "run"]
@@ -119,6 +122,34 @@ def _starting_afresh() -> Iterator[None]:
         raise ValueError(f"{error} (--restart starts afresh, --checkpoint or --out keeps both)") from None
 
 
+def _with_drag(rule: Algorithm, device: Device) -> tuple[Algorithm, str]:
+    """SHD whose C moves as slowly as the drag of the device wants, and why.
+
+    Damping over frequency of the orbit of C goes with kappa / sqrt(slow_lr) (`rpusim.theory.oscillator`), so that slow_lr goes
+    with the square of the asymmetry kappa, from the named rate at kappa = 1 down to a tenth of it, where training gets slow.
+    """
+    from rpusim.algorithms import SHD
+    from rpusim.devices import PulsedDevice
+    from rpusim.theory import response_theory
+
+    if not isinstance(rule, SHD) or not isinstance(device, PulsedDevice):
+        return rule, ""
+    kappa = response_theory(device).asymmetry
+    if not math.isfinite(kappa):
+        return rule, (
+            f"{type(device).__name__} has no stable symmetry point, so that nothing brakes A of SHD: C may orbit its optimum "
+            "and never rest in it; --algorithm agad needs none"
+        )
+    share = min(max(kappa * abs(kappa), 0.1), 1.0)
+    if share > 0.99:
+        return rule, ""
+    slow_lr = float(f"{share * rule.slow_lr:.3g}")
+    return dataclasses.replace(rule, slow_lr=slow_lr), (
+        f"the asymmetry of {type(device).__name__} at its symmetry point, {kappa:.3g} per weight unit, brakes SHD little: "
+        f"slow_lr={slow_lr:g} in place of {rule.slow_lr:g}, or C would orbit its optimum"
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Train a network; go on from its checkpoint."""
     import rpusim as rpu
@@ -130,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
     ((label, device),) = labelled([args.device], {name: from_dict(data) for name, data in TRAINING_DEVICES.items()}).items()
     if args.device.lstrip().startswith("{"):  # files of other devices of this model are others
         label += f"-{zlib.crc32(device.to_json().encode()):08x}"
-    rule = named.get(args.algorithm, device)
+    rule, said = _with_drag(named.get(args.algorithm, device), device)
     net, train, test, words = _task(args, rule)
     args.out.mkdir(parents=True, exist_ok=True)
     task = args.task if args.network in (None, "mlp") else f"{args.task}-{args.network}"
@@ -145,6 +176,8 @@ def run(args: argparse.Namespace) -> int:
         f"{what_on}: {words}, batch {args.batch_size}, {rpu.get_num_threads()} threads, {active_kernel_set()} kernels",
         flush=True,
     )
+    if said:
+        print(f"note: {said}", flush=True)
     path = args.checkpoint or beside(stem, ".checkpoint.npz")
     shown = 0
 

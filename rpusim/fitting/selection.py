@@ -102,7 +102,7 @@ def fit(
     unit : str
         Unit of the ramps, for the record.
     progress : bool, default True
-        Whether to show a progress bar over models and devices; where stderr is no terminal, a line there every few seconds.
+        Whether to show a progress bar over models and devices; where stderr is no terminal, a line there after some seconds.
 
     Returns
     -------
@@ -175,18 +175,13 @@ def fit(
     chosen, notes = _told(chosen, parts, kept)
     hidden = None if boolean("progress", progress) else True
     bar = progress_bar(total=len(chosen) * len(parts), desc="fit", unit=" fits", dynamic_ncols=True, disable=hidden)
-    said = Lines("fit", len(chosen) * len(parts), bar.disable and hidden is None)
     outcomes = []
-    for name, kept_device in chosen:
-        bar.set_postfix_str(name)
-
-        def done(name: str = name) -> None:
-            bar.update()
-            said.done(name)
-
-        fits = _fits(parts, data, MODELS[name], kept_device, limits, kept, criterion, done)
-        outcomes.append(_outcome(name, fits, data, kept_device, limits, up, down))
-    bar.close()
+    with bar, Lines("fit", len(chosen), bar.disable and hidden is None) as said:
+        for name, kept_device in chosen:
+            bar.set_postfix_str(name)
+            said.at(name)
+            fits = _fits(parts, data, MODELS[name], kept_device, limits, kept, criterion, bar.update)
+            outcomes.append(_outcome(name, fits, data, kept_device, limits, up, down))
     best, comparison, passed = chosen_of(outcomes, criterion, data.n)
     return FitResult(
         device=best.device,

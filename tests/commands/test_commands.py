@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rpusim as rpu
 from rpusim import commands, experiments
+from rpusim.commands.train import _with_drag
 
 
 def run(capsys, *argv):
@@ -126,6 +128,29 @@ def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist
     other = ("--device", '{"type": "SoftBounds", "dw_min": 0.01}', "--epochs", 1)
     status, _, _ = run(capsys, *common, *other)  # of its own files
     assert status == 0 and len(list(tmp_path.glob("mnist-shd-SoftBounds-*.checkpoint.npz"))) == 1
+
+
+def test_shd_moves_as_slowly_as_the_drag_of_its_device_wants():
+    """The same damping as at an asymmetry of 1 per weight unit, down to a tenth of the named rate; other rules stay."""
+
+    def taken(device, name="shd"):
+        rule, said = _with_drag(rpu.algorithms.named.get(name, device), device)
+        return rule, said
+
+    plain = rpu.devices.LinearStep(w_max=1.0, w_min=-1.0, gamma_up=1.0, gamma_down=1.0)  # whose asymmetry is its gamma
+    assert taken(plain) == (rpu.algorithms.named.get("shd", plain), "")
+    of = {}
+    for gamma, slow_lr in ((0.5, 1.25), (0.1, 0.5), (0.01, 0.5)):
+        device = plain.replace(gamma_up=gamma, gamma_down=gamma)
+        rule, said = taken(device)
+        assert rule.slow_lr == pytest.approx(slow_lr, rel=1e-3) and f"slow_lr={slow_lr:g} in place of 5" in said
+        assert taken(device, "sgd")[1] == "" and rule == rpu.algorithms.named.get("shd", device).replace(slow_lr=rule.slow_lr)
+        of[gamma] = rpu.theory.oscillator(1.0, rule.slow_lr, 1.0, kappa=gamma, m=0.1)
+    whole = rpu.theory.oscillator(1.0, 5.0, 1.0, kappa=1.0, m=0.1)
+    assert of[0.5].damping / of[0.5].omega0 == pytest.approx(whole.damping / whole.omega0, rel=1e-3)
+    rule, said = taken(rpu.devices.ConstantStep())
+    assert rule.slow_lr == 5.0 and "nothing brakes A of SHD" in said
+    assert taken(rpu.devices.Ideal())[1] == ""
 
 
 def test_training_of_lenet_on_fashion(tmp_path, capsys, mnist_folder):

@@ -185,12 +185,12 @@ def test_no_file(capsys, tmp_path):
 
 
 def test_what_takes_long_is_said_where_no_bar_is_shown(files, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("rpusim._base.progress.EVERY", 0.0)
+    monkeypatch.setattr("rpusim._base.progress.FIRST", 1e-3)
     call = ["fit", *files, "--model", "ConstantStep", "--model", "SoftBounds", "--out", tmp_path / "my.json", "--format", "svg"]
     status, _, said = run(capsys, *call)
-    assert status == 0 and said.splitlines()[0].startswith("fit: ConstantStep done, 1 of 2, ")
+    assert status == 0 and said.splitlines()[0].startswith("fit: ConstantStep, 1 of 2, ")
     assert "up.csv, down.csv" in (tmp_path / "my.svg").read_text()
-    monkeypatch.setattr("rpusim._base.progress.EVERY", 5.0)
+    monkeypatch.setattr("rpusim._base.progress.FIRST", 500.0)
     assert run(capsys, *call)[2] == ""
 
 
