@@ -192,8 +192,8 @@ class ArrayTile(Tile):
     """
 
     def __init__(self, algorithm: Algorithm, array: CrossbarArray | CellArray) -> None:
-        self.algorithm = algorithm
-        self.array = array
+        self.algorithm = instance(Algorithm, "the specification of an algorithm")("algorithm", algorithm)
+        self.array = instance((CrossbarArray, CellArray), "a CrossbarArray or a CellArray")("array", array)
         self.shape = array.shape
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

@@ -222,6 +222,10 @@ class Parameter(Stateful):
 
     def add_product(self, d: NDArray[np.float32], x: NDArray[np.float32]) -> None:
         """Add d^T x to the gradient of a matrix, d (n, outputs) and x (n, inputs)."""
+        if self.value.ndim != 2:
+            raise ValueError(f"value must have two axes for the product of two batches; it has shape {self.value.shape}")
+        d = signal("d", d, (None, self.value.shape[0]))
+        x = signal("x", x, (len(d), self.value.shape[1]))
         if self._spent:
             matmul(d.T, x, out=self._gradient)
             self._spent = False

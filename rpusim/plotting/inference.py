@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rpusim._base.validation import shown
+from rpusim._base.validation import instance, integer_value, shown
 from rpusim.inference.evaluation import InferenceResult, duration
 from rpusim.plotting.style import axes, legend, panels, whole
 
@@ -137,7 +137,8 @@ def conductance_trajectories(chip: Chip, *, ax: Axes | None = None, rng: int = 0
     """
     from rpusim.inference.programmed import ProgrammedArray
 
-    ax = axes(ax)
+    check_chip(chip)
+    ax, devices = axes(ax), integer_value("devices", devices, 1)
     times = np.geomspace(1.0, min(31536000.0, chip.model.known_s), 25)
     array = ProgrammedArray(np.linspace(0.0, 1.0, devices)[None], _frozen(chip), rng)
     g = np.array([array.conductances(t)[0, 0] for t in times]) * 1e6
@@ -149,6 +150,13 @@ def conductance_trajectories(chip: Chip, *, ax: Axes | None = None, rng: int = 0
     mark_times(ax, times[0], times[-1])
     ax.set_ylabel("conductance (µS)")
     return ax
+
+
+def check_chip(chip: Any) -> None:
+    """Refuse what is no chip."""
+    from rpusim.inference.chip import Chip
+
+    instance(Chip, "a Chip")("chip", chip)
 
 
 def _colours(count: int) -> list[Any]:
@@ -175,6 +183,7 @@ def device_errors(chip: Chip, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib Axes
     """
+    check_chip(chip)
     ax = axes(ax)
     model, converter = chip.model, chip.converter
     goal = np.linspace(max(converter.g_min_s, 1e-3 * converter.g_max_s), converter.g_max_s, 200)
@@ -209,8 +218,11 @@ def conductance_histograms(chip: Chip, *, ax: Axes | None = None, rng: int = 0, 
     -------
     matplotlib Axes
     """
+    from rpusim.inference.models import checked_times
     from rpusim.inference.programmed import ProgrammedArray
 
+    check_chip(chip)
+    times_s = checked_times(times_s)
     ax = axes(ax)
     w = np.clip(np.random.Generator(np.random.Philox(rng)).standard_normal((64, 512)), -3.0, 3.0)
     array = ProgrammedArray(w, _frozen(chip), rng)
@@ -241,6 +253,7 @@ def chip_figure(chip: Chip, *, rng: int = 0, width: float | None = None) -> Figu
     -------
     matplotlib Figure
     """
+    check_chip(chip)
     figure, (left, middle, right) = panels(width, 3)
     device_errors(chip, ax=left)
     conductance_trajectories(chip, ax=middle, rng=rng)
