@@ -7,6 +7,7 @@ with its yardstick, so that a change of clock hits both.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # reads are compared with one-threaded products
 
+import benchmarks_more  # noqa: E402
 import numpy as np  # noqa: E402
 
 import rpusim as rpu  # noqa: E402
@@ -525,9 +527,14 @@ def threads(repeats: int) -> list[Row]:
     return rows
 
 
+def _more(part: Callable[..., list[Row]]) -> Callable[[int], list[Row]]:
+    measured: Callable[[int], list[Row]] = functools.partial(part, medians, row)
+    return measured
+
+
 PARTS: dict[str, Callable[[int], list[Row]]] = {
     part.__name__: part for part in (updates, models, sizes, reads, calls, transfers, wires, peer, networks, inference, threads)
-}
+} | {part.__name__: _more(part) for part in (benchmarks_more.batches, benchmarks_more.single, benchmarks_more.building)}
 
 
 def main() -> int:
@@ -554,7 +561,7 @@ def main() -> int:
         print(f"wrote {draw_history(args.history)}")
         return 0
     repeats = 2 if args.quick else 15
-    where = machine()
+    where = machine() | ({"busy": found} if (found := benchmarks_more.busy()) else {})
     print(", ".join(f"{key} {value}" for key, value in where.items()))
     rows: list[Row] = []
     print(f"{'case':46} {'value':>10} {'unit':9} {'ratio':>7}  {'to':15} goal")
@@ -566,7 +573,9 @@ def main() -> int:
     if args.json:
         with atomic_file(args.json) as file:
             file.write((json.dumps(result, indent=1) + "\n").encode())
-    if args.record:
+    if args.record and "busy" in where:
+        print(f"{where['busy']}: not recorded, since ratios are not those of a quiet machine", file=sys.stderr)
+    elif args.record:
         with HISTORY.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
     return 0

@@ -14,11 +14,22 @@ from rpusim._core.kernels cimport active_kernels
 cnp.import_array()
 
 
+cdef cnp.ndarray _narrowed(cnp.ndarray array):
+    # float64 as float32: NumPy's own cast, without its care for warnings.
+    cdef cnp.ndarray out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(array), cnp.PyArray_DIMS(array), cnp.NPY_FLOAT32, 0)
+    cdef const double *wide = <const double *>cnp.PyArray_DATA(array)
+    cdef float *narrow = <float *>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t k
+    for k in range(cnp.PyArray_SIZE(array)):
+        narrow[k] = <float>wide[k]
+    return out
+
+
 cpdef cnp.ndarray as_batch(str name, value, Py_ssize_t n):
     """Return `value` as a C-contiguous float32 array of shape (batch, n) or (n,), checked to be finite.
 
     What already is such an array is passed on as it is; the general case is `rpusim._base.validation.signal`."""
-    cdef cnp.ndarray array
+    cdef cnp.ndarray array, narrow
     cdef int ndim
     if cnp.PyArray_CheckExact(value):
         array = <cnp.ndarray>value
@@ -27,6 +38,11 @@ cpdef cnp.ndarray as_batch(str name, value, Py_ssize_t n):
                 and cnp.PyArray_DIM(array, ndim - 1) == n
                 and active_kernels().all_finite(<const float *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))):
             return array
+        if (cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT64 and cnp.PyArray_ISCARRAY_RO(array) and (ndim == 1 or ndim == 2)
+                and cnp.PyArray_DIM(array, ndim - 1) == n):
+            narrow = _narrowed(array)
+            if active_kernels().all_finite(<const float *>cnp.PyArray_DATA(narrow), cnp.PyArray_SIZE(narrow)):
+                return narrow
     try:
         ndim = np.ndim(value)
     except Exception:

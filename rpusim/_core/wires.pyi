@@ -27,17 +27,10 @@ class NetworkCore:
         v: NDArray[np.float64],
         g: NDArray[np.float64] | None = None,
         emf: NDArray[np.float64] | None = None,
+        ohmic: NDArray[np.float64] | None = None,
+        device: NDArray[np.float64] | None = None,
+        row_sums: NDArray[np.float64] | None = None,
+        column_sums: NDArray[np.float64] | None = None,
+        left: NDArray[np.float64] | None = None,
+        above: NDArray[np.float64] | None = None,
     ) -> bool: ...
-
-def branches(
-    word: NDArray[np.float64],
-    bit: NDArray[np.float64],
-    u: NDArray[np.float64],
-    nodes: NDArray[np.float64],
-    device: NDArray[np.float64],
-    rightward: NDArray[np.float64],
-    downward: NDArray[np.float64],
-    row_sums: NDArray[np.float64],
-    column_sums: NDArray[np.float64],
-    g: NDArray[np.float64] | None = None,
-) -> None: ...

@@ -41,6 +41,17 @@ cdef double _largest(const double *v, Py_ssize_t n) noexcept nogil:
     return largest
 
 
+cdef struct Branches:
+    # What follows from the nodes of ohmic devices, for every vector: currents of devices (rows, columns), what they are
+    # together on every line, and the first node of every line less its terminal.
+    const double *g
+    double *device
+    double *row_sums
+    double *column_sums
+    double *left
+    double *above
+
+
 cdef struct Solves:
     # Solves that a team shares, from number `first` to `last`, and what came of each.
     void *core
@@ -53,6 +64,7 @@ cdef struct Solves:
     const double *emf
     double *u
     double *nodes
+    Branches branches           # filled in where its g is not NULL
     Py_ssize_t vectors, n_in, n_out, size
     int transposed, known
     double *memory              # `share` doubles each
@@ -89,6 +101,59 @@ cdef void _solve_vectors(void *task, int member) noexcept nogil:
             t.memory + k * t.share, t.tasks + k)
 
 
+cdef extern from *:
+    """
+    /* One word line; returns what its devices take together. Four sums do not wait for each other. */
+    static double rpu_row_of_branches(const double *g, double word, const double *bit, double *u, double *nodes, double *device,
+                                      double *column_sums, Py_ssize_t n)
+    {
+        double sum[4] = {0.0, 0.0, 0.0, 0.0};
+        Py_ssize_t j = 0;
+        for (; j + 4 <= n; j += 4) {
+            double d[4];
+            for (int k = 0; k < 4; k++)
+                d[k] = g[j + k] * (nodes[j + k] - u[j + k] + (word - bit[j + k]));
+            for (int k = 0; k < 4; k++)
+                sum[k] += d[k];
+            for (int k = 0; k < 4; k++) {
+                device[j + k] = d[k];
+                column_sums[j + k] += d[k];
+                nodes[j + k] += word;
+                u[j + k] += bit[j + k];
+            }
+        }
+        for (; j < n; j++) {
+            const double d = g[j] * (nodes[j] - u[j] + (word - bit[j]));
+            sum[0] += d;
+            device[j] = d;
+            column_sums[j] += d;
+            nodes[j] += word;
+            u[j] += bit[j];
+        }
+        return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    }
+    """
+    double rpu_row_of_branches(const double *g, double word, const double *bit, double *u, double *nodes, double *device,
+                               double *column_sums, Py_ssize_t n) nogil
+
+
+cdef void _branches(const Branches *t, Py_ssize_t vector, Py_ssize_t rows, Py_ssize_t columns, const double *word,
+                    const double *bit, double *u, double *nodes) noexcept nogil:
+    # Of one vector, while its nodes are in a cache; they get their terminals' voltages.
+    cdef double *column_sums = t.column_sums + vector * columns
+    cdef double *device = t.device + vector * rows * columns
+    cdef Py_ssize_t i, j
+    for j in range(columns):
+        column_sums[j], t.above[vector * columns + j] = 0.0, u[j]
+    for i in range(rows):
+        t.left[vector * rows + i] = nodes[0]
+        t.row_sums[vector * rows + i] = rpu_row_of_branches(
+            t.g + i * columns, word[i], bit, u, nodes, device, column_sums, columns)
+        device += columns
+        nodes += columns
+        u += columns
+
+
 cdef void _solve_nodes(void *task, int member) noexcept nogil:
     cdef Solves *t = <Solves *>task
     cdef const double *g = NULL
@@ -105,60 +170,9 @@ cdef void _solve_nodes(void *task, int member) noexcept nogil:
         t.failed[k] = (<NetworkCore>t.core)._solution(
             g, t.word + b * t.n_in, t.bit + b * t.n_out, emf, t.u + b * t.size, t.nodes + b * t.size, t.memory + k * t.share,
             t.tasks + k)
-
-
-cdef struct Branches:
-    # What is found from the nodes of each vector, (rows, columns) of them; `g` where devices are ohmic, else `device` is known.
-    const double *g
-    const double *word
-    const double *bit
-    double *u
-    double *nodes
-    double *device
-    double *rightward
-    double *downward
-    double *row_sums
-    double *column_sums
-    Py_ssize_t vectors, rows, columns
-    int64_t next
-
-
-cdef void _branches(void *task, int member) noexcept nogil:
-    # Of one vector after another: the nodes with their terminals, currents of devices, their sums along lines and of lines.
-    cdef Branches *t = <Branches *>task
-    cdef Py_ssize_t n = t.rows * t.columns, m = t.columns, b, i, j, at
-    cdef const double *bit
-    cdef double *device
-    cdef double *u
-    cdef double *nodes
-    cdef double *right
-    cdef double *down
-    cdef double *column_sums
-    cdef double word, total
-    while True:
-        b = <Py_ssize_t>rpu_take(&t.next)
-        if b >= t.vectors:
-            return
-        bit, column_sums = t.bit + b * m, t.column_sums + b * m
-        for j in range(m):
-            column_sums[j] = 0.0
-        for i in range(t.rows):
-            at = b * n + i * m
-            device, u, nodes, right, down = t.device + at, t.u + at, t.nodes + at, t.rightward + at, t.downward + at
-            word = t.word[b * t.rows + i]
-            if t.g != NULL:
-                for j in range(m):
-                    device[j] = t.g[i * m + j] * (nodes[j] - u[j] + (word - bit[j]))
-            for j in range(m):
-                nodes[j] += word
-                u[j] += bit[j]
-                column_sums[j] += device[j]
-                down[j] = column_sums[j]
-            total = 0.0
-            for j in range(m - 1, -1, -1):
-                total += device[j]
-                right[j] = total
-            t.row_sums[b * t.rows + i] = total
+        if t.branches.g != NULL:
+            _branches(&t.branches, b, t.n_in, t.n_out, t.word + b * t.n_in, t.bit + b * t.n_out, t.u + b * t.size,
+                      t.nodes + b * t.size)
 
 
 cdef class NetworkCore:
@@ -478,10 +492,14 @@ cdef class NetworkCore:
         return not failed
 
     def py_solution(self, const double[:, ::1] word, const double[:, ::1] bit, double[:, :, ::1] u, double[:, :, ::1] v,
-                    const double[:, :, ::1] g=None, const double[:, :, ::1] emf=None):
+                    const double[:, :, ::1] g=None, const double[:, :, ::1] emf=None, const double[:, ::1] ohmic=None,
+                    double[:, :, ::1] device=None, double[:, ::1] row_sums=None, double[:, ::1] column_sums=None,
+                    double[:, ::1] left=None, double[:, ::1] above=None):
         """Fill `u` and `v` with the nodes of every vector, less their terminals; return whether all have converged.
 
-        With `g` and `emf` (vectors, rows, columns) every vector has conductances of its own, and sources within devices."""
+        With `g` and `emf` (vectors, rows, columns) every vector has conductances of its own, and sources within devices. With
+        `ohmic` conductances (rows, columns), nodes are whole voltages, and filled are the devices' currents, what they are
+        together on every line, and the first node of every line less its terminal."""
         cdef Py_ssize_t vectors = word.shape[0], grid = self._grid(), share = self._share() + 8 * grid
         cdef Py_ssize_t threads = _threads_for(vectors, grid)
         cdef Solves solves
@@ -490,6 +508,11 @@ cdef class NetworkCore:
             return True
         solves.core, solves.n_in, solves.n_out, solves.size = <void *>self, self.rows, self.columns, self.rows * self.columns
         solves.g = solves.emf = NULL
+        solves.branches.g = NULL
+        if ohmic is not None:
+            solves.branches.g, solves.branches.device = &ohmic[0, 0], &device[0, 0, 0]
+            solves.branches.row_sums, solves.branches.column_sums = &row_sums[0, 0], &column_sums[0, 0]
+            solves.branches.left, solves.branches.above = &left[0, 0], &above[0, 0]
         if g is not None:
             solves.g, solves.emf = &g[0, 0, 0], &emf[0, 0, 0]
         solves.word, solves.bit, solves.u, solves.nodes = &word[0, 0], &bit[0, 0], &u[0, 0, 0], &v[0, 0, 0]
@@ -503,25 +526,6 @@ cdef class NetworkCore:
         finally:
             self.lock.end()
         return not failed
-
-
-def branches(const double[:, ::1] word, const double[:, ::1] bit, double[:, :, ::1] u, double[:, :, ::1] nodes,
-             double[:, :, ::1] device, double[:, :, ::1] rightward, double[:, :, ::1] downward, double[:, ::1] row_sums,
-             double[:, ::1] column_sums, const double[:, ::1] g=None):
-    """From nodes less their terminals, in place: all voltages; the devices' currents by `g`, unless they are given; and their
-    sums along lines: of each line from its end on, and of whole lines."""
-    cdef Branches t
-    t.vectors, t.rows, t.columns, t.next = u.shape[0], u.shape[1], u.shape[2], 0
-    if t.vectors == 0:
-        return
-    t.g = NULL
-    if g is not None:
-        t.g = &g[0, 0]
-    t.word, t.bit, t.u, t.nodes, t.device = &word[0, 0], &bit[0, 0], &u[0, 0, 0], &nodes[0, 0, 0], &device[0, 0, 0]
-    t.rightward, t.downward = &rightward[0, 0, 0], &downward[0, 0, 0]
-    t.row_sums, t.column_sums = &row_sums[0, 0], &column_sums[0, 0]
-    with nogil:
-        run_team(_branches, &t, <int>_threads_for(t.vectors, t.rows * t.columns), 1e9)
 
 
 cdef Py_ssize_t _threads_for(Py_ssize_t vectors, Py_ssize_t grid) noexcept nogil:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.validation import axes_of, real_array
 from rpusim.wires.lines import Array, Wires
-from rpusim.wires.solution import NetworkSolution, solution_of
+from rpusim.wires.solution import NetworkSolution, solution_from
 
 __all__ = []
 
@@ -113,15 +113,16 @@ def solve_direct(voltages: ArrayLike, r: Array, wires: Wires, transposed: bool) 
         residual = float(excess / max(np.abs(flow).max(initial=0.0), np.finfo(float).tiny))
 
     at = potential[labels].T  # (vectors, all nodes)
-    word, bit = np.ascontiguousarray(terminals[:rows].T), np.ascontiguousarray(terminals[rows:].T)
+    word, bit = terminals[:rows].T, terminals[rows:].T
     shape = (len(v_in), rows, columns)
     nodes, u = at[:, : r.size].reshape(shape), at[:, r.size : 2 * r.size].reshape(shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         device = np.where(r > 0.0, (nodes - u) / r, 0.0)
     if (r == 0.0).any():
         device += _ideal_currents(branches, ideal, labels, potential, r).reshape(r.size, -1).T.reshape(shape)
-    u, nodes, device = (np.ascontiguousarray(a) for a in (u - bit[:, None, :], nodes - word[:, :, None], device))
-    return solution_of(word, bit, u, nodes, device, None, lines, transposed, batch, "direct", 0, residual)
+    return solution_from(
+        word, bit, u - bit[:, None, :], nodes - word[:, :, None], device, lines, transposed, batch, "direct", 0, residual
+    )
 
 
 def _incidence(start: Any, end: Any, nodes: int) -> Any:

@@ -18,7 +18,7 @@ from rpusim._base.validation import axes_of, boolean, choice, instance, real, re
 from rpusim._core.wires import NetworkCore
 from rpusim.wires.direct import check_paths, solve_direct
 from rpusim.wires.lines import Array, Wires, check_size, largest_of
-from rpusim.wires.solution import ConvergenceError, NetworkSolution, solution_of
+from rpusim.wires.solution import ConvergenceError, NetworkSolution, solution_from, solution_of
 
 __all__ = ["Network", "solve_network"]
 
@@ -181,18 +181,22 @@ class Network:
         word, bit = np.zeros((len(v_in), rows)), np.zeros((len(v_in), columns))
         (bit if transposed else word)[:] = v_in
         u, nodes = np.empty((2, len(v_in), rows, columns))
-        iterations, residual, method = 0, 0.0, "newton" if alpha else "cg"
+        sides = self._lines, transposed, batch
+        if alpha == 0.0:
+            device, sums, ends = (
+                np.empty_like(u),
+                (np.empty_like(word), np.empty_like(bit)),
+                (np.empty_like(word), np.empty_like(bit)),
+            )
+            with self._core.lock:
+                self._check(self._core.py_solution(word, bit, u, nodes, None, None, self._g, device, *sums, *ends))
+                iterations, residual = (self._core.iterations, self._core.residual) if len(v_in) else (0, 0.0)
+            return solution_of(word, bit, u, nodes, device, sums, ends, *sides, "cg", iterations, residual)
         with self._core.lock:
-            if len(v_in):
-                self._check(self._core.py_solution(word, bit, u, nodes))
-                iterations, residual = self._core.iterations, self._core.residual
-            device, g = np.empty_like(u), self._g
-            if alpha:
-                across = nodes - u + (word[:, :, None] - bit[:, None, :])
-                device = g * across
-                device, iterations, residual = self._newton(word, bit, u, nodes, across, device, alpha)
-        ohmic = None if alpha else g
-        return solution_of(word, bit, u, nodes, device, ohmic, self._lines, transposed, batch, method, iterations, residual)
+            self._check(self._core.py_solution(word, bit, u, nodes))
+            across = nodes - u + (word[:, :, None] - bit[:, None, :])
+            device, iterations, residual = self._newton(word, bit, u, nodes, across, self._g * across, alpha)
+        return solution_from(word, bit, u, nodes, device, *sides, "newton", iterations, residual)
 
     def _newton(
         self, word: Array, bit: Array, u: Array, nodes: Array, across: Array, carried: Array, alpha: float

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from rpusim._base.notebook import as_html
-from rpusim._core.wires import branches
 from rpusim.wires.lines import Array
 
 __all__ = ["ConvergenceError", "NetworkSolution"]
@@ -17,7 +17,7 @@ class ConvergenceError(RuntimeError):
     """An iteration has not come to its tolerance; the message says how far it came."""
 
 
-class NetworkSolution(NamedTuple):
+class NetworkSolution:
     """All voltages (V) and currents (A) of an array of m word lines and n bit lines.
 
     The arrays of a batch begin with an axis of vectors; those of a single vector do not.
@@ -48,19 +48,47 @@ class NetworkSolution(NamedTuple):
         largest error of a device's current, both relative to the largest current of a device.
     """
 
-    currents: Array
-    word_voltages: Array
-    bit_voltages: Array
-    device_currents: Array
-    word_currents: Array
-    bit_currents: Array
-    power: Any
-    method: str
-    iterations: int
-    residual: float
+    def __init__(
+        self,
+        currents: Array,
+        word_voltages: Array,
+        bit_voltages: Array,
+        device_currents: Array,
+        power: Any,
+        method: str,
+        iterations: int,
+        residual: float,
+        lines: tuple[Array, Array],
+        ends: tuple[Array, Array],
+    ) -> None:
+        self.currents, self.word_voltages, self.bit_voltages = currents, word_voltages, bit_voltages
+        self.device_currents, self.power = device_currents, power
+        self.method, self.iterations, self.residual = method, iterations, residual
+        self._lines, self._ends = lines, ends
 
-    def _repr_html_(self) -> str:
-        return as_html(self)
+    @cached_property
+    def word_currents(self) -> Array:
+        words, device = self._lines[0], self.device_currents
+        if np.isfinite(words[2]).any():
+            return _segments(device, words[1], self._ends[0])
+        return np.cumsum(device[..., ::-1], axis=-1)[..., ::-1]
+
+    @cached_property
+    def bit_currents(self) -> Array:
+        bits, device = self._lines[1], self.device_currents
+        if np.isfinite(bits[2]).any():  # devices feed bit lines
+            return np.swapaxes(_segments(-np.swapaxes(device, -2, -1), bits[1], self._ends[1]), -2, -1)
+        return np.cumsum(device, axis=-2)
+
+    def __repr__(self) -> str:
+        shape = self.device_currents.shape
+        return f"<NetworkSolution of {' x '.join(map(str, shape))} devices, {self.method}, residual {self.residual:.3g}>"
+
+    _repr_html_ = as_html
+
+    def _html_rows(self) -> list[tuple[str, Any]]:
+        names = ("currents", "word_voltages", "bit_voltages", "device_currents", "power", "method", "iterations", "residual")
+        return [(name, getattr(self, name)) for name in names]
 
 
 def _segments(device: Array, near: Array, ends: Array) -> Array:
@@ -74,13 +102,22 @@ def _segments(device: Array, near: Array, ends: Array) -> Array:
     return np.concatenate([first[..., None], first[..., None] - np.cumsum(device, axis=-1)], axis=-1)
 
 
+def solution_from(
+    word: Array, bit: Array, u: Array, nodes: Array, device: Array, lines: tuple[Array, Array], *rest: Any
+) -> NetworkSolution:
+    """As `solution_of`, from nodes less their terminals and the devices' currents."""
+    sums, ends = (device.sum(axis=2), device.sum(axis=1)), (nodes[:, :, 0], u[:, 0])
+    return solution_of(word, bit, u + bit[:, None, :], nodes + word[:, :, None], device, sums, ends, lines, *rest)
+
+
 def solution_of(
     word: Array,
     bit: Array,
     u: Array,
     nodes: Array,
     device: Array,
-    g: Array | None,
+    sums: tuple[Array, Array],
+    ends: tuple[Array, Array],
     lines: tuple[Array, Array],
     transposed: bool,
     batch: bool,
@@ -88,22 +125,15 @@ def solution_of(
     iterations: int,
     residual: float,
 ) -> NetworkSolution:
-    """The solution with all branch currents, from nodes less their terminals, which change, and from the devices' currents, or
-    the conductances that they follow from.
+    """The solution, from voltages, the devices' currents and their sums of rows and columns, and the first nodes of all lines
+    less their terminals.
 
-    The lines' currents are sums of devices' currents, not differences of voltages, which say nothing on an ideal line."""
-    words, bits = lines
-    left, above = -nodes[:, :, 0] / np.where(words[1] > 0.0, words[1], 1.0), -u[:, 0] / np.where(bits[1] > 0.0, bits[1], 1.0)
-    word_currents, bit_currents = np.empty((2, *u.shape))
-    row_sums, column_sums = np.empty(word.shape), np.empty(bit.shape)
-    branches(word, bit, u, nodes, device, word_currents, bit_currents, row_sums, column_sums, g)
-    if np.isfinite(words[2]).any():
-        word_currents = _segments(device, words[1], left)
-    if np.isfinite(bits[2]).any():
-        bit_currents = np.swapaxes(_segments(-np.swapaxes(device, 1, 2), bits[1], above), 1, 2)  # devices feed bit lines
-    out = -row_sums if transposed else column_sums
-    power = np.sum(word * row_sums, axis=1) - np.sum(bit * column_sums, axis=1)
-    arrays = (out, nodes, u, device, word_currents, bit_currents, power)
+    The lines' currents are sums of devices' currents, not differences of voltages, which say nothing on an ideal line; they are
+    found when they are asked for."""
+    left, above = (-end / np.where(line[1] > 0.0, line[1], 1.0) for end, line in zip(ends, lines, strict=True))
+    power = np.sum(word * sums[0], axis=1) - np.sum(bit * sums[1], axis=1)
+    found = [-sums[0] if transposed else sums[1], nodes, u, device, power, left, above]
     if not batch:
-        arrays = tuple(array[0] for array in arrays)
-    return NetworkSolution(*arrays, method, iterations, residual)
+        found = [array[0] for array in found]
+    out, nodes, u, device, power, *first = found
+    return NetworkSolution(out, nodes, u, device, power, method, iterations, residual, lines, (first[0], first[1]))
