@@ -10,12 +10,13 @@ import pytest
 from oracle.figures import check_print
 
 from rpusim import datasets, reproduce
-from rpusim.reproduce import buechel2024, karunaratne2019, karunaratne2020, moraitis2017, nandakumar2019
+from rpusim.reproduce import buechel2024, karunaratne2019, karunaratne2020, momeni2024, moraitis2017, nandakumar2019
 
 TINY = {
     "buechel2024-kernel": (buechel2024, buechel2024.Size(("magic", "eeg"), ("rbf", "arccos0"), (1, 2), (1, 2), 2, 300)),
     "karunaratne2019-hdc": (karunaratne2019, karunaratne2019.Size(60, 200, (2, 4), 1, 1, 1000)),
     "karunaratne2020-mann": (karunaratne2020, karunaratne2020.Size(3, 3, 2, 2, ((3, 1), (4, 2)), (2, 2, 2), 1)),
+    "momeni2024-pnn": (momeni2024, momeni2024.Size(60, 50, 0.01, momeni2024.POINTS[::4], 1)),
     "moraitis2017-fstdp": (moraitis2017, moraitis2017.Size((5.0, 40.0), 2.0, 1)),
     "nandakumar2019-snn": (nandakumar2019, nandakumar2019.Size(5, 12, (1, 2), 2)),
 }
