@@ -161,9 +161,10 @@ class Reproduction:
 
 #: the modules of this package whose reproductions enter the registry when they are imported
 MODULES = (
-    "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2017", "gokmen2018", "hardware_aware",
-    "karunaratne2019", "karunaratne2020", "li2024", "li2025", "momeni2024", "moraitis2017", "nandakumar2019", "onen2022",
-    "onen2022_fig4", "rasch2018", "rasch2024", "wu2024", "wu2024_fig5", "wu2025", "xiao2026", "zhou2021",
+    "benmeziane2023", "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2017", "gokmen2018",
+    "hardware_aware", "karunaratne2019", "karunaratne2020", "li2024", "li2025", "momeni2024", "moraitis2017",
+    "nandakumar2019", "onen2022", "onen2022_fig4", "rasch2018", "rasch2024", "wu2024", "wu2024_fig5", "wu2025",
+    "xiao2026", "zhou2021",
 )  # fmt: skip
 
 _registry: dict[str, Reproduction] = {}
