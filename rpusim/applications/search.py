@@ -432,8 +432,9 @@ def find_network(
 ) -> tuple[Candidate, dict[Candidate, Measured]]:
     """Search the best candidate with few measurements, and return it with all that were measured.
 
-    Some are drawn at random; a `Surrogate` learns from all that were measured, evolution finds the candidates of the largest
-    mean plus spread that it has, the best new ones are measured, and so on.
+    Some are drawn at random; a `Surrogate` learns from all that were measured, and one of each quantity that is bounded;
+    evolution finds the candidates of the largest mean plus spread, that are within the bounds, as far as is known; the best new ones are
+    measured, and so on.
 
     Parameters
     ----------
@@ -448,7 +449,7 @@ def find_network(
         Those measured before the surrogate learns again.
     kind : {"gaussian_process", "ridge"}
     most_parameters, most_energy_j, most_variation : float, optional
-        Constraints on what is measured: a candidate beyond is worth nothing.
+        Bounds on what is measured: a candidate beyond is not the best.
     path, workers, progress
         As in `measure`.
     rng : int, SeedSequence, Generator or None
@@ -467,7 +468,7 @@ def find_network(
     >>> found[best].accuracy > 0.99, len(found)
     (True, 30)
     """
-    seeds, known = seed_sequence(rng), Surrogate(kind)
+    seeds = seed_sequence(rng)
     total = min(integer_value("budget", budget, 1), len(space))
     draw = generator(child(seeds, 0))
     everything = space.all()
@@ -485,9 +486,12 @@ def find_network(
         step += 1
         features = space.features(found)
         floor = min(one.accuracy for one in found.values())
-        known.fit(features, [one.accuracy if within(one) else floor - 0.1 for one in found.values()])
+        known = {
+            name: Surrogate(kind).fit(features, [getattr(one, name) for one in found.values()])
+            for name in ("accuracy", *bounds)
+        }
 
-        score = functools.partial(_promise, space, known, found, floor - 10.0)
+        score = functools.partial(_promise, space, known, bounds, found, floor - 10.0)
         group = [one for one in dict.fromkeys(evolve(space, score, rng=child(seeds, step))) if one not in found]
         rest = (everything[k] for k in draw.permutation(len(everything)))
         group += [one for one in itertools.islice((one for one in rest if one not in found and one not in group), each)]
@@ -502,8 +506,18 @@ def find_network(
 
 
 def _promise(
-    space: Space, known: Surrogate, found: Mapping[Candidate, Measured], none: float, some: list[Candidate]
+    space: Space,
+    known: Mapping[str, Surrogate],
+    bounds: Mapping[str, float],
+    found: Mapping[Candidate, Measured],
+    none: float,
+    some: list[Candidate],
 ) -> NDArray[np.float64]:
-    """Mean plus spread of what candidates may be worth; `none` of those that are known already."""
-    mean, std = known.predict(space.features(some))
-    return np.where([one not in found for one in some], mean + std, none)
+    """Mean plus spread of what candidates may be worth; `none` of those that are known, or are likely beyond a bound."""
+    features = space.features(some)
+    mean, std = known["accuracy"].predict(features)
+    fit = np.array([one not in found for one in some])
+    for name, most in bounds.items():
+        middle, spread = known[name].predict(features)
+        fit &= middle - spread <= most + 0.01 * abs(most)
+    return np.where(fit, mean + std, none)

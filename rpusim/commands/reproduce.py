@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.name == "list":
         entries = [reproduce.get(name) for name in reproduce.names()]
-        print(table(["name", "what", "source"], [[entry.name, entry.title, entry.source] for entry in entries]))
+        print(table(["name", "takes", "what", "source"], [[e.name, e.takes, e.title, e.source] for e in entries]))
         return 0
     from rpusim import plotting
 

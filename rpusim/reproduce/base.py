@@ -125,6 +125,8 @@ class Reproduction:
     trains : bool, default False
         Whether it trains networks, for hours: ``run(quick, seed, folder, epochs)`` keeps checkpoints in a folder, from which
         a run that was stopped goes on, and may be told to run fewer epochs than the paper.
+    takes : str
+        How long a full run takes, on one core, where that is known, and how long a quick one.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Reproduction:
     run: Callable[..., Result]
     draw: Callable[[Result, float | None], Figure]
     trains: bool = False
+    takes: str = ""
 
     def compute(self, quick: bool = False, seed: int = 0, folder: Path | None = None, epochs: int | None = None) -> Result:
         """Run it.

@@ -171,5 +171,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="15 min, quick 20 s",
     )
 )

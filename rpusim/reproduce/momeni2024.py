@@ -175,5 +175,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="5 min, quick 30 s",
     )
 )
