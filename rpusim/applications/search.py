@@ -433,8 +433,8 @@ def find_network(
     """Search the best candidate with few measurements, and return it with all that were measured.
 
     Some are drawn at random; a `Surrogate` learns from all that were measured, and one of each quantity that is bounded;
-    evolution finds the candidates of the largest mean plus spread, that are within the bounds, as far as is known; the best new ones are
-    measured, and so on.
+    evolution finds the candidates of the largest mean plus spread among those that are within the bounds, as far as is known;
+    the best new ones are measured, and so on.
 
     Parameters
     ----------
