@@ -14,6 +14,7 @@ from rpusim._base.progress import progress_bar
 from rpusim.algorithms import SGD, Algorithm
 from rpusim.applications import PhysicalNetwork, Physics
 from rpusim.devices import OneSidedCell, SoftBounds
+from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check, Reproduction, Result, register
 
@@ -79,8 +80,11 @@ def trained(name: str, point: tuple[float, float], size: Size, data: Any, seed: 
         rule = SGD(device, forward=Periphery.ideal())
         lr = 0.5
     elif variant == "one-sided devices":
-        device = SoftBounds(dw_min=0.002, w_max=2.0, w_min=0.0, w_min_dtod=0.0)
-        rule, lr = SGD(OneSidedCell(device), forward=Periphery.ideal()), 1.0
+        device = SoftBounds(dw_min=0.0005, w_max=2.0, w_min=0.0, w_min_dtod=0.0)
+        cell = OneSidedCell(
+            device, refresh_every=500, refresh_forward=Periphery.ideal(), refresh_pulses=PulseScheme(desired_bl=255)
+        )
+        rule, lr = SGD(cell, forward=Periphery.ideal()), 1.0
     sizes = (196, 200, 200) if method == "forward_forward" else (196, 64, 64, 10) if variant == "two hidden" else (196, 64, 10)
     net = PhysicalNetwork(sizes, Physics(m, n), rule, method=method, rng=seed)
     width = max(0.05, n) if method == "node" else max(0.02, 0.1 * n) if method == "spsa" else None  # above the noise
@@ -118,6 +122,8 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             "The paper is a review without a table of this kind: numbers beside ours are of a prototype, not of this engine.",
             "Equilibrium propagation has a quarter of the noise. Perturbations are at least as large as the noise of a read "
             "(node), or a tenth of it (SPSA, whose losses are means over a batch).",
+            "Devices that only rise hold a weight as a difference of two, which a refresh brings down every 500 vectors: without "
+            "it both fill up, and forward-forward learns nothing.",
         ),
     )  # fmt: skip
 
