@@ -122,8 +122,8 @@ def run(quick: bool, seed: int, folder: Path | None = None, epochs: int | None =
             "The paper is a review without a table of this kind: numbers beside ours are of a prototype, not of this engine.",
             "Equilibrium propagation has a quarter of the noise. Perturbations are at least as large as the noise of a read "
             "(node), or a tenth of it (SPSA, whose losses are means over a batch).",
-            "Devices that only rise hold a weight as a difference of two, which a refresh brings down every 500 vectors: without "
-            "it both fill up, and forward-forward learns nothing.",
+            "Devices that only rise hold a weight as a difference of two, which a refresh brings down every 500 vectors: "
+            "without it both fill up, and forward-forward learns nothing.",
         ),
     )  # fmt: skip
 
