@@ -41,7 +41,7 @@ CRITERION = (
 
 
 class Size(NamedTuple):
-    """Data sets, kernels, orders of accuracies and of errors, seeds, and most rows of training (None: all)."""
+    """Data sets, kernels, orders of accuracies and of errors, seeds, and most rows of either half (None: all)."""
 
     data: tuple[str, ...] = DATA
     kernels: tuple[str, ...] = ("rbf", "arccos0")
@@ -63,7 +63,7 @@ def halves(name: str, rows: int | None, seed: int) -> tuple[Any, Any]:
         y = (table.y >= 13).astype(np.float64)  # A to M, N to Z: which letters the paper's are is not stated
     order = np.random.Generator(np.random.Philox(seed)).permutation(len(y))
     count = 12_000 if name == "letter" else len(y) // 2
-    parts = order[:count][:rows], order[count:]
+    parts = order[:count][:rows], order[count:][:rows]
     found = []
     for places in parts:
         x = table.x[places]

@@ -109,6 +109,8 @@ def test_a_search_beats_draws_at_random_and_honours_constraints():
     assert min(picks) > 1.085
     best, found = find_network(GRID, worth, 30, each=5, most_parameters=6, most_variation=0.03, rng=0, progress=False)
     assert found[best].parameters <= 6 and found[best].variation <= 0.03 and found[best].accuracy > 0.95
+    later = list(found.values())[10:]  # after those drawn at random, one in eight of which is within
+    assert sum(one.parameters <= 6 and one.variation <= 0.03 for one in later) > 10
     with pytest.raises(ValueError, match="must leave a candidate"):
         find_network(GRID, worth, 12, most_energy_j=1e-12, progress=False)
 

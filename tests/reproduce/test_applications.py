@@ -23,7 +23,7 @@ from rpusim.reproduce import (
 GENES = {"width": (2, 4), "depth": (1, 2), "kernel": (3,), "hidden": (4,), "activation": ("relu", "tanh")}
 TINY = {
     "benmeziane2023-analognas": (benmeziane2023, benmeziane2023.Size(GENES, 40, 30, 1, 1, 3, 2, 1)),
-    "buechel2024-kernel": (buechel2024, buechel2024.Size(("magic", "eeg"), ("rbf", "arccos0"), (1, 2), (1, 2), 2, 300)),
+    "buechel2024-kernel": (buechel2024, buechel2024.Size(("magic",), ("rbf", "arccos0"), (1, 2), (1, 2), 2, 300)),
     "karunaratne2019-hdc": (karunaratne2019, karunaratne2019.Size(60, 200, (2, 4), 1, 1, 1000)),
     "karunaratne2020-mann": (karunaratne2020, karunaratne2020.Size(3, 3, 2, 2, ((3, 1), (4, 2)), (2, 2, 2), 1)),
     "momeni2024-pnn": (momeni2024, momeni2024.Size(60, 50, 0.01, momeni2024.POINTS[::4], 1)),
