@@ -86,7 +86,7 @@ def demo_device(name: str) -> Device:
 def demo_algorithm(name: str, device: Device) -> Algorithm:
     """Return an algorithm by its name on `device`: SHD with the rates of the demonstrations (relative to lr = 0.01), and all
     others of `algorithms.named` with their published settings."""
-    if name == "shd":
+    if isinstance(name, str) and name == "shd":
         return SHD(device, device, fast_lr=1.0, slow_lr=2.0)
     return named.get(name, device)
 
@@ -393,7 +393,7 @@ def regression(
     True
     """
     instance(Algorithm, "an algorithm of rpusim.algorithms")("algorithm", algorithm)
-    signal("target", np.atleast_1d(target), (None,))
+    signal("target", target, (None,) * axes_of(target) if axes_of(target) < 2 else (None,))
     goal = np.array(target, dtype=np.float64, ndmin=1)
     n = len(goal)
     noise, lr = _non_negative("noise", noise), _positive("lr", lr)
@@ -478,6 +478,7 @@ def sweep(
     those of `regressions`.
     """
     seeds = _random.seed_sequence(rng)
+    room_for("targets", f"{shown(targets)}", len(targets) if hasattr(targets, "__len__") else 0, 1000)
     rules, goals = list(algorithms), list(targets)
     jobs = [
         {"algorithm": rule, "target": target, "rng": _random.child(seeds, a, k), **kwargs}

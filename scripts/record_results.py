@@ -31,7 +31,8 @@ def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
     curves = result["data"].get("curves", {})
     if not all("seconds" in curve for curve in curves.values()) or not curves:
         kept = {key: result[key] for key in ("settings", "passed", "checks")}
-        return {"commit": commit, **kept, "data": rounded(result["data"])}
+        took = {"duration_s": round(result["duration_s"])} if "duration_s" in result else {}
+        return {"commit": commit, **kept, **took, "data": rounded(result["data"])}
     settings = {k: v for k, v in result["settings"].items() if k not in ("algorithms", "baseline")}
     kept = ("train_loss", "test_loss", "test_error", "similarity", "share")
     return {

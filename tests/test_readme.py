@@ -23,7 +23,7 @@ def test_the_python_example_runs(capsys):
     assert "PulseCount(up=" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["own-device.md", "own-algorithm.md", "inference.md", "circuits.md"])
+@pytest.mark.parametrize("name", ["own-device.md", "own-algorithm.md", "inference.md", "circuits.md", "applications.md"])
 def test_the_pages_for_ones_own_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = README.parent / "docs" / name

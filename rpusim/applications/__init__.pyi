@@ -1,4 +1,4 @@
-from rpusim.applications import hyperdimensional, kernels, memory, spiking, stdp, stored
+from rpusim.applications import hyperdimensional, kernels, memory, physical, search, spiking, stdp, stored
 from rpusim.applications.hyperdimensional import (
     AssociativeMemory,
     ItemMemory,
@@ -11,6 +11,8 @@ from rpusim.applications.hyperdimensional import (
 )
 from rpusim.applications.kernels import KernelAttention, RandomFeatures, Ridge, kernel_error, kernel_matrix, random_directions
 from rpusim.applications.memory import Episode, Episodes, KeyValueMemory, SupportMemory, few_shot_accuracy, sharpened
+from rpusim.applications.physical import METHODS, Gradients, PhysicalNetwork, Physics
+from rpusim.applications.search import Measured, Space, Surrogate, evolve, find_network, measure, network_of, on_chip
 from rpusim.applications.spiking import (
     LIF,
     MultiDeviceSynapses,
@@ -26,10 +28,11 @@ from rpusim.applications.stdp import FatiguingSTDP, Learned, correlated_spikes, 
 from rpusim.applications.stored import StoredMatrix
 
 __all__ = [
-    "AssociativeMemory", "Episode", "Episodes", "FatiguingSTDP", "ItemMemory", "KernelAttention", "KeyValueMemory", "LIF",
-    "Learned", "LevelMemory", "MultiDeviceSynapses", "RandomFeatures", "Ridge", "SpikeMatch", "StoredMatrix",
-    "SupportMemory", "bind", "bundle", "correlated_spikes", "encode_ngrams", "encode_signals", "few_shot_accuracy",
-    "hyperdimensional", "kernel_error", "kernel_matrix", "kernels", "memory", "normad_events", "permute",
-    "poisson_spikes", "random_directions", "separation", "sharpened", "spike_kernel", "spike_match", "spiking", "stdp",
-    "stored", "synaptic_pcm", "train_spikes",
+    "AssociativeMemory", "Episode", "Episodes", "FatiguingSTDP", "Gradients", "ItemMemory", "KernelAttention",
+    "KeyValueMemory", "LIF", "Learned", "LevelMemory", "METHODS", "Measured", "MultiDeviceSynapses", "PhysicalNetwork",
+    "Physics", "RandomFeatures", "Ridge", "Space", "SpikeMatch", "StoredMatrix", "SupportMemory", "Surrogate", "bind",
+    "bundle", "correlated_spikes", "encode_ngrams", "encode_signals", "evolve", "few_shot_accuracy", "find_network",
+    "hyperdimensional", "kernel_error", "kernel_matrix", "kernels", "measure", "memory", "network_of", "normad_events",
+    "on_chip", "permute", "physical", "poisson_spikes", "random_directions", "search", "separation", "sharpened",
+    "spike_kernel", "spike_match", "spiking", "stdp", "stored", "synaptic_pcm", "train_spikes",
 ]  # fmt: skip

@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import boolean, choice, fail, instance, integer_value, optional, physical, real_array, shown
+from rpusim._base.validation import (
+    axes_of,
+    boolean,
+    choice,
+    fail,
+    instance,
+    integer_value,
+    optional,
+    physical,
+    real_array,
+    shown,
+)
 from rpusim.algorithms import Algorithm
 from rpusim.applications.stored import StoredMatrix
 from rpusim.inference import Chip
@@ -283,7 +294,7 @@ class Ridge:
         from scipy.linalg import solve
 
         z = real_array("z", z, (None, None))
-        target = real_array("y", y, (len(z),) if np.ndim(y) == 1 else (len(z), None))
+        target = real_array("y", y, (len(z),) if axes_of(y) == 1 else (len(z), None))
         both = np.column_stack([z, np.ones(len(z))])
         gram = both.T @ both
         gram[np.diag_indices_from(gram)] += self.alpha

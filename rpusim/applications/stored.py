@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.random import RNG, child, seed_sequence
-from rpusim._base.validation import physical, shown, signal
+from rpusim._base.validation import axes_of, physical, shown, signal
 from rpusim.algorithms import Algorithm, DigitalSGD
 from rpusim.arrays.counts import Written
 from rpusim.inference import Chip, ChipTile, OnChip, ProgrammedArray
@@ -144,7 +144,7 @@ class StoredMatrix:
             Seconds after programming; more than 0 on chips only.
         """
         t = self._age(t_inference_s)
-        single = np.ndim(x) == 1
+        single = axes_of(x) == 1
         v = signal("x", x, (self.shape[1],) if single else (None, self.shape[1]))
         batch = v[None] if single else v
         if len(batch) == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from contextlib import nullcontext
 from typing import Any
 
@@ -46,13 +47,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.name == "list":
         entries = [reproduce.get(name) for name in reproduce.names()]
-        print(table(["name", "what", "source"], [[entry.name, entry.title, entry.source] for entry in entries]))
+        print(table(["name", "takes", "what", "source"], [[e.name, e.takes, e.title, e.source] for e in entries]))
         return 0
     from rpusim import plotting
 
     entry = reproduce.get(args.name)
+    begin = time.monotonic()
     with going_on(f"the checkpoints in {args.out}") if entry.trains else nullcontext():
         result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
+    duration = time.monotonic() - begin
     print(f"{entry.source}: {entry.title}\n")
     rows = [
         [check.label, f"{check.measured:.4g}", f"{check.published:.4g}" if math.isfinite(check.published) else "",
@@ -66,6 +69,6 @@ def run(args: argparse.Namespace) -> int:
     agreeing = sum(check.passed for check in result.checks)
     print(f"\n{'PASS' if result.passed else 'FAIL'}: {agreeing} of {len(result.checks)} agree")
     stem = args.out / f"{entry.name}{'-quick' if args.quick else ''}"
-    written = [save_json(beside(stem, ".json"), args, result.to_dict())]
+    written = [save_json(beside(stem, ".json"), args, {**result.to_dict(), "duration_s": round(duration, 1)})]
     report(written + plotting.save(entry.figure(result, args.width), stem, args.format))
     return 0 if result.passed else 1

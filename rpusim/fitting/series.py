@@ -220,6 +220,9 @@ def series_of(x: Any, y: Any, x_name: str, over: str, unit: str) -> Series:
     if not isinstance(unit, str):
         fail("unit", "a str", unit, TypeError)
     out = Series(over=over, unit=unit)
+    for name, given in ((x_name, x), ("values", y)):
+        if isinstance(given, np.ndarray):
+            plain_array(name, given, "real numbers")
     many = isinstance(y, (list, tuple)) and len(y) > 0 and not np.isscalar(y[0])
     rows = list(y) if many or getattr(y, "ndim", 1) == 2 else [y]
     own = isinstance(x, (list, tuple)) and len(x) > 0 and not np.isscalar(x[0])

@@ -13,7 +13,7 @@ from rpusim._base import random as _random
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part, value
-from rpusim._base.validation import checked_by, choice, instance, integer, optional, real, room_for, shown, signal
+from rpusim._base.validation import axes_of, checked_by, choice, instance, integer, optional, real, room_for, shown, signal
 from rpusim._core.kernels import normals, uniforms
 from rpusim._core.products import matmul
 from rpusim.algorithms.base import Algorithm, Resources, Tile
@@ -176,7 +176,7 @@ class HardwareAwareTile(Tile):
         return y
 
     def forward(self, x: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        batch = signal("x", x, (None, self.shape[1]) if np.ndim(x) > 1 else (self.shape[1],))
+        batch = signal("x", x, (None, self.shape[1]) if axes_of(x) > 1 else (self.shape[1],))
         if self._read is None:
             self.begin(False)
         if self._training and self.algorithm.noise_per == "sample":
@@ -192,7 +192,7 @@ class HardwareAwareTile(Tile):
         return out
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        batch = signal("d", d, (None, self.shape[0]) if np.ndim(d) > 1 else (self.shape[0],))
+        batch = signal("d", d, (None, self.shape[0]) if axes_of(d) > 1 else (self.shape[0],))
         if self._read is None:
             self.begin(False)
         assert self._read is not None

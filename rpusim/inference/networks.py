@@ -14,7 +14,7 @@ from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part
-from rpusim._base.validation import boolean, instance, real, room_for, shown, signal
+from rpusim._base.validation import axes_of, boolean, instance, real, room_for, shown, signal
 from rpusim.algorithms import DigitalSGD
 from rpusim.algorithms.base import Algorithm, Resources, Tile
 from rpusim.arrays.counts import PulseCount, Written
@@ -99,7 +99,7 @@ class ChipTile(Tile):
 
     def backward(self, d: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return z = W^T d, for gradients to what is before; W is read as at `time_s`, without errors of a periphery."""
-        z = np.asarray(signal("d", d, (None,) * max(1, np.ndim(d))) @ self.weights, np.float32)
+        z = np.asarray(signal("d", d, (None,) * max(1, axes_of(d))) @ self.weights, np.float32)
         if out is None:
             return z
         out[...] = z

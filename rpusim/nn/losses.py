@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rpusim._base.validation import plain_array, real, signal
+from rpusim._base.validation import axes_of, plain_array, real, signal
 from rpusim.nn import _elementwise
 
 __all__ = ["cross_entropy", "distillation", "squared_error", "teach"]
@@ -138,7 +138,7 @@ def teach(outputs: np.ndarray, labels: np.ndarray | None = None, beta: float = 1
     >>> teach(np.array([[2.0, 0.0]]), np.array([1]), beta=0.5).round(3).tolist()
     [[-0.8199999928474426, -0.5809999704360962]]
     """
-    z = signal("outputs", outputs, (None,) * max(2, np.ndim(outputs))).astype(np.float64)
+    z = signal("outputs", outputs, (None,) * max(2, axes_of(outputs))).astype(np.float64)
     z /= real(0.0, open_low=True)("temperature", temperature)
     share = real(0.0, 1.0)("beta", beta)
     p = np.exp(z - z.max(axis=-1, keepdims=True))

@@ -301,7 +301,7 @@ def spiral_figure(
     >>> [ax.get_xlabel() for ax in plotting.spiral_figure({"soft bounds": run}).axes[:2]]
     ['C (a.u.)', 'sample']
     """
-    for key, run in [*_named("runs", runs).items(), *(sgd or {}).items()]:
+    for key, run in [*_named("runs", runs).items(), *(_named("sgd", sgd) if sgd else {}).items()]:
         _is_run(f"runs[{key!r:.80}]", run)
     figure, grid = panels(width, 2 * len(runs))
     for k, (key, run) in enumerate(runs.items()):

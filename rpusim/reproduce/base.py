@@ -125,6 +125,8 @@ class Reproduction:
     trains : bool, default False
         Whether it trains networks, for hours: ``run(quick, seed, folder, epochs)`` keeps checkpoints in a folder, from which
         a run that was stopped goes on, and may be told to run fewer epochs than the paper.
+    takes : str
+        How long a full run takes, on one core, where that is known, and how long a quick one.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Reproduction:
     run: Callable[..., Result]
     draw: Callable[[Result, float | None], Figure]
     trains: bool = False
+    takes: str = ""
 
     def compute(self, quick: bool = False, seed: int = 0, folder: Path | None = None, epochs: int | None = None) -> Result:
         """Run it.
@@ -161,9 +164,10 @@ class Reproduction:
 
 #: the modules of this package whose reproductions enter the registry when they are imported
 MODULES = (
-    "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2017", "gokmen2018", "hardware_aware",
-    "karunaratne2019", "karunaratne2020", "li2024", "li2025", "moraitis2017", "nandakumar2019", "onen2022",
-    "onen2022_fig4", "rasch2018", "rasch2024", "wu2024", "wu2024_fig5", "wu2025", "xiao2026", "zhou2021",
+    "benmeziane2023", "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2017", "gokmen2018",
+    "hardware_aware", "karunaratne2019", "karunaratne2020", "li2024", "li2025", "momeni2024", "moraitis2017",
+    "nandakumar2019", "onen2022", "onen2022_fig4", "rasch2018", "rasch2024", "wu2024", "wu2024_fig5", "wu2025",
+    "xiao2026", "zhou2021",
 )  # fmt: skip
 
 _registry: dict[str, Reproduction] = {}

@@ -149,5 +149,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="6 min",
     )
 )

@@ -112,5 +112,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="30 s",
     )
 )

@@ -293,6 +293,7 @@ RASCH = register(
         run,
         draw,
         trains=True,
+        takes="10 min for each of 3 seeds",
     )
 )
 
@@ -366,5 +367,6 @@ TUTORIAL = register(
         run_tutorial,
         draw_tutorial,
         trains=True,
+        takes="3 min",
     )
 )

@@ -203,5 +203,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="10 min, quick 30 s",
     )
 )

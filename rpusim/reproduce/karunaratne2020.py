@@ -216,5 +216,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="20 min, quick 1 min",
     )
 )

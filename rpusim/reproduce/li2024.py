@@ -191,5 +191,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="1 min",
     )
 )

@@ -121,5 +121,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="2 min, quick 10 s",
     )
 )

@@ -191,5 +191,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        takes="3 min, quick 15 s",
     )
 )
