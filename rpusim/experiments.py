@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -478,7 +478,7 @@ def sweep(
     those of `regressions`.
     """
     seeds = _random.seed_sequence(rng)
-    room_for("targets", f"{shown(targets)}", len(targets) if hasattr(targets, "__len__") else 0, 1000)
+    room_for("targets", shown(targets), len(targets) if isinstance(targets, Sized) else 0, 1000)
     rules, goals = list(algorithms), list(targets)
     jobs = [
         {"algorithm": rule, "target": target, "rng": _random.child(seeds, a, k), **kwargs}

@@ -212,6 +212,7 @@ def test_correlations_are_found_among_fast_inputs_by_tired_synapses_only():
 
 def test_pictures_of_spikes():
     spikes = poisson_spikes([20.0, 30.0], 0.5, rng=0)
+    plt.close("all")
     ax = rpu.plotting.spike_raster(spikes, spikes)
     assert len(ax.lines) == 2 and ax.lines[0].get_xdata().size == spikes.sum()
     other = rpu.plotting.spike_errors([0.001, -0.002], ax=plt.figure().subplots())
