@@ -90,7 +90,9 @@ def _at_voltages(args: argparse.Namespace, net: Any, data: Any, chip: Any, optio
     found = {}
     for volts in args.read_voltages:
         bent = chip.replace(periphery=chip.periphery.replace(nonlinearity=alpha, read_voltage=volts))
-        found[volts] = inference.evaluate(net, data, args.times, chip=bent, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*outputs clip")  # a column of the table
+            found[volts] = inference.evaluate(net, data, args.times, chip=bent, **options)
     return found
 
 
@@ -167,9 +169,9 @@ def run(args: argparse.Namespace) -> int:
     whole = result.to_dict() | {"task": task, "causes": {cause: one.to_dict() for cause, one in causes.items()}}
     if args.read_voltages:
         found = _at_voltages(args, net, data, chip, options)
-        rows = [[f"{volts:g}", *(f"{m:.4f}" for m in one.mean)] for volts, one in found.items()]
+        rows = [[f"{volts:g}", *(f"{m:.4f}" for m in one.mean), f"{one.clipped:.1%}"] for volts, one in found.items()]
         print()
-        print(table(["read voltage (V)", *(duration(t) for t in args.times)], rows))
+        print(table(["read voltage (V)", *(duration(t) for t in args.times), "clipped"], rows))
         figure = plotting.inference_against_figure(found, "read voltage (V)", width=args.width)
         written += plotting.save(figure, beside(stem, "-voltages"), args.format)
         whole["read_voltages"] = {f"{volts:g}": one.to_dict() for volts, one in found.items()}
