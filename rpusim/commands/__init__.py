@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import rpusim as rpu
-from rpusim.commands import curves, device, fit, infer, regression, reproduce, train, wires
+from rpusim.commands import curves, device, doctor, fit, infer, regression, reproduce, train, wires
 from rpusim.commands.common import add_output
 
 __all__ = ["main", "parser"]
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = whole.add_subparsers(dest="command", required=True, metavar="command")
 
-    def command(name: str, run: Any, text: str, examples: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Any, text: str, examples: str, output: bool = True) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name,
             help=text,
@@ -52,10 +52,11 @@ def parser() -> argparse.ArgumentParser:
             epilog="examples:\n" + examples,
         )
         sub.set_defaults(run=run)
-        add_output(sub)
+        if output:
+            add_output(sub)
         return sub
 
-    for module in (regression, device, train, curves, infer, fit, reproduce, wires):
+    for module in (regression, device, train, curves, infer, fit, reproduce, wires, doctor):
         module.add_parser(command)
     return whole
 
