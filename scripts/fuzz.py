@@ -41,7 +41,9 @@ import rpusim as rpu
 
 LIMIT = 10  # seconds of a call
 MEMORY = 1 << 31  # that sizes are held against
-ROOMS = ("devices", "algorithms", "nn", "inference", "theory", "fitting", "wires", "plotting", "experiments")
+ROOMS = (
+    "devices", "algorithms", "nn", "inference", "theory", "fitting", "wires", "plotting", "experiments", "applications",
+)  # fmt: skip
 #: what is left out: bases, what downloads, what is a result and checks nothing, and what changes the process
 SKIPPED = set("Algorithm Device PulsedDevice UnitCell Optimizer Layer Tile ConvergenceError named presets style save".split())
 #: methods that are for who writes a device model, a layer or a pipeline, and take what rpusim gives them

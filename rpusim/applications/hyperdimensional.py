@@ -280,6 +280,9 @@ def encode_signals(
     (2, 64)
     """
     table = plain_array("levels", levels, "integers")
+    for name, kind, given in (("channels", ItemMemory, channels), ("values", LevelMemory, values)):
+        if not isinstance(given, kind):
+            raise TypeError(f"{name} must be a{'n' if kind is ItemMemory else ''} {kind.__name__}; got {shown(given)}")
     count, d = channels.vectors.shape
     if table.ndim != 2 or table.shape[1] != count or table.dtype.kind not in "iu":
         raise ValueError(f"levels must be integers of shape (any, {count}); got shape {table.shape} of {table.dtype}")

@@ -18,7 +18,7 @@ from rpusim._base.checkpoint import atomic_file
 from rpusim._base.processes import shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import choice, fail, integer_value, physical, real_array, shown
+from rpusim._base.validation import choice, fail, instance, integer_value, physical, real_array, shown
 from rpusim.inference import Chip, HardwareAware, evaluate, inference_cost, program
 from rpusim.nn import Adam, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh, Trainer
 from rpusim.nn import Mapping as Mapped
@@ -107,6 +107,9 @@ class Space:
         return np.array(rows, np.float64)
 
 
+_is_space = instance(Space, "a Space")
+
+
 def network_of(candidate: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Sequential:
     """Return a convolutional network, not built: `depth` blocks of a convolution, the activation and a pool, and two layers.
 
@@ -124,19 +127,25 @@ def network_of(candidate: Mapping[str, Any], shape: tuple[int, int, int], classe
     >>> len(network_of(genes, (1, 8, 8), 10).layers)
     7
     """
+    names = ("width", "depth", "kernel", "hidden", "activation")
+    if not isinstance(candidate, Mapping) or not all(name in candidate for name in names):
+        raise TypeError(f"candidate must be a mapping with {', '.join(names)}; got {shown(candidate)}")
     rule, mapping = HardwareAware(()), Mapped(digital_bias=True)
-    function = {"relu": ReLU, "tanh": Tanh}[choice("relu", "tanh")("activation", candidate["activation"])]
-    channels, height, width = shape
+    function = {"relu": ReLU, "tanh": Tanh}[choice("relu", "tanh")("candidate['activation']", candidate["activation"])]
+    sizes = {name: integer_value(f"candidate[{name!r}]", candidate[name], 1, 1 << 16) for name in names[:-1]}
+    if not isinstance(shape, (tuple, list)) or len(shape) != 3:
+        raise TypeError(f"shape must be (channels, height, width); got {shown(shape)}")
+    channels, height, width = (integer_value(f"shape[{k}]", side, 1, 1 << 16) for k, side in enumerate(shape))
     layers: list[Any] = []
-    for _ in range(candidate["depth"]):
-        kernel = candidate["kernel"]
-        layers += [Conv2d(channels, candidate["width"], kernel, rule, padding=kernel // 2, mapping=mapping), function()]
-        channels = candidate["width"]
+    for _ in range(sizes["depth"]):
+        kernel = sizes["kernel"]
+        layers += [Conv2d(channels, sizes["width"], kernel, rule, padding=kernel // 2, mapping=mapping), function()]
+        channels = sizes["width"]
         if min(height, width) >= 4:
             layers.append(MaxPool2d(2))
             height, width = height // 2, width // 2
-    layers += [Flatten(), Linear(channels * height * width, candidate["hidden"], rule, mapping=mapping), function()]
-    return Sequential(*layers, Linear(candidate["hidden"], classes, rule, mapping=mapping))
+    layers += [Flatten(), Linear(channels * height * width, sizes["hidden"], rule, mapping=mapping), function()]
+    return Sequential(*layers, Linear(sizes["hidden"], classes, rule, mapping=mapping))
 
 
 class Measured(NamedTuple):
@@ -227,6 +236,9 @@ def measure(
         Processes.
     progress : bool, default True
     """
+    _is_space("space", space)
+    if not callable(task):
+        raise TypeError(f"task must be a function of genes; got {shown(task)}")
     wanted = list(dict.fromkeys(space.check(candidate) for candidate in candidates))
     found = _kept(space, path)
     missing = [candidate for candidate in wanted if candidate not in found]
@@ -387,6 +399,10 @@ def evolve(
     >>> evolve(space, lambda some: [-abs(a - 20) - abs(b - 7) for a, b in some], generations=60, rng=0)[0]
     (20, 7)
     """
+    _is_space("space", space)
+    for name, given in (("score", score), ("allowed", allowed)):
+        if given is not None and not callable(given):
+            raise TypeError(f"{name} must be a function; got {shown(given)}")
     size, count = integer_value("population", population, 2), integer_value("tournament", tournament, 1)
     kept = integer_value("elite", elite, 0, size - 1)
     draw = generator(seed_sequence(rng))
@@ -468,6 +484,7 @@ def find_network(
     >>> found[best].accuracy > 0.99, len(found)
     (True, 30)
     """
+    _is_space("space", space)
     seeds = seed_sequence(rng)
     total = min(integer_value("budget", budget, 1), len(space))
     draw = generator(child(seeds, 0))

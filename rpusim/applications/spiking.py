@@ -57,7 +57,7 @@ def poisson_spikes(rates_hz: ArrayLike, duration_s: float, *, dt_s: float = DT, 
     if rates.size and rates.max() * dt > 1.0:
         raise ValueError(f"rates_hz must be at most 1 / dt_s, {1.0 / dt:g}; got {rates.max():g}")
     times = round(_positive("duration_s", duration_s) / dt)
-    room_for("duration_s", duration_s, times * len(rates), 8)
+    room_for("duration_s", duration_s, times * len(rates), 16)
     return generator(seed_sequence(rng)).random((times, len(rates))) < rates * dt
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import boolean, integer_value, optional, physical, real, real_array, shown
+from rpusim._base.validation import boolean, integer_value, optional, physical, real, real_array, room_for, shown
 from rpusim.applications.spiking import DT
 
 __all__ = ["FatiguingSTDP", "Learned", "correlated_spikes", "separation"]
@@ -49,6 +49,7 @@ def correlated_spikes(
     n, dt = integer_value("lines", lines, 1, 1 << 20), _positive("dt_s", dt_s)
     p = real(0.0, 1.0 / dt)("rate_hz", rate_hz) * dt
     times = round(_positive("duration_s", duration_s) / dt)
+    room_for("duration_s", duration_s, times * n, 32)
     draw = generator(seed_sequence(rng))
     common = draw.random(times) < p
     shared = draw.random((times, n)) < math.sqrt(_share("correlation", correlation))

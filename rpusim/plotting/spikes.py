@@ -35,7 +35,7 @@ def spike_raster(spikes: ArrayLike, desired: ArrayLike | None = None, *, dt_s: f
         ax.plot(times * dt, lines, "o", markersize=4, markerfacecolor="none", label="desired")
         legend(ax)
     ax.set(xlim=(0.0, len(x) * dt), ylim=(-0.5, x.shape[1] - 0.5), ylabel="line")
-    name_axis(ax.xaxis, "time", "s", len(x) * dt)
+    name_axis(ax.xaxis, "time", "s")
     return ax
 
 

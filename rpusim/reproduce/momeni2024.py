@@ -162,10 +162,11 @@ def draw(result: Result, width: float | None) -> Figure:
     found, points = result.data["conditions"], result.settings["points"]
     short = {"backprop": "BP", "pat": "PAT", "dfa": "DFA", "forward_forward": "FF", "equilibrium": "EP", "node": "node",
              "spsa": "SPSA"}  # fmt: skip
-    for m, n in points:
+    for k, (m, n) in enumerate(points):
         names = [name for name in EPOCHS if f"{name} {m:g} {n:g}" in found]
         values = [100 * np.array(found[f"{name} {m:g} {n:g}"]) for name in names]
-        ax.errorbar([list(EPOCHS).index(name) for name in names], [v.mean() for v in values], [v.std() for v in values],
+        places = np.array([list(EPOCHS).index(name) for name in names])
+        ax.errorbar(places + 0.1 * (k - 0.5 * (len(points) - 1)), [v.mean() for v in values], [v.std() for v in values],
                     fmt="o", markersize=4, capsize=2, label=f"mismatch {m:g}, noise {n:g}")  # fmt: skip
     ax.set_xticks(range(len(EPOCHS)), [short[name] for name in EPOCHS])
     ax.set(xlabel="method", ylabel="accuracy (%)")
