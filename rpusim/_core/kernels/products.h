@@ -66,23 +66,43 @@ static RPU_INLINE void rank_one_tile(float *const *w, const float *x, int64_t x_
     FLINE_STORE(w[2] + FLINE, b2), FLINE_STORE(w[3] + FLINE, b3);
 }
 
-/* Some vectors on a block of rows. Where they are many their columns of one tile are laid side by side first, which the
- * first-level cache holds for all rows of the block; what is no whole tile is worked on as one elsewhere, beside zeros. */
+/* The tile of some rows at a column. What is no whole tile is worked on as one elsewhere, beside what is left there. */
+static RPU_INLINE void rank_one_at(float *w, int64_t columns, int64_t rows, int64_t width, const float *x, int64_t x_step,
+                                   const float *a, int64_t vectors, float *spare)
+{
+    float *lines[RPU_RANK_ROWS];
+    for (int64_t r = 0; r < RPU_RANK_ROWS; r++) {
+        lines[r] = r < rows && width == RPU_RANK_COLUMNS ? w + r * columns : spare + r * RPU_RANK_COLUMNS;
+        if (r < rows && width < RPU_RANK_COLUMNS)
+            memcpy(lines[r], w + r * columns, (size_t)width * sizeof *w);
+    }
+    rank_one_tile(lines, x, x_step, a, vectors);
+    for (int64_t r = 0; r < rows && width < RPU_RANK_COLUMNS; r++)
+        memcpy(w + r * columns, lines[r], (size_t)width * sizeof *w);
+}
+
+/* Some vectors on a block of rows: row by row where they are few. Where they are many, their columns of one tile are laid side
+ * by side first, which the first-level cache holds for all rows of the block. */
 static void rank_one_block(float *w, int64_t columns, int64_t block, const float *x, const float *d, int64_t d_step,
                            int64_t vectors, float lr)
 {
     float a[RPU_RANK_VECTORS * RPU_RANK_BLOCK], side[RPU_RANK_VECTORS * RPU_RANK_COLUMNS];
     float spare[RPU_RANK_ROWS * RPU_RANK_COLUMNS] = {0};
-    for (int64_t i = 0; i < block; i += RPU_RANK_ROWS)
+    const int64_t few = vectors < RPU_RANK_FEW ? columns / RPU_RANK_COLUMNS * RPU_RANK_COLUMNS : 0;
+    for (int64_t i = 0; i < block; i += RPU_RANK_ROWS) {
+        const int64_t rows = block - i < RPU_RANK_ROWS ? block - i : RPU_RANK_ROWS;
+        float *own = a + i * RPU_RANK_VECTORS;
         for (int64_t v = 0; v < vectors; v++)
             for (int64_t r = 0; r < RPU_RANK_ROWS; r++)
-                a[i * RPU_RANK_VECTORS + v * RPU_RANK_ROWS + r] = i + r < block ? lr * d[v * d_step + i + r] : 0.0f;
-    for (int64_t j = 0; j < columns; j += RPU_RANK_COLUMNS) {
+                own[v * RPU_RANK_ROWS + r] = r < rows ? lr * d[v * d_step + i + r] : 0.0f;
+        for (int64_t j = 0; j < few; j += RPU_RANK_COLUMNS)
+            rank_one_at(w + i * columns + j, columns, rows, RPU_RANK_COLUMNS, x + j, columns, own, vectors, spare);
+    }
+    for (int64_t j = few; j < columns; j += RPU_RANK_COLUMNS) {
         const int64_t width = columns - j < RPU_RANK_COLUMNS ? columns - j : RPU_RANK_COLUMNS;
-        const int direct = width == RPU_RANK_COLUMNS && vectors < RPU_RANK_FEW;
         if (width < RPU_RANK_COLUMNS)
-            memset(side, 0, sizeof side);
-        for (int64_t v = 0; v < vectors && !direct; v++) {
+            memset(side, 0, (size_t)(vectors * RPU_RANK_COLUMNS) * sizeof *side);
+        for (int64_t v = 0; v < vectors; v++) {
             if (width == RPU_RANK_COLUMNS)
                 memcpy(side + v * RPU_RANK_COLUMNS, x + v * columns + j, RPU_RANK_COLUMNS * sizeof *x);
             else
@@ -90,16 +110,8 @@ static void rank_one_block(float *w, int64_t columns, int64_t block, const float
         }
         for (int64_t i = 0; i < block; i += RPU_RANK_ROWS) {
             const int64_t rows = block - i < RPU_RANK_ROWS ? block - i : RPU_RANK_ROWS;
-            float *lines[RPU_RANK_ROWS];
-            for (int64_t r = 0; r < RPU_RANK_ROWS; r++) {
-                float *own = w + (i + r) * columns + j;
-                lines[r] = r < rows && width == RPU_RANK_COLUMNS ? own : spare + r * RPU_RANK_COLUMNS;
-                if (r < rows && width < RPU_RANK_COLUMNS)
-                    memcpy(lines[r], own, (size_t)width * sizeof *w);
-            }
-            rank_one_tile(lines, direct ? x + j : side, direct ? columns : RPU_RANK_COLUMNS, a + i * RPU_RANK_VECTORS, vectors);
-            for (int64_t r = 0; r < rows && width < RPU_RANK_COLUMNS; r++)
-                memcpy(w + (i + r) * columns + j, lines[r], (size_t)width * sizeof *w);
+            rank_one_at(w + i * columns + j, columns, rows, width, side, RPU_RANK_COLUMNS, a + i * RPU_RANK_VECTORS, vectors,
+                        spare);
         }
     }
 }
