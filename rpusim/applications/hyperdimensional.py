@@ -36,7 +36,7 @@ def bind(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     >>> bind([1, -1, 1], [1, 1, -1]).tolist()
     [1, -1, -1]
     """
-    return np.asarray(a) * np.asarray(b)
+    return plain_array("a", a, "numbers") * plain_array("b", b, "numbers")
 
 
 def permute(a: ArrayLike, times: int = 1) -> NDArray[Any]:
@@ -47,7 +47,7 @@ def permute(a: ArrayLike, times: int = 1) -> NDArray[Any]:
     >>> permute([1, 2, 3]).tolist()
     [3, 1, 2]
     """
-    return np.roll(np.asarray(a), integer_value("times", times), axis=-1)
+    return np.roll(plain_array("a", a, "numbers"), integer_value("times", times), axis=-1)
 
 
 def bundle(sums: ArrayLike, rng: RNG = None) -> NDArray[np.int8]:
@@ -64,7 +64,7 @@ def bundle(sums: ArrayLike, rng: RNG = None) -> NDArray[np.int8]:
     >>> bundle([3, -1, 2]).tolist()
     [1, -1, 1]
     """
-    values = np.asarray(sums)
+    values = plain_array("sums", sums, "real numbers")
     out = np.where(values > 0, 1, -1).astype(np.int8)
     ties = values == 0
     if ties.any():
