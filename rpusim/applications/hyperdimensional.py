@@ -28,6 +28,14 @@ _is_binding = choice("product", "minterms")
 _is_kind = choice("binary", "dot", "integer")
 
 
+def _numbers(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An array of real numbers, of the type that it has."""
+    array = plain_array(name, value, "real numbers")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be an array of real numbers; got {shown(value)}")
+    return array
+
+
 def bind(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     """Return the product of bipolar vectors, element by element: as unlike both as any random vector, and its own inverse.
 
@@ -36,7 +44,7 @@ def bind(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     >>> bind([1, -1, 1], [1, 1, -1]).tolist()
     [1, -1, -1]
     """
-    return np.asarray(a) * np.asarray(b)
+    return _numbers("a", a) * _numbers("b", b)
 
 
 def permute(a: ArrayLike, times: int = 1) -> NDArray[Any]:
@@ -47,7 +55,7 @@ def permute(a: ArrayLike, times: int = 1) -> NDArray[Any]:
     >>> permute([1, 2, 3]).tolist()
     [3, 1, 2]
     """
-    return np.roll(np.asarray(a), integer_value("times", times), axis=-1)
+    return np.roll(_numbers("a", a), integer_value("times", times), axis=-1)
 
 
 def bundle(sums: ArrayLike, rng: RNG = None) -> NDArray[np.int8]:
@@ -64,7 +72,7 @@ def bundle(sums: ArrayLike, rng: RNG = None) -> NDArray[np.int8]:
     >>> bundle([3, -1, 2]).tolist()
     [1, -1, 1]
     """
-    values = np.asarray(sums)
+    values = _numbers("sums", sums)
     out = np.where(values > 0, 1, -1).astype(np.int8)
     ties = values == 0
     if ties.any():

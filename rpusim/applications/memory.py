@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import boolean, choice, integer_value, physical, plain_array, real_array, shown
+from rpusim._base.validation import boolean, choice, integer_value, physical, plain_array, real_array, real_values, shown
 from rpusim.applications.stored import StoredMatrix
 from rpusim.nn import Layer
 from rpusim.nn.layer import check_gradient, no_forward
@@ -46,7 +46,7 @@ def sharpened(a: ArrayLike, kind: str = "softabs", beta: float = BETA) -> NDArra
     >>> sharpened([0.0, 0.5, 1.0, -1.0]).round(3).tolist()
     [0.013, 0.5, 0.993, 0.993]
     """
-    return _with_slope(np.asarray(a, np.float64), _is_sharpening("kind", kind), _positive("beta", beta))[0]
+    return _with_slope(real_values("a", a), _is_sharpening("kind", kind), _positive("beta", beta))[0]
 
 
 def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
