@@ -9,6 +9,7 @@ from rpusim import (
     nn,
     plotting,
     reproduce,
+    sweep,
     theory,
     wires,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "reproduce",
     "set_num_threads",
     "solve_network",
+    "sweep",
     "theory",
     "threads",
     "wires",

@@ -15,7 +15,8 @@ from rpusim._base import specification
 from rpusim._base.lazy import public_homes
 
 ROOMS = (
-    "algorithms", "applications", "arrays", "datasets", "devices", "fitting", "nn", "periphery", "reproduce", "theory", "wires",
+    "algorithms", "applications", "arrays", "datasets", "devices", "fitting", "nn", "periphery", "reproduce", "sweep", "theory",
+    "wires",
 )  # fmt: skip
 LAZY = ["rpusim", *(f"rpusim.{room}" for room in ROOMS)]
 PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
