@@ -14,16 +14,14 @@ from rpusim._base.random import RNG
 from rpusim._base.specification import from_dict
 from rpusim._base.validation import boolean, choice, instance, integer, numbers_of, optional, real, shown
 from rpusim.algorithms import Algorithm, named
-from rpusim.devices import Device, presets
+from rpusim.devices import Device
+from rpusim.devices.called import device_called
 from rpusim.sweep.tasks import Task
 
 if TYPE_CHECKING:
     from rpusim.inference import Chip
 
 __all__ = ["TASKS", "inference", "regression", "reproduction", "training"]
-
-#: models by the names of the command line, with their own defaults: 1200 states with spreads
-MODELS = {"constant-step": "ConstantStep", "linear-step": "LinearStep", "soft-bounds": "SoftBounds", "ideal": "Ideal"}
 
 
 def regression(
@@ -151,16 +149,6 @@ def reproduction(
     return out | {check.label: float(check.measured) for check in result.checks}
 
 
-def _device(value: Any, models: Mapping[str, Device]) -> Device:
-    if isinstance(value, str):
-        if value in models:
-            return models[value]
-        if value.replace("-", "_") in presets.names():
-            return presets.get(value)
-        raise ValueError(f"device must be one of {', '.join(models)}, a preset (`rpusim device --list`), or a device")
-    return instance(Device, "a device, or the name of one")("device", _specified(value))
-
-
 def _specified(value: Any) -> Any:
     return from_dict(value) if isinstance(value, dict) and "type" in value else value
 
@@ -168,11 +156,11 @@ def _specified(value: Any) -> Any:
 def _demo_device(value: Any, _: Mapping[str, Any]) -> Device:
     from rpusim.experiments import DEMO_DEVICES
 
-    return _device(value, DEMO_DEVICES)
+    return device_called("device", value, DEMO_DEVICES)
 
 
 def _training_device(value: Any, _: Mapping[str, Any]) -> Device:
-    return _device(value, {name: from_dict({"type": kind}) for name, kind in MODELS.items()})
+    return device_called("device", value)
 
 
 def _demo_algorithm(value: Any, others: Mapping[str, Any]) -> Algorithm:
