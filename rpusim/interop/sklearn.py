@@ -6,6 +6,7 @@ scikit-learn (1.6 or newer) is an extra: ``pip install 'rpusim[sklearn]'``.
 
 from __future__ import annotations
 
+import copy
 from numbers import Integral
 from typing import Any
 
@@ -112,13 +113,8 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]
         trainer.fit((x, y), trainer.epoch + epochs, validation=held, progress=False, patience=patience)
 
     def _outputs(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Read the network; its noise streams are as before, so that the same samples give the same outputs."""
-        net = self._trainer.net
-        before = net.state_dict()
-        try:
-            return net.predict(x).astype(np.float64)
-        finally:
-            net.load_state_dict(before)
+        """Read a copy of the network, whose noise goes on from where it was: the same samples give the same outputs."""
+        return copy.deepcopy(self._trainer.net).predict(x).astype(np.float64)
 
     @property
     def network_(self) -> nn.Sequential:
