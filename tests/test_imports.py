@@ -15,12 +15,14 @@ from rpusim._base import specification
 from rpusim._base.lazy import public_homes
 
 ROOMS = (
-    "algorithms", "applications", "arrays", "datasets", "devices", "fitting", "nn", "periphery", "reproduce", "theory", "wires",
+    "algorithms", "applications", "arrays", "datasets", "devices", "fitting", "nn", "periphery", "reproduce", "sweep", "theory",
+    "wires",
 )  # fmt: skip
 LAZY = ["rpusim", *(f"rpusim.{room}" for room in ROOMS)]
 PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 NAMES = [(package, name) for package in LAZY for name in importlib.import_module(package).__all__]
 MODULES = [m.name for m in pkgutil.walk_packages(rpusim.__path__, "rpusim.") if not m.name.endswith("__main__")]
+MODULES = [name for name in MODULES if name not in ("rpusim.interop.sklearn", "rpusim.interop.torch")]  # which need extras
 
 ARRAY = """
 import numpy as np
@@ -89,11 +91,13 @@ def test_lists_load_no_matplotlib(argv, late):
 
 def test_help_names_the_devices_that_there_are():
     from rpusim import experiments
-    from rpusim.commands import common
+    from rpusim.commands import common, train
+    from rpusim.devices.called import MODELS
     from rpusim.plotting.style import FORMATS
 
     assert common.DEMO_DEVICES == tuple(experiments.DEMO_DEVICES)
     assert common.FIGURE_FORMATS == tuple(FORMATS)
+    assert train.TRAINING_DEVICES == MODELS
 
 
 @pytest.mark.parametrize(("package", "name"), NAMES)

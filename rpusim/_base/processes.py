@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-__all__ = ["processors", "shared_work"]
+__all__ = ["Spawning", "processors", "shared_work"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -55,7 +55,7 @@ def shared_work(
     if workers <= 1 or len(tasks) <= 1:
         work(own)
         return [results[k] for k in range(len(tasks))]
-    others, context = min(workers, len(tasks)) - 1, _Spawning()
+    others, context = min(workers, len(tasks)) - 1, Spawning()
     with ThreadPoolExecutor(others) as threads, ProcessPoolExecutor(others, mp_context=context) as pool:
 
         def elsewhere() -> None:
@@ -84,7 +84,7 @@ def _block_interrupts() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-class _Spawning(multiprocessing.context.SpawnContext):
+class Spawning(multiprocessing.context.SpawnContext):
     """Spawns processes, and remembers them."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import rpusim as rpu
-from rpusim.commands import curves, device, doctor, fit, infer, regression, reproduce, train, wires
+from rpusim.commands import curves, device, doctor, fit, infer, regression, reproduce, sweep, train, wires
 from rpusim.commands.common import add_output
 
 __all__ = ["main", "parser"]
@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         "  rpusim train mnist --algorithm shd --device soft-bounds --epochs 10\n"
         "  rpusim curves figures/mnist-sgd-*.json figures/mnist-shd-*.json --width 3.3 --format pdf\n"
         "  rpusim infer figures/mnist-digital-float32.network.npz --chip hermes\n"
-        "  rpusim reproduce list\n",
+        "  rpusim reproduce list\n"
+        "  rpusim sweep study.toml\n",
     )
     whole.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = whole.add_subparsers(dest="command", required=True, metavar="command")
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
             add_output(sub)
         return sub
 
-    for module in (regression, device, train, curves, infer, fit, reproduce, wires, doctor):
+    for module in (regression, device, train, curves, infer, fit, reproduce, sweep, wires, doctor):
         module.add_parser(command)
     return whole
 

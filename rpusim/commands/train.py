@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-#: devices of networks: the classes' defaults, 1200 states with the spreads of Gokmen and Vlasov (2016)
+#: `rpusim.devices.called.MODELS`, which help texts need before that is loaded
 TRAINING_DEVICES: dict[str, dict[str, Any]] = {
     "constant-step": {"type": "ConstantStep"},
     "linear-step": {"type": "LinearStep", "gamma_up": 0.5, "gamma_down": 0.5},
