@@ -12,8 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 __all__ = ["add_parser", "run"]
 
 _PACKAGES = ("numpy", "scipy", "matplotlib", "tqdm")
@@ -71,6 +69,8 @@ def _rows() -> list[list[str]]:
 
 def _reads() -> bool:
     """Exact reads are NumPy's product, in both directions."""
+    import numpy as np
+
     import rpusim as rpu
 
     w, x = np.random.default_rng(0).uniform(-0.5, 0.5, (60, 70)), np.random.default_rng(1).standard_normal((40, 70))
@@ -82,6 +82,8 @@ def _reads() -> bool:
 
 def _pulses() -> bool:
     """Pulses change weights by -lr d x in the mean, within five standard errors, and the same with one thread."""
+    import numpy as np
+
     import rpusim as rpu
 
     device = rpu.devices.ConstantStep(dw_min=0.001, w_max=10.0, w_min=-10.0)
