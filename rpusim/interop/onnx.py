@@ -186,8 +186,8 @@ def _layer_of(
         }
         bias = arrays[1] if len(arrays) > 1 else None
         layer = nn.Conv2d(
-            w.shape[1] * group, w.shape[0], w.shape[2:], rule, padding=pads[:2], groups=group, bias=bias is not None, **windows,
-            **options,
+            w.shape[1] * group, w.shape[0], w.shape[2:], rule, padding=pads[:2], groups=group, bias=bias is not None,
+            **(windows | options),
         )  # fmt: skip
         return layer, (w, bias)
     known = ", ".join(["Gemm", "MatMul", "Conv", *PLAIN, *POOLS, "Flatten"])
