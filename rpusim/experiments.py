@@ -393,8 +393,7 @@ def regression(
     True
     """
     instance(Algorithm, "an algorithm of rpusim.algorithms")("algorithm", algorithm)
-    signal("target", target, (None,) * axes_of(target) if axes_of(target) < 2 else (None,))
-    goal = np.array(target, dtype=np.float64, ndmin=1)
+    goal = _goal(target)
     n = len(goal)
     noise, lr = _non_negative("noise", noise), _positive("lr", lr)
     steps = integer_value("steps", steps, 20)
@@ -452,6 +451,13 @@ def regression(
         m=float(np.mean(np.abs(errors[first:] * x[first:]), dtype=np.float64)),
         pulses=sum(tile.pulse_count),
     )
+
+
+def _goal(target: ArrayLike) -> FloatArray:
+    """One target or several, as float64; float32 must hold them, too."""
+    goal = np.atleast_1d(plain_array("target", target, "real numbers"))
+    signal("target", goal, (None,))
+    return goal.astype(np.float64)
 
 
 def _row(name: str, value: ArrayLike, n: int) -> NDArray[np.float32]:

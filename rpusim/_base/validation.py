@@ -39,6 +39,7 @@ __all__ = [
     "room_for",
     "shown",
     "signal",
+    "viewed",
 ]
 
 #: characters of a value that a message shows
@@ -314,6 +315,8 @@ class NumbersOf(Check):
     check: Check
 
     def __call__(self, name: str, value: Any) -> tuple[Any, ...]:
+        if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):  # of others, whose entries are arrays, too
+            value = plain_array(name, value, "numbers").tolist() if axes_of(value) == 1 else value
         if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or axes_of(value) != 1:
             fail(name, "a sequence of numbers", value, TypeError)
         if len(value) == 0:
@@ -325,10 +328,17 @@ class NumbersOf(Check):
         yield from ([value] for value in self.check.wrong() if np.ndim(value) == 0)
 
 
+def viewed(value: Any) -> Any:
+    """Return what NumPy makes an array of: arrays of others that say what they are by DLPack alone are viewed by that."""
+    if isinstance(value, np.ndarray) or hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
+        return value
+    return np.from_dlpack(value)
+
+
 def axes_of(value: Any, otherwise: int = 0) -> int:
     """Return how many axes a value has; `otherwise` where it is no array, which the check that follows says."""
     try:
-        return np.ndim(value)
+        return np.ndim(viewed(value))
     except Exception:  # ragged, or an object of a user
         return otherwise
 
@@ -400,7 +410,7 @@ def plain_array(name: str, value: Any, what: str) -> np.ndarray:
     """Return `value` as an array of whatever dtype; refused are masked values, and what NumPy makes no array of."""
     try:
         masked = np.ma.is_masked(value) or isinstance(value, (list, tuple)) and any(map(np.ma.is_masked, value))
-        raw = np.asarray(value)
+        raw = np.asarray(viewed(value))
     except Exception as error:  # objects of users may raise any
         raise TypeError(f"{name} must be an array of {what}; got {type(value).__name__} ({error!s:.200})") from None
     if 0 in raw.strides:  # one number at many places: small as it comes, and large when it is copied

@@ -17,7 +17,7 @@ from rpusim._base import checkpoint as files
 from rpusim._base.notebook import as_html
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, seed_sequence, words_of
-from rpusim._base.validation import boolean, choice, instance, integer_value, real, shown
+from rpusim._base.validation import boolean, choice, instance, integer_value, plain_array, real, shown
 from rpusim._base.version import __version__
 from rpusim.inference.chip import Chip
 from rpusim.inference.models import NoiseModel, NoNoise, check_age, checked_times
@@ -194,7 +194,7 @@ def _metric_of(metric: str | Metric) -> tuple[str, Metric]:
 def _data_of(net: Sequential, data: Any) -> tuple[Any, Any]:
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise TypeError(f"data must be (inputs, labels); got {shown(data)}")
-    x, labels = net.inputs("data[0]", data[0]), np.asarray(data[1])
+    x, labels = net.inputs("data[0]", data[0]), plain_array("data[1]", data[1], "labels")
     if len(x) == 0 or labels.ndim == 0 or len(labels) != len(x):
         raise ValueError(f"data must be inputs and as many labels, at least one; got {len(x)} and shape {labels.shape}")
     return x, labels

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.specification import Specification, parameter
-from rpusim._base.validation import choice, fail, numbers_of, optional, physical, real, real_array, shown
+from rpusim._base.validation import choice, fail, numbers_of, optional, physical, plain_array, real, real_array, shown
 
 __all__ = [
     "CustomNoise",
@@ -440,7 +440,7 @@ def check_age(name: str, t_s: float) -> float:
 
 def checked_times(times_s: ArrayLike) -> list[float]:
     """Return times after programming, at least one, in seconds."""
-    times = real_array("times_s", np.atleast_1d(np.asarray(times_s)), (None,))
+    times = real_array("times_s", np.atleast_1d(plain_array("times_s", times_s, "real numbers")), (None,))
     if len(times) == 0:
         raise ValueError("times_s must be at least one time; got none")
     return [check_age(f"times_s[{k}]", float(t)) for k, t in enumerate(times)]

@@ -326,8 +326,9 @@ class Matrix(Stateful):
     def drive(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the lines of the arrays get for inputs (n, inputs): within the range, and 1 on the bias line."""
         if self.columns > self.inputs:
-            driven = np.ones((len(x), self.columns), np.float32)
+            driven = np.empty((len(x), self.columns), np.float32)
             driven[:, :-1] = x
+            driven[:, -1] = 1.0
             return driven
         if self._range is not None:
             if self._sizes is not None:
