@@ -29,7 +29,7 @@ def task_of(task: Any, folder: Path | None = None) -> Task:
         if task not in TASKS:
             raise SettingError("task", f"task must be one of {', '.join(TASKS)}, or module:function; got {shown(task)}")
         return TASKS[task]
-    return Task(task, _function(task, folder), folder=folder or Path())
+    return Task(task, _function(task, folder), folder=(folder or Path()).absolute())
 
 
 @functools.cache

@@ -18,14 +18,13 @@ __all__ = ["Store"]
 _FORMAT = "rpusim sweep"
 VERSION = 1
 COLUMNS = ("seconds", "host", "versions", "code", "finished")  # of a point, beside what it gave
-_TABLES = f"""
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS points (
-    key TEXT PRIMARY KEY, place INTEGER, varied TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL,
-    status TEXT NOT NULL DEFAULT 'waiting', claimed TEXT, results TEXT, traceback TEXT,
-    {", ".join(f"{c} TEXT" for c in COLUMNS)}
-);
-"""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS points (key TEXT PRIMARY KEY, place INTEGER, varied TEXT NOT NULL, settings TEXT NOT NULL, "
+    "seed INTEGER NOT NULL, status TEXT NOT NULL DEFAULT 'waiting', claimed TEXT, results TEXT, traceback TEXT, "
+    + ", ".join(f"{name} TEXT" for name in COLUMNS)
+    + ")",
+)
 
 
 class Store:
@@ -54,15 +53,18 @@ class Store:
             raise FileNotFoundError(f"store must be in a folder that exists; got {self.path}")
         self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
         try:
-            self._db.execute(f"PRAGMA journal_mode={mode}")
-            self._db.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'wal' else 'FULL'}")
             known = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if known and self.meta("format") != _FORMAT:
                 raise ValueError(f"{self.path} is a database of something else, not of a sweep")
             if known and int(self.meta("version") or 0) > VERSION:
                 raise ValueError(f"{self.path} has format version {self.meta('version')}; this rpusim reads up to {VERSION}")
-            self._db.executescript(_TABLES)
-            self._set_meta(format=_FORMAT, version=str(VERSION))
+            self._db.execute(f"PRAGMA journal_mode={mode}")
+            self._db.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'wal' else 'FULL'}")
+            if not known:  # in one step: a file that was begun is one of ours
+                with self._change():
+                    for statement in _TABLES:
+                        self._db.execute(statement)
+                    self._set_meta(format=_FORMAT, version=str(VERSION))
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise ValueError(f"{self.path} is no file of a sweep: {error}") from None

@@ -215,6 +215,40 @@ def test_up_down_weakens_one_step_as_there():
     assert power.pow_gamma * (1 - power.pow_up_down) == pytest.approx(1.6)
 
 
+QUIET = dict.fromkeys(("dw_min_dtod", "dw_min_std", "up_down_dtod", "w_max_dtod", "w_min_dtod", "reset_std"), 0.0)
+
+
+@pytest.mark.parametrize(("kind", "settings", "ups", "down"), [
+    ("ConstantStep", {"dw_min": 0.01, "w_max": 0.8, "w_min": -0.6, "up_down": 0.2}, (0.06, 0.55, 0.8), -0.6),
+    ("LinearStep", {"dw_min": 0.01, "w_max": 1.0, "w_min": -0.8, "gamma_up": 0.4, "gamma_down": 0.7, "gamma_up_dtod": 0.0,
+                    "gamma_down_dtod": 0.0}, (0.0598, 0.494914, 1.0), -0.7733409),
+    ("LinearStep", {"dw_min": 0.01, "w_max": 1.0, "w_min": -0.8, "gamma_up": 0.4, "gamma_down": 0.7, "gamma_up_dtod": 0.0,
+                    "gamma_down_dtod": 0.0, "reverse_up": True, "reverse_down": True},
+     (0.0602469, 0.6295286, 1.0), -0.3198467),
+    ("SoftBounds", {"dw_min": 0.02, "w_max": 1.0, "w_min": -0.8, "up_down": -0.1}, (0.0671, 0.6169125, 0.97488), -0.7887775),
+    ("SoftBoundsReference", {"dw_min": 0.02, "w_max": 1.0, "w_min": -0.8, "up_down": 0.1, "reference_mean": 0.15},
+     (0.066, 0.5586641, 0.8359283), -0.9311552),
+    ("ExpStep", {"dw_min": 0.005}, (0.0548933, 0.289676, 0.6), -0.3764367),
+    ("PowStep", {"dw_min": 0.02, "w_max": 0.9, "w_min": -0.7, "pow_gamma": 1.5, "pow_gamma_dtod": 0.0, "pow_up_down": 0.2},
+     (0.0577442, 0.3374203, 0.6683474), -0.5121037),
+    ("PowStepReference", {"dw_min": 0.02, "w_max": 0.9, "w_min": -0.7, "pow_gamma": 1.5, "pow_gamma_dtod": 0.0, "up_down": 0.1,
+                          "subtract_symmetry_point": True}, (0.0560615, 0.2797487, 0.5594935), -0.4989743),
+])  # fmt: skip
+def test_pulses_are_those_that_were_recorded_there(kind, settings, ups, down):
+    """One device, from 0.05: after 1, 50 and 200 up pulses, and 200 down ones then (AIHWKit 1.1.0)."""
+    made = from_config({"class": f"{kind}Device"} | QUIET | settings, same_granularity=True).value
+    scheme = rpu.PulseScheme(
+        desired_bl=1, pulse_type="deterministic_implicit", update_management=False, update_bl_management=False
+    )
+    array = rpu.CrossbarArray((1, 1), made, pulses=scheme, rng=0)
+    array.program([[0.05]])
+    seen = {}
+    for k in range(1, 401):
+        array.update([1.0], [-1.0 if k <= 200 else 1.0], lr=made.granularity)
+        seen[k] = float(array.weights[0, 0])
+    assert [seen[1], seen[50], seen[200], seen[400]] == pytest.approx([*ups, down], abs=3e-6)
+
+
 @pytest.mark.parametrize(("part", "wanted"), [
     ({"class": "SoftBoundsPmaxDevice", "p_max": 200, "alpha": 0.01},
      rpu.devices.SoftBoundsPmax(p_max=200, alpha=0.01)),
