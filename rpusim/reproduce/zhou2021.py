@@ -101,7 +101,8 @@ def outputs(net: Sequential, x: NDArray[np.float32]) -> list[NDArray[np.float64]
             y = np.moveaxis(x, 1, -1)[..., first : first + len(w)].astype(np.float64)
             first += len(w)
             unit = float(np.abs(w).max()) * float(matrix.input_range or 1.0)
-            parts.append(np.ravel(y if bias is None else y - bias) / unit)
+            if unit > 0.0:  # a kernel that has died has no outputs
+                parts.append(np.ravel(y if bias is None else y - bias) / unit)
         if parts:
             found.append(np.concatenate(parts))
     return found
