@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import warnings
 import zlib
 from pathlib import Path
 from textwrap import wrap
@@ -90,9 +89,7 @@ def _at_voltages(args: argparse.Namespace, net: Any, data: Any, chip: Any, optio
     found = {}
     for volts in args.read_voltages:
         bent = chip.replace(periphery=chip.periphery.replace(nonlinearity=alpha, read_voltage=volts))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*outputs clip")  # a column of the table
-            found[volts] = inference.evaluate(net, data, args.times, chip=bent, **options)
+        found[volts] = inference.evaluate(net, data, args.times, chip=bent, **options)
     return found
 
 
@@ -155,8 +152,7 @@ def run(args: argparse.Namespace) -> int:
     name = args.network.name.removesuffix(".npz").removesuffix(".network")
     stem = args.out / f"{name}-on-{label}"
     kept = beside(stem, f".kept-{zlib.crc32(repr((chip, args.times, options['rng'], args.samples)).encode()):08x}.npz")
-    with going_on(str(kept)), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*outputs clip")  # printed with the result
+    with going_on(str(kept)):
         result = inference.evaluate(net, data, args.times, chip=chip, checkpoint=kept, **options)
     print(result)
     causes = {}

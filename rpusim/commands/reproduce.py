@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-import warnings
 from contextlib import nullcontext
 from typing import Any
 
@@ -54,9 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     entry = reproduce.get(args.name)
     begin = time.monotonic()
-    kept = going_on(f"the checkpoints in {args.out}") if entry.trains else nullcontext()
-    with kept, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*outputs clip")  # as the chips of papers do
+    with going_on(f"the checkpoints in {args.out}") if entry.trains else nullcontext():
         result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
     duration = time.monotonic() - begin
     print(f"{entry.source}: {entry.title}\n")

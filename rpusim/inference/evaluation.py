@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +68,7 @@ class InferenceResult:
     settings : dict
         Chip, seed and versions, fit for JSON.
     clipped : float
-        Share of the outputs that ADCs clipped in the first measurement.
+        Share of the outputs that ADCs clipped in the first measurement; `print` says it where it is more than a hundredth.
     """
 
     times_s: NDArray[np.float64]
@@ -84,7 +83,8 @@ class InferenceResult:
 
     def _html_rows(self) -> list[tuple[str, Any]]:
         rows = [(duration(t), f"{m:.4f}, worst {w:.4f}") for t, m, w in zip(self.times_s, self.mean, self.worst, strict=True)]
-        return [("metric", self.metric), ("programmings", len(self.values)), ("before", f"{self.reference:.4f}"), *rows]
+        said = [("note", clipping(self.clipped))] if self.clipped > MUCH else []
+        return [("metric", self.metric), ("programmings", len(self.values)), ("before", f"{self.reference:.4f}"), *rows, *said]
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -297,8 +297,6 @@ def evaluate(
             rows.append(row)
             if checkpoint is not None:
                 files.save(checkpoint, key | {"values": np.array(rows), "clipped": clipped})
-    if clipped is not None and clipped > MUCH:
-        warnings.warn(clipping(clipped), stacklevel=2)
     classes = reference_outputs.shape[-1]
     chance = {"accuracy": 1.0 / classes, "cross_entropy": float(np.log(classes))}.get(name)
     settings["programmings"] = count

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -29,7 +30,9 @@ def trainings(tmp_path, capsys):
     book.write_text("abcdefgh" * 60)
     common = ("train", "text", "--data", book, "--units", 4, "--length", 20, "--epochs", 2, "--out", tmp_path / "out")
     for seed in (0, 1, 2):
-        assert run(capsys, *common, "--algorithm", "sgd", "--seed", seed)[0] == 0
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*of the initial weights")  # of 40, by chance
+            assert run(capsys, *common, "--algorithm", "sgd", "--seed", seed)[0] == 0
     assert run(capsys, *common, "--algorithm", "digital")[0] == 0
     return tmp_path / "out"
 
