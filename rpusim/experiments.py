@@ -484,7 +484,8 @@ def sweep(
     those of `regressions`.
     """
     seeds = _random.seed_sequence(rng)
-    room_for("targets", shown(targets), len(targets) if isinstance(targets, Sized) else 0, 1000)
+    for name, given in (("algorithms", algorithms), ("targets", targets)):
+        room_for(name, shown(given), len(given) if isinstance(given, Sized) else 0, 1000)
     rules, goals = list(algorithms), list(targets)
     jobs = [
         {"algorithm": rule, "target": target, "rng": _random.child(seeds, a, k), **kwargs}

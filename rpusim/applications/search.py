@@ -18,10 +18,11 @@ from rpusim._base.checkpoint import atomic_file
 from rpusim._base.processes import shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
-from rpusim._base.validation import choice, fail, instance, integer_value, physical, real_array, shown
+from rpusim._base.validation import axes_of, choice, fail, instance, integer_value, physical, real_array, shown, signal
 from rpusim.inference import Chip, HardwareAware, evaluate, inference_cost, program
 from rpusim.nn import Adam, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh, Trainer
 from rpusim.nn import Mapping as Mapped
+from rpusim.nn.losses import class_labels
 
 __all__ = ["Measured", "Space", "Surrogate", "evolve", "measure", "network_of", "on_chip", "find_network"]
 
@@ -171,6 +172,14 @@ class Measured(NamedTuple):
     energy_j: float
 
 
+def _pair(name: str, given: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Inputs and labels of classes."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise TypeError(f"{name} must be (inputs, labels); got {shown(given)}")
+    x = signal(f"{name}[0]", given[0], (None,) * max(2, axes_of(given[0])))
+    return x, class_labels(f"{name}[1]", given[1], len(x), 1 << 20)
+
+
 def on_chip(
     candidate: Mapping[str, Any],
     *,
@@ -199,7 +208,8 @@ def on_chip(
     programmings : int, default 3
     seed : int, default 0
     """
-    x, y = train
+    x, y = _pair("train", train)
+    _pair("test", test)
     net = network_of(candidate, x.shape[1:], int(np.max(y)) + 1)
     net.build(seed)
     Trainer(net, lr=lr, rng=seed, batch_size=batch_size, optimizer=Adam()).fit((x, y), epochs=epochs, progress=False)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, generator, seed_sequence
-from rpusim._base.validation import boolean, instance, integer_value, physical, real, real_array, shown, signal
+from rpusim._base.validation import boolean, instance, integer_value, physical, real, real_values, shown, signal
 from rpusim.arrays.crossbar import CrossbarArray
 from rpusim.inference.chip import Chip
 from rpusim.inference.converters import DifferentialPair, TablePair
@@ -200,7 +200,7 @@ def optimize_tables(
     from scipy.optimize import differential_evolution
 
     base = Chip() if chip is None else _is_chip("chip", chip)
-    flat = np.sort(np.ravel(real_array("weights", np.ravel(np.asarray(weights, float)), (None,))))
+    flat = np.sort(np.ravel(real_values("weights", weights)))
     if len(flat) == 0 or not np.any(flat):
         raise ValueError("weights must have at least one that is not 0; got none")
     n, count = integer_value("knots", knots, 2, 100), integer_value("samples", samples, 10, 10_000_000)

@@ -307,6 +307,9 @@ def energy(
     fast_lr, slow_lr, h, transfer_every
         As in `oscillator`.
     """
-    mass = positive("slow_lr", slow_lr) / (positive("transfer_every", transfer_every) * positive("fast_lr", fast_lr))
+    period = positive("transfer_every", transfer_every) * positive("fast_lr", fast_lr)
+    if period == 0.0:
+        raise ValueError(f"transfer_every must not vanish beside fast_lr in float64; got {transfer_every} and {fast_lr}")
+    mass = positive("slow_lr", slow_lr) / period
     displacement = finite_array("c", c) - real()("target", target)
     return 0.5 * positive("h", h) * displacement**2 + 0.5 * mass * finite_array("a", a) ** 2
