@@ -322,8 +322,11 @@ class CrossbarArray(Addressing, Measuring, Stateful):
     def operations(self) -> tuple[Any, Any, Any, Any]:
         """Return `forward`, `backward`, `update` and `end_batch` (None where it does nothing) for loops that call them often:
         the same, with no Python in between where it can be."""
-        reader = self._core.reader
-        return reader.forward, reader.backward, self.update, None if self._is_timeless else self.end_batch
+        reader, kind = self._core.reader, type(self)
+        forward = reader.forward if kind.forward is CrossbarArray.forward else self.forward  # of a subclass of a user
+        backward = reader.backward if kind.backward is CrossbarArray.backward else self.backward
+        timeless = self._is_timeless and kind.end_batch is CrossbarArray.end_batch
+        return forward, backward, self.update, None if timeless else self.end_batch
 
     def _check_rate(self, lr: float) -> None:
         """Raise ValueError where `lr` is beyond float32, or would need longer trains than there may be."""

@@ -250,3 +250,27 @@ def test_a_copy_of_a_network_in_use_trains_by_itself(copied):
         np.testing.assert_array_equal(same.weights, own)
     for mine, same in zip(moved, step(net), strict=True):  # by the same draws
         np.testing.assert_array_equal(mine, same)
+
+
+def test_an_array_of_ones_own_is_read_by_its_own_methods():
+    class Doubled(rpu.CrossbarArray):
+        batches = 0
+
+        def forward(self, x, out=None):
+            return 2.0 * super().forward(x, out)
+
+        def end_batch(self):
+            self.batches += 1
+
+    class Own(DigitalSGD):
+        def build(self, shape, rng=None):
+            array = Doubled(shape, rpu.devices.Ideal(), forward=rpu.Periphery.ideal(), rng=rng)
+            return rpu.algorithms.ArrayTile(self, array)
+
+    layer = nn.Linear(3, 2, Own(), bias=False)
+    layer.build(0)
+    x = np.eye(3, dtype=np.float32)
+    np.testing.assert_array_equal(layer.forward(x), 2.0 * layer.tile.weights.T)
+    layer.backward(np.ones((3, 2), np.float32))
+    layer.update(0.1)
+    assert layer.tile.array.batches == 1
