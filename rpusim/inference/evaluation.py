@@ -386,7 +386,7 @@ def signal_to_noise(
     Returns
     -------
     dict of float64 array (arrays,)
-        By the causes of `causes`; infinite where a cause has no error.
+        By the causes of `causes`; infinite where a cause has no error, nan of arrays of weights 0.
 
     Examples
     --------
@@ -406,7 +406,7 @@ def signal_to_noise(
         draw, ratios = np.random.Generator(np.random.Philox(child(seeds, 1))), []
         for array in on_chip.arrays:
             exact, off = _read(array, t, draw.uniform(-1.0, 1.0, (count, array.shape[1])))
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore"):
                 ratios.append(20.0 * np.log10(np.linalg.norm(exact.astype(float)) / np.linalg.norm(off.astype(float))))
         found[name] = np.array(ratios)
     return found

@@ -230,3 +230,24 @@ def test_a_network_is_converted_to_another_rule_with_its_weights():
     assert not isinstance(kept.matrices()[0].tile, inf.HardwareAwareTile)
     with pytest.raises(TypeError, match="rule must be"):
         inf.convert(net, inf.HardwareAware)
+
+
+def test_signal_to_noise_is_that_of_the_noise_of_outputs():
+    """y~ = y + sigma M max|x| xi with M the largest weight of a row: the ratio is known, and falls by 6 dB as sigma doubles."""
+    net = nn.Sequential(nn.Linear(400, 30, rpu.algorithms.DigitalSGD(), bias=False))
+    net.build(0)
+    w = net.matrices()[0].weights.astype(np.float64)
+    found = []
+    for sigma in (0.05, 0.1):
+        adc = rpu.ADC(bits=None, bound=None, noise=sigma)
+        quiet = rpu.Periphery(dac=rpu.DAC(bits=None), adc=adc, bound_management="none")
+        chip = inf.Chip(inf.NoNoise(), periphery=quiet, compensation=None)
+        ratio = inf.signal_to_noise(net, chip=chip, vectors=400, rng=1)
+        signal, noise = (
+            np.sum(w**2) / 3.0,
+            np.sum((sigma * np.abs(w).max(axis=1)) ** 2),
+        )  # x is uniform in +-1, its largest near 1
+        assert abs(ratio["all"][0] - 10.0 * np.log10(signal / noise)) < 0.3
+        assert ratio["output noise"][0] == pytest.approx(ratio["all"][0], abs=0.3)
+        found.append(ratio["all"][0])
+    assert abs(found[0] - found[1] - 6.02) < 0.2
