@@ -122,31 +122,38 @@ def _starting_afresh() -> Iterator[None]:
         raise ValueError(f"{error} (--restart starts afresh, --checkpoint or --out keeps both)") from None
 
 
-def _with_drag(rule: Algorithm, device: Device) -> tuple[Algorithm, str]:
-    """SHD whose C moves as slowly as the drag of the device wants, and why.
+#: the rate of the slow array, by algorithms whose fast array is braked by its devices alone
+_SLOW_RATE = {"SHD": "slow_lr", "TikiTaka": "transfer_lr"}
 
-    Damping over frequency of the orbit of C goes with kappa / sqrt(slow_lr) (`rpusim.theory.oscillator`), so that slow_lr goes
-    with the square of the asymmetry kappa, from the named rate at kappa = 1 down to a tenth of it, where training gets slow.
+
+def _with_drag(rule: Algorithm, device: Device) -> tuple[Algorithm, str]:
+    """SHD or Tiki-Taka whose C moves as slowly as the drag of the device wants, and why.
+
+    Damping over frequency of the orbit of C goes with kappa / sqrt(slow_lr) (`rpusim.theory.oscillator`), so that slow_lr (or
+    transfer_lr) goes with the square of the asymmetry kappa, from the named rate at kappa = 1 down to a tenth of it, where
+    training gets slow.
     """
-    from rpusim.algorithms import SHD
     from rpusim.devices import PulsedDevice
     from rpusim.theory import response_theory
 
-    if not isinstance(rule, SHD) or not isinstance(device, PulsedDevice):
+    name = type(rule).__name__
+    if name not in _SLOW_RATE or not isinstance(device, PulsedDevice):
         return rule, ""
     kappa = response_theory(device).asymmetry
     if not math.isfinite(kappa):
         return rule, (
-            f"{type(device).__name__} has no stable symmetry point, so that nothing brakes A of SHD: C may orbit its optimum "
-            "and never rest in it; --algorithm agad needs none"
+            f"{type(device).__name__} has no stable symmetry point, so that nothing brakes A of {name}: C may orbit its "
+            "optimum and never rest in it; --algorithm agad needs none"
         )
     share = min(max(kappa * abs(kappa), 0.1), 1.0)
     if share > 0.99:
         return rule, ""
-    slow_lr = float(f"{share * rule.slow_lr:.3g}")
-    return dataclasses.replace(rule, slow_lr=slow_lr), (
-        f"the asymmetry of {type(device).__name__} at its symmetry point, {kappa:.3g} per weight unit, brakes SHD little: "
-        f"slow_lr={slow_lr:g} in place of {rule.slow_lr:g}, or C would orbit its optimum"
+    rate = _SLOW_RATE[name]
+    named_lr = getattr(rule, rate)
+    slow_lr = float(f"{share * named_lr:.3g}")
+    return dataclasses.replace(rule, **{rate: slow_lr}), (
+        f"the asymmetry of {type(device).__name__} at its symmetry point, {kappa:.3g} per weight unit, brakes {name} little: "
+        f"{rate}={slow_lr:g} in place of {named_lr:g}, or C would orbit its optimum"
     )
 
 

@@ -130,26 +130,28 @@ def test_training_on_mnist_continues_from_its_checkpoint(tmp_path, capsys, mnist
     assert status == 0 and len(list(tmp_path.glob("mnist-shd-SoftBounds-*.checkpoint.npz"))) == 1
 
 
-def test_shd_moves_as_slowly_as_the_drag_of_its_device_wants():
+@pytest.mark.parametrize(("name", "rate"), [("shd", "slow_lr"), ("ttv1", "transfer_lr")])
+def test_shd_and_tiki_taka_move_as_slowly_as_the_drag_of_their_device_wants(name, rate):
     """The same damping as at an asymmetry of 1 per weight unit, down to a tenth of the named rate; other rules stay."""
 
-    def taken(device, name="shd"):
+    def taken(device, name=name):
         rule, said = _with_drag(rpu.algorithms.named.get(name, device), device)
         return rule, said
 
     plain = rpu.devices.LinearStep(w_max=1.0, w_min=-1.0, gamma_up=1.0, gamma_down=1.0)  # whose asymmetry is its gamma
-    assert taken(plain) == (rpu.algorithms.named.get("shd", plain), "")
+    assert taken(plain) == (rpu.algorithms.named.get(name, plain), "")
     of = {}
     for gamma, slow_lr in ((0.5, 1.25), (0.1, 0.5), (0.01, 0.5)):
         device = plain.replace(gamma_up=gamma, gamma_down=gamma)
         rule, said = taken(device)
-        assert rule.slow_lr == pytest.approx(slow_lr, rel=1e-3) and f"slow_lr={slow_lr:g} in place of 5" in said
-        assert taken(device, "sgd")[1] == "" and rule == rpu.algorithms.named.get("shd", device).replace(slow_lr=rule.slow_lr)
-        of[gamma] = rpu.theory.oscillator(1.0, rule.slow_lr, 1.0, kappa=gamma, m=0.1)
+        assert getattr(rule, rate) == pytest.approx(slow_lr, rel=1e-3) and f"{rate}={slow_lr:g} in place of 5" in said
+        assert taken(device, "sgd")[1] == ""
+        assert rule == rpu.algorithms.named.get(name, device).replace(**{rate: getattr(rule, rate)})
+        of[gamma] = rpu.theory.oscillator(1.0, getattr(rule, rate), 1.0, kappa=gamma, m=0.1)
     whole = rpu.theory.oscillator(1.0, 5.0, 1.0, kappa=1.0, m=0.1)
     assert of[0.5].damping / of[0.5].omega0 == pytest.approx(whole.damping / whole.omega0, rel=1e-3)
     rule, said = taken(rpu.devices.ConstantStep())
-    assert rule.slow_lr == 5.0 and "nothing brakes A of SHD" in said
+    assert getattr(rule, rate) == 5.0 and f"nothing brakes A of {type(rule).__name__}" in said
     assert taken(rpu.devices.Ideal())[1] == ""
 
 
