@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import zlib
 from collections.abc import Iterator
@@ -151,7 +150,7 @@ def _with_drag(rule: Algorithm, device: Device) -> tuple[Algorithm, str]:
     rate = _SLOW_RATE[name]
     named_lr = getattr(rule, rate)
     slow_lr = float(f"{share * named_lr:.3g}")
-    return dataclasses.replace(rule, **{rate: slow_lr}), (
+    return rule.replace(**{rate: slow_lr}), (
         f"the asymmetry of {type(device).__name__} at its symmetry point, {kappa:.3g} per weight unit, brakes {name} little: "
         f"{rate}={slow_lr:g} in place of {named_lr:g}, or C would orbit its optimum"
     )

@@ -224,12 +224,35 @@ def points_of_rest(flow: Flow, slow: ResponseTable, slow_reference: float, read_
     for (a, a_side), (c, c_side) in itertools.product(*(((flow.low[k], -1.0), (flow.high[k], 1.0)) for k in (0, 1))):
         if a_side * a_rate(a, c) >= 0.0 and c_side * c_rate(a, c) >= 0.0:
             found.append((a, c))
-    near = 1e-9 * max(flow.high[k] - flow.low[k] for k in (0, 1))
+    found += _without_steps(flow, slow, slow_reference)
+    near = 1e-6 * max(flow.high[k] - flow.low[k] for k in (0, 1))
     apart: list[tuple[float, float]] = []
     for point in sorted(found, key=lambda point: point[1]):
         if all(math.dist(point, other) > near for other in apart):
             apart.append(point)
     return [Rest(a, c, *_growth(flow, a, c)) for a, c in apart]
+
+
+def _without_steps(flow: Flow, slow: ResponseTable, slow_reference: float) -> list[tuple[float, float]]:
+    """Where the device of C has no step in the direction that A asks for, so that C rests at any A of this sign.
+
+    Noise of reading moves them, as some reads have the other sign: solved again from there.
+    """
+    from scipy.optimize import root
+
+    a_rate, c_rate = flow.rates
+    found = []
+    for sign in (-1.0, 1.0):
+        for c in _zeros(lambda c, sign=sign: slow.drift(c + slow_reference, sign, 1.0), flow.low[1], flow.high[1]):  # type: ignore[misc]
+            for a in _zeros(lambda a, c=c: a_rate(a, c), flow.low[0], flow.high[0]):  # type: ignore[misc]
+                if a * sign <= 0.0:
+                    continue
+                size = abs(a_rate(0.0, c)) or 1.0, abs(c_rate(a, 0.0)) or 1.0
+                solved = root(lambda p, size=size: [a_rate(*p) / size[0], c_rate(*p) / size[1]], [a, c], tol=1e-12)
+                inside = all(flow.low[k] <= solved.x[k] <= flow.high[k] for k in (0, 1))
+                if inside and np.abs(solved.fun).max() < 1e-9:
+                    found.append(tuple(solved.x.tolist()))
+    return found
 
 
 def _resting_a(slow: ResponseTable, state: float, read_noise: float) -> float:

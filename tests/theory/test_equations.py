@@ -191,6 +191,22 @@ def test_symmetric_devices_only_orbit_and_reversed_ones_are_driven_away():
     assert np.abs(near.c[-500:] - 0.2).max() > 0.03
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_targets_beyond_the_last_step_end_where_the_steps_do(sign, noise):
+    """Steps that vanish before the bound, and turn beyond: C stays where they vanish, whatever A is."""
+    slopes = {"gamma_down": 1.25} if sign < 0 else {"gamma_up": 1.25}
+    device = devices.LinearStep(dw_min=0.001, w_max=1.0, w_min=-1.0, **({"gamma_up": 0.2, "gamma_down": 0.2} | slopes))
+    task = Regression(1.2 * sign, 0.2)
+    found, settings = points(device, task, noise=noise, fast_lr=0.1, slow_lr=0.05)
+    (point,) = found
+    path = theory.shd_trajectory(device, device, task, steps=60_000, **settings)
+    assert (path.a[-1], path.c[-1]) == pytest.approx((point.a, point.c), abs=1e-6) and point.stability == "stable"
+    end = sign * 0.8 - reference_of(device)
+    assert (abs(point.c - end) > 1e-6) == (noise > 0.0)  # some reads have the other sign
+    assert point.c == pytest.approx(end, abs=1e-9 if noise == 0.0 else 0.02) and point.a * sign > 0.1
+
+
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 @pytest.mark.parametrize("name", ["soft", "constant", "rough"])
 def test_targets_out_of_reach_end_at_a_bound(name, sign):
