@@ -8,22 +8,26 @@
 #include "normal.h"
 #include "portable.h"
 
-/* A line of numbers in one register, where there are such registers. */
+/* A line of numbers in one register, where there are such registers, and the first few of one. */
 #if defined(RPU_USE_AVX512)
 typedef __m512 fline;
-#define FLINE_LOAD(p) _mm512_loadu_ps(p)
-#define FLINE_STORE(p, a) _mm512_storeu_ps(p, a)
+typedef __mmask16 fsome;
+#define FLINE_LOAD(p, some) _mm512_maskz_loadu_ps(some, p)
+#define FLINE_STORE(p, some, a) _mm512_mask_storeu_ps(p, some, a)
+#define FLINE_WHOLE(p) _mm512_loadu_ps(p)
 #define FLINE_MINUS(w, a, x) _mm512_sub_ps(w, _mm512_mul_ps(_mm512_set1_ps(a), x))
+#define FLINE_SOME(n) ((__mmask16)((1u << (n)) - 1u))
 #define FLINE 16
 #elif defined(RPU_USE_AVX2)
 typedef __m256 fline;
-#define FLINE_LOAD(p) _mm256_loadu_ps(p)
-#define FLINE_STORE(p, a) _mm256_storeu_ps(p, a)
+typedef __m256i fsome;
+#define FLINE_LOAD(p, some) _mm256_maskload_ps(p, some)
+#define FLINE_STORE(p, some, a) _mm256_maskstore_ps(p, some, a)
+#define FLINE_WHOLE(p) _mm256_loadu_ps(p)
 #define FLINE_MINUS(w, a, x) _mm256_sub_ps(w, _mm256_mul_ps(_mm256_set1_ps(a), x))
+#define FLINE_SOME(n) _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 #define FLINE 8
 #endif
-
-enum { RPU_RANK_ROWS = 4, RPU_RANK_BLOCK = 64, RPU_RANK_VECTORS = 64, RPU_RANK_FEW = 12 };
 
 static void rank_one_plain(float *w, int64_t rows, int64_t columns, const float *x, const float *d, int64_t vectors,
                           float lr, int64_t row0, int64_t row1)
@@ -41,77 +45,69 @@ static void rank_one_plain(float *w, int64_t rows, int64_t columns, const float 
 }
 
 #if defined(FLINE)
-enum { RPU_RANK_COLUMNS = 2 * FLINE };
+/* Rows and columns of a tile, rows of a block, vectors of a part, and numbers of a part that the first-level cache has room for. */
+enum { RPU_RANK_ROWS = 4, RPU_RANK_COLUMNS = 2 * FLINE, RPU_RANK_BLOCK = 64, RPU_RANK_VECTORS = 64, RPU_RANK_CACHED = 4096 };
 
-/* A tile of w -= a x stays in registers while the vectors act on it, one after another. */
-static RPU_INLINE void rank_one_tile(float *const *w, const float *x, int64_t x_step, const float *a, int64_t vectors)
+/* A tile of w -= a x stays in registers while the vectors act on it, one after another; of its two lines the second may be
+ * left out, or have some columns only. */
+static RPU_INLINE void rank_one_tile(float *const *w, const float *x, int64_t columns, const float *a, int64_t vectors,
+                                     int both, int whole, fsome first, fsome second)
 {
-    fline a0 = FLINE_LOAD(w[0]), a1 = FLINE_LOAD(w[1]), a2 = FLINE_LOAD(w[2]), a3 = FLINE_LOAD(w[3]);
-    fline b0 = FLINE_LOAD(w[0] + FLINE), b1 = FLINE_LOAD(w[1] + FLINE);
-    fline b2 = FLINE_LOAD(w[2] + FLINE), b3 = FLINE_LOAD(w[3] + FLINE);
+    fline wide[RPU_RANK_ROWS], rest[RPU_RANK_ROWS];
+    for (int r = 0; r < RPU_RANK_ROWS; r++) {
+        wide[r] = FLINE_LOAD(w[r], first);
+        if (both)
+            rest[r] = FLINE_LOAD(w[r] + FLINE, second);
+    }
     for (int64_t v = 0; v < vectors; v++) {
-        const float *s = a + v * RPU_RANK_ROWS, *xv = x + v * x_step;
-        const fline p = FLINE_LOAD(xv), q = FLINE_LOAD(xv + FLINE);
-        a0 = FLINE_MINUS(a0, s[0], p);
-        b0 = FLINE_MINUS(b0, s[0], q);
-        a1 = FLINE_MINUS(a1, s[1], p);
-        b1 = FLINE_MINUS(b1, s[1], q);
-        a2 = FLINE_MINUS(a2, s[2], p);
-        b2 = FLINE_MINUS(b2, s[2], q);
-        a3 = FLINE_MINUS(a3, s[3], p);
-        b3 = FLINE_MINUS(b3, s[3], q);
+        const float *s = a + v * RPU_RANK_ROWS, *xv = x + v * columns;
+        const fline p = whole ? FLINE_WHOLE(xv) : FLINE_LOAD(xv, first);
+        for (int r = 0; r < RPU_RANK_ROWS; r++)
+            wide[r] = FLINE_MINUS(wide[r], s[r], p);
+        if (both) {
+            const fline q = whole ? FLINE_WHOLE(xv + FLINE) : FLINE_LOAD(xv + FLINE, second);
+            for (int r = 0; r < RPU_RANK_ROWS; r++)
+                rest[r] = FLINE_MINUS(rest[r], s[r], q);
+        }
     }
-    FLINE_STORE(w[0], a0), FLINE_STORE(w[1], a1), FLINE_STORE(w[2], a2), FLINE_STORE(w[3], a3);
-    FLINE_STORE(w[0] + FLINE, b0), FLINE_STORE(w[1] + FLINE, b1);
-    FLINE_STORE(w[2] + FLINE, b2), FLINE_STORE(w[3] + FLINE, b3);
+    for (int r = 0; r < RPU_RANK_ROWS; r++) {
+        FLINE_STORE(w[r], first, wide[r]);
+        if (both)
+            FLINE_STORE(w[r] + FLINE, second, rest[r]);
+    }
 }
 
-/* The tile of some rows at a column. What is no whole tile is worked on as one elsewhere, beside what is left there. */
-static RPU_INLINE void rank_one_at(float *w, int64_t columns, int64_t rows, int64_t width, const float *x, int64_t x_step,
-                                   const float *a, int64_t vectors, float *spare)
-{
-    float *lines[RPU_RANK_ROWS];
-    for (int64_t r = 0; r < RPU_RANK_ROWS; r++) {
-        lines[r] = r < rows && width == RPU_RANK_COLUMNS ? w + r * columns : spare + r * RPU_RANK_COLUMNS;
-        if (r < rows && width < RPU_RANK_COLUMNS)
-            memcpy(lines[r], w + r * columns, (size_t)width * sizeof *w);
-    }
-    rank_one_tile(lines, x, x_step, a, vectors);
-    for (int64_t r = 0; r < rows && width < RPU_RANK_COLUMNS; r++)
-        memcpy(w + r * columns, lines[r], (size_t)width * sizeof *w);
-}
-
-/* Some vectors on a block of rows: row by row where they are few. Where they are many, their columns of one tile are laid side
- * by side first, which the first-level cache holds for all rows of the block. */
+/* Some vectors on a block of rows, tile by tile: the columns of x of one tile serve all rows of the block from the cache. */
 static void rank_one_block(float *w, int64_t columns, int64_t block, const float *x, const float *d, int64_t d_step,
                            int64_t vectors, float lr)
 {
-    float a[RPU_RANK_VECTORS * RPU_RANK_BLOCK], side[RPU_RANK_VECTORS * RPU_RANK_COLUMNS];
-    float spare[RPU_RANK_ROWS * RPU_RANK_COLUMNS] = {0};
-    const int64_t few = vectors < RPU_RANK_FEW ? columns / RPU_RANK_COLUMNS * RPU_RANK_COLUMNS : 0;
+    float a[RPU_RANK_VECTORS * RPU_RANK_BLOCK], spare[RPU_RANK_ROWS * RPU_RANK_COLUMNS] = {0};
     for (int64_t i = 0; i < block; i += RPU_RANK_ROWS) {
-        const int64_t rows = block - i < RPU_RANK_ROWS ? block - i : RPU_RANK_ROWS;
         float *own = a + i * RPU_RANK_VECTORS;
-        for (int64_t v = 0; v < vectors; v++)
-            for (int64_t r = 0; r < RPU_RANK_ROWS; r++)
-                own[v * RPU_RANK_ROWS + r] = r < rows ? lr * d[v * d_step + i + r] : 0.0f;
-        for (int64_t j = 0; j < few; j += RPU_RANK_COLUMNS)
-            rank_one_at(w + i * columns + j, columns, rows, RPU_RANK_COLUMNS, x + j, columns, own, vectors, spare);
+        const float *di = d + i;
+        if (block - i >= RPU_RANK_ROWS)
+            for (int64_t v = 0; v < vectors; v++)
+                for (int r = 0; r < RPU_RANK_ROWS; r++)
+                    own[v * RPU_RANK_ROWS + r] = lr * di[v * d_step + r];
+        else
+            for (int64_t v = 0; v < vectors; v++)
+                for (int r = 0; r < RPU_RANK_ROWS; r++)
+                    own[v * RPU_RANK_ROWS + r] = r < block - i ? lr * di[v * d_step + r] : 0.0f;
     }
-    for (int64_t j = few; j < columns; j += RPU_RANK_COLUMNS) {
+    for (int64_t j = 0; j < columns; j += RPU_RANK_COLUMNS) {
         const int64_t width = columns - j < RPU_RANK_COLUMNS ? columns - j : RPU_RANK_COLUMNS;
-        if (width < RPU_RANK_COLUMNS)
-            memset(side, 0, (size_t)(vectors * RPU_RANK_COLUMNS) * sizeof *side);
-        for (int64_t v = 0; v < vectors; v++) {
-            if (width == RPU_RANK_COLUMNS)
-                memcpy(side + v * RPU_RANK_COLUMNS, x + v * columns + j, RPU_RANK_COLUMNS * sizeof *x);
-            else
-                memcpy(side + v * RPU_RANK_COLUMNS, x + v * columns + j, (size_t)width * sizeof *x);
-        }
+        const fsome first = FLINE_SOME(width < FLINE ? width : FLINE), second = FLINE_SOME(width < FLINE ? 0 : width - FLINE);
         for (int64_t i = 0; i < block; i += RPU_RANK_ROWS) {
-            const int64_t rows = block - i < RPU_RANK_ROWS ? block - i : RPU_RANK_ROWS;
-            rank_one_at(w + i * columns + j, columns, rows, width, side, RPU_RANK_COLUMNS, a + i * RPU_RANK_VECTORS, vectors,
-                        spare);
+            float *lines[RPU_RANK_ROWS];
+            for (int64_t r = 0; r < RPU_RANK_ROWS; r++)
+                lines[r] = i + r < block ? w + (i + r) * columns + j : spare + r * RPU_RANK_COLUMNS;
+            const float *own = a + i * RPU_RANK_VECTORS;
+            if (width == RPU_RANK_COLUMNS)
+                rank_one_tile(lines, x + j, columns, own, vectors, 1, 1, first, second);
+            else if (width > FLINE)
+                rank_one_tile(lines, x + j, columns, own, vectors, 1, 0, first, second);
+            else
+                rank_one_tile(lines, x + j, columns, own, vectors, 0, 0, first, second);
         }
     }
 }
@@ -122,8 +118,10 @@ static void rank_one_rows(float *w, int64_t rows, int64_t columns, const float *
                           float lr, int64_t row0, int64_t row1)
 {
 #if defined(FLINE)
-    for (int64_t v = 0; v < vectors && vectors > 1; v += RPU_RANK_VECTORS) {
-        const int64_t part = vectors - v < RPU_RANK_VECTORS ? vectors - v : RPU_RANK_VECTORS;
+    int64_t most = RPU_RANK_CACHED / (columns > 0 ? columns : 1);
+    most = most < RPU_RANK_VECTORS / 4 ? RPU_RANK_VECTORS / 4 : most > RPU_RANK_VECTORS ? RPU_RANK_VECTORS : most;
+    for (int64_t v = 0; v < vectors && vectors > 1; v += most) {
+        const int64_t part = vectors - v < most ? vectors - v : most;
         for (int64_t i = row0; i < row1; i += RPU_RANK_BLOCK) {
             const int64_t block = row1 - i < RPU_RANK_BLOCK ? row1 - i : RPU_RANK_BLOCK;
             rank_one_block(w + i * columns, columns, block, x + v * columns, d + v * rows + i, rows, part, lr);
