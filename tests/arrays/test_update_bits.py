@@ -178,6 +178,27 @@ def test_direct_pulses_are_the_same_with_all_kernel_sets(kernels):
     assert_same_to_rounding(kernels, pulsed(kernels), pulsed(ACTIVE))
 
 
+@pytest.mark.usefixtures("restore_kernels")
+@pytest.mark.parametrize("kernels", kernel_sets())
+@pytest.mark.parametrize("vectors", [2, 15, 16, 17, 63, 65, 129])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 8), (4, 9), (5, 16), (7, 17), (66, 31), (4, 32), (2, 33), (9, 49), (130, 401)])
+def test_sums_of_outer_products_are_those_of_vector_after_vector(shape, vectors, kernels):
+    """Whatever tiles, edges and parts of a batch they are worked out in (kernels/products.h)."""
+    use_kernel_set(kernels)
+    rng = np.random.default_rng(vectors)
+    x, d = (rng.standard_normal((vectors, n)).astype(np.float32) for n in shape[::-1])
+    array = CrossbarArray(shape, Ideal(), rng=0)
+    w, lr = rng.standard_normal(shape).astype(np.float32), np.float32(0.01)
+    array.program(w)
+    array.update(x, d, lr=lr)
+    for xv, dv in zip(x, d, strict=True):
+        w -= (lr * dv)[:, None] * xv
+    if kernels == "baseline":  # the compiler may fuse
+        np.testing.assert_allclose(array.weights, w, rtol=1e-5, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(array.weights, w)
+
+
 def test_a_negative_zero_of_an_ideal_device_does_not_show_how_a_batch_was_split():
     x, d = -np.ones((4, 8), np.float32), np.zeros((4, 3), np.float32)
     whole, single = (CrossbarArray((3, 8), Ideal(), rng=0) for _ in range(2))
