@@ -130,6 +130,8 @@ cdef extern from "kernels/kernels.h" nogil:
         float (*abs_max)(const float *, int64_t) noexcept nogil
         int (*all_finite)(const float *, int64_t) noexcept nogil
         double (*sum_squares)(const float *, int64_t) noexcept nogil
+        void (*size_products)(const float *, int64_t, int64_t, int, const float *, int64_t, int, float,
+                              float *) noexcept nogil
         void (*sigmoid)(const float *, int64_t, float *) noexcept nogil
         void (*sigmoid_gradient)(const float *, const float *, int64_t, float *) noexcept nogil
         void (*tanh)(const float *, int64_t, float *) noexcept nogil

@@ -96,5 +96,8 @@ cdef class Reader:
                               uint32_t line) except -1 nogil
     cdef int _wired_products(self, const float *w, const float *v, float *y, Py_ssize_t vectors,
                              int transposed) except -1 nogil
+    cdef const float *_array(self, int k, Devices reference, float *factor) noexcept nogil
+    cdef void _size_products(self, int squares, const float *x, Py_ssize_t vectors, int transposed, Devices reference,
+                             double share, float *y) noexcept nogil
     cdef const float *_effective(self, float *matrix, Devices reference, const float *asymmetry, Sums sums) noexcept nogil
     cdef float _input_scale(self, Direction *p, const float *x, Py_ssize_t n, NoiseManagement kind) noexcept nogil

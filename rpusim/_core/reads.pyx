@@ -13,6 +13,7 @@ from libc.float cimport FLT_MAX
 from libc.math cimport fabsf
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
+from libc.string cimport memset
 
 from rpusim._core.buffers cimport as_batch, floats, grow, output, overlap
 from rpusim._core.devices cimport Devices
@@ -384,7 +385,7 @@ cdef class Reader:
         cdef float *variance = NULL
         cdef int32_t variances = 1
         cdef double sum, share
-        if asymmetry != NULL or p.converters.ir_drop != 0.0 or noisy or p.wired:
+        if asymmetry != NULL or p.converters.ir_drop != 0.0 or p.wired or noisy and vectors >= MERGED_VECTORS:
             matrix = <float *>grow(&self.matrix, 4 * size)
         if p.wired:
             self._wired_products(self._effective(matrix, reference, asymmetry, WEIGHTS), v, y, vectors, transposed)
@@ -402,11 +403,15 @@ cdef class Reader:
                     share = 1.0 - <double>j / n_in
                     changed[q * n_in + j] = <float>(v[q * n_in + j] * (1.0 - share * share))
             matrix_product(w, self.rows, self.columns, changed, sloped, vectors, transposed, 1.0)
-            for k in range(size):
-                matrix[k] = fabsf(w[k])
             for j in range(vectors * n_in):
                 changed[j] = fabsf(v[j])
-            matrix_product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 1.0)
+            if vectors < MERGED_VECTORS:
+                memset(current, 0, 4 * vectors * n_out)
+                self.kernels.size_products(w, self.rows, self.columns, 0, changed, vectors, transposed, 1.0, current)
+            else:
+                for k in range(size):
+                    matrix[k] = fabsf(w[k])
+                matrix_product(matrix, self.rows, self.columns, changed, current, vectors, transposed, 1.0)
         if noisy:
             variance = work + vectors * (n_in + 2 * n_out)
             share = <double>p.read_noise * p.read_noise
@@ -421,9 +426,13 @@ cdef class Reader:
                 for j in range(vectors * n_in):
                     changed[j] = v[j] * v[j]
                 variances = <int32_t>n_out
-                w = self._effective(
-                    matrix, reference, NULL, SIZES if p.read_noise_law == READ_NOISE_SQRT else SQUARES)
-                matrix_product(w, self.rows, self.columns, changed, variance, vectors, transposed, <float>share)
+                if vectors < MERGED_VECTORS:
+                    self._size_products(p.read_noise_law != READ_NOISE_SQRT, changed, vectors, transposed, reference, share,
+                                        variance)
+                else:
+                    w = self._effective(
+                        matrix, reference, NULL, SIZES if p.read_noise_law == READ_NOISE_SQRT else SQUARES)
+                    matrix_product(w, self.rows, self.columns, changed, variance, vectors, transposed, <float>share)
         for q in range(vectors):
             sum = 0.0
             if p.converters.voltage_offset != NULL or p.converters.series != 0.0:
@@ -452,6 +461,29 @@ cdef class Reader:
                     y[q * n_out + j] = <float>found[q, j]
         return 0
 
+    cdef const float *_array(self, int k, Devices reference, float *factor) noexcept nogil:
+        # Of what a read sees as one: this array, its parts, the reference; and by what factor.
+        if k == 0:
+            factor[0] = self.factor
+            return &self.devices.w[0, 0]
+        if k <= self.parts:
+            factor[0] = self.part_factor[k - 1]
+            return self.part[k - 1]
+        factor[0] = -1.0
+        return &reference.w[0, 0]
+
+    cdef void _size_products(self, int squares, const float *x, Py_ssize_t vectors, int transposed, Devices reference,
+                             double share, float *y) noexcept nogil:
+        # y = share times the products with the SIZES (or SQUARES) of `_effective`, which is not made.
+        cdef int k, arrays = 1 + self.parts + (1 if reference is not None else 0)
+        cdef float factor
+        cdef const float *w
+        memset(y, 0, 4 * vectors * (self.columns if transposed else self.rows))
+        for k in range(arrays):
+            w = self._array(k, reference, &factor)
+            self.kernels.size_products(w, self.rows, self.columns, squares, x, vectors, transposed,
+                                       <float>(share * factor * factor), y)
+
     cdef const float *_effective(self, float *matrix, Devices reference, const float *asymmetry, Sums sums) noexcept nogil:
         # What a read sees as one matrix: factor w + the parts - the reference (WEIGHTS), or the sum over all arrays of
         # factor^2 |w| (SIZES) or factor^2 w^2 (SQUARES). In `matrix`, or where it is, if it is the weights of this array.
@@ -464,12 +496,7 @@ cdef class Reader:
         for i in range(size):
             matrix[i] = 0.0
         for k in range(arrays):
-            if k == 0:
-                w, factor = &self.devices.w[0, 0], self.factor
-            elif k <= self.parts:
-                w, factor = self.part[k - 1], self.part_factor[k - 1]
-            else:
-                w, factor = &reference.w[0, 0], -1.0
+            w = self._array(k, reference, &factor)
             if sums == WEIGHTS:
                 for i in range(size):
                     matrix[i] += factor * w[i]

@@ -9,7 +9,7 @@ import pytest
 from oracle.arrays import P_LIMIT, Z_LIMIT, array_of, assert_noise, chi2_p, plain
 from scipy import stats
 
-from rpusim import ADC, DAC
+from rpusim import ADC, DAC, DifferentialPair
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.05, 40.0])
@@ -98,3 +98,27 @@ def test_splits_of_a_batch_draw_the_same_noise(splits, transposed):
         pieces.append(read(array, x[first : first + n]))
         first += n
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=3e-5)
+
+
+@pytest.mark.parametrize("settings", [
+    {"read_noise": 0.3, "read_noise_law": "sqrt"}, {"read_noise": 0.3, "read_noise_law": "proportional"},
+    {"read_noise": 0.3}, {"ir_drop": 20.0}, {"ir_drop": 20.0, "read_noise": 0.2, "read_noise_law": "sqrt"},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_single_vectors_are_read_as_those_of_a_batch(transposed, paired, settings):
+    """They take another way to the sums over the sizes of weights (kernels/products.h)."""
+    rng = np.random.default_rng(47)
+    shape = (37, 150)  # whole lines of registers, and a rest
+    w, x = rng.normal(0, 0.3, shape), rng.normal(0, 1, (9, shape[0 if transposed else 1]))
+
+    def read(batches):
+        array = array_of(w, plain(**settings), rng=46)
+        if paired:
+            array = DifferentialPair(array, array_of(w[::-1], plain(**settings), rng=48))
+        return np.concatenate([array.backward(rows) if transposed else array.forward(rows) for rows in batches])
+
+    whole = read([x])
+    np.testing.assert_allclose(read(x[:, None]), whole, atol=2e-5 * np.abs(whole).max())
+    without = (w - w[::-1] * paired).T if transposed else w - w[::-1] * paired
+    assert np.abs(whole - x @ without.T).max() > 0.01  # there is something to compare

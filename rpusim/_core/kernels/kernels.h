@@ -191,6 +191,8 @@ typedef struct {
     float (*abs_max)(const float *x, int64_t n);
     int (*all_finite)(const float *x, int64_t n);
     double (*sum_squares)(const float *x, int64_t n);
+    void (*size_products)(const float *w, int64_t rows, int64_t columns, int squares, const float *x, int64_t vectors,
+                          int transposed, float factor, float *y);
 
     /* y = 1 / (1 + e^-x) and z = y (1 - y) d; y = tanh(x) and z = (1 - y^2) d. */
     void (*sigmoid)(const float *x, int64_t n, float *y);

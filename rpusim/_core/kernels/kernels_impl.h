@@ -48,6 +48,7 @@ const rpu_kernels RPU_JOIN(rpu_kernels_, RPU_SET) = {
     .abs_max = abs_max,
     .all_finite = all_finite,
     .sum_squares = sum_squares,
+    .size_products = size_products,
     .sigmoid = sigmoid,
     .sigmoid_gradient = sigmoid_gradient,
     .tanh = hyperbolic_tangent,

@@ -2,6 +2,7 @@
 #ifndef RPU_PRODUCTS_H
 #define RPU_PRODUCTS_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -17,6 +18,12 @@ typedef __mmask16 fsome;
 #define FLINE_WHOLE(p) _mm512_loadu_ps(p)
 #define FLINE_MINUS(w, a, x) _mm512_sub_ps(w, _mm512_mul_ps(_mm512_set1_ps(a), x))
 #define FLINE_SOME(n) ((__mmask16)((1u << (n)) - 1u))
+#define FLINE_ZERO _mm512_setzero_ps()
+#define FLINE_ABS(a) _mm512_abs_ps(a)
+#define FLINE_PLUS(a, b) _mm512_add_ps(a, b)
+#define FLINE_TIMES(a, b) _mm512_mul_ps(a, b)
+#define FLINE_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define FLINE_OUT(p, a) _mm512_storeu_ps(p, a)
 #define FLINE 16
 #elif defined(RPU_USE_AVX2)
 typedef __m256 fline;
@@ -26,6 +33,12 @@ typedef __m256i fsome;
 #define FLINE_WHOLE(p) _mm256_loadu_ps(p)
 #define FLINE_MINUS(w, a, x) _mm256_sub_ps(w, _mm256_mul_ps(_mm256_set1_ps(a), x))
 #define FLINE_SOME(n) _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#define FLINE_ZERO _mm256_setzero_ps()
+#define FLINE_ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
+#define FLINE_PLUS(a, b) _mm256_add_ps(a, b)
+#define FLINE_TIMES(a, b) _mm256_mul_ps(a, b)
+#define FLINE_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define FLINE_OUT(p, a) _mm256_storeu_ps(p, a)
 #define FLINE 8
 #endif
 
@@ -131,6 +144,50 @@ static void rank_one_rows(float *w, int64_t rows, int64_t columns, const float *
         return;
 #endif
     rank_one_plain(w, rows, columns, x, d, vectors, lr, row0, row1);
+}
+
+/* Sum of |w| x, or of w^2 x: several sums side by side, so that none waits for another. */
+static RPU_INLINE float size_sum(const float *restrict w, const float *restrict x, int64_t n, int squares)
+{
+    float sum = 0.0f;
+    int64_t j = 0;
+#if defined(FLINE)
+    fline sums[4] = {FLINE_ZERO, FLINE_ZERO, FLINE_ZERO, FLINE_ZERO};
+    float parts[FLINE];
+    for (; j + 4 * FLINE <= n; j += 4 * FLINE)
+        for (int r = 0; r < 4; r++) {
+            const fline p = FLINE_WHOLE(w + j + r * FLINE);
+            sums[r] = FLINE_FMA(squares ? FLINE_TIMES(p, p) : FLINE_ABS(p), FLINE_WHOLE(x + j + r * FLINE), sums[r]);
+        }
+    FLINE_OUT(parts, FLINE_PLUS(FLINE_PLUS(sums[0], sums[1]), FLINE_PLUS(sums[2], sums[3])));
+    for (int l = 0; l < FLINE; l++)
+        sum += parts[l];
+#endif
+    for (; j < n; j++)
+        sum += x[j] * (squares ? w[j] * w[j] : fabsf(w[j]));
+    return sum;
+}
+
+static RPU_INLINE void size_add(const float *restrict w, float a, int64_t n, int squares, float *restrict y)
+{
+    RPU_SIMD
+    for (int64_t j = 0; j < n; j++)
+        y[j] += a * (squares ? w[j] * w[j] : fabsf(w[j]));
+}
+
+/* y += factor |w| x^T for some vectors, or of the squares of w, or with w^T: of a matrix that nobody has to make. */
+static void size_products(const float *w, int64_t rows, int64_t columns, int squares, const float *x, int64_t vectors,
+                          int transposed, float factor, float *y)
+{
+    const int64_t n_in = transposed ? rows : columns, n_out = transposed ? columns : rows;
+    for (int64_t v = 0; v < vectors; v++, x += n_in, y += n_out)
+        for (int64_t i = 0; i < rows; i++) {
+            const float *wi = w + i * columns;
+            if (transposed)
+                squares ? size_add(wi, factor * x[i], columns, 1, y) : size_add(wi, factor * x[i], columns, 0, y);
+            else
+                y[i] += factor * (squares ? size_sum(wi, x, columns, 1) : size_sum(wi, x, columns, 0));
+        }
 }
 
 /* Of finite numbers: without the sign their bits are in the order of their values, and integers vectorise. */
