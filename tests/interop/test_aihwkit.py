@@ -192,6 +192,13 @@ class SingleRPUConfig:
     tile_class: type = int
 
 
+def test_what_only_says_how_things_run_there_is_left_out():
+    found = from_config({"class": "TorchInferenceRPUConfig", "forward": {"is_perfect": True}, "simulator_tile_class": "TorchSimulatorTile",
+                         "pre_post": {"input_range": {"calibration_info": "quantile"}}})  # fmt: skip
+    assert found.value.algorithm.forward.is_ideal and found.value.chip.periphery.is_ideal
+    assert found.value.algorithm.scale == "row"  # which exact reads do not see
+
+
 def test_objects_are_read_by_the_names_of_their_classes_and_attributes():
     whole = from_config(SingleRPUConfig(forward=IOParameters(bound_management=BoundManagementType.NONE))).value
     assert whole.algorithm.device == rpu.devices.ExpStep(dw_min=0.01)

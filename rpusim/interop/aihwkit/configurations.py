@@ -141,12 +141,12 @@ def _whole(config: Any, notes: list[str], choices: Choices) -> Configuration:
 
 def _ignore(part: Part) -> None:
     """Settings of how there things run."""
-    for name in ("runtime", "tile_class", "tile_array_class", "pre_post", "legacy_params"):
+    for name in ("runtime", "tile_class", "tile_array_class", "simulator_tile_class", "pre_post", "legacy_params"):
         part.get(name)
 
 
 def _mapping(part: Part) -> nn.Mapping:
-    inner = Part(part.get("mapping", {}), f"{part.path}.mapping", ("MappingParameter", "WeightScalingMappingParameter",
+    inner = Part(part.get("mapping", {}), f"{part.path}.mapping", ("MappingParameter",
                  "MappableRPU"), part.notes, "MappingParameter")  # fmt: skip
     inner.only("weight_scaling_lr_compensation", False)
     omega, by_row = inner.get("weight_scaling_omega", 0.0), bool(inner.get("weight_scaling_columnwise", False))
@@ -175,7 +175,8 @@ def _input_range(outer: Part) -> dict[str, Any]:
     kind = "InputRangeParameter"
     part = Part(values, f"{outer.path}.input_range", (kind,), outer.notes, kind)
     names = ("init_from_data", "init_std_alpha", "input_min_percentage", "output_min_percentage", "gradient_scale",
-             "gradient_relative", "manage_output_clipping", "learn_input_range", "init_value", "decay")  # fmt: skip
+             "gradient_relative", "manage_output_clipping", "learn_input_range", "init_value", "decay",
+             "calibration_info")  # fmt: skip
     if not part.get("enable", False):
         for name in names:
             part.get(name)
@@ -215,7 +216,7 @@ def _inference(part: Part, mapping: nn.Mapping) -> Configuration:
         chips.modifiers(part.get("modifier", {}), f"{path}.modifier", notes),
         chips.clip(part.get("clip", {}), f"{path}.clip", notes),
         forward,
-        scale=scale,
+        scale="row" if forward.is_ideal else scale,
     )
     part.note("rows are normalised when they are read (scale), not by writing weights anew after every step (remap)")
     chip = inference.Chip(
