@@ -214,4 +214,5 @@ class LowRankTile(Tile):
 
 def _apart(x: ArrayLike, out: NDArray[np.float32] | None) -> ArrayLike:
     """`x`, copied where `out` shares its memory: it is read twice."""
-    return np.array(x) if out is not None and isinstance(x, np.ndarray) and np.shares_memory(x, out) else x
+    both = isinstance(x, np.ndarray) and isinstance(out, np.ndarray)
+    return np.array(x) if both and np.may_share_memory(x, out) else x

@@ -8,13 +8,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import fail, real_array, room_for
+from rpusim._base.validation import fail, physical, real_array, room_for
 from rpusim.inference.models import PowerLawDrift
 
 __all__ = ["read_noise_covariance"]
 
 _EULER = 0.57721566490153286
 MOST_TIMES = 200
+
+_time = physical(0.0, open_low=True)
 
 
 def read_noise_covariance(ages_s: ArrayLike, t_read_s: float = 250e-9) -> NDArray[np.float64]:
@@ -41,7 +43,7 @@ def read_noise_covariance(ages_s: ArrayLike, t_read_s: float = 250e-9) -> NDArra
     if np.any(ages <= 0.0):
         fail("ages_s", "positive", float(ages.min()))
     room_for("ages_s", f"{len(ages)} ages", 8 * len(ages) ** 2, 8)
-    tau = 4.0 * math.exp(_EULER) * t_read_s
+    tau = 4.0 * math.exp(_EULER) * _time("t_read_s", t_read_s)
     return _ein(np.add.outer(ages, ages) / tau) - _ein(np.abs(np.subtract.outer(ages, ages)) / tau)
 
 

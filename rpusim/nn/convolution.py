@@ -282,7 +282,10 @@ class Conv2d(Layer):
         x, channels, inputs = self._input, self.in_channels // self.groups, self.kernels[0].inputs
         rows, columns = self.windows.outputs(x.shape)
         check_gradient(d, (len(x), self.out_channels, rows, columns))
-        flat = self._gradient = np.ascontiguousarray(d.transpose(0, 2, 3, 1)).reshape(len(x), rows * columns, self.out_channels)
+        flat = np.ascontiguousarray(d.transpose(0, 2, 3, 1)).reshape(len(x), rows * columns, self.out_channels)
+        if self.kernels[0].parameters:
+            self.kernels[0].sums_of(flat.reshape(-1, self.out_channels))
+        self._gradient = flat
         z = np.zeros(x.shape, np.float32) if input_gradient else None
         if z is None and not self.kernels[0].parameters:
             return None

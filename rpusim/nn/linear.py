@@ -119,8 +119,10 @@ class Linear(MatrixLayer):
         check_gradient(d, self._output_shape)
         if d.ndim > 2:
             d = d.reshape(-1, self.out_features)
-        self._gradient, matrix = d, self.matrix
-        z = None
+        matrix = self.matrix
+        if matrix.parameters:
+            matrix.sums_of(d)
+        self._gradient, z = d, None
         if input_gradient:
             z = self._ops.backward(d)
             if z.shape[1] > self.in_features:

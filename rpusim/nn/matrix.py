@@ -397,13 +397,20 @@ class Matrix(Stateful):
                 z[:, cols] += tile.backward(np.ascontiguousarray(d[:, rows]))
         return z[:, : self.inputs] if self.columns > self.inputs else z
 
+    def sums_of(self, d: NDArray[np.float32]) -> Any:
+        """Return dL/dbias of a digital bias for dL/dy (n, outputs), or refuse it: to be asked before anything is read."""
+        if self._bias is None:
+            return None
+        with np.errstate(over="ignore"):
+            total = d.sum(axis=0)
+        if not np.isfinite(total).all():
+            raise ValueError("d must hold finite float32 numbers, with finite sums; got others")
+        return total
+
     def gradients(self, x: NDArray[np.float32], d: NDArray[np.float32], y: NDArray[np.float32], z: Any = None) -> None:
         """Add to the gradients of the digital parameters: inputs, dL/dy, outputs, and dL/dx where it is known."""
         if self._bias is not None:
-            total = d.sum(axis=0)
-            if not np.isfinite(total).all():
-                raise ValueError("d must hold finite float32 numbers, with finite sums; got others")
-            self._bias.gradient += total
+            self._bias.gradient += self.sums_of(d)
         if self._scale is not None:
             pure = y if self._bias is None else y - self._bias.value
             per_output = (d * pure).sum(axis=0) / self._scale.value

@@ -151,7 +151,7 @@ class Network:
             raise ValueError(
                 f"out must be a writeable C-contiguous float64 array of shape {shape}; got dtype {out.dtype}, shape {out.shape}"
             )
-        elif np.shares_memory(out, v_in):
+        elif np.may_share_memory(out, v_in):
             v_in = v_in.copy()
         if len(v_in):
             with self._core.lock:

@@ -85,6 +85,8 @@ def test_reads_may_go_where_the_input_is():
     out = x.copy()
     assert tile.forward(out, out=out) is out
     np.testing.assert_allclose(out, expected, atol=1e-6)
+    with pytest.raises(TypeError, match="out must be"):  # and is not looked into before it is known to be an array
+        tile.forward(x, out=range(10**12))
 
 
 def test_more_rank_learns_more_of_a_full_rank_target():

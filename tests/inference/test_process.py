@@ -52,3 +52,9 @@ def test_reads_of_devices_have_the_covariance():
     frozen = inf.ProgrammedArray(np.ones((1, 100_000), np.float32), chip.replace(read_noise="frozen", read_times_s=None), rng=0)
     apart = np.array([frozen.conductances(t)[0, 0] for t in times[:2]], np.float64)
     assert abs(np.corrcoef(apart)[0, 1]) < 5 / math.sqrt(100_000)  # a draw for every time
+
+
+@pytest.mark.parametrize("t_read_s", [10**120, 0.0, -1.0, math.nan, "1"])
+def test_the_time_of_a_read_is_checked(t_read_s):
+    with pytest.raises((TypeError, ValueError), match="t_read_s must be"):
+        inf.read_noise_covariance([1.0, 2.0], t_read_s)

@@ -193,7 +193,8 @@ class SingleRPUConfig:
 
 
 def test_what_only_says_how_things_run_there_is_left_out():
-    found = from_config({"class": "TorchInferenceRPUConfig", "forward": {"is_perfect": True}, "simulator_tile_class": "TorchSimulatorTile",
+    found = from_config({"class": "TorchInferenceRPUConfig", "forward": {"is_perfect": True},
+                         "simulator_tile_class": "TorchSimulatorTile",
                          "pre_post": {"input_range": {"calibration_info": "quantile"}}})  # fmt: skip
     assert found.value.algorithm.forward.is_ideal and found.value.chip.periphery.is_ideal
     assert found.value.algorithm.scale == "row"  # which exact reads do not see

@@ -156,3 +156,12 @@ def test_gradients_of_which_sums_overflow_are_refused_at_the_door():
     net = network()
     net.forward(X)
     unchanged(net, lambda: net.backward(np.full((3, 2), 3e38, np.float32)), ValueError, "at most 1e")
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+def test_gradients_whose_sums_are_too_large_are_refused_before_they_are_read(kind):
+    mapping = nn.Mapping(digital_bias=True)
+    layer = nn.Linear(4, 3, SGD, mapping=mapping) if kind == "linear" else nn.Conv2d(1, 3, 2, SGD, mapping=mapping)
+    layer.build(rng=0)
+    y = layer.forward(X if kind == "linear" else np.ones((2, 1, 3, 3), np.float32))
+    unchanged(layer, lambda: layer.backward(np.full(y.shape, -3e38, np.float32)), ValueError, "finite sums")
