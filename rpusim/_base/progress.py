@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,4 +65,18 @@ def progress_bar(*args: Any, **kwargs: Any) -> tqdm[Any]:
             kwargs["disable"] = False
     else:
         from tqdm import tqdm
-    return tqdm(*args, **kwargs)
+    return (_of_this_process(tqdm) if isinstance(tqdm, type) else tqdm)(*args, **kwargs)
+
+
+@lru_cache(maxsize=4)
+def _of_this_process(kind: type[tqdm[Any]]) -> Any:
+    """tqdm with a lock of its own: the one that it shares with forked processes stays locked if one is killed in it."""
+    bar: Any = type(kind.__name__, (kind,), {})
+
+    def renew() -> None:
+        bar.set_lock(threading.RLock())
+
+    renew()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+    return bar

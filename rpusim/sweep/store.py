@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = ["Store"]
 
 _FORMAT = "rpusim sweep"
 VERSION = 1
+WAIT_S = 60.0  # for others that write
 COLUMNS = ("seconds", "host", "versions", "code", "finished")  # of a point, beside what it gave
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -25,6 +27,42 @@ _TABLES = (
     + ", ".join(f"{name} TEXT" for name in COLUMNS)
     + ")",
 )
+
+
+#: what SQLite says where the disk, the folder or another process is in the way, and not the file
+_IN_THE_WAY = ("disk I/O error", "is full", "readonly", "unable to open", "locked")
+
+
+class _Database(sqlite3.Connection):
+    """A connection whose errors of the disk are OSError, as of any other file."""
+
+    path: Path
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        with self._named():
+            return super().execute(*args)
+
+    def executemany(self, *args: Any) -> sqlite3.Cursor:
+        with self._named():
+            return super().executemany(*args)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if any(words in str(error) for words in _IN_THE_WAY):
+                raise OSError(f"{self.path}: {error}") from None
+            raise
+
+
+def _opened(path: Path) -> _Database:
+    try:
+        db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, factory=_Database)
+    except sqlite3.OperationalError as error:
+        raise OSError(f"{path}: {error}") from None
+    db.path = path
+    return db
 
 
 class Store:
@@ -51,14 +89,14 @@ class Store:
         self.path = Path(path)
         if self.path.parent != Path() and not self.path.parent.is_dir():
             raise FileNotFoundError(f"store must be in a folder that exists; got {self.path}")
-        self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        self._db = _opened(self.path)
         try:
             known = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if known and self.meta("format") != _FORMAT:
                 raise ValueError(f"{self.path} is a database of something else, not of a sweep")
             if known and int(self.meta("version") or 0) > VERSION:
                 raise ValueError(f"{self.path} has format version {self.meta('version')}; this rpusim reads up to {VERSION}")
-            self._db.execute(f"PRAGMA journal_mode={mode}")
+            self._set_journal(mode)
             self._db.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'wal' else 'FULL'}")
             if not known:  # in one step: a file that was begun is one of ours
                 with self._change():
@@ -71,6 +109,18 @@ class Store:
         except BaseException:
             self._db.close()
             raise
+
+    def _set_journal(self, mode: str) -> None:
+        """Change how changes are made whole, where that is another: SQLite does not wait for others then, so wait here."""
+        end = time.monotonic() + WAIT_S
+        while self._db.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+            try:
+                self._db.execute(f"PRAGMA journal_mode={mode}")
+                return  # some file systems have no other than theirs
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
 
     def __enter__(self) -> Store:
         return self
@@ -90,7 +140,8 @@ class Store:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has ended it where the disk is full
+                self._db.execute("ROLLBACK")
             raise
 
     def meta(self, name: str) -> str | None:

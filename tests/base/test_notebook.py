@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -129,3 +130,25 @@ def test_bars_load_nothing_of_notebooks_on_a_terminal():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+def test_bars_do_not_wait_for_processes_that_were_killed_in_one():
+    """The lock that tqdm shares with forked processes stays locked then."""
+    from tqdm import tqdm
+
+    held = threading.Event()
+
+    def hold():
+        with tqdm.get_lock():
+            held.set()
+            over.wait(10.0)
+
+    over, made = threading.Event(), threading.Event()
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    held.wait()
+    maker = threading.Thread(target=lambda: (progress.progress_bar(total=1, disable=True), made.set()), daemon=True)
+    maker.start()
+    assert made.wait(5.0)
+    over.set()
+    holder.join()
