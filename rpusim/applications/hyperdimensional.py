@@ -39,6 +39,14 @@ def _numbers(name: str, value: ArrayLike) -> NDArray[Any]:
 def bind(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     """Return the product of bipolar vectors, element by element: as unlike both as any random vector, and its own inverse.
 
+    Parameters
+    ----------
+    a, b : array_like
+
+    Returns
+    -------
+    ndarray
+
     Examples
     --------
     >>> bind([1, -1, 1], [1, 1, -1]).tolist()
@@ -49,6 +57,15 @@ def bind(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
 
 def permute(a: ArrayLike, times: int = 1) -> NDArray[Any]:
     """Return vectors rolled by some places along their last axis: unlike themselves, and undone by -times.
+
+    Parameters
+    ----------
+    a : array_like
+    times : int, default 1
+
+    Returns
+    -------
+    ndarray
 
     Examples
     --------
@@ -66,6 +83,10 @@ def bundle(sums: ArrayLike, rng: RNG = None) -> NDArray[np.int8]:
     sums : array_like (..., dimension)
     rng : int, SeedSequence, Generator or None
         Of ties.
+
+    Returns
+    -------
+    ndarray of int8
 
     Examples
     --------

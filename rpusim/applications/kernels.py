@@ -121,6 +121,10 @@ def kernel_matrix(x: ArrayLike, y: ArrayLike | None = None, kernel: str = "rbf",
     gamma : float, default 0.5
         Of "rbf".
 
+    Returns
+    -------
+    ndarray of float64
+
     Notes
     -----
     Cho and Saul (2009) for the kernels of angles.
@@ -149,6 +153,14 @@ def kernel_matrix(x: ArrayLike, y: ArrayLike | None = None, kernel: str = "rbf",
 
 def kernel_error(exact: ArrayLike, approximate: ArrayLike) -> float:
     """Return |K - K~| / |K|, in Frobenius norms.
+
+    Parameters
+    ----------
+    exact, approximate : array_like (n, m)
+
+    Returns
+    -------
+    float
 
     Examples
     --------

@@ -37,6 +37,10 @@ def sharpened(a: ArrayLike, kind: str = "softabs", beta: float = BETA) -> NDArra
     kind : {"softabs", "softmax", "none"}
     beta : float, default 10
 
+    Returns
+    -------
+    ndarray of float64
+
     Notes
     -----
     Karunaratne et al. (2021).
@@ -234,6 +238,14 @@ class Episode(NamedTuple):
     classes : int64 array (ways,)
     drawings : int64 array (ways, shots + queries)
         The first `shots` of each class are to be remembered, the others asked for.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> episodes = rpu.applications.Episodes(np.zeros((10, 6, 4), np.float32), ways=3, shots=1, queries=2, count=1, rng=0)
+    >>> task = episodes.draw(0)
+    >>> task.classes.shape, task.drawings.shape
+    ((3,), (3, 3))
     """
 
     classes: NDArray[np.int64]
@@ -333,6 +345,10 @@ def few_shot_accuracy(
         ``memory(keys, labels, rng=...)``, with the seed of the task; by default a bipolar `KeyValueMemory`, exact.
     rng : int, SeedSequence, Generator or None
         The same tasks for the same seed, whatever the memory.
+
+    Returns
+    -------
+    float, float
 
     Examples
     --------

@@ -66,6 +66,14 @@ class Gradients(NamedTuple):
         Vectors whose products d^T x are the gradients times the batch: what arrays are updated with. None where there are none.
     loss : float
         Mean over the batch.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.applications.PhysicalNetwork((3, 4, 2), rpu.applications.Physics(), method="pat", rng=0)
+    >>> found = net.gradients(np.eye(3), [0, 1, 0])
+    >>> [g.shape for g in found.weights], len(found.factors)
+    ([(4, 4), (2, 5)], 2)
     """
 
     weights: list[Array]

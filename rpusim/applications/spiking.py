@@ -47,6 +47,10 @@ def poisson_spikes(rates_hz: ArrayLike, duration_s: float, *, dt_s: float = DT, 
     dt_s : float, default 0.001
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    ndarray of bool
+
     Examples
     --------
     >>> poisson_spikes([10.0, 100.0], 1.0, rng=0).shape
@@ -80,6 +84,10 @@ def spike_kernel(
     tau_s, tau_rise_s : float, default 10 ms and 2.5 ms
         The first is larger. A rise of 0 has no second term.
     dt_s : float, default 0.001
+
+    Returns
+    -------
+    ndarray of float64
 
     Examples
     --------
@@ -166,6 +174,10 @@ def normad_events(
     actual, desired : array_like of bool (times, outputs)
     neuron : LIF, optional
 
+    Returns
+    -------
+    ndarray, ndarray
+
     Notes
     -----
     Anwani and Rajendran (2015); on phase-change memory: Nandakumar et al. (2020). Where \|d\| is below 1e-6 no weight is
@@ -199,6 +211,16 @@ class SpikeMatch(NamedTuple):
         Actual over desired spikes.
     errors_s : float64 array
         Actual less desired time, of those that are matched.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> desired = np.zeros((100, 1), bool)
+    >>> desired[[20, 80], 0] = True
+    >>> actual = np.roll(desired, 3, axis=0)  # 3 ms late
+    >>> match = rpu.applications.spike_match(actual, desired)
+    >>> match.matched, match.errors_s.round(3).tolist()
+    (1.0, [0.003, 0.003])
     """
 
     matched: float
@@ -208,6 +230,16 @@ class SpikeMatch(NamedTuple):
 
 def spike_match(actual: ArrayLike, desired: ArrayLike, window_s: float = 25e-3, *, dt_s: float = DT) -> SpikeMatch:
     """Match spikes, (times, neurons), with those desired, one to one and in order, where they are at most `window_s` apart.
+
+    Parameters
+    ----------
+    actual, desired : array_like of bool (times, lines)
+    window_s : float, default 0.025
+    dt_s : float, default 0.001
+
+    Returns
+    -------
+    SpikeMatch
 
     Examples
     --------
@@ -246,6 +278,10 @@ def synaptic_pcm(**changes: Any) -> ExpStep:
     ----------
     **changes
         Fields of `ExpStep` in place of these.
+
+    Returns
+    -------
+    ExpStep
 
     Examples
     --------
@@ -467,6 +503,10 @@ def train_spikes(
     refresh_every : int, default 10
         Epochs between refreshes; 0: none.
     progress : bool, default True
+
+    Returns
+    -------
+    list of SpikeMatch
 
     Examples
     --------

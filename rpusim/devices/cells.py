@@ -26,7 +26,15 @@ def _pulsed_devices(name: str, value: Any) -> tuple[PulsedDevice, ...]:
 
 @dataclass(frozen=True, repr=False)
 class UnitCell(Device):
-    """Base of cells of several devices. Not used itself; see `VectorCell`, `OneSidedCell`, `ReferenceCell`."""
+    """Base of cells of several devices. Not used itself; see `VectorCell`, `OneSidedCell`, `ReferenceCell`.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> cell = rpu.devices.ReferenceCell(rpu.devices.SoftBounds(), rpu.devices.SoftBounds())
+    >>> isinstance(cell, rpu.devices.UnitCell)
+    True
+    """
 
 
 @dataclass(frozen=True, repr=False)

@@ -68,7 +68,14 @@ _WU_2025 = "Z. Wu, Q. Xiao, T. Gokmen, O. Fagbohungbe, T. Chen, NeurIPS (2025), 
 
 
 class Source(NamedTuple):
-    """Where the numbers of a preset are from: `short` for tables, `citations` in full."""
+    """Where the numbers of a preset are from: `short` for tables, `citations` in full.
+
+    Examples
+    --------
+    >>> from rpusim.devices import presets
+    >>> presets.source("ecram").citations
+    ('J. Tang et al., IEDM (2018)',)
+    """
 
     short: str
     citations: tuple[str, ...]
@@ -78,6 +85,9 @@ _makers: dict[str, Callable[..., PulsedDevice]] = {}
 _sources: dict[str, Source] = {}
 
 
+_OVERRIDES = "Parameters\n----------\n**overrides\n    Fields of the specification to change.\n\n"
+
+
 def _preset(short: str, *citations: str) -> Callable[[Callable[..., D]], Callable[..., D]]:
     """Register a preset with its source, and append the citations to its docstring."""
 
@@ -85,7 +95,11 @@ def _preset(short: str, *citations: str) -> Callable[[Callable[..., D]], Callabl
         _makers[make.__name__] = make
         _sources[make.__name__] = Source(short, citations)
         references = "\n".join(f".. [{k}] {text}" for k, text in enumerate(citations, 1))
-        make.__doc__ = f"{inspect.cleandoc(make.__doc__ or '')}\n\nReferences\n----------\n{references}\n"
+        text = inspect.cleandoc(make.__doc__ or "")
+        taken = "" if "Parameters\n----------" in text else _OVERRIDES
+        sections = f"{taken}Returns\n-------\n{inspect.signature(make).return_annotation}\n\n"
+        text = text.replace("Examples\n--------", f"{sections}Examples\n--------")
+        make.__doc__ = f"{text}\n\nReferences\n----------\n{references}\n"
         return make
 
     return register
@@ -93,6 +107,10 @@ def _preset(short: str, *citations: str) -> Callable[[Callable[..., D]], Callabl
 
 def names() -> tuple[str, ...]:
     """Names of all presets.
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------
@@ -113,6 +131,10 @@ def get(name: str, **overrides: Any) -> PulsedDevice:
     **overrides
         Fields to change.
 
+    Returns
+    -------
+    PulsedDevice
+
     Raises
     ------
     ValueError, TypeError
@@ -129,6 +151,15 @@ def get(name: str, **overrides: Any) -> PulsedDevice:
 
 def source(name: str) -> Source:
     """Return where the numbers of the preset called `name` are from.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+
+    Returns
+    -------
+    Source
 
     Examples
     --------

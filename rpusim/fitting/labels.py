@@ -48,6 +48,13 @@ class NeuroSim(OfDevice):
     device : LinearStep
     offset, slope, unit : float, float, str
         conductance = offset + slope * weight.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.fitting.neurosim(NL_LTP=2.4, NL_LTD=-4.88, maxNumLevelLTP=97, maxNumLevelLTD=100, onoffratio=12.5)
+    >>> type(found.device).__name__, found.values["maxNumLevelLTP"]
+    ('LinearStep', 97)
     """
 
     kind: ClassVar[str] = "neurosim"

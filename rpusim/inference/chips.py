@@ -93,6 +93,10 @@ _CHIPS = {
 def names() -> tuple[str, ...]:
     """Return the names of all chips.
 
+    Returns
+    -------
+    tuple of str
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -109,6 +113,17 @@ def _known(name: Any) -> str:
 def get(name: str, **changes: Any) -> Chip:
     """Return the chip called `name`, with some fields changed.
 
+    Parameters
+    ----------
+    name : str
+        One of `names()`; underscores count as dashes.
+    **changes
+        Fields of the chip.
+
+    Returns
+    -------
+    Chip
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -123,7 +138,23 @@ def get(name: str, **changes: Any) -> Chip:
 
 
 def source(name: str) -> str:
-    """Return where a chip is from."""
+    """Return where a chip is from.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.chips.source("reram-cmo")
+    'Falcone et al. (2025), All-in-one analog AI hardware, arXiv:2502.04524'
+    """
     return _CHIPS[_known(name)].source
 
 

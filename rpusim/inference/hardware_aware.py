@@ -103,6 +103,14 @@ class HardwareAwareTile(Tile):
         W, with its gradient and what the optimizer keeps.
     batches : int
         Training batches so far.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> tile = rpu.inference.HardwareAware(rpu.inference.AddNormal(0.06)).build((2, 3), rng=0)
+    >>> _ = tile.program([[0.1, 0.2, 0.3], [0.0, 0.0, 0.1]])
+    >>> tile.parameter.value.shape, tile.perturbed
+    ((2, 3), True)
     """
 
     perturbed = True

@@ -36,6 +36,15 @@ class GradientProgramming(NamedTuple):
         Whether the mean of the last errors came below the tolerance.
     pulses : int
         Fired for it.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> array = rpu.CrossbarArray((4, 8), rpu.devices.ConstantStep(dw_min=0.001), forward=rpu.Periphery.ideal(), rng=0)
+    >>> goal = np.random.default_rng(0).uniform(-0.3, 0.3, (4, 8))
+    >>> done = rpu.inference.program_by_gradient(array, goal, lr=5.0, iterations=20)
+    >>> done.errors.shape[0] <= 20, bool(done.errors[-1] < done.errors[0])
+    (True, True)
     """
 
     errors: NDArray[np.float64]
@@ -145,6 +154,14 @@ class TableSearch:
         Mean squared error of weights over the largest, after compensation and averaged over times, of the tables found and of
         `DifferentialPair`, for the same draws.
     evaluations : int
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> w = np.random.default_rng(0).normal(size=500)
+    >>> found = rpu.inference.optimize_tables(w, knots=3, samples=200, maxiter=2, popsize=4, progress=False)
+    >>> found.loss <= found.baseline, type(found.converter).__name__
+    (True, 'TablePair')
     """
 
     converter: TablePair
@@ -196,6 +213,15 @@ def optimize_tables(
     -----
     After Mackin et al. (2022), Nat. Commun. 13, 3765; theirs has two pairs, significances among what is searched, and draws of
     its own for every candidate. The search begins at `DifferentialPair`, which is one of the candidates.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> w = np.random.default_rng(0).normal(size=500)
+    >>> found = rpu.inference.optimize_tables(w, knots=3, samples=200, maxiter=2, popsize=4, progress=False)
+    >>> chip = rpu.inference.Chip(converter=found.converter)
+    >>> found.loss <= found.baseline
+    True
     """
     from scipy.optimize import differential_evolution
 

@@ -283,6 +283,10 @@ def convert(module: Any, rule: Algorithm, *, mapping: nn.Mapping | None = None, 
         By default biases are digital, and the largest weight of a matrix is held as 0.5.
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    torch.nn.Module
+
     Raises
     ------
     ValueError

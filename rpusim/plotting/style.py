@@ -52,6 +52,21 @@ def style() -> Any:
     """Return the matplotlib settings of the figures, for `matplotlib.rc_context`.
 
     Functions that return a figure use them by themselves; they are for figures of one's own, into whose Axes the others draw.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> import matplotlib.pyplot as plt
+    >>> from rpusim import plotting
+    >>> with matplotlib.rc_context(plotting.style()):
+    ...     figure, ax = plt.subplots(figsize=(plotting.SINGLE, 2.0))
+    >>> float(figure.get_figwidth())
+    3.3
+    >>> plt.close(figure)
     """
     return {
         "axes.grid": True,
@@ -227,6 +242,15 @@ def save(figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg
     Returns
     -------
     list of Path
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from matplotlib.figure import Figure
+    >>> from rpusim import plotting
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print([path.name for path in plotting.save(Figure(), pathlib.Path(folder) / "empty")])
+    ['empty.png', 'empty.svg']
     """
     path = Path(path)
     if path.suffix[1:] in FORMATS:

@@ -31,6 +31,13 @@ class Check:
     passed : bool
     required : bool, default True
         Whether the result fails without it.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> check = rpu.reproduce.Check("test error (%)", measured=2.1, published=2.0, passed=True)
+    >>> check.label, check.passed, check.required
+    ('test error (%)', True, True)
     """
 
     label: str
@@ -55,6 +62,14 @@ class Result:
         What was run, and the numbers behind the figure; both are ready for JSON.
     notes : tuple of str
         What is known about what does not agree.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> check = rpu.reproduce.Check("slope", measured=-1.02, published=-1.0, passed=True)
+    >>> result = rpu.reproduce.Result("mine", "Somebody (2026)", "within 5 %", (check,))
+    >>> result.passed
+    True
     """
 
     name: str
@@ -127,6 +142,13 @@ class Reproduction:
         a run that was stopped goes on, and may be told to run fewer epochs than the paper.
     takes : str
         How long a full run takes, on one core, where that is known, and how long a quick one.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.reproduce.get("xiao2026-fig1")
+    >>> found.source, found.trains
+    ('Xiao et al. (2026), arXiv:2602.21321, Fig. 1 and Theorem 2.2', False)
     """
 
     name: str
@@ -184,6 +206,10 @@ def register(reproduction: Reproduction) -> Reproduction:
 def names() -> tuple[str, ...]:
     """Return the names of all reproductions.
 
+    Returns
+    -------
+    tuple of str
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -196,5 +222,21 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Reproduction:
-    """Return the reproduction called `name`; ValueError where there is none."""
+    """Return the reproduction called `name`; ValueError where there is none.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+
+    Returns
+    -------
+    Reproduction
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.reproduce.get("li2025-toy").title
+    'the error of scalar targets falls with the number of four-state tiles'
+    """
     return _registry[choice(*names())("name", name)]

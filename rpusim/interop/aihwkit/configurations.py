@@ -37,6 +37,13 @@ class Configuration:
         How matrices are put on arrays.
     chip : Chip or None
         Of inference, what trained networks are programmed onto.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.interop.aihwkit.from_config({"class": "SingleRPUConfig", "device": {"class": "ConstantStepDevice"}})
+    >>> type(found.value).__name__, found.value.algorithm
+    ('Configuration', SGD(forward=Periphery(), backward=Periphery(bound_management='none')))
     """
 
     algorithm: Algorithm
@@ -47,7 +54,15 @@ class Configuration:
 
 
 class Translated(NamedTuple):
-    """What `from_config` made: a specification or a `Configuration`, and notes on what differs on purpose."""
+    """What `from_config` made: a specification or a `Configuration`, and notes on what differs on purpose.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.interop.aihwkit.from_config({"class": "SoftBoundsDevice", "up_down": 0.1})
+    >>> round(found.value.up_down, 4), len(found.notes) > 0
+    (0.0526, True)
+    """
 
     value: Any
     notes: tuple[str, ...]
