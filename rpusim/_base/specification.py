@@ -44,6 +44,8 @@ class Specification:
     """
 
     _registry: ClassVar[dict[str, type[Specification]]] = {}
+    #: keys in the table of papers (`rpusim.citations`) of what it comes from
+    papers: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import note
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
 from rpusim._base.state import Entry, Stateful, part
@@ -58,6 +61,17 @@ class Resources(NamedTuple):
     products: float = 0.0
 
 
+def _noted(build: Callable[..., Tile]) -> Callable[..., Tile]:
+    """A `build` that says what it built from, for `rpusim.citations`."""
+
+    @functools.wraps(build)
+    def noted(self: Algorithm, *args: Any, **kwargs: Any) -> Tile:
+        note(self)
+        return build(self, *args, **kwargs)
+
+    return noted
+
+
 class Algorithm(Specification):
     """Specification of a training algorithm with its devices and peripheries.
 
@@ -68,6 +82,11 @@ class Algorithm(Specification):
     >>> isinstance(rule, rpu.algorithms.Algorithm), rule.build((2, 3), rng=0).shape
     (True, (2, 3))
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _noted(cls.build)  # type: ignore[method-assign]
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> Tile:
         """Build the tile: a trainable weight of `shape` (outputs, inputs), all of its randomness seeded by `rng`."""

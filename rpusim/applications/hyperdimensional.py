@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.validation import choice, integer_value, plain_array, real_array, room_for, shown
 from rpusim.applications.stored import StoredMatrix
@@ -128,6 +129,7 @@ class ItemMemory:
     """
 
     def __init__(self, symbols: int, dimension: int, array: Any = None, rng: RNG = None) -> None:
+        cite("karunaratne2020")
         n, d = integer_value("symbols", symbols, 1, 1 << 20), integer_value("dimension", dimension, 1, 1 << 24)
         room_for("dimension", dimension, n * d, 1)
         seeds = seed_sequence(rng)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.validation import boolean, choice, integer_value, physical, plain_array, real_array, real_values, shown
 from rpusim.applications.stored import StoredMatrix
@@ -123,6 +124,7 @@ class KeyValueMemory:
         balanced: bool = False,
         rng: RNG = None,
     ) -> None:
+        cite("karunaratne2021")
         self.kind, self.sharpening = _is_kind("kind", kind), _is_sharpening("sharpening", sharpening)
         self.beta, self.balanced = _positive("beta", beta), boolean("balanced", balanced)
         if self.balanced and self.kind == "real":

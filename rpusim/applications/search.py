@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.checkpoint import atomic_file
+from rpusim._base.citing import cite
 from rpusim._base.processes import shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
@@ -541,6 +542,7 @@ def find_network(
     >>> found[best].accuracy > 0.99, len(found)
     (True, 30)
     """
+    cite("benmeziane2023")
     _is_space("space", space)
     seeds = seed_sequence(rng)
     total = min(integer_value("budget", budget, 1), len(space))

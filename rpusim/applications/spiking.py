@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
@@ -356,6 +357,7 @@ class MultiDeviceSynapses:
         forward: Periphery | None = None,
         rng: RNG = None,
     ) -> None:
+        cite("boybat2018")
         self.shape = check_shape(shape)
         self.device = synaptic_pcm() if device is None else _is_device("device", device)
         self.devices, self.most = integer_value("devices", devices, 1, 64), integer_value("most", most, 1, 1 << 20)
@@ -519,6 +521,7 @@ def train_spikes(
     >>> history[-1].matched
     1.0
     """
+    cite("anwani2015", "nandakumar2020-snn")
     cell = LIF() if neuron is None else instance(LIF, "an LIF or None")("neuron", neuron)
     for name in ("forward", "update"):
         if not callable(getattr(synapses, name, None)):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
@@ -179,6 +180,7 @@ class FatiguingSTDP(Specification):
         -------
         Learned
         """
+        cite("moraitis2017")
         x = real_array("spikes", spikes, (None, None)) > 0.5
         seeds, n = seed_sequence(rng), x.shape[1]
         draw = generator(child(seeds, 1))

@@ -24,6 +24,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rpusim._base.citing import cite
 from rpusim._base.validation import choice, integer_value, physical, real
 from rpusim.devices.step import LinearStep
 from rpusim.fitting.found import OfDevice
@@ -166,6 +167,7 @@ def neurosim(
     >>> round(w, 9)
     1.0
     """
+    cite("chen2017")
     label = real(-_LARGEST, _LARGEST)
     labels = label("NL_LTP", NL_LTP), label("NL_LTD", NL_LTD)
     up_pulses = integer_value("maxNumLevelLTP", maxNumLevelLTP, 1, 10**9)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from rpusim._base.citing import cite
 from rpusim._base.validation import choice, fail, integer_value, optional, real
 from rpusim.fitting.columns import Plan, chosen_columns
 from rpusim.fitting.found import Found
@@ -277,6 +278,7 @@ def fit_sweeps(
     ('sinh', 3.0, [1.0, 1.0])
     >>> _ = rpu.solve_network([0.2], found.resistances[:1, None], r_word=1, r_bit=1, nonlinearity=found.nonlinearity)
     """
+    cite("yang2008")
     v_max = optional(real(0.0, open_low=True))("v_max", v_max)
     optional(choice(*_LAWS))("law", law)
     choice("relative", "absolute")("noise", noise)

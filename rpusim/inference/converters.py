@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -300,6 +300,8 @@ class TablePair(Converter):
     >>> (g * 1e6).round(3).tolist()
     [[[15.0, 5.0]], [[5.0, 25.0]]]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("mackin2022",)
 
     plus: tuple[tuple[float, ...], ...] = parameter(((0.0, 0.0, 25e-6),), is_tables)
     minus: tuple[tuple[float, ...], ...] = parameter(((25e-6, 0.0, 0.0),), is_tables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,6 +110,8 @@ class NoNoise(NoiseModel):
     >>> written.weights(3.15e7).round(6).tolist()  # a year later
     [[0.5, -1.0]]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -232,6 +234,8 @@ class PCM(PowerLawDrift):
     [0.26348, 0.9527, 1.05538]
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("nandakumar2019", "joshi2020")
+
     def programming_std(self, g: Array, g_max: float) -> Array:
         return self.prog_scale * MICRO * (g_max / 25e-6) * polynomial((0.26348, 1.9650, -1.1731), np.abs(g) / g_max)
 
@@ -296,6 +300,8 @@ class HermesPCM(PowerLawDrift):
     [0.16603, 1.0927]
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("legallo2023",)
+
     t0_s: float = parameter(300.0, is_time)
     t_read_s: float = parameter(512e-9, is_time)
     _law = _TWO
@@ -346,6 +352,8 @@ class StateIndependent(PowerLawDrift):
     StateIndependent(drift_scale=0.5)
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
+
     read_scale: float = parameter(0.0, is_scale)
 
     def programming_std(self, g: Array, g_max: float) -> Array:
@@ -382,6 +390,8 @@ class CustomNoise(PowerLawDrift):
     >>> (model.programming_std(np.array([0.0, 10e-6, 20e-6]), 20e-6) * 1e6).round(6).tolist()
     [0.4, 0.6, 0.8]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
     programming: tuple[float, ...] = parameter((0.0,), numbers_of(real()))
     drift_mean: tuple[float, ...] | None = parameter(None, optional(numbers_of(real())))
@@ -443,6 +453,8 @@ class RelativeNoise(NoiseModel):
     >>> (model.programming_std(np.array([0.0, 10e-6]), 20e-6) * 1e6).round(6).tolist()
     [0.0, 1.0]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
     law: str = parameter("independent", choice("independent", "proportional", "inverse"))
     size: float = parameter(0.02, is_scale)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +170,8 @@ class DoReFa(Modifier):
     HardwareAware(modifiers=(DoReFa(resolution=0.14285714285714285),))
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("zhou2016",)
+
     resolution: float = parameter(1 / 127, real(0.0, 1.0, open_low=True))
     c: float = parameter(0.6, physical(0.0, open_low=True))
 
@@ -325,6 +327,8 @@ class DropConnect(Modifier):
     >>> 60 < float(tile.forward(np.ones(200, np.float32))[0]) < 140
     True
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("wan2013",)
 
     p: float = parameter(0.01, real(0.0, 1.0))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import parameter
@@ -373,6 +374,7 @@ def adapt(net: Sequential, rank: int = 8, alpha: float = 16.0, rule: Algorithm |
     >>> sum(p.value.size for p in rpu.inference.adapt(net, rank=2).parameters())
     192
     """
+    cite("li2024")
     plain = convert(net, DigitalSGD() if rule is None else rule, rng=rng)
 
     new = layer_from_dict(_wrapped(plain.to_dict(), {"rank": rank, "alpha": alpha}))
@@ -466,6 +468,7 @@ def recalibrate_batch_norm(net: Sequential | ChipNetwork, x: ArrayLike, batch_si
     >>> rpu.inference.recalibrate_batch_norm(on_chip, np.random.default_rng(0).normal(size=(200, 4)))
     1
     """
+    cite("joshi2020")
     inner: Sequential = net.net if isinstance(net, ChipNetwork) else _is_net("net", net)
     norms = [layer for layer in _layers_of(inner) if isinstance(layer, BatchNorm)]
     if not norms:

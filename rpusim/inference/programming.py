@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, generator, seed_sequence
 from rpusim._base.validation import boolean, instance, integer_value, physical, real, real_values, shown, signal
@@ -104,6 +105,7 @@ def program_by_gradient(
     >>> bool(done.errors[-1] < 0.3 * done.errors[0]), done.pulses > 0
     (True, True)
     """
+    cite("buechel2022")
     _is_array("array", array)
     goal = signal("weights", weights, array.shape)
     batch, count = integer_value("batch", batch, 1), integer_value("iterations", iterations, 1)
@@ -223,6 +225,7 @@ def optimize_tables(
     >>> found.loss <= found.baseline
     True
     """
+    cite("mackin2022")
     from scipy.optimize import differential_evolution
 
     base = Chip() if chip is None else _is_chip("chip", chip)

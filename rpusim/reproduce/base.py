@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rpusim._base.citing import cite
 from rpusim._base.notebook import as_html
 from rpusim._base.validation import choice
 
@@ -142,6 +143,8 @@ class Reproduction:
         a run that was stopped goes on, and may be told to run fewer epochs than the paper.
     takes : str
         How long a full run takes, on one core, where that is known, and how long a quick one.
+    papers : tuple of str
+        Keys of what is computed anew; see `rpusim.citations`.
 
     Examples
     --------
@@ -158,6 +161,7 @@ class Reproduction:
     draw: Callable[[Result, float | None], Figure]
     trains: bool = False
     takes: str = ""
+    papers: tuple[str, ...] = ()
 
     def compute(self, quick: bool = False, seed: int = 0, folder: Path | None = None, epochs: int | None = None) -> Result:
         """Run it.
@@ -171,6 +175,7 @@ class Reproduction:
         epochs : int, optional
             Epochs to train, if it trains networks; by default those of the paper, or a few if `quick`.
         """
+        cite(*self.papers)
         if self.trains:
             return self.run(quick, seed, folder, epochs)
         if epochs is not None:

@@ -131,5 +131,6 @@ REPRODUCTION = register(
         run,
         curves_figure,
         trains=True,
+        papers=("gokmen2016",),
     )
 )

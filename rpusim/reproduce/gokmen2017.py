@@ -106,5 +106,6 @@ REPRODUCTION = register(
         run,
         curves_figure,
         trains=True,
+        papers=("gokmen2017",),
     )
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rpusim import inference, nn
+from rpusim._base.citing import cite
 from rpusim._base.notebook import as_html
 from rpusim._base.validation import boolean, integer_value, shown
 from rpusim.algorithms import SGD, Algorithm, DigitalSGD
@@ -102,6 +103,7 @@ def from_config(config: Any, *, batch_size: int = 1, same_granularity: bool = Fa
     >>> round(value.dw_min, 3), round(value.up_down, 4), len(notes)
     (0.009, 0.1111, 1)
     """
+    cite("rasch2021")
     choices = Choices(integer_value("batch_size", batch_size, 1), boolean("same_granularity", same_granularity))
     if isinstance(config, (str, bytes)):
         config = json.loads(config)
