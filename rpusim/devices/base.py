@@ -79,8 +79,8 @@ class PulsedDevice(Device):
     up_down : float, default 0
         Asymmetry: the up step is dw_min (1 + up_down), the down step dw_min (1 - up_down), in [-1, 1]. AIHWKit's code
         weakens only one side: its `up_down=u` is here dw_min (1 - |u|/2) with up_down = u / (2 - |u|). Pulse trains
-            are scaled by dw_min, so that learning rates are to be multiplied by 1 - |u|/2, too, and what is relative to
-            dw_min (`write_noise_std`) or to the mean step (`dw_min_dtod`, `up_down_dtod`) divided by it.
+        are scaled by dw_min, so that learning rates are to be multiplied by 1 - |u|/2, too, and what is relative to
+        dw_min (`write_noise_std`) or to the mean step (`dw_min_dtod`, `up_down_dtod`) divided by it.
     up_down_dtod : float, default 0.01
         Device-to-device spread of `up_down`, absolute.
     w_max, w_min : float, default 0.6, -0.6
