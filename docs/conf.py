@@ -58,6 +58,8 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "download_all_examples": False,
     "show_signature": False,
+    "capture_repr": (),
+    "within_subsection_order": "FileNameSortKey",
     "min_reported_time": 1e9,
     "write_computation_times": False,
     "abort_on_example_error": True,

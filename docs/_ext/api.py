@@ -107,8 +107,22 @@ def _bars(app: Any, what: str, name: str, value: Any, options: Any, lines: list[
             literal = indent
 
 
+def _joined(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Parameters that are listed over several lines are one entry to numpydoc only on one line."""
+    for k in range(len(lines) - 2, -1, -1):
+        if re.fullmatch(r"[\w, ]+,", lines[k]) and re.match(r"\w", lines[k + 1]):
+            lines[k : k + 2] = [f"{lines[k]} {lines[k + 1]}"]
+
+
+def _is_inner(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Attributes of classes that are for the code that draws and runs devices."""
+    return True if name in ("papers", "parameter_names", "kernel", "perturbed") else None
+
+
 def setup(app: Any) -> dict[str, Any]:
+    app.connect("autodoc-skip-member", _is_inner)
     app.connect("autodoc-process-docstring", _bars, priority=400)  # before numpydoc
+    app.connect("autodoc-process-docstring", _joined, priority=401)
     app.config.autodoc_mock_imports = MOCKED
     app.connect("builder-inited", _write)
     return {"parallel_read_safe": True}

@@ -18,6 +18,7 @@ def _markup(text: str, where: nodes.Node, block: bool) -> str:
         found = str(tex2mathml(text.strip(), as_block=block))
     except MathError as error:
         raise ExtensionError(f"{where.source}:{where.line}: {error} in the formula {text!r}") from None
+    found = re.sub(r"<mo[^>]*>\|</mo>", '<mo lspace="0" rspace="0">|</mo>', found)  # of a size: close to what it is of
     return re.sub(r">\n\s*<", "><", found)
 
 

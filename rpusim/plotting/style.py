@@ -6,6 +6,7 @@ Fonts are 7 and 8 points as printed: a figure is as wide as it will be printed, 
 from __future__ import annotations
 
 import functools
+import io
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -152,6 +153,15 @@ def _sparse(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows, whether it has loaded pyplot or not."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        self.savefig(out, format="png", dpi=120)
+        return out.getvalue()
+
+
 def panels(width: float | None, count: int, **options: Any) -> tuple[Figure, list[Axes]]:
     """Return a figure and its `count` panels: side by side where each is 2.2 inches wide, below each other where not.
 
@@ -161,7 +171,7 @@ def panels(width: float | None, count: int, **options: Any) -> tuple[Figure, lis
     most = max(1, min(count, int(inches / NARROWEST)))
     columns = min(range(most, (most - 1) // 2, -1), key=lambda c: -count % c)  # as few holes as can be
     rows = -(-count // columns)
-    figure = Figure(figsize=(inches, 5.0 * rows), layout="constrained")
+    figure = _Shown(figsize=(inches, 5.0 * rows), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for unused in grid[count:]:

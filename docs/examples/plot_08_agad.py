@@ -2,9 +2,9 @@
 Weights programmed by training
 ==============================
 
-A 20 x 20 matrix is to be found by training alone, on devices of 100 states, with references that are off by a quarter of the
-range of a weight: Fig. 4 of Rasch et al. (2024). Version 2 of Tiki-Taka drifts away with the error of its reference, choppers
-average it out, and AGAD needs no reference.
+A 20 x 20 matrix is to be found by training alone, on devices of 100 states between -1 and 1, whose references are off by 0.25
+(standard deviation): as in Fig. 4 of Rasch et al. (2024). Version 2 of Tiki-Taka drifts away with the error of its reference,
+choppers average it out, and AGAD needs no reference.
 """
 
 import matplotlib.pyplot as plt
