@@ -15,6 +15,7 @@ from rpusim import (
     wires,
 )
 from rpusim._base import checkpoint
+from rpusim._base.citing import citations
 from rpusim._base.specification import from_dict, from_json
 from rpusim._base.threads import get_num_threads, set_num_threads, threads
 from rpusim._base.version import __version__
@@ -54,6 +55,7 @@ __all__ = [
     "algorithms",
     "applications",
     "checkpoint",
+    "citations",
     "cost",
     "datasets",
     "devices",

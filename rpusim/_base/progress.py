@@ -56,9 +56,10 @@ def _in_notebook() -> bool:
 def progress_bar(*args: Any, **kwargs: Any) -> tqdm[Any]:
     """Return ``tqdm(*args, **kwargs)``; it is imported when a bar is first made, in notebooks as ``tqdm.auto``.
 
-    ``disable=None`` shows a bar on terminals and in notebooks only.
+    ``disable=None`` shows a bar on terminals and in notebooks only. One that is disabled needs no widgets, of whose absence
+    ``tqdm.auto`` warns.
     """
-    if _in_notebook():
+    if _in_notebook() and kwargs.get("disable", False) is not True:
         from tqdm.auto import tqdm
 
         if kwargs.get("disable", False) is None:  # a notebook is no terminal

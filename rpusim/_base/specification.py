@@ -44,6 +44,8 @@ class Specification:
     """
 
     _registry: ClassVar[dict[str, type[Specification]]] = {}
+    #: keys in the table of papers (`rpusim.citations`) of what it comes from
+    papers: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -113,10 +115,24 @@ def _plain(value: Any) -> Any:
 def from_dict(data: dict[str, Any]) -> Any:
     """Build the specification that `to_dict` described; of a fit (`FitResult.to_dict`) and of `rpusim device` the device.
 
+    Parameters
+    ----------
+    data : dict
+
+    Returns
+    -------
+    Specification
+
     Raises
     ------
     TypeError, ValueError
         If the type or a field is unknown, or a value is not allowed.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.from_dict({"type": "SoftBounds", "dw_min": 0.002})
+    SoftBounds(dw_min=0.002)
     """
     return _from_dict(data, 0)
 
@@ -169,10 +185,24 @@ def _built(value: Any, depth: int) -> Any:
 def from_json(text: str | bytes) -> Any:
     """Build the specification that `to_json` described, or the device in what `rpusim fit` or `rpusim device` wrote.
 
+    Parameters
+    ----------
+    text : str or bytes
+
+    Returns
+    -------
+    Specification
+
     Raises
     ------
     TypeError, ValueError
         If it is no JSON text, or as in `from_dict`.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.from_json('{"type": "ADC", "bits": 6}')
+    ADC(bits=6)
     """
     return from_dict(plain_json("text", text))
 

@@ -15,6 +15,17 @@ def get_num_threads() -> int:
 
     At first: the processors that the process may use (by its affinity, and by the limit of its control group, as containers
     have one), or OMP_NUM_THREADS.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> with rpu.threads(1):
+    ...     rpu.get_num_threads()
+    1
     """
     return _core.get_num_threads()
 

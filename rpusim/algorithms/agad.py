@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, choice, physical, real
@@ -54,6 +55,8 @@ class AGAD(ChoppedTikiTaka):
     >>> tile.resources().arrays, tile.resources().digital
     (2, 18)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2024",)
 
     in_chop_prob: float = parameter(0.1, real(0.0, 1.0, open_low=True))
     in_chop_random: bool = parameter(False, boolean)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import note
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
 from rpusim._base.state import Entry, Stateful, part
@@ -42,6 +45,12 @@ class Resources(NamedTuple):
         Rank-one pulsed updates of whole arrays or single lines per sample, mean.
     products : float
         Multiply-accumulates per sample that are done digitally on the whole weight (outer products), mean.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.algorithms.SHD().build((100, 200), rng=0).resources()
+    Resources(arrays=3, digital=0, bits=0, reads=1.0, updates=2.0, products=0.0)
     """
 
     arrays: int
@@ -52,8 +61,32 @@ class Resources(NamedTuple):
     products: float = 0.0
 
 
+def _noted(build: Callable[..., Tile]) -> Callable[..., Tile]:
+    """A `build` that says what it built from, for `rpusim.citations`."""
+
+    @functools.wraps(build)
+    def noted(self: Algorithm, *args: Any, **kwargs: Any) -> Tile:
+        note(self)
+        return build(self, *args, **kwargs)
+
+    return noted
+
+
 class Algorithm(Specification):
-    """Specification of a training algorithm with its devices and peripheries."""
+    """Specification of a training algorithm with its devices and peripheries.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rule = rpu.algorithms.SGD(rpu.devices.SoftBounds(dw_min=0.01))  # one of its subclasses
+    >>> isinstance(rule, rpu.algorithms.Algorithm), rule.build((2, 3), rng=0).shape
+    (True, (2, 3))
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _noted(cls.build)  # type: ignore[method-assign]
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> Tile:
         """Build the tile: a trainable weight of `shape` (outputs, inputs), all of its randomness seeded by `rng`."""
@@ -64,6 +97,15 @@ class Tile(Stateful, ABC):
     """One trainable weight W (outputs, inputs), made of arrays.
 
     x has shape (batch, inputs), d and y (batch, outputs), or one dimension less for a single vector.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> tile = rpu.algorithms.SHD(rpu.devices.SoftBounds(dw_min=0.01)).build((2, 3), rng=0)
+    >>> y = tile.forward([1.0, 0.0, -1.0])
+    >>> tile.update([1.0, 0.0, -1.0], y - [0.5, -0.5], lr=0.1)
+    >>> isinstance(tile, rpu.algorithms.Tile), tile.pulse_count.up > 0
+    (True, True)
     """
 
     shape: tuple[int, int]
@@ -186,9 +228,18 @@ def is_single_device(name: str, value: Any) -> Device:
 class ArrayTile(Tile):
     """A tile that is one array.
 
-    Attributes
+    Parameters
     ----------
+    algorithm : Algorithm
     array : CrossbarArray or CellArray
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rule = rpu.algorithms.SGD(rpu.devices.SoftBounds(dw_min=0.01))
+    >>> tile = rpu.algorithms.ArrayTile(rule, rpu.CrossbarArray((2, 3), rule.device, rng=0))
+    >>> tile.resources().arrays, tile.weights.shape
+    (1, (2, 3))
     """
 
     def __init__(self, algorithm: Algorithm, array: CrossbarArray | CellArray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, physical, real
@@ -82,6 +82,8 @@ class ChoppedTikiTaka(TransferAlgorithm):
     >>> [signs.shape for signs in tile.choppers]
     [(2,), (3,)]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2024",)
 
     scale_fast_lr: bool = parameter(False, boolean)
     in_chop_prob: float = parameter(0.1, real(0.0, 1.0))

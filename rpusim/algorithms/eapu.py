@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import integer
@@ -54,6 +54,8 @@ class EaPU(DigitalAlgorithm):
     >>> sum(tile.pulse_count) % 4
     0
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("liu2025",)
 
     threshold: int = parameter(1, integer(1, 65535))
     pulses: PulseScheme = parameter(EXACT_PULSES, is_scheme)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,6 +84,8 @@ class LowRankTikiTaka(Algorithm):
     >>> tile.a.shape, tile.b.shape, tile.weights.shape
     ((5, 2), (2, 6), (5, 6))
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
 
     fast: Device = parameter(SoftBounds, is_single_device)
     slow: Device | None = parameter(None, is_optional_device)

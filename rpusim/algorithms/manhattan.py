@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import physical
@@ -51,6 +51,8 @@ class Manhattan(DigitalAlgorithm):
     >>> tile.pulse_count
     PulseCount(up=1, down=1)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("zamanidoost2015",)
 
     dead_zone: float = parameter(0.0, physical(0.0))
     pulses: PulseScheme = parameter(EXACT_PULSES, is_scheme)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, integer, physical
@@ -64,6 +64,8 @@ class MixedPrecision(DigitalAlgorithm):
     >>> tile.chi
     array([[0.005 , 0.0025]], dtype=float32)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("nandakumar2020",)
 
     random_row: bool = parameter(False, boolean)
     granularity: float = parameter(0.0, physical(0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
@@ -69,6 +69,8 @@ class MultiTileResidual(TransferAlgorithm):
     >>> len(tile.arrays), tile.resources().arrays
     (3, 5)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("li2026",)
 
     fast: Device = parameter(SoftBounds, is_single_device)
     transfer_every: int = parameter(2, is_period)

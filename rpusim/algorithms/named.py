@@ -51,6 +51,10 @@ ALGORITHMS: dict[str, Callable[[Device], rules.Algorithm]] = {
 def names() -> tuple[str, ...]:
     """Return the names that `get` takes.
 
+    Returns
+    -------
+    tuple of str
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -62,6 +66,16 @@ def names() -> tuple[str, ...]:
 
 def get(name: str, device: Device) -> rules.Algorithm:
     """Return the algorithm called `name` on `device`, all of its arrays alike, with published settings.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+    device : Device
+
+    Returns
+    -------
+    Algorithm
 
     Examples
     --------

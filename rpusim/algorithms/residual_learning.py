@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import physical
@@ -52,6 +53,8 @@ class ResidualLearning(TransferAlgorithm):
     True
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("wu2025",)
+
     gamma: float = parameter(0.4, physical(0.0))
 
     def _gammas(self) -> tuple[float, ...]:
@@ -88,6 +91,8 @@ class ResidualLearningV2(ResidualLearning):
     >>> tile.buffer.shape
     (2, 3)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("wu2025",)
 
     transfer_pulses: PulseScheme = parameter(ONE_PULSE, is_scheme)
 

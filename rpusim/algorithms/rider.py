@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, choice, real
@@ -48,6 +49,8 @@ class RIDER(ResidualLearning):
     (2, 3)
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("xiao2026",)
+
     reference_lr: float = parameter(0.001, real(0.0, 1.0))
     zero_shift: str = parameter("none", choice(*ZERO_SHIFTS))
 
@@ -87,6 +90,8 @@ class ERIDER(RIDER):
     >>> tile.choppers[1].shape
     (3,)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("xiao2026",)
 
     in_chop_prob: float = parameter(0.05, real(0.0, 1.0, open_low=True))
     in_chop_random: bool = parameter(True, boolean)

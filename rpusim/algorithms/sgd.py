@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
@@ -29,6 +29,8 @@ class DigitalSGD(Algorithm):
     >>> tile.weights
     array([[-0.5, -1. ]], dtype=float32)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
     def build(self, shape: tuple[int, int], rng: RNG = None) -> ArrayTile:
         return ArrayTile(self, CrossbarArray(shape, Ideal(), forward=Periphery.ideal(), rng=rng))
@@ -58,6 +60,8 @@ class SGD(Algorithm):
     >>> rule.build((10, 784), rng=0).shape
     (10, 784)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("gokmen2016",)
 
     device: Device = parameter(ConstantStep, is_device)
     forward: Periphery | None = parameter(None, is_periphery)

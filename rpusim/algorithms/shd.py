@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,6 +92,8 @@ class SHD(Algorithm):
     >>> tile.fast.weights.shape, tile.slow.weights.shape
     ((1, 1), (1, 1))
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("onen2022",)
 
     fast: Device = parameter(SoftBounds, is_single_device)
     slow: Device | None = parameter(None, is_optional_device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import checked_by, choice, one_or_more, physical, real, shown
@@ -97,6 +97,8 @@ class TikiTaka(TransferAlgorithm):
     >>> tile.hidden[0].shape, bool(abs(tile.weights).max() > 0)
     ((2, 3), True)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("gokmen2020",)
 
     between: tuple[Device, ...] = parameter((), _devices)
     gamma: float | tuple[float, ...] = parameter(0.0, one_or_more(physical()))

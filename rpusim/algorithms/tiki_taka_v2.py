@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, physical, real
@@ -61,6 +62,8 @@ class TikiTakaV2(TransferAlgorithm):
     >>> tile.buffer.shape
     (2, 3)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("gokmen2021",)
 
     thres_scale: float = parameter(1.0, physical(0.0, open_low=True))
     step: float = parameter(1.0, physical(0.0, open_low=True))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.validation import choice, integer_value, plain_array, real_array, room_for, shown
 from rpusim.applications.stored import StoredMatrix
@@ -39,6 +40,14 @@ def _numbers(name: str, value: ArrayLike) -> NDArray[Any]:
 def bind(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     """Return the product of bipolar vectors, element by element: as unlike both as any random vector, and its own inverse.
 
+    Parameters
+    ----------
+    a, b : array_like
+
+    Returns
+    -------
+    ndarray
+
     Examples
     --------
     >>> bind([1, -1, 1], [1, 1, -1]).tolist()
@@ -49,6 +58,15 @@ def bind(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
 
 def permute(a: ArrayLike, times: int = 1) -> NDArray[Any]:
     """Return vectors rolled by some places along their last axis: unlike themselves, and undone by -times.
+
+    Parameters
+    ----------
+    a : array_like
+    times : int, default 1
+
+    Returns
+    -------
+    ndarray
 
     Examples
     --------
@@ -66,6 +84,10 @@ def bundle(sums: ArrayLike, rng: RNG = None) -> NDArray[np.int8]:
     sums : array_like (..., dimension)
     rng : int, SeedSequence, Generator or None
         Of ties.
+
+    Returns
+    -------
+    ndarray of int8
 
     Examples
     --------
@@ -107,6 +129,7 @@ class ItemMemory:
     """
 
     def __init__(self, symbols: int, dimension: int, array: Any = None, rng: RNG = None) -> None:
+        cite("karunaratne2020")
         n, d = integer_value("symbols", symbols, 1, 1 << 20), integer_value("dimension", dimension, 1, 1 << 24)
         room_for("dimension", dimension, n * d, 1)
         seeds = seed_sequence(rng)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.validation import (
     axes_of,
@@ -121,6 +122,10 @@ def kernel_matrix(x: ArrayLike, y: ArrayLike | None = None, kernel: str = "rbf",
     gamma : float, default 0.5
         Of "rbf".
 
+    Returns
+    -------
+    ndarray of float64
+
     Notes
     -----
     Cho and Saul (2009) for the kernels of angles.
@@ -149,6 +154,14 @@ def kernel_matrix(x: ArrayLike, y: ArrayLike | None = None, kernel: str = "rbf",
 
 def kernel_error(exact: ArrayLike, approximate: ArrayLike) -> float:
     """Return |K - K~| / |K|, in Frobenius norms.
+
+    Parameters
+    ----------
+    exact, approximate : array_like (n, m)
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -225,6 +238,7 @@ class RandomFeatures:
         array: Any = None,
         rng: RNG = None,
     ) -> None:
+        cite("rahimi2007", "buechel2024")
         self.kernel, self.sampler = _is_kernel("kernel", kernel), _is_sampler("sampler", sampler)
         if gamma is not None and self.kernel != "rbf":
             raise ValueError(f"gamma must be None for the kernel {self.kernel!r}; got {shown(gamma)}")

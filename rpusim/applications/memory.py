@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.validation import boolean, choice, integer_value, physical, plain_array, real_array, real_values, shown
 from rpusim.applications.stored import StoredMatrix
@@ -36,6 +37,10 @@ def sharpened(a: ArrayLike, kind: str = "softabs", beta: float = BETA) -> NDArra
         Cosines.
     kind : {"softabs", "softmax", "none"}
     beta : float, default 10
+
+    Returns
+    -------
+    ndarray of float64
 
     Notes
     -----
@@ -119,6 +124,7 @@ class KeyValueMemory:
         balanced: bool = False,
         rng: RNG = None,
     ) -> None:
+        cite("karunaratne2021")
         self.kind, self.sharpening = _is_kind("kind", kind), _is_sharpening("sharpening", sharpening)
         self.beta, self.balanced = _positive("beta", beta), boolean("balanced", balanced)
         if self.balanced and self.kind == "real":
@@ -234,6 +240,14 @@ class Episode(NamedTuple):
     classes : int64 array (ways,)
     drawings : int64 array (ways, shots + queries)
         The first `shots` of each class are to be remembered, the others asked for.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> episodes = rpu.applications.Episodes(np.zeros((10, 6, 4), np.float32), ways=3, shots=1, queries=2, count=1, rng=0)
+    >>> task = episodes.draw(0)
+    >>> task.classes.shape, task.drawings.shape
+    ((3,), (3, 3))
     """
 
     classes: NDArray[np.int64]
@@ -333,6 +347,10 @@ def few_shot_accuracy(
         ``memory(keys, labels, rng=...)``, with the seed of the task; by default a bipolar `KeyValueMemory`, exact.
     rng : int, SeedSequence, Generator or None
         The same tasks for the same seed, whatever the memory.
+
+    Returns
+    -------
+    float, float
 
     Examples
     --------

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
@@ -66,6 +67,14 @@ class Gradients(NamedTuple):
         Vectors whose products d^T x are the gradients times the batch: what arrays are updated with. None where there are none.
     loss : float
         Mean over the batch.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.applications.PhysicalNetwork((3, 4, 2), rpu.applications.Physics(), method="pat", rng=0)
+    >>> found = net.gradients(np.eye(3), [0, 1, 0])
+    >>> [g.shape for g in found.weights], len(found.factors)
+    ([(4, 4), (2, 5)], 2)
     """
 
     weights: list[Array]
@@ -180,6 +189,7 @@ class PhysicalNetwork:
         classes: int = 10,
         rng: RNG = None,
     ) -> None:
+        cite("momeni2025")
         self.sizes: tuple[int, ...] = numbers_of(integer_check(1, 1 << 24))("sizes", sizes)
         if len(self.sizes) < 2:
             raise ValueError(f"sizes must be of inputs and outputs, at least; got {shown(sizes)}")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base.checkpoint import atomic_file
+from rpusim._base.citing import cite
 from rpusim._base.processes import shared_work
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
@@ -122,6 +123,10 @@ def network_of(candidate: Mapping[str, Any], shape: tuple[int, int, int], classe
         Of the inputs. Pools of 2 x 2 stop where a side would be less than 2.
     classes : int
 
+    Returns
+    -------
+    nn.Sequential
+
     Examples
     --------
     >>> genes = {"width": 8, "depth": 1, "kernel": 3, "hidden": 32, "activation": "relu"}
@@ -163,6 +168,13 @@ class Measured(NamedTuple):
     parameters : int
     energy_j : float
         Of one inference.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.applications.Measured(accuracy=0.9, variation=0.02, before=0.95, parameters=1200, energy_j=3e-9)
+    >>> round(found.before - found.accuracy, 3)  # what a month on the chip costs
+    0.05
     """
 
     accuracy: float
@@ -207,6 +219,19 @@ def on_chip(
     batch_size : int, default 32
     programmings : int, default 3
     seed : int, default 0
+
+    Returns
+    -------
+    Measured
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> x, y = np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32), np.arange(20) % 2
+    >>> genes = {"width": 4, "depth": 1, "kernel": 3, "hidden": 8, "activation": "relu"}
+    >>> found = rpu.applications.on_chip(genes, train=(x, y), test=(x, y), epochs=1, programmings=1)
+    >>> 0.0 <= found.accuracy <= 1.0, found.parameters
+    (True, 578)
     """
     x, y = _pair("train", train)
     _pair("test", test)
@@ -245,6 +270,21 @@ def measure(
     workers : int, default 1
         Processes.
     progress : bool, default True
+
+    Returns
+    -------
+    dict of Measured
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> space = rpu.applications.Space({"width": (4, 8)})
+    >>> def task(genes):
+    ...     width = genes["width"]
+    ...     return rpu.applications.Measured(0.9 + width / 100, 0.01, 0.99, 10 * width, 1e-9)
+    >>> found = rpu.applications.measure(space, [(4,), (8,)], task, progress=False)
+    >>> {genes: measured.parameters for genes, measured in found.items()}
+    {(4,): 40, (8,): 80}
     """
     _is_space("space", space)
     if not callable(task):
@@ -403,6 +443,10 @@ def evolve(
         Candidates for which it is false are drawn anew; ValueError where a hundred draws from all of the space find none.
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    list of tuple
+
     Examples
     --------
     >>> space = Space({"a": tuple(range(1, 30)), "b": tuple(range(1, 30))})
@@ -480,6 +524,10 @@ def find_network(
         As in `measure`.
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    tuple, dict of Measured
+
     Raises
     ------
     ValueError
@@ -494,6 +542,7 @@ def find_network(
     >>> found[best].accuracy > 0.99, len(found)
     (True, 30)
     """
+    cite("benmeziane2023")
     _is_space("space", space)
     seeds = seed_sequence(rng)
     total = min(integer_value("budget", budget, 1), len(space))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
@@ -47,6 +48,10 @@ def poisson_spikes(rates_hz: ArrayLike, duration_s: float, *, dt_s: float = DT, 
     dt_s : float, default 0.001
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    ndarray of bool
+
     Examples
     --------
     >>> poisson_spikes([10.0, 100.0], 1.0, rng=0).shape
@@ -80,6 +85,10 @@ def spike_kernel(
     tau_s, tau_rise_s : float, default 10 ms and 2.5 ms
         The first is larger. A rise of 0 has no second term.
     dt_s : float, default 0.001
+
+    Returns
+    -------
+    ndarray of float64
 
     Examples
     --------
@@ -166,6 +175,10 @@ def normad_events(
     actual, desired : array_like of bool (times, outputs)
     neuron : LIF, optional
 
+    Returns
+    -------
+    ndarray, ndarray
+
     Notes
     -----
     Anwani and Rajendran (2015); on phase-change memory: Nandakumar et al. (2020). Where \|d\| is below 1e-6 no weight is
@@ -199,6 +212,16 @@ class SpikeMatch(NamedTuple):
         Actual over desired spikes.
     errors_s : float64 array
         Actual less desired time, of those that are matched.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> desired = np.zeros((100, 1), bool)
+    >>> desired[[20, 80], 0] = True
+    >>> actual = np.roll(desired, 3, axis=0)  # 3 ms late
+    >>> match = rpu.applications.spike_match(actual, desired)
+    >>> match.matched, match.errors_s.round(3).tolist()
+    (1.0, [0.003, 0.003])
     """
 
     matched: float
@@ -208,6 +231,16 @@ class SpikeMatch(NamedTuple):
 
 def spike_match(actual: ArrayLike, desired: ArrayLike, window_s: float = 25e-3, *, dt_s: float = DT) -> SpikeMatch:
     """Match spikes, (times, neurons), with those desired, one to one and in order, where they are at most `window_s` apart.
+
+    Parameters
+    ----------
+    actual, desired : array_like of bool (times, lines)
+    window_s : float, default 0.025
+    dt_s : float, default 0.001
+
+    Returns
+    -------
+    SpikeMatch
 
     Examples
     --------
@@ -246,6 +279,10 @@ def synaptic_pcm(**changes: Any) -> ExpStep:
     ----------
     **changes
         Fields of `ExpStep` in place of these.
+
+    Returns
+    -------
+    ExpStep
 
     Examples
     --------
@@ -320,6 +357,7 @@ class MultiDeviceSynapses:
         forward: Periphery | None = None,
         rng: RNG = None,
     ) -> None:
+        cite("boybat2018")
         self.shape = check_shape(shape)
         self.device = synaptic_pcm() if device is None else _is_device("device", device)
         self.devices, self.most = integer_value("devices", devices, 1, 64), integer_value("most", most, 1, 1 << 20)
@@ -468,6 +506,10 @@ def train_spikes(
         Epochs between refreshes; 0: none.
     progress : bool, default True
 
+    Returns
+    -------
+    list of SpikeMatch
+
     Examples
     --------
     >>> import numpy as np, rpusim as rpu
@@ -479,6 +521,7 @@ def train_spikes(
     >>> history[-1].matched
     1.0
     """
+    cite("anwani2015", "nandakumar2020-snn")
     cell = LIF() if neuron is None else instance(LIF, "an LIF or None")("neuron", neuron)
     for name in ("forward", "update"):
         if not callable(getattr(synapses, name, None)):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.specification import Specification, parameter
@@ -39,6 +40,10 @@ def correlated_spikes(
     dt_s : float, default 0.001
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    ndarray of bool
+
     Examples
     --------
     >>> import numpy as np
@@ -59,6 +64,15 @@ def correlated_spikes(
 
 def separation(weights: ArrayLike, chosen: ArrayLike) -> float:
     """Return the probability that a weight of those chosen is above one of the others (the area under the ROC curve).
+
+    Parameters
+    ----------
+    weights : array_like (inputs,)
+    chosen : array_like of bool (inputs,)
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -84,6 +98,15 @@ class Learned(NamedTuple):
         Of the neuron in the second half.
     history : float64 array (moments, inputs)
         Weights at 100 moments.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> apps = rpu.applications
+    >>> spikes = np.hstack([apps.correlated_spikes(5, 5.0, 0.4, 2.0, rng=1), apps.poisson_spikes([20.0] * 5, 2.0, rng=2)])
+    >>> learned = apps.FatiguingSTDP().run(spikes, rng=0, progress=False)
+    >>> learned.weights.shape, learned.history.shape
+    ((10,), (100, 10))
     """
 
     weights: NDArray[np.float64]
@@ -157,6 +180,7 @@ class FatiguingSTDP(Specification):
         -------
         Learned
         """
+        cite("moraitis2017")
         x = real_array("spikes", spikes, (None, None)) > 0.5
         seeds, n = seed_sequence(rng), x.shape[1]
         draw = generator(child(seeds, 1))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
+from rpusim._base.citing import note
 from rpusim._base.random import RNG
 from rpusim._base.state import Entry, Stateful, attribute, parts
 from rpusim._base.validation import instance, integer, real, shown, signal
@@ -68,6 +69,7 @@ class CellArray(Stateful):
     ) -> None:
         self._lock = Lock()  # taken before those of the arrays: an update and a checkpoint see all of them
         self.device = instance(UnitCell, "a unit cell of rpusim.devices")("cell", cell)
+        note(cell)
         seeds = _random.seed_sequence(rng)
         if isinstance(cell, VectorCell):
             devices = cell.devices

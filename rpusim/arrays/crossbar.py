@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpusim import effects
 from rpusim._base import random as _random
+from rpusim._base.citing import cite, note
 from rpusim._base.random import RNG
 from rpusim._base.state import (
     Entry,
@@ -147,6 +148,9 @@ class CrossbarArray(Addressing, Measuring, Stateful):
             self.forward_periphery if backward is None else periphery("backward", backward)
         ).without_bound_management()
         self.pulses = PulseScheme() if pulses is None else instance(PulseScheme, "a PulseScheme or None")("pulses", pulses)
+        note(device, self.pulses, *(one for one in (self.forward_periphery, self.backward_periphery) if not one.is_ideal))
+        if self.pulses.power_of_two_scales or self.pulses.shared_random_numbers:
+            cite("joshi2020-essop")
         count_pulses = boolean("count_pulses", count_pulses)
         seeds = _random.seed_sequence(rng)
 

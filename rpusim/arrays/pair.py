@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import instance, shown, signal
 from rpusim.arrays.counts import Written
@@ -107,6 +108,7 @@ class DifferentialPair(Stateful):
                 state = self.main._state.copy()
         else:
             self.main._needs_pulses("zero_shift")
+            cite("kim2019-zero-shifting")
             with self.main._core.lock:
                 self.main._alternate(n_pulses, method)
                 state = self.main._state.copy()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
+from rpusim._base.citing import cite
 from rpusim._base.random import RNG
 from rpusim._base.state import Entry, Stateful, part
 from rpusim._base.validation import integer_value, physical, shown, signal
@@ -79,6 +80,7 @@ class SlicedArray(Stateful):
         backward: Periphery | None = None,
         rng: RNG = None,
     ) -> None:
+        cite("shafiee2016")
         self.shape = check_shape(shape)
         b = self.slice_bits = integer_value("slice_bits", slice_bits, 1, 16)
         n = integer_value("slices", slices, 1, 24 // b)

@@ -51,6 +51,13 @@ class Technology(Specification):
         Per device; per line and bit; per ADC.
     outputs_per_adc : int, default 128
         Outputs that share one ADC, which converts them one after another.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> ours = rpu.Technology(read_voltage=0.2, adc_energy=0.5e-12)  # all others are those of ISAAC
+    >>> ours.adc_energy, ours.outputs_per_adc
+    (5e-13, 128)
     """
 
     dac_energy: float = parameter(3.9e-13, _figure)
@@ -70,7 +77,17 @@ class Technology(Specification):
 
 class EventCost(NamedTuple):
     """energy: joule, by part; time: second, by operation, one after another; area: square metre, by part; notes: what was
-    assumed."""
+    assumed.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> array = rpu.CrossbarArray((4, 8), rpu.devices.SoftBounds(), forward=rpu.Periphery(), rng=0)
+    >>> _ = array.forward([1.0] * 8)
+    >>> spent = rpu.cost(array)
+    >>> sorted(spent.energy), round(sum(spent.time.values()) * 1e9)
+    (['adc', 'dac', 'devices', 'pulses'], 103)
+    """
 
     energy: dict[str, float]
     time: dict[str, float]

@@ -41,6 +41,13 @@ class Omniglot(NamedTuple):
     alphabets : int64 array (characters,)
         Place of the alphabet of each character in `names`.
     names : tuple of str
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> data = rpu.datasets.Omniglot(np.zeros((5, 20, 35, 35), np.float32), np.zeros(5, np.int64), ("Greek",))
+    >>> data.images.shape
+    (5, 20, 35, 35)
     """
 
     images: NDArray[np.float32]
@@ -77,6 +84,12 @@ def omniglot(part: str = "evaluation", *, size: int = SIZE, path: str | os.PathL
     Notes
     -----
     Lake, Salakhutdinov and Tenenbaum (2015).
+
+    Examples
+    --------
+    >>> data = omniglot("evaluation", size=21)  # doctest: +SKIP
+    >>> data.images.shape  # doctest: +SKIP
+    (659, 20, 21, 21)
     """
     stem, md5 = _PARTS[_is_part("part", part)]
     if SIZE % integer_value("size", size, 1, SIZE):

@@ -79,6 +79,14 @@ class Dataset(NamedTuple):
     ----------
     x_train, x_test : ndarray of float32, shape (n, features) or (n, channels, height, width)
     y_train, y_test : ndarray of int64, shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> x, y = np.zeros((6, 4), np.float32), np.arange(6) % 2
+    >>> data = rpu.datasets.Dataset(x[:4], y[:4], x[4:], y[4:])
+    >>> data.x_train.shape, data.y_test.tolist()
+    ((4, 4), [0, 1])
     """
 
     x_train: np.ndarray

@@ -29,6 +29,13 @@ class Electromyogram(NamedTuple):
     person, session : int
     x : list of int8 array (samples, 8)
         Of each of the eight gestures: what its file has of it, in order of time, 200 samples in a second.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> session = rpu.datasets.Electromyogram(person=0, session=1, x=[np.zeros((200, 8), np.int8)] * 8)
+    >>> len(session.x), session.x[0].shape
+    (8, (200, 8))
     """
 
     person: int
@@ -59,6 +66,12 @@ def emg(path: str | os.PathLike[str] | None = None) -> list[Electromyogram]:
         If they are not there.
     ValueError
         If a file is damaged.
+
+    Examples
+    --------
+    >>> sessions = emg()  # doctest: +SKIP
+    >>> len(sessions), len(sessions[0].x)  # doctest: +SKIP
+    (15, 8)
     """
     source = find_source(path, "emg_myo", _FILES, "electromyograms", _SOURCE)
     found: dict[tuple[int, int], dict[int, NDArray[np.int8]]] = {}

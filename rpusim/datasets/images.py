@@ -92,6 +92,15 @@ def fashion_mnist(data_dir: str | os.PathLike[str] | None = None, *, flatten: bo
 
     As `mnist`, from the folder ``fashion-mnist``; the files have the same names and format.
 
+    Parameters
+    ----------
+    data_dir, flatten
+        See `mnist`.
+
+    Returns
+    -------
+    Dataset
+
     Examples
     --------
     >>> fashion_mnist(flatten=False).x_test.shape  # doctest: +SKIP

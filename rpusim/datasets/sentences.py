@@ -39,6 +39,13 @@ class Languages(NamedTuple):
         Place of the language of each sentence in `names`.
     names : tuple of str
         Codes of the languages, three letters each.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> data = rpu.datasets.Languages([np.zeros(9, np.uint8)], [np.ones(3, np.uint8)], np.array([0]), ("eng",))
+    >>> data.names[data.labels[0]]
+    'eng'
     """
 
     train: list[NDArray[np.uint8]]
@@ -73,6 +80,12 @@ def languages(path: str | os.PathLike[str] | None = None) -> Languages:
     Notes
     -----
     Rahimi, Kanerva and Rabaey (2016). What is no letter (a few bytes of the Polish and Romanian text) is a space here.
+
+    Examples
+    --------
+    >>> data = languages()  # doctest: +SKIP
+    >>> len(data.train), len(data.test)  # doctest: +SKIP
+    (22, 21000)
     """
     sources = []
     for names in (_TRAIN, _TEST):

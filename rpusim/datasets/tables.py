@@ -34,6 +34,13 @@ class Table(NamedTuple):
         Classes.
     classes : tuple of str
         Names of the classes, as in the file, in order of their numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> table = rpu.datasets.Table(np.zeros((3, 2)), np.array([0, 1, 0]), ("g", "h"))
+    >>> [table.classes[y] for y in table.y]
+    ['g', 'h', 'g']
     """
 
     x: NDArray[np.float64]
@@ -119,6 +126,11 @@ def uci(name: str) -> Table:
     Notes
     -----
     Dua and Graff, UCI machine learning repository (CC BY 4.0).
+
+    Examples
+    --------
+    >>> uci("magic").x.shape  # doctest: +SKIP
+    (19020, 10)
     """
     kind = _KINDS[_is_name("name", name)]
     source, data = _content(kind.collection)
@@ -185,6 +197,11 @@ def uci_regression(name: str, fold: int = 0) -> Dataset:
     Notes
     -----
     github.com/treforevans/uci_datasets.
+
+    Examples
+    --------
+    >>> uci_regression("yacht", fold=0).x_train.shape[1]  # doctest: +SKIP
+    6
     """
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+", name):
         raise ValueError(f"name must be that of a folder, of small letters and digits; got {name!r}")

@@ -39,6 +39,13 @@ class Text(NamedTuple):
         Places in the vocabulary.
     vocabulary : bytes
         The distinct bytes, in order.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> text = rpu.datasets.Text(np.array([0, 1, 2, 0]), np.array([2, 1]), b"abc")
+    >>> text.decode(text.test)
+    'cb'
     """
 
     train: np.ndarray

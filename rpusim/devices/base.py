@@ -31,7 +31,14 @@ class SymmetryPoint(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Device(Specification):
-    """Base of all devices."""
+    """Base of all devices.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> [isinstance(device, rpu.devices.Device) for device in (rpu.devices.Ideal(), rpu.devices.SoftBounds())]
+    [True, True]
+    """
 
     def _check_consistency(self) -> None:
         if type(self) in (Device, PulsedDevice):
@@ -72,8 +79,8 @@ class PulsedDevice(Device):
     up_down : float, default 0
         Asymmetry: the up step is dw_min (1 + up_down), the down step dw_min (1 - up_down), in [-1, 1]. AIHWKit's code
         weakens only one side: its `up_down=u` is here dw_min (1 - |u|/2) with up_down = u / (2 - |u|). Pulse trains
-            are scaled by dw_min, so that learning rates are to be multiplied by 1 - |u|/2, too, and what is relative to
-            dw_min (`write_noise_std`) or to the mean step (`dw_min_dtod`, `up_down_dtod`) divided by it.
+        are scaled by dw_min, so that learning rates are to be multiplied by 1 - |u|/2, too, and what is relative to
+        dw_min (`write_noise_std`) or to the mean step (`dw_min_dtod`, `up_down_dtod`) divided by it.
     up_down_dtod : float, default 0.01
         Device-to-device spread of `up_down`, absolute.
     w_max, w_min : float, default 0.6, -0.6
@@ -141,6 +148,13 @@ class PulsedDevice(Device):
     The draws follow Gokmen and Vlasov (2016) and AIHWKit, except for `up_down` (above). That a whole pulse is the coincidence
     of two halves is of Gokmen and Vlasov, who assume that a half does nothing; that it does something is in Choi et al.
     (Adv. Sci. 2026, doi 10.1002/advs.202504578). Phases for all four pairs of signs are our assumption.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> device = rpu.devices.SoftBounds(dw_min=0.002, up_down=0.1, w_max=1.0, w_min=-1.0)
+    >>> device.granularity, round(float(device.step_up(0.5)), 6), round(device.symmetry_point, 4)
+    (0.002, 0.0011, 0.1)
     """
 
     dw_min: float = parameter(0.001, physical(0.0, open_low=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, checked_by, choice, instance, integer, numbers_of, optional, physical, real, shown
@@ -26,7 +26,15 @@ def _pulsed_devices(name: str, value: Any) -> tuple[PulsedDevice, ...]:
 
 @dataclass(frozen=True, repr=False)
 class UnitCell(Device):
-    """Base of cells of several devices. Not used itself; see `VectorCell`, `OneSidedCell`, `ReferenceCell`."""
+    """Base of cells of several devices. Not used itself; see `VectorCell`, `OneSidedCell`, `ReferenceCell`.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> cell = rpu.devices.ReferenceCell(rpu.devices.SoftBounds(), rpu.devices.SoftBounds())
+    >>> isinstance(cell, rpu.devices.UnitCell)
+    True
+    """
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +65,8 @@ class VectorCell(UnitCell):
     >>> len(tile.array.arrays)
     2
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
 
     devices: tuple[PulsedDevice, ...] = parameter((SoftBounds(), SoftBounds()), _pulsed_devices)
     gammas: tuple[float, ...] | None = parameter(None, optional(numbers_of(physical())))
@@ -98,6 +108,8 @@ class ReferenceCell(UnitCell):
            [-0.1, -0.1]], dtype=float32)
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
+
     device: PulsedDevice = parameter(SoftBounds, is_pulsed)
     reference: PulsedDevice | None = parameter(None, optional(is_pulsed))
 
@@ -131,6 +143,8 @@ class OneSidedCell(UnitCell):
     >>> rpu.algorithms.SGD(cell).build((3, 4), rng=0).weights.shape
     (3, 4)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
 
     device: PulsedDevice = parameter(SoftBounds(w_min=0.0, w_min_dtod=0.0), is_pulsed)
     refresh_every: int = parameter(0, integer(0, 2**31 - 1))

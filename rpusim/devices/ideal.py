@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rpusim.devices.base import Device
 
@@ -23,3 +24,5 @@ class Ideal(Device):
     >>> array.weights[:, 0]
     array([-0.05,  0.05], dtype=float32)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()

@@ -60,6 +60,8 @@ class ExpStep(PulsedDevice):
     True
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021", "gong2018")
+
     A_up: float = parameter(0.00081, physical())
     A_down: float = parameter(0.36833, physical())
     gamma_up: float = parameter(12.44625, real(-60.0, 60.0))
@@ -135,6 +137,8 @@ class PowStep(PulsedDevice):
     (0.101, 0.0005)
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021", "wu2025")
+
     pow_gamma: float = parameter(1.0, real(0.0, 20.0))
     pow_gamma_dtod: float = parameter(0.1, physical(0.0))
     pow_up_down: float = parameter(0.0, real(-1.0, 1.0))
@@ -203,6 +207,8 @@ class PowStepReference(PowStep):
     >>> abs(device.symmetry_point) < 1e-12
     True
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
 
     reference_mean: float = parameter(0.0, physical())
     reference_std: float = parameter(0.0, physical(0.0))
@@ -284,6 +290,8 @@ class PiecewiseStep(PulsedDevice):
     >>> round(device.symmetry_point, 3)
     0.086
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
 
     piecewise_up: tuple[float, ...] = parameter((1.0,), numbers_of(physical(0.0)))
     piecewise_down: tuple[float, ...] = parameter((1.0,), numbers_of(physical(0.0)))

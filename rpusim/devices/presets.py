@@ -20,12 +20,15 @@ ConstantStep(dw_min=0.0002, up_down_dtod=0.0, w_max=1.0, w_min=-1.0)
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from rpusim._base.citing import cite
+from rpusim._base.papers import PAPERS
 from rpusim._base.validation import choice, physical, real
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.nonlinear import ExpStep, FromResponse, PiecewiseStep, PowStep
@@ -42,6 +45,7 @@ __all__ = [
     "names",
     "onen_saturating",
     "onen_symmetric",
+    "papers",
     "pcm",
     "rasch_soft_bounds",
     "reram_array_hfo2",
@@ -59,16 +63,16 @@ D = TypeVar("D", bound=PulsedDevice)
 
 _positive = physical(0.0, open_low=True)
 
-_GONG_2018 = "N. Gong, T. Ide, S. Kim, I. Boybat, A. Sebastian, V. Narayanan, T. Ando, Nature Communications 9:2102 (2018), \
-doi:10.1038/s41467-018-04485-1"
-_GONG_2022 = "N. Gong, M. J. Rasch et al., IEDM (2022)"
-_GOKMEN_2016 = "T. Gokmen, Y. Vlasov, Frontiers in Neuroscience 10:333 (2016), doi:10.3389/fnins.2016.00333"
-_ONEN_2022 = "M. Onen, T. Gokmen, T. K. Todorov et al., Frontiers in Artificial Intelligence (2022), arXiv:2201.13377"
-_WU_2025 = "Z. Wu, Q. Xiao, T. Gokmen, O. Fagbohungbe, T. Chen, NeurIPS (2025), arXiv:2502.06309"
-
 
 class Source(NamedTuple):
-    """Where the numbers of a preset are from: `short` for tables, `citations` in full."""
+    """Where the numbers of a preset are from: `short` for tables, `citations` in full.
+
+    Examples
+    --------
+    >>> from rpusim.devices import presets
+    >>> presets.source("wu_linear").short
+    'Wu et al. 2025'
+    """
 
     short: str
     citations: tuple[str, ...]
@@ -76,23 +80,44 @@ class Source(NamedTuple):
 
 _makers: dict[str, Callable[..., PulsedDevice]] = {}
 _sources: dict[str, Source] = {}
+_papers: dict[str, tuple[str, ...]] = {}
 
 
-def _preset(short: str, *citations: str) -> Callable[[Callable[..., D]], Callable[..., D]]:
-    """Register a preset with its source, and append the citations to its docstring."""
+_OVERRIDES = "Parameters\n----------\n**overrides\n    Fields of the specification to change.\n\n"
+
+
+def _preset(short: str, *papers: str) -> Callable[[Callable[..., D]], Callable[..., D]]:
+    """Register a preset with the keys of its papers, and append these to its docstring."""
 
     def register(make: Callable[..., D]) -> Callable[..., D]:
-        _makers[make.__name__] = make
+        citations = tuple(str(PAPERS[key]) for key in papers)
         _sources[make.__name__] = Source(short, citations)
+        _papers[make.__name__] = papers
         references = "\n".join(f".. [{k}] {text}" for k, text in enumerate(citations, 1))
-        make.__doc__ = f"{inspect.cleandoc(make.__doc__ or '')}\n\nReferences\n----------\n{references}\n"
-        return make
+        text = inspect.cleandoc(make.__doc__ or "")
+        taken = "" if "Parameters\n----------" in text else _OVERRIDES
+        sections = f"{taken}Returns\n-------\n{inspect.signature(make).return_annotation}\n\n"
+        text = text.replace("Examples\n--------", f"{sections}Examples\n--------")
+        make.__doc__ = f"{text}\n\nReferences\n----------\n{references}\n"
+
+        @functools.wraps(make)
+        def cited(*args: Any, **kwargs: Any) -> D:
+            device = make(*args, **kwargs)
+            cite(*papers)
+            return device
+
+        _makers[make.__name__] = cited
+        return cited
 
     return register
 
 
 def names() -> tuple[str, ...]:
     """Names of all presets.
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------
@@ -113,6 +138,10 @@ def get(name: str, **overrides: Any) -> PulsedDevice:
     **overrides
         Fields to change.
 
+    Returns
+    -------
+    PulsedDevice
+
     Raises
     ------
     ValueError, TypeError
@@ -130,6 +159,15 @@ def get(name: str, **overrides: Any) -> PulsedDevice:
 def source(name: str) -> Source:
     """Return where the numbers of the preset called `name` are from.
 
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+
+    Returns
+    -------
+    Source
+
     Examples
     --------
     >>> from rpusim.devices import presets
@@ -139,6 +177,27 @@ def source(name: str) -> Source:
     return _sources[_known(name)]
 
 
+def papers(name: str) -> tuple[str, ...]:
+    """Return the keys of the papers of the preset called `name`, as `rpusim.citations` takes them.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> from rpusim.devices import presets
+    >>> presets.papers("capacitor")
+    ('li2018', 'kim2017')
+    """
+    return _papers[_known(name)]
+
+
 def _known(name: str) -> str:
     return str(choice(*_makers)("name", name.replace("-", "_") if isinstance(name, str) else name))
 
@@ -146,7 +205,7 @@ def _known(name: str) -> str:
 # ---- measured devices ------------------------------------------------------------------------------------------------
 
 
-@_preset("Gong et al. 2018", _GONG_2018)
+@_preset("Gong et al. 2018", "gong2018")
 def reram_es(**overrides: Any) -> ExpStep:
     """ReRAM (HfO2), one device, exponential steps: a close fit, with its symmetry point away from zero.
 
@@ -180,7 +239,7 @@ def reram_es(**overrides: Any) -> ExpStep:
     return device.replace(**overrides)
 
 
-@_preset("Gong et al. 2018", _GONG_2018)
+@_preset("Gong et al. 2018", "gong2018")
 def reram_sb(**overrides: Any) -> SoftBoundsReference:
     """ReRAM (HfO2), one device against a reference at its symmetry point, soft bounds: a loose fit to `reram_es`' data.
 
@@ -205,7 +264,7 @@ def reram_sb(**overrides: Any) -> SoftBoundsReference:
     return device.replace(**overrides)
 
 
-@_preset("Gong et al. 2022", _GONG_2022)
+@_preset("Gong et al. 2022", "gong2022")
 def reram_array_om(**overrides: Any) -> SoftBoundsReference:
     """ReRAM array ("OM"), soft bounds, about 21 states, against references at the symmetry points.
 
@@ -235,7 +294,7 @@ def reram_array_om(**overrides: Any) -> SoftBoundsReference:
     return device.replace(**overrides)
 
 
-@_preset("Gong et al. 2022", _GONG_2022)
+@_preset("Gong et al. 2022", "gong2022")
 def reram_array_hfo2(**overrides: Any) -> SoftBoundsReference:
     """ReRAM array (HfO2), soft bounds, about 4 states, against references at the symmetry points.
 
@@ -266,8 +325,8 @@ def reram_array_hfo2(**overrides: Any) -> SoftBoundsReference:
 
 @_preset(
     "Li et al. 2018",
-    "Y. Li et al., IEEE Symposium on VLSI Technology (2018)",
-    "S. Kim, T. Gokmen, H.-M. Lee, W. E. Haensch, MWSCAS (2017), arXiv:1706.06620",
+    "li2018",
+    "kim2017",
 )
 def capacitor(**overrides: Any) -> LinearStep:
     """CMOS and capacitor: the weight is the charge of a capacitor, and leaks.
@@ -301,7 +360,7 @@ def capacitor(**overrides: Any) -> LinearStep:
     return device.replace(**overrides)
 
 
-@_preset("Tang et al. 2018", "J. Tang et al., IEDM (2018)")
+@_preset("Tang et al. 2018", "tang2018")
 def ecram(**overrides: Any) -> LinearStep:
     """Electrochemical RAM (lithium), its range shifted so that the symmetry point is at zero.
 
@@ -327,7 +386,7 @@ def ecram(**overrides: Any) -> LinearStep:
     return device.replace(**overrides)
 
 
-@_preset("Kim et al. 2019", "S. Kim et al., IEDM (2019)")
+@_preset("Kim et al. 2019", "kim2019")
 def ecram_mo(**overrides: Any) -> LinearStep:
     """Electrochemical RAM (metal oxide), its range shifted so that the symmetry point is at zero.
 
@@ -355,7 +414,7 @@ def ecram_mo(**overrides: Any) -> LinearStep:
     return device.replace(**overrides)
 
 
-@_preset("Nandakumar et al. 2020", "S. R. Nandakumar et al., Frontiers in Neuroscience (2020)")
+@_preset("Nandakumar et al. 2020", "nandakumar2020")
 def pcm(**overrides: Any) -> ExpStep:
     """Phase-change memory, one device: unidirectional, from 0 up; down pulses are (almost) resets.
 
@@ -397,7 +456,7 @@ def pcm(**overrides: Any) -> ExpStep:
 # ---- assumed devices -------------------------------------------------------------------------------------------------
 
 
-@_preset("Gokmen and Vlasov 2016", _GOKMEN_2016)
+@_preset("Gokmen and Vlasov 2016", "gokmen2016")
 def rpu_baseline(**overrides: Any) -> ConstantStep:
     """The device of the first RPU studies: symmetric on average, 1200 states between +-0.6, spreads of 30 %.
 
@@ -413,7 +472,7 @@ def rpu_baseline(**overrides: Any) -> ConstantStep:
     return ConstantStep().replace(**overrides)
 
 
-@_preset("Gokmen and Vlasov 2016", _GOKMEN_2016)
+@_preset("Gokmen and Vlasov 2016", "gokmen2016")
 def gokmen_vlasov(**overrides: Any) -> ConstantStep:
     """`rpu_baseline` with its range scaled to +-1: dw_min 0.0016, spreads and noise of 30 %.
 
@@ -426,7 +485,7 @@ def gokmen_vlasov(**overrides: Any) -> ConstantStep:
     return ConstantStep(dw_min=0.0016, w_max=1.0, w_min=-1.0).replace(**overrides)
 
 
-@_preset("Rasch et al. 2020", "M. J. Rasch, T. Gokmen, W. Haensch, IEEE Design & Test (2020), arXiv:1906.02698", _GOKMEN_2016)
+@_preset("Rasch et al. 2020", "rasch2020", "gokmen2016")
 def idealized(**overrides: Any) -> ConstantStep:
     """`gokmen_vlasov` with 10,000 states and no asymmetry: dw_min 2e-4, up_down spread 0. An assumption, not a device.
 
@@ -439,7 +498,7 @@ def idealized(**overrides: Any) -> ConstantStep:
     return ConstantStep(dw_min=2e-4, up_down_dtod=0.0, w_max=1.0, w_min=-1.0).replace(**overrides)
 
 
-@_preset("Onen et al. 2022", _ONEN_2022, _GOKMEN_2016)
+@_preset("Onen et al. 2022", "onen2022", "gokmen2016")
 def onen_symmetric(**overrides: Any) -> ConstantStep:
     """The symmetric device of the networks of Stochastic Hamiltonian Descent: 1200 states between +-2.
 
@@ -455,7 +514,7 @@ def onen_symmetric(**overrides: Any) -> ConstantStep:
     return ConstantStep(dw_min=4.0 / 1200, w_max=2.0, w_min=-2.0).replace(**overrides)
 
 
-@_preset("Onen et al. 2022", _ONEN_2022, _GOKMEN_2016)
+@_preset("Onen et al. 2022", "onen2022", "gokmen2016")
 def onen_saturating(**overrides: Any) -> SoftBounds:
     """The exponentially saturating device of Stochastic Hamiltonian Descent: 1200 states between +-2.
 
@@ -474,7 +533,7 @@ def onen_saturating(**overrides: Any) -> SoftBounds:
 
 @_preset(
     "Rasch et al. 2024",
-    "M. J. Rasch, F. Carta, O. Fagbohungbe, T. Gokmen, Nature Communications 15:7133 (2024), doi:10.1038/s41467-024-51221-z",
+    "rasch2024",
 )
 def rasch_soft_bounds(**overrides: Any) -> SoftBoundsReference:
     """The device of the studies of chopped Tiki-Taka and AGAD: soft bounds, 40 states, spreads of 30 %.
@@ -506,7 +565,7 @@ def rasch_soft_bounds(**overrides: Any) -> SoftBoundsReference:
 _NO_SPREAD: dict[str, Any] = {"dw_min_dtod": 0.0, "dw_min_std": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
 
 
-@_preset("Wu et al. 2025", _WU_2025)
+@_preset("Wu et al. 2025", "wu2025")
 def wu_linear(tau: float = 3.5, c_lin: float = 0.2, states: float = 70_000, **overrides: Any) -> SoftBounds:
     r"""Linear response of residual learning, without spreads or noise.
 
@@ -538,7 +597,7 @@ def wu_linear(tau: float = 3.5, c_lin: float = 0.2, states: float = 70_000, **ov
     return SoftBounds(dw_min=dw_min, up_down=c_lin, w_max=tau, w_min=-tau, **_NO_SPREAD).replace(**overrides)
 
 
-@_preset("Wu et al. 2025", _WU_2025)
+@_preset("Wu et al. 2025", "wu2025")
 def wu_power(tau: float = 0.7, gamma: float = 0.5, states: float = 1200, **overrides: Any) -> PowStep:
     r"""Power response of residual learning, without spreads or noise.
 
@@ -571,7 +630,7 @@ def wu_power(tau: float = 0.7, gamma: float = 0.5, states: float = 1200, **overr
     return device.replace(**overrides)
 
 
-@_preset("Wu et al. 2025", _WU_2025)
+@_preset("Wu et al. 2025", "wu2025")
 def wu_exponential(tau: float = 0.7, gamma: float = 0.5, states: float = 1200, **overrides: Any) -> PiecewiseStep:
     r"""Exponential response of residual learning (Eq. 145), without spreads or noise.
 

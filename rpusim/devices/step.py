@@ -45,6 +45,8 @@ class ConstantStep(PulsedDevice):
     1200
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("gokmen2016",)
+
     kernel: ClassVar[str] = "constant_step"
 
     def steps_of(self, p: dict[str, Any], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -94,6 +96,8 @@ class LinearStep(PulsedDevice):
     >>> round(device.symmetry_point, 3)
     0.12
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
 
     gamma_up: float = parameter(0.0, physical())
     gamma_up_dtod: float = parameter(0.05, physical(0.0))
@@ -189,6 +193,8 @@ class SoftBounds(PulsedDevice):
     (0.2, 1000)
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
+
     mult_noise: bool = parameter(True, boolean)
 
     kernel: ClassVar[str] = "soft_bounds"
@@ -231,6 +237,8 @@ class AbruptReset(PulsedDevice):
     >>> float(device.step_down(0.6)), round(device.symmetry_point, 4)
     (0.3, 0.0196)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
     reset_fraction: float = parameter(1.0, real(0.0, 1.0))
     reset_fraction_dtod: float = parameter(0.0, physical(0.0))
@@ -359,6 +367,8 @@ class SoftBoundsReference(PulsedDevice):
     >>> round(device.symmetry_point, 3)
     0.1
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2024", "gong2022")
 
     reference_mean: float = parameter(0.0, physical())
     reference_std: float = parameter(0.0, physical(0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,6 +63,8 @@ class Drift(Specification):
     >>> array.weights.round(4)
     array([[0.05]], dtype=float32)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("ielmini2007",)
 
     nu: float = parameter(0.1, physical())
     nu_dtod: float = parameter(0.0, _not_negative)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rpusim._base.citing import cite
 from rpusim._base.state import Entry, buffer
 from rpusim.effects.base import Devices, Draws, Effect, spread
 
@@ -29,6 +30,7 @@ class HalfSelect(Effect):
     counts_pulses = True
 
     def __init__(self, shape: tuple[int, int]) -> None:
+        cite("choi2026")
         self.fired = np.zeros(shape[1] + shape[0], dtype=np.int64)  # since the last end of a mini-batch
         self.before = np.zeros((2, *shape), dtype=np.int64)  # what pulse counts are without the updates since
 

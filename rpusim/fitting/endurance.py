@@ -43,6 +43,15 @@ class EnduranceResult(Found):
         Of each series its name, first window, ln of its endurance, and the standard error of that.
     series : Series
         The windows that were fitted, over cycles.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> n = np.geomspace(1, 3e6, 40)
+    >>> noise = 1 + 0.02 * np.random.default_rng(0).standard_normal(40)
+    >>> found = rpu.fitting.fit_endurance(n, 8e-6 * np.exp(-2 * n / 4e6) * noise, unit="S")
+    >>> found.law, found.unit, len(found.each)
+    ('wear', 'S', 1)
     """
 
     law: str

@@ -36,6 +36,10 @@ def kind_of(
     path, skip_rows, sheet, encoding
         See `read_ramps`.
 
+    Returns
+    -------
+    str, str
+
     Examples
     --------
     >>> import pathlib, tempfile, rpusim as rpu

@@ -24,6 +24,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rpusim._base.citing import cite
 from rpusim._base.validation import choice, integer_value, physical, real
 from rpusim.devices.step import LinearStep
 from rpusim.fitting.found import OfDevice
@@ -48,6 +49,13 @@ class NeuroSim(OfDevice):
     device : LinearStep
     offset, slope, unit : float, float, str
         conductance = offset + slope * weight.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.fitting.neurosim(NL_LTP=2.4, NL_LTD=-4.88, maxNumLevelLTP=97, maxNumLevelLTD=100, onoffratio=12.5)
+    >>> type(found.device).__name__, found.values["maxNumLevelLTP"]
+    ('LinearStep', 97)
     """
 
     kind: ClassVar[str] = "neurosim"
@@ -159,6 +167,7 @@ def neurosim(
     >>> round(w, 9)
     1.0
     """
+    cite("chen2017")
     label = real(-_LARGEST, _LARGEST)
     labels = label("NL_LTP", NL_LTP), label("NL_LTD", NL_LTD)
     up_pulses = integer_value("maxNumLevelLTP", maxNumLevelLTP, 1, 10**9)

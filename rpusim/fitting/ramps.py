@@ -33,7 +33,17 @@ FAR = "is far from the values beside it"
 
 @dataclass(frozen=True)
 class Place:
-    """Where the values of a ramp stand: file, column, the line of each value (0 where it is missing), and device."""
+    r"""Where the values of a ramp stand: file, column, `lines` of the values (0 where one is missing), and device.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, rpusim as rpu
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "ramp.csv"
+    >>> _ = path.write_text("pulse; G (uS)\n1; 1,5\n2; 1,7\n3; 1,8\n4; 1,85\n")
+    >>> place = rpu.fitting.read_ramps(path).up_places[0]
+    >>> place.column, place.lines.tolist()
+    ('G (uS)', [2, 3, 4, 5])
+    """
 
     file: str
     column: str
@@ -47,7 +57,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Ramps:
-    """Ramps of consecutive pulses of one sign, as `read_ramps` finds them; `fit` takes them as they are.
+    r"""Ramps of consecutive pulses of one sign, as `read_ramps` finds them; `fit` takes them as they are.
 
     Attributes
     ----------
@@ -59,6 +69,15 @@ class Ramps:
         What was decided in reading, a line each.
     up_places, down_places : list of Place
         Where each ramp comes from.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, rpusim as rpu
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "ramp.csv"
+    >>> _ = path.write_text("pulse; G (uS)\n1; 1,5\n2; 1,7\n3; 1,8\n4; 1,85\n")
+    >>> ramps = rpu.fitting.read_ramps(path)
+    >>> ramps.unit, (ramps.up[0] * 1e6).round(2).tolist()
+    ('S', [1.5, 1.7, 1.8, 1.85])
     """
 
     up: list[Array] = field(default_factory=list)

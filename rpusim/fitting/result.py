@@ -39,6 +39,14 @@ class ModelScore:
         neighbouring pulses into which each curve is cut.
     r2_up, r2_down : float
         r2_blocks of the up and of the down ramps alone; nan where there are none.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> ramp = 1e-6 * np.linspace(1.0, 3.0, 30)
+    >>> score = rpu.fitting.fit(ramp, ramp[::-1], "ConstantStep", unit="S", progress=False).score
+    >>> score.model, score.r2 > 0.99
+    ('ConstantStep', True)
     """
 
     model: str
@@ -95,6 +103,16 @@ class FitResult:
         Size of the data.
     up, down : tuple of ndarray
         The ramps in weight units.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> ramp = 1e-6 * np.linspace(1.0, 3.0, 30)
+    >>> result = rpu.fitting.fit(ramp, ramp[::-1], "ConstantStep", unit="S", progress=False)
+    >>> type(result.device).__name__, round(result.values["dw_min"], 3)
+    ('ConstantStep', 0.069)
+    >>> rpu.CrossbarArray((2, 3), result, rng=0).shape
+    (2, 3)
     """
 
     device: PulsedDevice

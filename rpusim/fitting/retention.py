@@ -44,6 +44,15 @@ class RetentionResult(Found):
         Of each series its name, g_0, and nu or ln tau with its standard error.
     series : Series
         What was fitted.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> t = np.geomspace(1, 1e5, 30)
+    >>> noise = np.random.default_rng(0).standard_normal(30)
+    >>> found = rpu.fitting.fit_retention(t, 1e-5 * t**-0.05 * np.exp(0.01 * noise), unit="S")
+    >>> found.law, round(found.values["nu"], 2), found.comparison[0]
+    ('drift', 0.05, ('drift', 0.0))
     """
 
     law: str

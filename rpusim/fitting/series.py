@@ -25,7 +25,7 @@ _TIMES = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Series:
-    """Values over time or over cycles, as `read_series` finds them; `fit_retention` and `fit_endurance` take them.
+    r"""Values over time or over cycles, as `read_series` finds them; `fit_retention` and `fit_endurance` take them.
 
     Attributes
     ----------
@@ -41,6 +41,15 @@ class Series:
         "S", "A", or another unit of the header, "" where it names none.
     notes : list of str
         What was decided in reading, a line each.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, rpusim as rpu
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "retention.csv"
+    >>> _ = path.write_text("time (min),G1 (uS),G2 (uS)\n1,10,5\n10,9,4.6\n")
+    >>> series = rpu.fitting.read_series(path)
+    >>> series.names, series.x[0].tolist()
+    (['G1 (uS)', 'G2 (uS)'], [60.0, 600.0])
     """
 
     x: list[Array] = field(default_factory=list)

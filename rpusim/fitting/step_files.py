@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rpusim._base.citing import cite
 from rpusim._base.validation import integer_value
 from rpusim.fitting.blocks import Table
 from rpusim.fitting.columns import sign_of
@@ -102,6 +103,7 @@ def read_steps(
     >>> round(found.device.dw_min, 4), found.offset, found.unit
     (0.025, 5e-06, 'S')
     """
+    cite("burr2015", "agarwal2016")
     sources: list[tuple[Any, str | None]] = [(path, None) for path in paths]
     sources += [(path, side) for path, side in ((up, "up"), (down, "down")) if path is not None]
     if not sources:

@@ -47,6 +47,14 @@ class StepTable(OfDevice):
         conductance = offset + slope * weight.
     up, down : tuple of tuple of float
         Rows (conductance, mean change, standard deviation, number of pulses), the latter two nan where they are not known.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> g = np.linspace(1e-6, 9e-6, 400)
+    >>> found = rpu.fitting.fit_steps(np.stack([g, (1e-5 - g) / 50], 1), np.stack([g, -g / 50], 1), g_min=1e-6, g_max=9e-6)
+    >>> type(found.device).__name__, len(found.up) == len(found.down), round(found.offset * 1e6, 3)
+    ('PiecewiseStep', True, 5.0)
     """
 
     up: tuple[tuple[float, float, float, float], ...]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from rpusim._base.citing import cite
 from rpusim._base.validation import choice, fail, integer_value, optional, real
 from rpusim.fitting.columns import Plan, chosen_columns
 from rpusim.fitting.found import Found
@@ -33,7 +34,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Currents against voltages, as `read_sweeps` finds them; `fit_sweeps` takes them.
+    r"""Currents against voltages, as `read_sweeps` finds them; `fit_sweeps` takes them.
 
     Attributes
     ----------
@@ -45,6 +46,15 @@ class Sweeps:
         "A", or "" where the header names none.
     notes : list of str
         What was decided in reading, a line each.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, rpusim as rpu
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "iv.csv"
+    >>> _ = path.write_text("V (mV),I (uA)\n0,0\n100,1\n200,2.1\n300,3.4\n")
+    >>> sweeps = rpu.fitting.read_sweeps(path)
+    >>> sweeps.unit, (sweeps.currents[0] * 1e6).round(2).tolist()
+    ('A', [0.0, 1.0, 2.1, 3.4])
     """
 
     voltages: list[Array] = field(default_factory=list)
@@ -172,6 +182,14 @@ class SweepResult(Found):
         BIC of each law over that of the best, best first.
     each : tuple of (str, float, float, float, float, float)
         Of each branch its name, g and its standard error, nonlinearity, and the range of voltage (its sign with it).
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> v = np.linspace(-0.5, 0.5, 41)
+    >>> found = rpu.fitting.fit_sweeps(v, 1e-5 * np.sinh(3 * v) / 3)
+    >>> found.law, round(found.values["nonlinearity"], 3), len(found.each)
+    ('sinh', 3.0, 2)
     """
 
     law: str
@@ -260,6 +278,7 @@ def fit_sweeps(
     ('sinh', 3.0, [1.0, 1.0])
     >>> _ = rpu.solve_network([0.2], found.resistances[:1, None], r_word=1, r_bit=1, nonlinearity=found.nonlinearity)
     """
+    cite("yang2008")
     v_max = optional(real(0.0, open_low=True))("v_max", v_max)
     optional(choice(*_LAWS))("law", law)
     choice("relative", "absolute")("noise", noise)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.validation import boolean, choice, instance, integer, numbers_of, optional, physical, real, shown
@@ -48,6 +49,8 @@ class Compensation(Specification):
     >>> rpu.inference.Compensation("column", every_s=3600.0)
     Compensation(kind='column', every_s=3600.0)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("joshi2020",)
 
     kind: str = parameter("global", choice("global", "column"))
     probe: str = parameter("random_signs", choice("random_signs", "identity"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,13 @@ class Scaling(NamedTuple):
         Conductance that stands for the weight 0 of a single device, in siemens; 0 of pairs.
     largest : float64 array, (outputs, 1) or (1, 1)
         The weight that the window of the devices stands for, by which rows are normalised for reads.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> g, scaling = rpu.inference.DifferentialPair().targets([[0.5, -1.0], [0.1, 0.2]])
+    >>> (scaling.siemens_per_weight * 1e6).round(3).tolist(), scaling.largest.tolist()
+    ([[25.0], [125.0]], [[1.0], [0.2]])
     """
 
     siemens_per_weight: NDArray[np.float64]
@@ -66,6 +73,13 @@ class Converter(Specification):
         Whether every output has a scale of its own, so that its largest weight fills the window, or all have one.
     idle : {"programmed", "ideal"}
         Devices whose goal is g_min: programmed, drifting and read with noise as all others, or exactly g_min always.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> pair = rpu.inference.DifferentialPair(g_max_s=20e-6)  # one of its subclasses
+    >>> isinstance(pair, rpu.inference.Converter), pair.factors
+    (True, (1.0, -1.0))
     """
 
     g_min_s: float = parameter(0.0, _from_zero)
@@ -286,6 +300,8 @@ class TablePair(Converter):
     >>> (g * 1e6).round(3).tolist()
     [[[15.0, 5.0]], [[5.0, 25.0]]]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("mackin2022",)
 
     plus: tuple[tuple[float, ...], ...] = parameter(((0.0, 0.0, 25e-6),), is_tables)
     minus: tuple[tuple[float, ...], ...] = parameter(((25e-6, 0.0, 0.0),), is_tables)

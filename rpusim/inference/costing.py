@@ -35,6 +35,16 @@ class InferenceCost(NamedTuple):
         Multiplications and additions in arrays, two for each cell that is used.
     utilisation : float
         Cells that are used, over those of the arrays of the chip's size; 1 where arrays have no largest size.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(256, 256, rpu.algorithms.DigitalSGD(), bias=False))
+    >>> net.build(rng=0)
+    >>> on_chip = rpu.inference.program(net, rpu.inference.chips.get("hermes"), rng=0)
+    >>> cost = rpu.inference.inference_cost(on_chip, np.ones((1, 256)), rpu.inference.HERMES_FOUR_PHASE)
+    >>> cost.operations, cost.utilisation
+    (131072, 1.0)
     """
 
     total: EventCost

@@ -69,6 +69,16 @@ class InferenceResult:
         Chip, seed and versions, fit for JSON.
     clipped : float
         Share of the outputs that ADCs clipped in the first measurement; `print` says it where it is more than a hundredth.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 4, rpu.algorithms.DigitalSGD(), bias=False))
+    >>> net.build(rng=0)
+    >>> _ = net.layers[0].set_weights(np.eye(4))
+    >>> result = rpu.inference.evaluate(net, (np.eye(4), np.arange(4)), [1.0, 86400.0], programmings=3)
+    >>> result.values.shape, result.reference, result.mean.tolist()
+    ((3, 2), 1.0, [1.0, 1.0])
     """
 
     times_s: NDArray[np.float64]
@@ -328,6 +338,10 @@ def product_errors(net: ChipNetwork, times_s: ArrayLike = TIMES, vectors: int = 
         Random inputs of each array, uniform in +-1 times its input range.
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    ndarray of float64
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -478,6 +492,15 @@ def causes(
     dict of InferenceResult
         By cause, as far as the chip has it: "programming", "drift" (after compensation), "read noise", "output noise", "ADC"
         and "DAC" (resolution and range), "wires", "IR drop", "faults"; and "all".
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 4, rpu.algorithms.DigitalSGD(), bias=False))
+    >>> net.build(rng=0)
+    >>> _ = net.layers[0].set_weights(np.eye(4))
+    >>> list(rpu.inference.causes(net, (np.eye(4), np.arange(4)), programmings=1, progress=False))
+    ['programming', 'drift', 'read noise', 'output noise', 'ADC', 'DAC', 'all']
     """
     main = Chip() if chip is None else is_chip("chip", chip)
     return {name: evaluate(net, data, [t_inference_s], chip=one, **options) for name, one in chips_by_cause(main).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,6 +52,8 @@ class FixedPoint(Specification):
     >>> formats.scales([0.1, 0.125, 1.2, 7.0]).tolist(), formats.offsets([0.25, -9.0, 9.0]).tolist()
     ([0.0, 0.25, 1.25, 1.75], [0.5, -4.0, 3.5])
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("ferro2024",)
 
     scale: tuple[int, int] = parameter((1, 7), is_format)
     offset: tuple[int, int] = parameter((7, 1), is_format)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
+from rpusim._base.citing import note
 from rpusim._base.random import RNG
 from rpusim._base.specification import parameter
 from rpusim._base.state import Entry, attribute, part, value
@@ -76,6 +77,8 @@ class HardwareAware(Algorithm):
     True
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("joshi2020", "rasch2023")
+
     modifiers: tuple[Modifier, ...] = parameter((AddNormal(),), is_modifiers)
     clip: Clip | None = parameter(None, optional(instance(Clip, "a Clip")))
     forward: Periphery = parameter(Periphery.ideal(), instance(Periphery, "a Periphery"))
@@ -103,11 +106,20 @@ class HardwareAwareTile(Tile):
         W, with its gradient and what the optimizer keeps.
     batches : int
         Training batches so far.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> tile = rpu.inference.HardwareAware(rpu.inference.AddNormal(0.06)).build((2, 3), rng=0)
+    >>> _ = tile.program([[0.1, 0.2, 0.3], [0.0, 0.0, 0.1]])
+    >>> tile.parameter.value.shape, tile.perturbed
+    ((2, 3), True)
     """
 
     perturbed = True
 
     def __init__(self, algorithm: HardwareAware, shape: tuple[int, int], rng: RNG = None) -> None:
+        note(*algorithm.modifiers, algorithm.clip)
         self.algorithm: HardwareAware = instance(HardwareAware, "a HardwareAware")("algorithm", algorithm)
         self.shape = check_shape(shape)
         room_for("shape", shape, 4 * self.shape[0] * self.shape[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +56,17 @@ class NoiseModel(Specification):
         Age to which the laws were measured; beyond it is extrapolated, which is said.
     signed : bool
         Whether conductances may be negative, as those of `Signed` converters are; else they are cut at 0.
+
+    Examples
+    --------
+    >>> import dataclasses, numpy as np, rpusim as rpu
+    >>> @dataclasses.dataclass(frozen=True, repr=False)
+    ... class Halves(rpu.inference.NoiseModel):
+    ...     def aged(self, event, targets, g_max, t_s, draw):
+    ...         return event["programmed"] * 0.5 ** (t_s / 3600.0)  # a half in every hour
+    >>> written = rpu.inference.ProgrammedArray(np.eye(2), rpu.inference.Chip(Halves(), compensation=None), rng=0)
+    >>> written.weights(3600.0).tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
     """
 
     signed = False
@@ -90,7 +101,17 @@ class NoiseModel(Specification):
 
 @dataclass(frozen=True, repr=False)
 class NoNoise(NoiseModel):
-    """Devices that hold what they are told, for ever."""
+    """Devices that hold what they are told, for ever.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> written = rpu.inference.ProgrammedArray([[0.5, -1.0]], rpu.inference.Chip(rpu.inference.NoNoise()), rng=0)
+    >>> written.weights(3.15e7).round(6).tolist()  # a year later
+    [[0.5, -1.0]]
+    """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,6 +131,18 @@ class PowerLawDrift(NoiseModel):
         Which conductance r in Q(r) is of. AIHWKit takes the programmed one, and documents the target.
     nu_correlation : float, default 0
         Share c of the variance of exponents that belongs to a device for ever, and is not drawn anew when it is programmed.
+
+    Examples
+    --------
+    >>> import dataclasses, numpy as np, rpusim as rpu
+    >>> @dataclasses.dataclass(frozen=True, repr=False)
+    ... class Drifts(rpu.inference.PowerLawDrift):
+    ...     def exponents(self, r):
+    ...         return np.full_like(r, 0.05), np.zeros_like(r)
+    >>> model = Drifts(t0_s=1.0)
+    >>> written = rpu.inference.ProgrammedArray(np.eye(2), rpu.inference.Chip(model, compensation=None), rng=0)
+    >>> round(float(written.weights(999.0)[0, 0]), 4), round(1000**-0.05, 4)
+    (0.7079, 0.7079)
     """
 
     prog_scale: float = parameter(1.0, is_scale)
@@ -201,6 +234,8 @@ class PCM(PowerLawDrift):
     [0.26348, 0.9527, 1.05538]
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("nandakumar2019", "joshi2020")
+
     def programming_std(self, g: Array, g_max: float) -> Array:
         return self.prog_scale * MICRO * (g_max / 25e-6) * polynomial((0.26348, 1.9650, -1.1731), np.abs(g) / g_max)
 
@@ -265,6 +300,8 @@ class HermesPCM(PowerLawDrift):
     [0.16603, 1.0927]
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("legallo2023",)
+
     t0_s: float = parameter(300.0, is_time)
     t_read_s: float = parameter(512e-9, is_time)
     _law = _TWO
@@ -283,7 +320,14 @@ class HermesPCM(PowerLawDrift):
 
 @dataclass(frozen=True, repr=False)
 class HermesSinglePCM(HermesPCM):
-    """Phase-change memory of the HERMES chip, one device: 10.35 uS. See `HermesPCM`; t0 is 200 s."""
+    """Phase-change memory of the HERMES chip, one device: 10.35 uS. See `HermesPCM`; t0 is 200 s.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> (rpu.inference.HermesSinglePCM().programming_std(np.array([0.0, 10.35e-6]), 10.35e-6) * 1e6).round(5).tolist()
+    [0.15782, 1.00757]
+    """
 
     t0_s: float = parameter(200.0, is_time)
     _law = _ONE
@@ -307,6 +351,8 @@ class StateIndependent(PowerLawDrift):
     >>> rpu.inference.StateIndependent(drift_scale=0.5)
     StateIndependent(drift_scale=0.5)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("rasch2021",)
 
     read_scale: float = parameter(0.0, is_scale)
 
@@ -344,6 +390,8 @@ class CustomNoise(PowerLawDrift):
     >>> (model.programming_std(np.array([0.0, 10e-6, 20e-6]), 20e-6) * 1e6).round(6).tolist()
     [0.4, 0.6, 0.8]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
     programming: tuple[float, ...] = parameter((0.0,), numbers_of(real()))
     drift_mean: tuple[float, ...] | None = parameter(None, optional(numbers_of(real())))
@@ -405,6 +453,8 @@ class RelativeNoise(NoiseModel):
     >>> (model.programming_std(np.array([0.0, 10e-6]), 20e-6) * 1e6).round(6).tolist()
     [0.0, 1.0]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ()
 
     law: str = parameter("independent", choice("independent", "proportional", "inverse"))
     size: float = parameter(0.02, is_scale)

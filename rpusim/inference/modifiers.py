@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,14 @@ _std = physical(0.0)
 
 @dataclass(frozen=True, repr=False)
 class Modifier(Specification):
-    """Base: how a weight is disturbed when it is read in training. The gradient goes to the weight itself."""
+    """Base: how a weight is disturbed when it is read in training. The gradient goes to the weight itself.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> isinstance(rpu.inference.AddNormal(0.06), rpu.inference.Modifier)
+    True
+    """
 
     def modified(self, w: Weights, draws: Draws, strength: float) -> Weights:
         """Return a new array, the weights that are read.
@@ -100,6 +107,12 @@ class MultiplyNormal(Modifier):
     Parameters
     ----------
     std : float, default 0.06
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(rpu.inference.MultiplyNormal(0.1))
+    HardwareAware(modifiers=(MultiplyNormal(std=0.1),))
     """
 
     std: float = parameter(0.06, _std)
@@ -120,6 +133,16 @@ class Discretize(Modifier):
     ----------
     resolution : float, default 1 / 127
     per : {"array", "row"}
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> rule = rpu.inference.HardwareAware(rpu.inference.Discretize(resolution=0.25))
+    >>> tile = rule.build((1, 3), rng=0)
+    >>> _ = tile.program([[1.0, 0.6, -0.1]])
+    >>> tile.begin(train=True)
+    >>> tile.forward(np.eye(3, dtype=np.float32)).ravel().round(3).tolist()
+    [1.0, 0.5, 0.0]
     """
 
     resolution: float = parameter(1 / 127, real(0.0, 1.0, open_low=True))
@@ -139,7 +162,15 @@ class DoReFa(Modifier):
     resolution : float, default 1 / 127
     c : float, default 0.6
         The largest weight that is read.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(rpu.inference.DoReFa(resolution=1 / 7))
+    HardwareAware(modifiers=(DoReFa(resolution=0.14285714285714285),))
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("zhou2016",)
 
     resolution: float = parameter(1 / 127, real(0.0, 1.0, open_low=True))
     c: float = parameter(0.6, physical(0.0, open_low=True))
@@ -159,6 +190,12 @@ class PolynomialNoise(Modifier):
         Of p; by default those of `PCM` over 25 uS.
     std : float, default 1
     per : {"array", "row"}
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(rpu.inference.PolynomialNoise((0.01, 0.08)))
+    HardwareAware(modifiers=(PolynomialNoise(coefficients=(0.01, 0.08)),))
     """
 
     coefficients: tuple[float, ...] = parameter((0.26348 / 25, 1.9650 / 25, -1.1731 / 25), numbers_of(real()))
@@ -188,6 +225,12 @@ class ProgrammingNoise(Modifier):
     Notes
     -----
     AIHWKit's default coefficients are divided by 25 already, and again by its g_max: its noise is 25 times too small.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(rpu.inference.ProgrammingNoise(std=2.0))
+    HardwareAware(modifiers=(ProgrammingNoise(std=2.0),))
     """
 
     coefficients: tuple[float, ...] = parameter((0.26348e-6, 1.9650e-6, -1.1731e-6), numbers_of(real()))
@@ -219,6 +262,12 @@ class PCMNoise(Modifier):
     zero_threshold : float, default 0
     to_zero, to_max, to_random : float, default 0
         Probabilities.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(rpu.inference.PCMNoise(std=2.0, t_inference_s=86400.0))
+    HardwareAware(modifiers=(PCMNoise(std=2.0, t_inference_s=86400.0),))
     """
 
     std: float = parameter(1.0, _std)
@@ -268,7 +317,18 @@ class DropConnect(Modifier):
     Parameters
     ----------
     p : float, default 0.01
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> tile = rpu.inference.HardwareAware(rpu.inference.DropConnect(p=0.5)).build((1, 200), rng=0)
+    >>> _ = tile.program(np.ones((1, 200)))
+    >>> tile.begin(train=True)
+    >>> 60 < float(tile.forward(np.ones(200, np.float32))[0]) < 140
+    True
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("wan2013",)
 
     p: float = parameter(0.01, real(0.0, 1.0))
 
@@ -324,7 +384,14 @@ class OnDevices(Modifier):
 
 @dataclass(frozen=True, repr=False)
 class Clip(Specification):
-    """Base: where weights are cut after every step of training."""
+    """Base: where weights are cut after every step of training.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> [isinstance(clip, rpu.inference.Clip) for clip in (rpu.inference.GaussianClip(), rpu.inference.FixedClip())]
+    [True, True]
+    """
 
     def bound(self, w: Weights) -> Any:
         """Return the largest size that stays, of all or of each row, (outputs, 1)."""
@@ -338,6 +405,12 @@ class FixedClip(Clip):
     Parameters
     ----------
     size : float, default 1
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(clip=rpu.inference.FixedClip(0.5))
+    HardwareAware(clip=FixedClip(size=0.5))
     """
 
     size: float = parameter(1.0, physical(0.0, open_low=True))
@@ -361,6 +434,12 @@ class GaussianClip(Clip):
     Notes
     -----
     Noise of devices is relative to the largest weight: without tails it is smaller beside the others (Joshi et al. 2020).
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(rpu.inference.AddNormal(0.06), rpu.inference.GaussianClip(2.0, per="row"))
+    HardwareAware(clip=GaussianClip(sigma=2.0, per='row'))
     """
 
     sigma: float = parameter(2.5, physical(0.0, open_low=True))
@@ -388,7 +467,14 @@ def _spread(w: Weights, axis: int | None) -> Weights:
 
 @dataclass(frozen=True, repr=False)
 class MeanMaxClip(Clip):
-    """At the mean over rows of their largest weights."""
+    """At the mean over rows of their largest weights.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(clip=rpu.inference.MeanMaxClip())
+    HardwareAware(clip=MeanMaxClip())
+    """
 
     def bound(self, w: Weights) -> Any:
         return np.abs(w).max(axis=1).mean()
@@ -396,7 +482,14 @@ class MeanMaxClip(Clip):
 
 @dataclass(frozen=True, repr=False)
 class FanInClip(Clip):
-    """At sqrt(3 / inputs), the bound of uniform weights of unit gain."""
+    """At sqrt(3 / inputs), the bound of uniform weights of unit gain.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.inference.HardwareAware(clip=rpu.inference.FanInClip())
+    HardwareAware(clip=FanInClip())
+    """
 
     def bound(self, w: Weights) -> Any:
         return np.float32(math.sqrt(3.0 / w.shape[1]))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG, child, seed_sequence
 from rpusim._base.specification import parameter
@@ -64,7 +65,13 @@ class OnChip(Algorithm):
 
 
 class ChipTile(Tile):
-    """A matrix on an array of a chip.
+    """A matrix on an array of a chip; `OnChip` builds it.
+
+    Parameters
+    ----------
+    algorithm : OnChip
+    shape : (outputs, inputs)
+    rng : int, SeedSequence, Generator or None
 
     Attributes
     ----------
@@ -75,6 +82,15 @@ class ChipTile(Tile):
     post_step : float
         With fixed-point processing, what one step of an ADC stands for over one step of the next DAC, for a factor of 1; 0: the
         processing is in floating point.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> tile = rpu.inference.OnChip(rpu.inference.Chip()).build((1, 2), rng=0)
+    >>> _ = tile.program([[0.5, -0.2]])
+    >>> tile.time_s = 86400.0  # read a day later
+    >>> tile.forward([1.0, 1.0]).shape
+    (1,)
     """
 
     def __init__(self, algorithm: OnChip, shape: tuple[int, int], rng: RNG = None) -> None:
@@ -143,6 +159,15 @@ class ChipNetwork:
     net : nn.Sequential
         The copy that is on chips; it can be saved as every network.
     tiles : list of ChipTile
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 2, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> on_chip = rpu.inference.program(net, rng=0)
+    >>> len(on_chip.tiles), on_chip.predict(np.ones((3, 4)), t_inference_s=3600.0).shape
+    (1, (3, 2))
     """
 
     def __init__(self, net: Sequential) -> None:
@@ -337,6 +362,10 @@ def adapt(net: Sequential, rank: int = 8, alpha: float = 16.0, rule: Algorithm |
         Of the frozen layers: `HardwareAware` for adapters that learn to bear its noise; by default `DigitalSGD`.
     rng : int, SeedSequence, Generator or None
 
+    Returns
+    -------
+    nn.Sequential
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -345,6 +374,7 @@ def adapt(net: Sequential, rank: int = 8, alpha: float = 16.0, rule: Algorithm |
     >>> sum(p.value.size for p in rpu.inference.adapt(net, rank=2).parameters())
     192
     """
+    cite("li2024")
     plain = convert(net, DigitalSGD() if rule is None else rule, rng=rng)
 
     new = layer_from_dict(_wrapped(plain.to_dict(), {"rank": rank, "alpha": alpha}))
@@ -374,7 +404,25 @@ def _wrapped(data: Any, options: dict[str, Any]) -> Any:
 
 
 def adapters_of(layer: Layer) -> Iterator[Adapter]:
-    """Return the adapters of a network, in order."""
+    """Return the adapters of a network, in order.
+
+    Parameters
+    ----------
+    layer : Layer
+        A network, or any layer.
+
+    Returns
+    -------
+    iterator of Adapter
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(64, 32, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> [adapter.rank for adapter in rpu.inference.adapters_of(rpu.inference.adapt(net, rank=2))]
+    [2]
+    """
     if isinstance(layer, Adapter):
         yield layer
     for inner in layer.children():
@@ -409,7 +457,18 @@ def recalibrate_batch_norm(net: Sequential | ChipNetwork, x: ArrayLike, batch_si
     Notes
     -----
     AdaBS: Joshi et al. (2020).
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 3, rpu.algorithms.DigitalSGD()), rpu.nn.BatchNorm(3))
+    >>> net.build(rng=0)
+    >>> on_chip = rpu.inference.program(net, rng=0)
+    >>> _ = on_chip.at(86400.0)
+    >>> rpu.inference.recalibrate_batch_norm(on_chip, np.random.default_rng(0).normal(size=(200, 4)))
+    1
     """
+    cite("joshi2020")
     inner: Sequential = net.net if isinstance(net, ChipNetwork) else _is_net("net", net)
     norms = [layer for layer in _layers_of(inner) if isinstance(layer, BatchNorm)]
     if not norms:

@@ -32,6 +32,10 @@ def read_noise_covariance(ages_s: ArrayLike, t_read_s: float = 250e-9) -> NDArra
         T = t + t0, positive.
     t_read_s : float
 
+    Returns
+    -------
+    ndarray of float64
+
     Examples
     --------
     >>> import rpusim as rpu

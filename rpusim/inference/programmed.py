@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rpusim._base import random as _random
+from rpusim._base.citing import note
 from rpusim._base.notebook import as_html
 from rpusim._base.random import RNG
 from rpusim._base.specification import Specification
@@ -77,6 +78,7 @@ class ProgrammedArray(Stateful):
 
     def __init__(self, weights: ArrayLike, chip: Chip | None = None, rng: RNG = None, *, held: ArrayLike | None = None) -> None:
         self.chip = Chip() if chip is None else _is_chip("chip", chip)
+        note(self.chip.model, self.chip.converter, self.chip.compensation, self.chip.post)
         self._goal = np.array(signal("weights", weights, (None, None)))
         self._targets: NDArray[np.float32]
         self._scaling: Scaling

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rpusim._base.citing import cite
 from rpusim._base.progress import progress_bar
 from rpusim._base.random import RNG, generator, seed_sequence
 from rpusim._base.validation import boolean, instance, integer_value, physical, real, real_values, shown, signal
@@ -36,6 +37,15 @@ class GradientProgramming(NamedTuple):
         Whether the mean of the last errors came below the tolerance.
     pulses : int
         Fired for it.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> array = rpu.CrossbarArray((4, 8), rpu.devices.ConstantStep(dw_min=0.001), forward=rpu.Periphery.ideal(), rng=0)
+    >>> goal = np.random.default_rng(0).uniform(-0.3, 0.3, (4, 8))
+    >>> done = rpu.inference.program_by_gradient(array, goal, lr=5.0, iterations=20)
+    >>> done.errors.shape[0] <= 20, bool(done.errors[-1] < done.errors[0])
+    (True, True)
     """
 
     errors: NDArray[np.float64]
@@ -95,6 +105,7 @@ def program_by_gradient(
     >>> bool(done.errors[-1] < 0.3 * done.errors[0]), done.pulses > 0
     (True, True)
     """
+    cite("buechel2022")
     _is_array("array", array)
     goal = signal("weights", weights, array.shape)
     batch, count = integer_value("batch", batch, 1), integer_value("iterations", iterations, 1)
@@ -145,6 +156,14 @@ class TableSearch:
         Mean squared error of weights over the largest, after compensation and averaged over times, of the tables found and of
         `DifferentialPair`, for the same draws.
     evaluations : int
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> w = np.random.default_rng(0).normal(size=500)
+    >>> found = rpu.inference.optimize_tables(w, knots=3, samples=200, maxiter=2, popsize=4, progress=False)
+    >>> found.loss <= found.baseline, type(found.converter).__name__
+    (True, 'TablePair')
     """
 
     converter: TablePair
@@ -196,7 +215,17 @@ def optimize_tables(
     -----
     After Mackin et al. (2022), Nat. Commun. 13, 3765; theirs has two pairs, significances among what is searched, and draws of
     its own for every candidate. The search begins at `DifferentialPair`, which is one of the candidates.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> w = np.random.default_rng(0).normal(size=500)
+    >>> found = rpu.inference.optimize_tables(w, knots=3, samples=200, maxiter=2, popsize=4, progress=False)
+    >>> chip = rpu.inference.Chip(converter=found.converter)
+    >>> found.loss <= found.baseline
+    True
     """
+    cite("mackin2022")
     from scipy.optimize import differential_evolution
 
     base = Chip() if chip is None else _is_chip("chip", chip)

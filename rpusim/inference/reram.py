@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class WanReRAM(NoiseModel):
     >>> (rpu.inference.WanReRAM().std(np.array([0.0, 20e-6, 40e-6]), 40e-6, 86400.0) * 1e6).round(3).tolist()
     [0.701, 3.909, 2.651]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("wan2022",)
 
     prog_scale: float = parameter(1.0, is_scale)
     correlation: float = parameter(1.0, real(0.0, 1.0))
@@ -95,6 +98,8 @@ class CMOReRAM(NoiseModel):
     0.57573...
     """
 
+    papers: ClassVar[tuple[str, ...]] = ("falcone2025",)
+
     acceptance: str = parameter("0.2%", choice("0.2%", "2%"))
     prog_scale: float = parameter(1.0, is_scale)
     drift_scale: float = parameter(1.0, is_scale)
@@ -136,6 +141,8 @@ class HfO2ReRAM(NoiseModel):
     >>> (rpu.inference.HfO2ReRAM().programming_std(np.array([50e-6, 225e-6]), 225e-6) * 1e6).round(3).tolist()
     [4.327, 2.733]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("milo2021",)
 
     prog_scale: float = parameter(1.0, is_scale)
 
@@ -185,6 +192,8 @@ class SONOS(NoiseModel):
     >>> (rpu.inference.SONOS().programming_std(np.array([0.0, 800e-9]), 1.6e-6) * 1e9).round(3).tolist()
     [0.0, 19.674]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("agrawal2022",)
 
     read_voltage_v: float = parameter(1.0, physical(0.0, open_low=True))
     prog_scale: float = parameter(1.0, is_scale)
@@ -242,6 +251,8 @@ class AnalogFoundation(NoiseModel):
     >>> (model.programming_std(np.array([0.0, 90.0, 180.0]), 180.0) / 180).round(3).tolist()
     [0.0, 0.047, 0.107]
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("buechel2025",)
 
     prog_scale: float = parameter(1.0, is_scale)
     signed = True

@@ -50,6 +50,10 @@ def save(net: nn.Sequential, path: str | os.PathLike[str]) -> None:
     ------
     ValueError
         If there is another layer, or the network is not built.
+
+    Examples
+    --------
+    >>> save(net, "trained.onnx")  # doctest: +SKIP
     """
     onnx = _onnx()
     instance(nn.Sequential, "a Sequential")("net", net)
@@ -121,10 +125,18 @@ def load(path: str | os.PathLike[str], rule: Algorithm, **options: Any) -> nn.Se
     **options
         Of all layers with weights: mapping.
 
+    Returns
+    -------
+    nn.Sequential
+
     Raises
     ------
     ValueError
         If there is another operation, or the network is no row of layers.
+
+    Examples
+    --------
+    >>> net = load("trained.onnx", rpu.algorithms.SGD(rpu.devices.SoftBounds()))  # doctest: +SKIP
     """
     onnx = _onnx()
     instance(Algorithm, "an algorithm of rpusim.algorithms")("rule", rule)

@@ -148,6 +148,13 @@ def currents(text: str, *, program: str = "ngspice") -> NDArray[np.float64]:
         If the program is not installed.
     RuntimeError
         If it does not find a solution.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> text = rpu.interop.spice.netlist(np.full((2, 2), 1e-5), [0.2, 0.2], rpu.Wires())
+    >>> rpu.interop.spice.currents(text).shape  # doctest: +SKIP
+    (2,)
     """
     found = shutil.which(program)
     if found is None:

@@ -246,6 +246,18 @@ class AnalogSGD(torch.optim.SGD):  # type: ignore[misc]
     ------
     ValueError
         If the network has no analog layers, or options for digital parameters that there are not.
+
+    Examples
+    --------
+    >>> import torch, rpusim as rpu
+    >>> from rpusim.interop.torch import AnalogLinear, AnalogSGD
+    >>> layer = AnalogLinear(4, 2, rpu.algorithms.DigitalSGD(), rng=0)
+    >>> optimizer = AnalogSGD(layer.parameters(), lr=0.1, modules=layer)
+    >>> before = layer(torch.ones(4)).sum().item()
+    >>> layer(torch.ones(3, 4)).sum().backward()
+    >>> optimizer.step()
+    >>> layer(torch.ones(4)).sum().item() < before
+    True
     """
 
     def __init__(self, params: Iterable[Any], lr: float, *, modules: Any, **options: Any) -> None:
@@ -282,6 +294,10 @@ def convert(module: Any, rule: Algorithm, *, mapping: nn.Mapping | None = None, 
     mapping : nn.Mapping, optional
         By default biases are digital, and the largest weight of a matrix is held as 0.5.
     rng : int, SeedSequence, Generator or None
+
+    Returns
+    -------
+    torch.nn.Module
 
     Raises
     ------
@@ -352,6 +368,14 @@ def sequential(module: Any, rule: Algorithm, **options: Any) -> nn.Sequential:
     ------
     ValueError
         If there is another layer.
+
+    Examples
+    --------
+    >>> import torch, rpusim as rpu
+    >>> from rpusim.interop.torch import sequential
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+    >>> [type(layer).__name__ for layer in sequential(net, rpu.algorithms.DigitalSGD()).layers]
+    ['Linear', 'Tanh', 'Linear']
     """
     layers: list[nn.Layer] = []
     weights: list[tuple[Any, Any] | None] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rpusim._base.citing import cite
 from rpusim._base.random import RNG, child, generator, seed_sequence
 from rpusim._base.state import Entry, part
 from rpusim._base.validation import instance, integer_value, physical
@@ -101,6 +102,7 @@ class Adapter(Group):
     in_flight = ("_kept",)
 
     def __init__(self, layer: Linear, rank: int = 8, alpha: float = 16.0) -> None:
+        cite("hu2022")
         self.layer: Linear = instance(Linear, "a Linear layer")("layer", layer)
         self.rank = integer_value("rank", rank, low=1)
         self.alpha = physical()("alpha", alpha)

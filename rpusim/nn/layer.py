@@ -49,6 +49,19 @@ class Layer(Stateful):
     in_flight : tuple of str or None
         Class attribute: names of the attributes that hold a batch's signals between its forward and its backward, None while
         there are none. A layer that says so can be part of an asynchronous `Pipeline`.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> class Square(rpu.nn.Layer):
+    ...     def forward(self, x, train=True):
+    ...         self.x = x
+    ...         return x * x
+    ...     def backward(self, d):
+    ...         return 2 * self.x * d
+    >>> net = rpu.nn.Sequential(Square())
+    >>> net.predict(np.array([[1.0, -3.0]])).tolist()
+    [[1.0, 9.0]]
     """
 
     trainable: bool = False

@@ -133,6 +133,10 @@ def teach(outputs: np.ndarray, labels: np.ndarray | None = None, beta: float = 1
     temperature : float, default 1
         Above 1 its probabilities are evened out; those of the student are not.
 
+    Returns
+    -------
+    ndarray
+
     Examples
     --------
     >>> teach(np.array([[2.0, 0.0]]), np.array([1]), beta=0.5).round(3).tolist()

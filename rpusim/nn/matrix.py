@@ -67,6 +67,15 @@ class Mapping(Specification):
     -----
     After AIHWKit's mapping and input-range parameters (sections "weight scaling" and "input range" of its documentation);
     with an input range its updates of W lack the factor r, these do not.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> mapping = rpu.nn.Mapping(max_inputs=128, digital_bias=True)
+    >>> layer = rpu.nn.Linear(300, 10, rpu.algorithms.DigitalSGD(), mapping=mapping)
+    >>> layer.build(rng=0)
+    >>> [tile.shape for tile in layer.matrix.tiles]
+    [(10, 100), (10, 100), (10, 100)]
     """
 
     max_inputs: int | None = parameter(None, _size)
@@ -182,6 +191,14 @@ class Matrix(Stateful):
         Rows of arrays one after another; empty before `build`.
     parameters : list of Parameter
         What is trained digitally.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> matrix = rpu.nn.Matrix(4, 3, rpu.algorithms.DigitalSGD(), bias=True)
+    >>> matrix.build(0, bound=0.1)
+    >>> [tile.shape for tile in matrix.tiles]  # the bias is a column
+    [(3, 5)]
     """
 
     def __init__(self, inputs: int, outputs: int, rule: Algorithm, bias: bool, mapping: Mapping | None = None) -> None:

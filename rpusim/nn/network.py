@@ -557,10 +557,29 @@ class Concatenate(Group):
 def load(path: str | os.PathLike[str]) -> Sequential:
     """Return the network that `Sequential.save` wrote, with the same state.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    nn.Sequential
+
     Raises
     ------
     ValueError
         If the file is damaged, or is none of `Sequential.save`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, numpy as np, rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(8, 4, rpu.algorithms.SGD()))
+    >>> net.build(rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(pathlib.Path(folder) / "net.npz")
+    ...     same = rpu.nn.load(pathlib.Path(folder) / "net.npz")
+    >>> bool((same.layers[0].tile.weights == net.layers[0].tile.weights).all())
+    True
     """
     data = files.load(path)
     name = os.fspath(path)

@@ -84,6 +84,12 @@ class Optimizer(Specification):
     schedule : Schedule or None
     max_norm : float or None
         Largest length of all gradients of a step together (summed over the batch, as they come): longer ones are shortened.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> isinstance(rpu.nn.Adam(), rpu.nn.Optimizer)
+    True
     """
 
     lr_scale: float = parameter(1.0, physical(0.0))
@@ -194,6 +200,13 @@ class Parameter(Stateful):
     ----------
     value : array_like
         First value.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> p = rpu.nn.Parameter([1.0, 2.0])
+    >>> p.value.tolist(), p.gradient.tolist()
+    ([1.0, 2.0], [0.0, 0.0])
     """
 
     def __init__(self, value: ArrayLike) -> None:

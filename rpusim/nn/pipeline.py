@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,6 +69,8 @@ class Pipeline(Specification):
     >>> history.train_loss[-1] < 0.1, trainer.cycles
     (True, 1000)
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("wu2024-pipeline",)
 
     mode: str = parameter("asynchronous", choice("none", "synchronous", "asynchronous"))
     starts: tuple[int, ...] | None = parameter(None, optional(numbers_of(integer(0))))

@@ -62,6 +62,15 @@ class Summary(NamedTuple):
         One per layer that is made of no others, in order.
     total : Row
         Their sums.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(8, 4, rpu.algorithms.SGD()), rpu.nn.ReLU())
+    >>> net.build(rng=0)
+    >>> found = rpu.nn.summary(net)
+    >>> len(found.rows), found.total.devices
+    (2, 36)
     """
 
     rows: tuple[Row, ...]

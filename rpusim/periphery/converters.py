@@ -75,6 +75,13 @@ class DAC(_Converter):
         Bit-serial inputs: the magnitude of an input is applied in ceil((bits - 1) / slice_bits) passes of `slice_bits` bits,
         each driven at full range, with the input's sign; the ADCs convert every pass, and the passes are shifted and added
         digitally. None: the whole input at once.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> dac = rpu.DAC(bits=3)  # 7 levels
+    >>> round(dac.step, 4), dac.passes, rpu.DAC(bits=7, slice_bits=2).passes
+    (0.3333, 1, 3)
     """
 
     bits: int | None = parameter(7, _bits)

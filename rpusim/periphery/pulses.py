@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rpusim._base.specification import Specification, parameter
 from rpusim._base.validation import boolean, choice, instance, integer, optional, physical
@@ -78,6 +78,8 @@ class PulseScheme(Specification):
     >>> bool(down[0, 0] == down[0, 1] == up[0, 2] > 0)  # equal columns fire together
     True
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("gokmen2016", "gokmen2017")
 
     desired_bl: int = parameter(31, integer(1, 65535))
     update_management: bool = parameter(True, boolean)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,8 @@ class Periphery(Specification):
     >>> rpu.Periphery.ideal().is_ideal
     True
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("gokmen2017", "rasch2021")
 
     dac: DAC = parameter(DAC, instance(DAC, "a DAC"))
     adc: ADC = parameter(ADC, instance(ADC, "an ADC"))

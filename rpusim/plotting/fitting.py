@@ -57,6 +57,19 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
     ax : Axes, optional
     rng : int
         Seed of the simulation.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> ramp = 1e-6 * np.linspace(1.0, 3.0, 30)
+    >>> result = rpu.fitting.fit(ramp, ramp[::-1], "ConstantStep", unit="S", progress=False)
+    >>> rpu.plotting.fitted_ramps(result, ax=Figure().subplots()).get_xlabel()
+    'pulse'
     """
     _is_result("result", result)
     ax = axes(ax)
@@ -84,7 +97,26 @@ def fitted_ramps(result: FitResult, *, ax: Axes | None = None, rng: int = 0) -> 
 
 
 def fit_residuals(result: FitResult, *, ax: Axes | None = None) -> Axes:
-    """Draw the mean measured fitted minus the noise-free response of the fitted device, in weight units."""
+    """Draw the mean measured fitted minus the noise-free response of the fitted device, in weight units.
+
+    Parameters
+    ----------
+    result : FitResult
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> ramp = 1e-6 * np.linspace(1.0, 3.0, 30)
+    >>> result = rpu.fitting.fit(ramp, ramp[::-1], "ConstantStep", unit="S", progress=False)
+    >>> rpu.plotting.fit_residuals(result, ax=Figure().subplots()).get_xlabel()
+    'pulse'
+    """
     _is_result("result", result)
     ax = axes(ax)
     for name, _, color in _SIDES:

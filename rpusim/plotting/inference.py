@@ -44,6 +44,17 @@ def inference_curve(results: Mapping[str, InferenceResult], *, ax: Axes | None =
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 4, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> result = rpu.inference.evaluate(net, (np.eye(4), np.arange(4)), [1.0, 86400.0], programmings=2)
+    >>> ax = rpu.plotting.inference_curve({"standard": result}, ax=Figure().subplots())
+    >>> ax.get_xscale()
+    'log'
     """
     if not isinstance(results, Mapping) or not all(isinstance(one, InferenceResult) for one in results.values()):
         raise TypeError(f"results must be InferenceResults by label; got {shown(results)}")
@@ -86,6 +97,17 @@ def inference_against(
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 4, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> result = rpu.inference.evaluate(net, (np.eye(4), np.arange(4)), [1.0, 86400.0], programmings=2)
+    >>> ax = rpu.plotting.inference_against({6.0: result, 8.0: result}, "bits", ax=Figure().subplots())
+    >>> ax.get_xlabel()
+    'bits'
     """
     if not isinstance(results, Mapping) or not all(isinstance(one, InferenceResult) for one in results.values()):
         raise TypeError(f"results must be InferenceResults by the value of a setting; got {shown(results)}")
@@ -134,6 +156,14 @@ def conductance_trajectories(chip: Chip, *, ax: Axes | None = None, rng: int = 0
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> ax = rpu.plotting.conductance_trajectories(rpu.inference.Chip(), ax=Figure().subplots(), devices=5)
+    >>> ax.get_xscale(), ax.get_ylabel()
+    ('log', 'conductance (µS)')
     """
     from rpusim.inference.programmed import ProgrammedArray
 
@@ -182,6 +212,13 @@ def device_errors(chip: Chip, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> rpu.plotting.device_errors(rpu.inference.Chip(), ax=Figure().subplots()).get_xlabel()
+    'goal (µS)'
     """
     check_chip(chip)
     ax = axes(ax)
@@ -217,6 +254,14 @@ def conductance_histograms(chip: Chip, *, ax: Axes | None = None, rng: int = 0, 
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> ax = rpu.plotting.conductance_histograms(rpu.inference.Chip(), ax=Figure().subplots(), times_s=(1.0, 86400.0))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['1 s', '1 d']
     """
     from rpusim.inference.models import checked_times
     from rpusim.inference.programmed import ProgrammedArray
@@ -252,6 +297,14 @@ def chip_figure(chip: Chip, *, rng: int = 0, width: float | None = None) -> Figu
     Returns
     -------
     matplotlib Figure
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from rpusim import plotting
+    >>> figure = plotting.chip_figure(rpu.inference.chips.get("hermes"))
+    >>> [ax.get_title("left") for ax in figure.axes]
+    ['errors', 'in time', 'of normal weights']
     """
     check_chip(chip)
     figure, (left, middle, right) = panels(width, 3)
@@ -276,6 +329,17 @@ def inference_figure(results: Mapping[str, InferenceResult], *, width: float | N
     Returns
     -------
     matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 4, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> result = rpu.inference.evaluate(net, (np.eye(4), np.arange(4)), [1.0, 86400.0], programmings=2)
+    >>> figure = rpu.plotting.inference_figure({"standard": result}, width=7.0)
+    >>> float(figure.get_figwidth())
+    7.0
     """
     figure, (ax,) = panels(width, 1)
     inference_curve(results, ax=ax)
@@ -296,6 +360,17 @@ def inference_against_figure(results: Mapping[float, InferenceResult], name: str
     Returns
     -------
     matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(4, 4, rpu.algorithms.DigitalSGD()))
+    >>> net.build(rng=0)
+    >>> result = rpu.inference.evaluate(net, (np.eye(4), np.arange(4)), [1.0, 86400.0], programmings=2)
+    >>> figure = rpu.plotting.inference_against_figure({6.0: result, 8.0: result}, "bits")
+    >>> float(figure.get_figwidth())
+    3.3
     """
     figure, (ax,) = panels(width, 1)
     inference_against(results, name, ax=ax)

@@ -27,6 +27,20 @@ def fitted_series(result: RetentionResult | EnduranceResult, *, ax: Axes | None 
     result : RetentionResult or EnduranceResult
         With the measured values in it: one that is read from JSON has none.
     ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> t = np.geomspace(1, 1e5, 30)
+    >>> noise = np.random.default_rng(0).standard_normal(30)
+    >>> found = rpu.fitting.fit_retention(t, 1e-5 * t**-0.05 * np.exp(0.01 * noise), unit="S")
+    >>> rpu.plotting.fitted_series(found, ax=Figure().subplots()).get_xscale()
+    'log'
     """
     instance((RetentionResult, EnduranceResult), "what fit_retention or fit_endurance returns")("result", result)
     ax = axes(ax)
@@ -58,6 +72,19 @@ def fitted_sweeps(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     result : SweepResult
         With the measured values in it: one that is read from JSON has none.
     ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> v = np.linspace(-0.5, 0.5, 41)
+    >>> found = rpu.fitting.fit_sweeps(v, 1e-5 * np.sinh(3 * v) / 3)
+    >>> rpu.plotting.fitted_sweeps(found, ax=Figure().subplots()).get_yscale()
+    'log'
     """
     instance(SweepResult, "what fit_sweeps returns")("result", result)
     ax = axes(ax)
@@ -79,6 +106,19 @@ def step_table(result: StepTable, *, ax: Axes | None = None) -> Axes:
     ----------
     result : StepTable
     ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> g = np.linspace(1e-6, 9e-6, 400)
+    >>> found = rpu.fitting.fit_steps(np.stack([g, (1e-5 - g) / 50], 1), np.stack([g, -g / 50], 1), g_min=1e-6, g_max=9e-6)
+    >>> rpu.plotting.step_table(found, ax=Figure().subplots()).get_xlabel()
+    'conductance'
     """
     instance(StepTable, "a StepTable, as read_steps and fit_steps return it")("result", result)
     ax = axes(ax)
@@ -112,6 +152,14 @@ def measured_figure(
     Returns
     -------
     matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> v = np.linspace(-0.5, 0.5, 41)
+    >>> found = rpu.fitting.fit_sweeps(v, 1e-5 * np.sinh(3 * v) / 3)
+    >>> len(rpu.plotting.measured_figure(found, name="mine").axes)
+    1
     """
     figure, (ax,) = panels(width, 1)
     if isinstance(result, StepTable):

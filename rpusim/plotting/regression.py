@@ -126,7 +126,27 @@ def trajectories(runs: Sequence[RegressionRun], *, ax: Axes | None = None, conti
 
 
 def residuals(runs: Sequence[RegressionRun], *, ax: Axes | None = None, label: str | None = None) -> Axes:
-    """Draw final mean minus target against target, with standard errors, and theory as a line of the same colour."""
+    """Draw final mean minus target against target, with standard errors, and theory as a line of the same colour.
+
+    Parameters
+    ----------
+    runs : sequence of RegressionRun
+    ax : matplotlib Axes, optional
+    label : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from rpusim import experiments, plotting
+    >>> rule = experiments.demo_algorithm("sgd", experiments.demo_device("soft-bounds"))
+    >>> ((a, b),) = experiments.sweep([rule], [-0.4, 0.4], steps=2000, rng=0, progress=False)
+    >>> plotting.residuals([a, b], ax=Figure().subplots(), label="SGD").get_xlabel()
+    'target (a.u.)'
+    """
     runs = _checked(runs)
     ax = axes(ax)
     target = np.array([float(run.target[0]) for run in runs])

@@ -25,6 +25,14 @@ def spike_raster(spikes: ArrayLike, desired: ArrayLike | None = None, *, dt_s: f
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> spikes = rpu.applications.poisson_spikes([15.0] * 4, 0.5, rng=0)
+    >>> rpu.plotting.spike_raster(spikes, ax=Figure().subplots()).get_xlabel()
+    'time (ms)'
     """
     x, dt = real_array("spikes", spikes, (None, None)), real(0.0, open_low=True)("dt_s", dt_s)
     ax = axes(ax)
@@ -51,6 +59,13 @@ def spike_errors(errors_s: ArrayLike, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from rpusim import plotting
+    >>> plotting.spike_errors([0.002, -0.001, 0.003], ax=Figure().subplots()).get_xlabel()
+    'late by (ms)'
     """
     values = real_array("errors_s", errors_s, (None,))
     ax = axes(ax)

@@ -6,6 +6,7 @@ Fonts are 7 and 8 points as printed: a figure is as wide as it will be printed, 
 from __future__ import annotations
 
 import functools
+import io
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -52,6 +53,21 @@ def style() -> Any:
     """Return the matplotlib settings of the figures, for `matplotlib.rc_context`.
 
     Functions that return a figure use them by themselves; they are for figures of one's own, into whose Axes the others draw.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> import matplotlib.pyplot as plt
+    >>> from rpusim import plotting
+    >>> with matplotlib.rc_context(plotting.style()):
+    ...     figure, ax = plt.subplots(figsize=(plotting.SINGLE, 2.0))
+    >>> float(figure.get_figwidth())
+    3.3
+    >>> plt.close(figure)
     """
     return {
         "axes.grid": True,
@@ -137,6 +153,15 @@ def _sparse(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows, whether it has loaded pyplot or not."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        self.savefig(out, format="png", dpi=120)
+        return out.getvalue()
+
+
 def panels(width: float | None, count: int, **options: Any) -> tuple[Figure, list[Axes]]:
     """Return a figure and its `count` panels: side by side where each is 2.2 inches wide, below each other where not.
 
@@ -146,7 +171,7 @@ def panels(width: float | None, count: int, **options: Any) -> tuple[Figure, lis
     most = max(1, min(count, int(inches / NARROWEST)))
     columns = min(range(most, (most - 1) // 2, -1), key=lambda c: -count % c)  # as few holes as can be
     rows = -(-count // columns)
-    figure = Figure(figsize=(inches, 5.0 * rows), layout="constrained")
+    figure = _Shown(figsize=(inches, 5.0 * rows), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for unused in grid[count:]:
@@ -227,6 +252,15 @@ def save(figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg
     Returns
     -------
     list of Path
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from matplotlib.figure import Figure
+    >>> from rpusim import plotting
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print([path.name for path in plotting.save(Figure(), pathlib.Path(folder) / "empty")])
+    ['empty.png', 'empty.svg']
     """
     path = Path(path)
     if path.suffix[1:] in FORMATS:

@@ -136,6 +136,10 @@ def weight_histograms(net: Sequential, bins: int = 61, *, ax: Axes | None = None
     bins : int, default 61
     ax : Axes, optional
 
+    Returns
+    -------
+    matplotlib Axes
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -164,6 +168,10 @@ def saturation_histograms(net: Sequential, bins: int = 50, *, ax: Axes | None = 
         Built.
     bins : int, default 50
     ax : Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
 
     Examples
     --------

@@ -143,6 +143,14 @@ def device_currents(solution: NetworkSolution, *, ax: Axes | None = None) -> Axe
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> solution = rpu.solve_network(np.ones(8), np.full((8, 6), 1e4), r_word=10.0, r_bit=10.0)
+    >>> rpu.plotting.device_currents(solution, ax=Figure().subplots()).images[0].get_array().shape
+    (8, 6)
     """
     solution, ax = _one(solution), axes(ax)
     ax.set_title("devices")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rpusim._base.citing import cite
 from rpusim._base.notebook import as_html
 from rpusim._base.validation import choice
 
@@ -31,6 +32,13 @@ class Check:
     passed : bool
     required : bool, default True
         Whether the result fails without it.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> check = rpu.reproduce.Check("test error (%)", measured=2.1, published=2.0, passed=True)
+    >>> check.label, check.passed, check.required
+    ('test error (%)', True, True)
     """
 
     label: str
@@ -55,6 +63,14 @@ class Result:
         What was run, and the numbers behind the figure; both are ready for JSON.
     notes : tuple of str
         What is known about what does not agree.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> check = rpu.reproduce.Check("slope", measured=-1.02, published=-1.0, passed=True)
+    >>> result = rpu.reproduce.Result("mine", "Somebody (2026)", "within 5 %", (check,))
+    >>> result.passed
+    True
     """
 
     name: str
@@ -127,6 +143,15 @@ class Reproduction:
         a run that was stopped goes on, and may be told to run fewer epochs than the paper.
     takes : str
         How long a full run takes, on one core, where that is known, and how long a quick one.
+    papers : tuple of str
+        Keys of what is computed anew; see `rpusim.citations`.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.reproduce.get("xiao2026-fig1")
+    >>> found.source, found.trains
+    ('Xiao et al. (2026), arXiv:2602.21321, Fig. 1 and Theorem 2.2', False)
     """
 
     name: str
@@ -136,6 +161,7 @@ class Reproduction:
     draw: Callable[[Result, float | None], Figure]
     trains: bool = False
     takes: str = ""
+    papers: tuple[str, ...] = ()
 
     def compute(self, quick: bool = False, seed: int = 0, folder: Path | None = None, epochs: int | None = None) -> Result:
         """Run it.
@@ -149,6 +175,7 @@ class Reproduction:
         epochs : int, optional
             Epochs to train, if it trains networks; by default those of the paper, or a few if `quick`.
         """
+        cite(*self.papers)
         if self.trains:
             return self.run(quick, seed, folder, epochs)
         if epochs is not None:
@@ -184,6 +211,10 @@ def register(reproduction: Reproduction) -> Reproduction:
 def names() -> tuple[str, ...]:
     """Return the names of all reproductions.
 
+    Returns
+    -------
+    tuple of str
+
     Examples
     --------
     >>> import rpusim as rpu
@@ -196,5 +227,21 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Reproduction:
-    """Return the reproduction called `name`; ValueError where there is none."""
+    """Return the reproduction called `name`; ValueError where there is none.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+
+    Returns
+    -------
+    Reproduction
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.reproduce.get("li2025-toy").title
+    'the error of scalar targets falls with the number of four-state tiles'
+    """
     return _registry[choice(*names())("name", name)]

@@ -172,5 +172,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="15 min, quick 20 s",
+        papers=("benmeziane2023",),
     )
 )

@@ -202,5 +202,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="3 min, quick 15 s",
+        papers=("buechel2024",),
     )
 )

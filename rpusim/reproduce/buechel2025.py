@@ -150,5 +150,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="6 min",
+        papers=("buechel2025",),
     )
 )

@@ -113,5 +113,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="30 s",
+        papers=("ferro2024",),
     )
 )

@@ -41,7 +41,23 @@ STRESS: dict[str, tuple[float, float]] = {
 
 
 def stressed(what: str, value: float) -> SGD:
-    """Return SGD on the paper's baseline with one imperfection set to `value`; `STRESS` names them."""
+    """Return SGD on the paper's baseline with one imperfection set to `value`; `STRESS` names them.
+
+    Parameters
+    ----------
+    what : str
+    value : float
+
+    Returns
+    -------
+    SGD
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> rpu.reproduce.stressed("asymmetry", 0.05).device.up_down
+    -0.05
+    """
     plain = rpu_baseline()
     if what == "noise of reads":
         return rpu_sgd(noise=value)
@@ -115,5 +131,6 @@ REPRODUCTION = register(
         run,
         curves_figure,
         trains=True,
+        papers=("gokmen2016",),
     )
 )

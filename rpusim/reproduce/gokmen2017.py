@@ -34,7 +34,18 @@ PUBLISHED = {
 
 
 def ladder() -> dict[str, Algorithm | tuple[Algorithm, Algorithm]]:
-    """Return the rules of all rungs; two where the second convolution has its own."""
+    """Return the rules of all rungs; two where the second convolution has its own.
+
+    Returns
+    -------
+    dict of Algorithm, or of two
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> list(rpu.reproduce.ladder())[:2]
+    ['digital', 'baseline']
+    """
     managed = rpu_sgd(noise_management=True, bound_management=True)
     best = rpu_sgd(noise_management=True, bound_management=True, desired_bl=1, update_management=True)
     many = best.replace(device=VectorCell((rpu_baseline(),) * REPLICAS, gammas=(1.0 / REPLICAS,) * REPLICAS))
@@ -95,5 +106,6 @@ REPRODUCTION = register(
         run,
         curves_figure,
         trains=True,
+        papers=("gokmen2017",),
     )
 )

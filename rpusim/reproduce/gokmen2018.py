@@ -90,5 +90,6 @@ REPRODUCTION = register(
         run,
         text_figure,
         trains=True,
+        papers=("gokmen2018",),
     )
 )

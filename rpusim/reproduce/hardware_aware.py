@@ -294,6 +294,7 @@ RASCH = register(
         draw,
         trains=True,
         takes="10 min for each of 3 seeds",
+        papers=("rasch2023",),
     )
 )
 
@@ -368,5 +369,6 @@ TUTORIAL = register(
         draw_tutorial,
         trains=True,
         takes="3 min",
+        papers=("legallo2023-aihwkit",),
     )
 )

@@ -204,5 +204,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="10 min, quick 30 s",
+        papers=("karunaratne2020",),
     )
 )

@@ -217,5 +217,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="20 min, quick 1 min",
+        papers=("karunaratne2021",),
     )
 )

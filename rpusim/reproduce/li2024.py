@@ -192,5 +192,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="1 min",
+        papers=("li2024",),
     )
 )

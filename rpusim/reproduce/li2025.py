@@ -94,5 +94,6 @@ REPRODUCTION = register(
         "Li et al. (2026), AISTATS, arXiv:2510.02516, toy problem",
         _run,
         _draw,
+        papers=("li2026",),
     )
 )

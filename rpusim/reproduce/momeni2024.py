@@ -183,5 +183,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="5 min, quick 30 s",
+        papers=("momeni2025",),
     )
 )

@@ -122,5 +122,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="2 min, quick 10 s",
+        papers=("moraitis2017",),
     )
 )

@@ -210,5 +210,6 @@ REPRODUCTION = register(
         draw,
         trains=True,
         takes="3 min, quick 15 s",
+        papers=("nandakumar2020-snn",),
     )
 )

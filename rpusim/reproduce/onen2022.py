@@ -73,6 +73,7 @@ RESIDUAL = register(
         "Onen et al. (2022), Front. Artif. Intell., arXiv:2201.13377, Fig. 1",
         _run_residual,
         _draw_residual,
+        papers=("onen2022",),
     )
 )
 
@@ -136,5 +137,6 @@ OSCILLATOR = register(
         "Onen et al. (2022), Front. Artif. Intell., arXiv:2201.13377, Fig. 2",
         _run_oscillator,
         _draw_oscillator,
+        papers=("onen2022",),
     )
 )

@@ -107,5 +107,6 @@ REPRODUCTION = register(
         run,
         text_figure,
         trains=True,
+        papers=("onen2022",),
     )
 )

@@ -144,5 +144,6 @@ REPRODUCTION = register(
         run,
         curves_figure,
         trains=True,
+        papers=("rasch2018",),
     )
 )

@@ -259,5 +259,6 @@ REPRODUCTION = register(
         "Rasch et al. (2024), Nat. Commun. 15:7133, Fig. 4",
         _run,
         _draw,
+        papers=("rasch2024",),
     )
 )

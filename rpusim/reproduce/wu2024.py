@@ -108,6 +108,7 @@ ASYMPTOTIC = register(
         "Wu et al. (2024), NeurIPS, arXiv:2406.12774, Figs. 3 and 4",
         _run_asymptotic,
         _draw_asymptotic,
+        papers=("wu2024",),
     )
 )
 
@@ -190,5 +191,6 @@ LOWER_BOUND = register(
         "Wu et al. (2024), NeurIPS, arXiv:2406.12774, Theorem 3",
         _run_lower_bound,
         _draw_lower_bound,
+        papers=("wu2024",),
     )
 )

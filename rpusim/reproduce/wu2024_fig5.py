@@ -137,5 +137,6 @@ REPRODUCTION = register(
         run,
         curves_figure,
         trains=True,
+        papers=("wu2024",),
     )
 )

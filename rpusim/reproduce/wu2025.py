@@ -95,5 +95,6 @@ REPRODUCTION = register(
         "Wu et al. (2025), NeurIPS, arXiv:2502.06309, Fig. 2",
         _run,
         _draw,
+        papers=("wu2025",),
     )
 )

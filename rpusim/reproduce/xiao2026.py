@@ -95,6 +95,7 @@ ZERO_SHIFT = register(
         "Xiao et al. (2026), arXiv:2602.21321, Fig. 1 and Theorem 2.2",
         _run_zero_shift,
         _draw_zero_shift,
+        papers=("xiao2026",),
     )
 )
 
@@ -171,5 +172,6 @@ TRACKING = register(
         "Xiao et al. (2026), arXiv:2602.21321, Algorithms 2 and 3",
         _run_tracking,
         _draw_tracking,
+        papers=("xiao2026",),
     )
 )

@@ -284,5 +284,6 @@ REPRODUCTION = register(
         run,
         draw,
         trains=True,
+        papers=("zhou2021",),
     )
 )

@@ -47,6 +47,17 @@ def heat_map(results: Results, x: str, y: str, value: str | None = None, *, ax: 
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1], "noise": [0.1, 0.3]}, {"steps": 200}, seeds=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     results = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    >>> ax = rpu.sweep.heat_map(results, "lr", "noise", "error", ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('lr', 'noise')
     """
     name = results.goal() if value is None else results.is_number("value", value)
     x, y = _name(results, "x", x), _name(results, "y", y)
@@ -90,6 +101,17 @@ def lines(results: Results, x: str, value: str | None = None, by: str | None = N
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1], "noise": [0.1, 0.3]}, {"steps": 200}, seeds=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     results = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    >>> ax = rpu.sweep.lines(results, "lr", "error", by="noise", ax=Figure().subplots())
+    >>> ax.get_xlabel(), len(ax.get_legend().get_texts())
+    ('lr', 2)
     """
     name = results.goal() if value is None else results.is_number("value", value)
     x = _name(results, "x", x)
@@ -133,6 +155,17 @@ def pareto_front(results: Results, goals: Mapping[str, str], *, ax: Axes | None 
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1], "noise": [0.1, 0.3]}, {"steps": 200}, seeds=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     results = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    >>> ax = rpu.sweep.pareto_front(results, {"pulses": "min", "error": "min"}, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('pulses', 'error')
     """
     if len(goals) != 2:
         raise ValueError(f"goals must be two results, those of the axes; got {shown(goals)}")
@@ -150,7 +183,33 @@ def pareto_front(results: Results, goals: Mapping[str, str], *, ax: Axes | None 
 
 
 def sensitivities(results: Results, value: str | None = None, *, ax: Axes | None = None) -> Axes:
-    """Draw the Sobol indices of every name that varies; see `Results.sensitivity`."""
+    """Draw the Sobol indices of every name that varies; see `Results.sensitivity`.
+
+    Parameters
+    ----------
+    results : Results
+    value : str, optional
+        A result; by default that which the study is about.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> def area(width, height):
+    ...     return {"area": width * height}
+    >>> sides = {"width": rpu.sweep.Range(0.0, 1.0), "height": rpu.sweep.Range(1.0, 1.1)}
+    >>> study = rpu.sweep.Study(area, sides, design="saltelli", points=16)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     results = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    >>> ax = rpu.sweep.sensitivities(results, "area", ax=Figure().subplots())
+    >>> sorted(label.get_text() for label in ax.get_yticklabels())
+    ['height', 'width']
+    """
     name = results.goal() if value is None else results.is_number("value", value)
     found = results.sensitivity(name)
     ax = axes(ax)
@@ -164,7 +223,31 @@ def sensitivities(results: Results, value: str | None = None, *, ax: Axes | None
 
 
 def overview(results: Results, value: str | None = None, width: float | None = None) -> Figure:
-    """Draw a result against every name that varies; of two names a heat map, too, and Sobol indices where there are some."""
+    """Draw a result against every name that varies; of two names a heat map, too, and Sobol indices where there are some.
+
+    Parameters
+    ----------
+    results : Results
+    value : str, optional
+        A result; by default that which the study is about.
+    width : float, optional
+        In inches.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> from matplotlib.figure import Figure
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1], "noise": [0.1, 0.3]}, {"steps": 200}, seeds=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     results = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    >>> figure = rpu.sweep.overview(results, "error")
+    >>> [ax.get_xlabel() for ax in figure.axes][:2]
+    ['lr', 'noise']
+    """
     name = results.goal() if value is None else results.is_number("value", value)
     names = [one for one in results.study["vary"] if len(set(results.columns()[one])) > 1] or list(results.study["vary"])[:1]
     few = [one for one in names if 1 < len(set(results.columns()[one])) <= 20]

@@ -110,6 +110,14 @@ def read_study(path: str | os.PathLike[str]) -> Study:
     [settings]. Specifications are tables with their type, ranges {low = 1e-3, high = 0.1, log = true}. Functions of files are
     looked for beside it.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Study
+
     Raises
     ------
     ValueError

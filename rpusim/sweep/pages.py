@@ -94,6 +94,16 @@ def save_report(results: Results, path: str | os.PathLike[str], title: str | Non
     Returns
     -------
     Path
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1]}, {"steps": 200})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     results = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    ...     page = rpu.sweep.save_report(results, folder + "/study.html", "rates")
+    ...     print(page.name, "rates" in page.read_text())
+    study.html True
     """
     instance(Results, "Results of a sweep")("results", results)
     study, counts = results.study, results.counts()

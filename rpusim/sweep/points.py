@@ -37,6 +37,14 @@ class Point:
         All settings.
     seed : int
         Number of the seed, from 0.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1]}, {"steps": 200}, seeds=2)
+    >>> point = study.points()[-1]
+    >>> point.varied, point.seed
+    ({'lr': 0.1}, 1)
     """
 
     key: str

@@ -237,10 +237,27 @@ def _array(values: Sequence[Any]) -> NDArray[Any]:
 def load(path: str | os.PathLike[str]) -> Results:
     """Return what the file of a study holds, whether it is all finished or not.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Results
+
     Raises
     ------
     FileNotFoundError, ValueError
         If there is no such file, or it is something else.
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1]}, {"steps": 200})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    ...     print(rpu.sweep.load(folder + "/study.sqlite").counts())
+    {'done': 2, 'failed': 0, 'waiting': 0}
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"path must be the file of a study; there is none at {os.fspath(path)}")

@@ -18,7 +18,17 @@ Resolver = Callable[[Any, Mapping[str, Any]], Any]
 
 
 class SettingError(ValueError):
-    """What is wrong with a setting of a study; `setting` is its name."""
+    """A setting of a study that is wrong: `setting` is its name, the message says what is allowed.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> try:
+    ...     rpu.sweep.Study("regression", {"learning_rate": [0.01]}).points()
+    ... except rpu.sweep.SettingError as error:
+    ...     print(error.setting)
+    learning_rate
+    """
 
     def __init__(self, setting: str, message: str) -> None:
         super().__init__(message)

@@ -82,6 +82,16 @@ class Store:
     ------
     ValueError
         If the file is something else.
+
+    Examples
+    --------
+    >>> import tempfile, rpusim as rpu
+    >>> study = rpu.sweep.Study("regression", {"lr": [0.01, 0.1]}, {"steps": 200})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = rpu.sweep.run(study, folder + "/study.sqlite", workers=1, progress=False)
+    ...     with rpu.sweep.Store(folder + "/study.sqlite") as store:
+    ...         print(store.count())
+    2
     """
 
     def __init__(self, path: str | os.PathLike[str], journal: str = "wal") -> None:

@@ -43,7 +43,15 @@ class DeviceLike(Protocol):
 
 
 class Response(NamedTuple):
-    """Response functions of a device, dimensionless (in units of `granularity`); see `response`."""
+    """Response functions of a device, dimensionless (in units of `granularity`); see `response`.
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> found = theory.response(devices.SoftBounds(w_max=1.0, w_min=-1.0), 0.25)
+    >>> float(found.q_up), float(found.q_down), float(found.F), float(found.G)
+    (0.75, 1.25, 1.0, 0.25)
+    """
 
     q_up: FloatArray
     q_down: FloatArray
@@ -69,6 +77,13 @@ def response(device: DeviceLike, w: ArrayLike) -> Response:
     -------
     Response
         Arrays `q_up`, `q_down`, `F`, `G` of the shape of `w`.
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> found = theory.response(devices.SoftBounds(w_max=1.0, w_min=-1.0), [-0.5, 0.0, 0.5])
+    >>> found.F.tolist(), (found.G + 0.0).tolist()
+    ([1.0, 1.0, 1.0], [-0.5, 0.0, 0.5])
     """
     check_device("device", device)
     return response_of(device, finite_array("w", w))
@@ -87,6 +102,16 @@ def asymmetry(device: DeviceLike, w: float | None = None) -> float:
         Object with `step_up(w)`, `step_down(w)`, `granularity`, `w_min` and `w_max`.
     w
         State in weight units, within the bounds; None: the symmetry point of the device.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> round(theory.asymmetry(devices.SoftBounds(w_max=0.5, w_min=-0.5)), 6)
+    2.0
     """
     check_device("device", device)
     low, high = bounds(device)
@@ -111,7 +136,22 @@ def finite_array(name: str, value: ArrayLike) -> FloatArray:
 
 
 def bounds(device: DeviceLike) -> tuple[float, float]:
-    """Return the lowest and the highest weight of a device; those of one with a reference are less by that."""
+    """Return the lowest and the highest weight of a device; those of one with a reference are less by that.
+
+    Parameters
+    ----------
+    device : device
+
+    Returns
+    -------
+    float, float
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> theory.bounds(devices.SoftBounds(w_max=0.8, w_min=-0.6))
+    (-0.6, 0.8)
+    """
     check_device("device", device)
     bounds_of = getattr(device, "bounds_of", None)
     if bounds_of is None:

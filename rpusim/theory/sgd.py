@@ -45,6 +45,13 @@ class Regression(Specification):
         (-input_scale, input_scale).
     input_scale
         Scale of x.
+
+    Examples
+    --------
+    >>> from rpusim import theory
+    >>> problem = theory.Regression(target=0.5, noise=0.2)
+    >>> problem.h, round(float(problem.gradient(0.7)), 4), round(float(problem.mean_abs_gradient(0.5)), 4)
+    (1.0, 0.2, 0.1273)
     """
 
     target: float = dataclasses.field(metadata={"check": real()})
@@ -111,6 +118,16 @@ def sgd_equilibrium(target: ArrayLike, symmetry_point: ArrayLike, m: ArrayLike, 
         Curvature of the loss (E[x^2] for a regression), positive.
     kappa
         Strength of the asymmetry, 1/weight unit (`asymmetry`), not negative.
+
+    Returns
+    -------
+    ndarray of float64
+
+    Examples
+    --------
+    >>> from rpusim import theory
+    >>> round(float(theory.sgd_equilibrium(target=0.8, symmetry_point=0.0, m=0.2, h=1.0, kappa=1.0)), 4)
+    0.6667
     """
     h, kappa, m = positive("h", h), non_negative("kappa", kappa), finite_array("m", m)
     if np.any(m < 0.0):
@@ -122,7 +139,9 @@ def sgd_equilibrium(target: ArrayLike, symmetry_point: ArrayLike, m: ArrayLike, 
 def sgd_fixed_point(
     device: DeviceLike, regression: Regression, m: float | None = None, h: float | None = None, start: float | None = None
 ) -> float:
-    r"""Where SGD on any device comes to rest: the root in w of
+    r"""Where SGD on any device comes to rest.
+
+    It is the root in w of
 
     .. math:: h\,(w - w_0)\,F(w) + m(w)\,G(w) = 0
 
@@ -145,6 +164,12 @@ def sgd_fixed_point(
     -------
     float
         State in weight units.
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> round(theory.sgd_fixed_point(devices.SoftBounds(w_max=1.0, w_min=-1.0), theory.Regression(0.8, 0.2)), 4)
+    0.6871
     """
     check_device("device", device)
     check_regression(regression)
@@ -181,6 +206,13 @@ class SGDTrajectory:
         Time in samples: 0, 1, ..., steps.
     w
         Weight at those times, weight units.
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> path = theory.sgd_trajectory(devices.SoftBounds(w_max=1.0, w_min=-1.0), theory.Regression(0.5, 0.2), 0.01, 500)
+    >>> path.t.size, round(float(path.w[-1]), 3)
+    (501, 0.436)
     """
 
     t: FloatArray
@@ -207,6 +239,18 @@ def sgd_trajectory(device: DeviceLike, regression: Regression, lr: float, steps:
         Number of samples.
     start
         First weight, within the bounds of the device.
+
+    Returns
+    -------
+    SGDTrajectory
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> device, problem = devices.SoftBounds(w_max=1.0, w_min=-1.0), theory.Regression(0.8, 0.2)
+    >>> path = theory.sgd_trajectory(device, problem, lr=0.01, steps=2000)
+    >>> bool(abs(path.w[-1] - theory.sgd_fixed_point(device, problem)) < 1e-4)
+    True
     """
     check_device("device", device)
     check_regression(regression)

@@ -46,6 +46,14 @@ class SHDTrajectory:
         Fast weight A = A_main - A_ref at those times, weight units: the velocity.
     c
         Slow weight C = C_main - C_ref, weight units: the position.
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> device = devices.SoftBounds(w_max=1.0, w_min=-1.0)
+    >>> path = theory.shd_trajectory(device, device, theory.Regression(0.5, 0.2), 0.01, 0.02, 1, 3000)
+    >>> round(float(path.a[-1]), 3), round(float(path.c[-1]), 3)
+    (0.005, 0.481)
     """
 
     t: FloatArray
@@ -99,6 +107,18 @@ def shd_trajectory(
         Standard deviation of the reading of A, weight units. It leaves the mean request as it is, and the asymmetry of
         the slow device feels the mean modulus :math:`\langle|A|\rangle = E|A + n|`, n ~ N(0, read_noise^2).
         Fluctuations of A itself, by pulses and samples, do the same and are left out: add their standard deviation.
+
+    Returns
+    -------
+    SHDTrajectory
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> device, problem = devices.SoftBounds(w_max=1.0, w_min=-1.0), theory.Regression(0.5, 0.2)
+    >>> path = theory.shd_trajectory(device, device, problem, fast_lr=0.01, slow_lr=0.02, transfer_every=1, steps=4000)
+    >>> round(float(path.c.max()), 2), round(float(path.c[-1]), 2)  # beyond the target, and back to it
+    (0.73, 0.49)
     """
     flow = _shd_flow(fast, slow, regression, fast_lr, slow_lr, transfer_every, fast_reference, slow_reference, read_noise)
     steps = integer(1)("steps", steps)
@@ -161,6 +181,14 @@ class SHDFixedPoint(NamedTuple):
         millionth of the rate of the orbit). "bound": a bound holds A, C or both, and the rest is stable.
     growth : tuple of complex
         Eigenvalues of the equations there, 1/sample: of A and C, or of those that no bound holds.
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> device = devices.SoftBounds(w_max=1.0, w_min=-1.0)
+    >>> (point,) = theory.shd_fixed_points(device, device, theory.Regression(0.5, 0.2), 0.01, 0.02, 1)
+    >>> round(point.c, 4), point.stability, len(point.growth)
+    (0.5, 'stable', 2)
     """
 
     a: float
@@ -182,7 +210,9 @@ def shd_fixed_points(
     m: float | None = None,
     h: float | None = None,
 ) -> list[SHDFixedPoint]:
-    r"""Where Stochastic Hamiltonian Descent comes to rest: all isolated points at which the equations of `shd_trajectory` do,
+    r"""Where Stochastic Hamiltonian Descent comes to rest.
+
+    All isolated points at which the equations of `shd_trajectory` do,
 
     .. math::
         h\,(C - C_0)\,F_A(A_{main}) + m(C)\,G_A(A_{main}) = 0, \qquad
@@ -230,7 +260,15 @@ def _stability(point: equations.Rest) -> str:
 
 
 class Oscillator(NamedTuple):
-    """The damped oscillator that SHD is near its target; see `oscillator`. Times in samples, rates in 1/sample."""
+    """The damped oscillator that SHD is near its target; see `oscillator`. Times in samples, rates in 1/sample.
+
+    Examples
+    --------
+    >>> from rpusim import theory
+    >>> found = theory.oscillator(fast_lr=0.01, slow_lr=0.02, h=1.0, kappa=1.0, m=0.2)
+    >>> found.regime, round(found.period)
+    ('underdamped', 445)
+    """
 
     omega0: float
     damping: float
@@ -269,6 +307,15 @@ def oscillator(
         `omega0`; `damping` :math:`\gamma_d`; `omega` :math:`= \sqrt{\omega_0^2 - \gamma_d^2}` (0 if it does not
         oscillate); `period` :math:`2\pi/\omega` (inf); `regime`: "lossless", "underdamped", "critical" (to 1e-9
         relative) or "overdamped".
+
+    Examples
+    --------
+    >>> from rpusim import theory
+    >>> found = theory.oscillator(fast_lr=0.01, slow_lr=0.02, h=1.0, kappa=1.0, m=0.2)
+    >>> round(found.omega0, 5), round(found.damping, 5), found.regime
+    (0.01414, 0.001, 'underdamped')
+    >>> theory.oscillator(fast_lr=0.01, slow_lr=0.02, h=1.0).regime  # a symmetric device
+    'lossless'
     """
     fast_lr, slow_lr, h = positive("fast_lr", fast_lr), positive("slow_lr", slow_lr), positive("h", h)
     transfer_every = positive("transfer_every", transfer_every)
@@ -306,6 +353,16 @@ def energy(
         :math:`C_0`.
     fast_lr, slow_lr, h, transfer_every
         As in `oscillator`.
+
+    Returns
+    -------
+    ndarray of float64
+
+    Examples
+    --------
+    >>> from rpusim import theory
+    >>> round(float(theory.energy(a=0.0, c=0.3, target=0.5, fast_lr=0.01, slow_lr=0.02, h=1.0)), 4)
+    0.02
     """
     period = positive("transfer_every", transfer_every) * positive("fast_lr", fast_lr)
     if period == 0.0:

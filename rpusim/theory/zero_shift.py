@@ -15,7 +15,20 @@ __all__ = ["ZeroShift", "zero_shift_law"]
 
 
 class ZeroShift(NamedTuple):
-    """Where zero-shifting leads: mean distance from the symmetry point, and standard deviation, in weight units."""
+    """Where zero-shifting leads.
+
+    Attributes
+    ----------
+    bias, deviation : float
+        Mean distance from the symmetry point, and standard deviation, in weight units.
+
+    Examples
+    --------
+    >>> from rpusim import devices, theory
+    >>> law = theory.zero_shift_law(devices.SoftBounds(dw_min=0.01, up_down=0.3, w_max=1.0, w_min=-1.0), 1000)
+    >>> round(law.bias, 4), round(law.deviation, 4)
+    (-0.0032, 0.0195)
+    """
 
     bias: float
     deviation: float

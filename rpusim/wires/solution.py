@@ -14,7 +14,17 @@ __all__ = ["ConvergenceError", "NetworkSolution"]
 
 
 class ConvergenceError(RuntimeError):
-    """An iteration has not come to its tolerance; the message says how far it came."""
+    """An iteration has not come to its tolerance; the message says how far it came.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> try:
+    ...     rpu.solve_network(np.ones(32), np.full((32, 32), 1e3), r_word=10.0, r_bit=10.0, max_iterations=1, method="cg")
+    ... except rpu.wires.ConvergenceError:
+    ...     print("not after one iteration")
+    not after one iteration
+    """
 
 
 class NetworkSolution:
@@ -46,6 +56,13 @@ class NetworkSolution:
     residual : float
         Largest relative residual, as in `Wires`. For "direct" it is the largest sum of currents at a node, and for "newton" the
         largest error of a device's current, both relative to the largest current of a device.
+
+    Examples
+    --------
+    >>> import numpy as np, rpusim as rpu
+    >>> solution = rpu.solve_network(np.ones(8), np.full((8, 6), 1e4), r_word=10.0, r_bit=10.0)
+    >>> solution.currents.shape, solution.word_voltages.shape, bool(solution.power > 0)
+    ((6,), (8, 6), True)
     """
 
     def __init__(

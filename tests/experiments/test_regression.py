@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim import experiments, theory
+from rpusim import theory
 from rpusim.algorithms.base import column_periphery
-from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, regression, regressions, sweep
+from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, regression, regressions, runs, sweep
 
 TARGETS = np.linspace(-0.8, 0.8, 5)
 
@@ -287,7 +287,7 @@ def test_an_error_here_ends_the_processes_elsewhere(monkeypatch, error):
     def stop(**_):
         raise error("stop")
 
-    monkeypatch.setattr(experiments, "regression", stop)  # of this process only
+    monkeypatch.setattr(runs, "regression", stop)  # of this process only
     job = {"algorithm": demo_algorithm("sgd", demo_device("ideal")), "steps": 10**7, "rng": 0}
     with pytest.raises(error, match="stop"):
         regressions([job, job], progress=False, workers=2)
@@ -313,7 +313,7 @@ def test_means_and_their_errors_are_those_of_the_tail():
     run = regression(rule, 0.3, noise=0.7, lr=0.02, steps=600, start=-0.9, rng=30)
     w = run.weights[-200:, 0]
     assert len(run.weights) == 601 and run.mean[0] == pytest.approx(w.mean(), rel=1e-12)
-    assert (run.standard_error[0], run.independent[0]) == experiments._error_of_mean(w)
+    assert (run.standard_error[0], run.independent[0]) == runs._error_of_mean(w)
     assert w.std() / np.sqrt(200) < run.standard_error[0] < w.std()
     assert abs(run.weights[:, 0].mean() - w.mean()) > 3 * run.standard_error[0]  # it is the tail that counts
     digital = regression(
@@ -362,7 +362,7 @@ def _autoregression(a, b, series=300, size=3000, seed=0):
 @pytest.mark.parametrize("a, b", [(0.0, 0.0), (0.9, 0.0), (0.98, 0.0), (1.95, -0.96)])
 def test_standard_errors_cover_the_means_of_correlated_and_of_oscillating_series(a, b):
     """The mean of each is 0. With blocks of a twentieth the third is 1.3 off, and the last, whose half-period is 8, 0.3."""
-    found = np.array([experiments._error_of_mean(x) for x in _autoregression(a, b)])
+    found = np.array([runs._error_of_mean(x) for x in _autoregression(a, b)])
     z = _autoregression(a, b).mean(axis=1) / found[:, 0]
     assert 0.87 < z.std() < 1.15  # 300 values: 1 +- 0.04, and Student's t of 20 degrees
     assert np.mean(np.abs(z) < 3) > 0.98
@@ -373,6 +373,6 @@ def test_standard_errors_cover_the_means_of_correlated_and_of_oscillating_series
 
 def test_a_tail_that_is_too_short_has_no_standard_error():
     drifting = np.linspace(0.0, 1.0, 500) + 0.001 * np.random.default_rng(1).standard_normal(500)
-    assert np.isnan(experiments._error_of_mean(drifting)[0]) and experiments._error_of_mean(drifting)[1] < 4
-    assert np.isnan(experiments._error_of_mean(np.random.default_rng(2).standard_normal(10))).all()
-    assert experiments._error_of_mean(np.ones(50)) == (0.0, 50.0)
+    assert np.isnan(runs._error_of_mean(drifting)[0]) and runs._error_of_mean(drifting)[1] < 4
+    assert np.isnan(runs._error_of_mean(np.random.default_rng(2).standard_normal(10))).all()
+    assert runs._error_of_mean(np.ones(50)) == (0.0, 50.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rpusim import inference, nn
+from rpusim._base.citing import cite
 from rpusim._base.notebook import as_html
 from rpusim._base.validation import boolean, integer_value, shown
 from rpusim.algorithms import SGD, Algorithm, DigitalSGD
@@ -37,6 +38,13 @@ class Configuration:
         How matrices are put on arrays.
     chip : Chip or None
         Of inference, what trained networks are programmed onto.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.interop.aihwkit.from_config({"class": "SingleRPUConfig", "device": {"class": "ConstantStepDevice"}})
+    >>> type(found.value).__name__, found.value.algorithm
+    ('Configuration', SGD(forward=Periphery(), backward=Periphery(bound_management='none')))
     """
 
     algorithm: Algorithm
@@ -47,7 +55,15 @@ class Configuration:
 
 
 class Translated(NamedTuple):
-    """What `from_config` made: a specification or a `Configuration`, and notes on what differs on purpose."""
+    """What `from_config` made: a specification or a `Configuration`, and notes on what differs on purpose.
+
+    Examples
+    --------
+    >>> import rpusim as rpu
+    >>> found = rpu.interop.aihwkit.from_config({"class": "SoftBoundsDevice", "up_down": 0.1})
+    >>> round(found.value.up_down, 4), len(found.notes) > 0
+    (0.0526, True)
+    """
 
     value: Any
     notes: tuple[str, ...]
@@ -87,6 +103,7 @@ def from_config(config: Any, *, batch_size: int = 1, same_granularity: bool = Fa
     >>> round(value.dw_min, 3), round(value.up_down, 4), len(notes)
     (0.009, 0.1111, 1)
     """
+    cite("rasch2021")
     choices = Choices(integer_value("batch_size", batch_size, 1), boolean("same_granularity", same_granularity))
     if isinstance(config, (str, bytes)):
         config = json.loads(config)

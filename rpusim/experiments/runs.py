@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,6 @@ from rpusim._base.validation import (
     integer_value,
     plain_array,
     real,
-    real_array,
     room_for,
     shown,
     signal,
@@ -41,11 +40,9 @@ from rpusim.theory import SGDTrajectory, SHDFixedPoint, SHDTrajectory
 from rpusim.theory.sgd import Regression
 
 __all__ = [
-    "Period",
     "RegressionRun",
     "demo_algorithm",
     "demo_device",
-    "oscillation_period",
     "regression",
     "regressions",
     "sweep",
@@ -79,13 +76,44 @@ DEMO_DEVICES: dict[str, Device] = {
 
 
 def demo_device(name: str) -> Device:
-    """Return the demonstration device called "constant-step", "linear-step", "soft-bounds" or "ideal"."""
+    """Return the demonstration device called "constant-step", "linear-step", "soft-bounds" or "ideal".
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Device
+
+    Examples
+    --------
+    >>> from rpusim import experiments
+    >>> experiments.demo_device("soft-bounds").number_of_states
+    2000.0
+    """
     return DEMO_DEVICES[choice(*DEMO_DEVICES)("device", name)]
 
 
 def demo_algorithm(name: str, device: Device) -> Algorithm:
     """Return an algorithm by its name on `device`: SHD with the rates of the demonstrations (relative to lr = 0.01), and all
-    others of `algorithms.named` with their published settings."""
+    others of `algorithms.named` with their published settings.
+
+    Parameters
+    ----------
+    name : str
+    device : Device
+
+    Returns
+    -------
+    Algorithm
+
+    Examples
+    --------
+    >>> from rpusim import experiments
+    >>> type(experiments.demo_algorithm("agad", experiments.demo_device("soft-bounds"))).__name__
+    'AGAD'
+    """
     if isinstance(name, str) and name == "shd":
         return SHD(device, device, fast_lr=1.0, slow_lr=2.0)
     return named.get(name, device)
@@ -141,6 +169,14 @@ class RegressionRun:
         Mean of x^2 and of |x d| over the tail, as measured: curvature of the loss and mean size of the gradient.
     pulses : int
         Pulses fired on all arrays.
+
+    Examples
+    --------
+    >>> from rpusim import experiments
+    >>> rule = experiments.demo_algorithm("shd", experiments.demo_device("soft-bounds"))
+    >>> run = experiments.regression(rule, 0.5, steps=3000, rng=0)
+    >>> run.weights.shape == run.hidden.shape, run.pulses > 0
+    (True, True)
     """
 
     algorithm: Algorithm
@@ -482,6 +518,29 @@ def sweep(
 
     Every run has a seed of its own, which depends on its place in the lists only. `progress`, `workers` and `continuum` are
     those of `regressions`.
+
+    Parameters
+    ----------
+    algorithms : iterable of Algorithm
+    targets : iterable of float
+    rng : int, SeedSequence, Generator or None
+    progress, workers, continuum
+        See `regressions`.
+    **kwargs
+        Others of `regression`.
+
+    Returns
+    -------
+    list of list of RegressionRun
+
+    Examples
+    --------
+    >>> from rpusim import experiments
+    >>> device = experiments.demo_device("constant-step")
+    >>> rules = [experiments.demo_algorithm("sgd", device)]
+    >>> ((low, high),) = experiments.sweep(rules, [-0.2, 0.2], steps=2000, rng=0, progress=False)
+    >>> round(float(low.mean[0]), 1), round(float(high.mean[0]), 1)
+    (-0.2, 0.2)
     """
     seeds = _random.seed_sequence(rng)
     for name, given in (("algorithms", algorithms), ("targets", targets)):
@@ -512,6 +571,18 @@ def regressions(
         what it does under ``if __name__ == "__main__":``.
     continuum : bool, default False
         Integrate the continuum equations of every run beside it.
+
+    Returns
+    -------
+    list of RegressionRun
+
+    Examples
+    --------
+    >>> from rpusim import experiments
+    >>> rule = experiments.demo_algorithm("sgd", experiments.demo_device("constant-step"))
+    >>> jobs = [{"algorithm": rule, "target": target, "steps": 2000, "rng": 0} for target in (-0.2, 0.2)]
+    >>> [round(float(run.mean[0]), 1) for run in experiments.regressions(jobs, progress=False)]
+    [-0.2, 0.2]
     """
     # seeds are made here and in order: a generator among the jobs advances as if they ran one after another
     tasks = [{**job, "rng": _random.seed_sequence(job.get("rng"))} for job in jobs]
@@ -537,48 +608,3 @@ def _worth(tasks: list[dict[str, Any]]) -> int:
     """Processes that are worth starting: half of the runs must take longer than a process to start, about 1 s."""
     samples = sum(int(task.get("steps", DEFAULT_STEPS)) for task in tasks)
     return processors() if samples >= 300_000 else 1
-
-
-class Period(NamedTuple):
-    """Period of an oscillation in samples, its standard error, and the number of half periods it was measured over."""
-
-    value: float
-    standard_error: float
-    half_periods: int
-
-
-def oscillation_period(t: ArrayLike, c: ArrayLike, centre: float, floor: float = 0.1) -> Period:
-    """Measure the period of an oscillation about `centre` from the times at which it crosses it.
-
-    Crossings are found with a hysteresis of a tenth of the swing before them, and interpolated linearly between records;
-    they are used until a swing stays below `floor` times the largest.
-
-    Returns
-    -------
-    Period
-        With nan where there are fewer than three crossings.
-    """
-    time = real_array("t", t, (None,))
-    x = real_array("c", c, time.shape) - real()("centre", centre)
-    floor = _non_negative("floor", floor)
-    largest = float(np.abs(x).max(initial=0.0))
-    crossings: list[float] = []
-    side, swing, last = 0, 0.0, -1
-    for k in range(1, len(x)):
-        if x[k - 1] * x[k] <= 0.0 and x[k - 1] != x[k]:
-            last = k  # candidate: the latest change of sign
-        if side == 0:
-            side = int(np.sign(x[k]))
-        if x[k] * side > 0.0:
-            swing = max(swing, abs(x[k]))
-        elif -x[k] * side > 0.1 * swing:
-            if swing < floor * largest:
-                break
-            weight = x[last - 1] / (x[last - 1] - x[last])
-            crossings.append(time[last - 1] + weight * (time[last] - time[last - 1]))
-            side, swing = -side, abs(x[k])
-    halves = np.diff(crossings)
-    if len(halves) < 2:
-        return Period(math.nan, math.nan, len(halves))
-    # the first swing may start anywhere; the mean of the others is the half period
-    return Period(2 * float(halves.mean()), 2 * float(halves.std(ddof=1)) / math.sqrt(len(halves)), len(halves))
