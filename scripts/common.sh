@@ -25,10 +25,6 @@ make_venv() {
             exit 1
         fi
     fi
-    if ! command -v "${CC:-cc}" >/dev/null 2>&1; then
-        echo "rpusim needs a C compiler; found no ${CC:-cc}. Set CC to one." >&2
-        exit 1
-    fi
 }
 
 # How the core is compiled.
@@ -56,6 +52,10 @@ install() {
             fi
             ;;
     esac
+    if ! command -v "${CC:-cc}" >/dev/null 2>&1; then
+        echo "rpusim needs a C compiler; found no ${CC:-cc}. Set CC to one." >&2
+        exit 1
+    fi
     begin=$(date +%s)
     echo "installing rpusim into .venv: packages, then 24 files to compile, a minute or so on two processors"
     if [ "$(cat .venv/rpusim-flags 2>/dev/null)" != "$(flags)" ]; then    # nothing that is compiled otherwise is kept
@@ -68,4 +68,17 @@ install() {
     flags >.venv/rpusim-flags
     echo "$key ${1:-}" >.venv/rpusim-built
     echo "installed in $(($(date +%s) - begin)) s"
+}
+
+# wheel: a wheel of this version for this Python in dist/ or wheelhouse/, or nothing.
+wheel() {
+    version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
+    tag=$(.venv/bin/python -c "import sys; print('cp%d%d' % sys.version_info[:2])")
+    machine=$(uname -m)
+    for found in dist/rpusim-"$version"-"$tag"-"$tag"-*"$machine".whl wheelhouse/rpusim-"$version"-"$tag"-"$tag"-*"$machine".whl; do
+        if [ -f "$found" ]; then
+            echo "$found"
+            return
+        fi
+    done
 }

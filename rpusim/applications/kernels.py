@@ -352,7 +352,7 @@ class KernelAttention(Group):
     Notes
     -----
     Choromanski et al. (2021), Rethinking attention with performers. Features are stabilised by their largest exponent, which
-    leaves y as it is. To load a saved network that has one, import `rpusim.applications.kernels` first.
+    leaves y as it is.
 
     Examples
     --------

@@ -160,11 +160,15 @@ class Layer(Stateful):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+#: where layers are
+_HOMES = ("rpusim.nn.", "rpusim.applications.")
+
+
 def is_layer(kind: Any) -> bool:
     """Whether there is a layer of this name; its module is loaded where nobody has yet."""
     if not isinstance(kind, str):
         return False
-    if kind not in Layer._kinds and public_homes().get(kind, "").startswith("rpusim.nn."):
+    if kind not in Layer._kinds and public_homes().get(kind, "").startswith(_HOMES):
         import_module(public_homes()[kind])
     return kind in Layer._kinds
 

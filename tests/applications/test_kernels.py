@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -234,3 +236,12 @@ def test_weights_that_do_not_fit_are_said():
     small = rpu.algorithms.SGD(rpu.devices.SoftBounds(w_max=0.1, w_min=-0.1))
     with pytest.warns(UserWarning, match="were clipped to the bounds"):
         StoredMatrix(W, small, rng=0)
+
+
+def test_a_network_with_such_a_layer_is_loaded_where_nobody_imported_it(tmp_path):
+    net = rpu.nn.Sequential(rpu.applications.KernelAttention(8, 2, rpu.algorithms.DigitalSGD()))
+    net.build(rng=0)
+    net.save(tmp_path / "net.npz")
+    code = f"import rpusim as rpu; print(type(rpu.nn.load({str(tmp_path / 'net.npz')!r}).layers[0]).__module__)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "rpusim.applications.kernels"
