@@ -18,7 +18,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
 if sysconfig.get_config_var("Py_GIL_DISABLED"):  # its modules would turn the lock on again, with a warning that says little
-    sys.exit("rpusim does not support free-threaded builds of Python, as its locks count on the interpreter's; take another build")
+    sys.exit("rpusim does not support free-threaded builds of Python: its locks count on the interpreter's")
 
 DEBUG = os.environ.get("RPUSIM_DEBUG", "0") not in ("", "0")
 JOBS = int(os.environ.get("RPUSIM_JOBS") or len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)))
