@@ -62,6 +62,8 @@ def test_a_programmed_array(folder, expected):
 
 
 def test_a_study(folder, expected, tmp_path):
+    if "study" not in expected:
+        pytest.skip("there were no studies")
     results = rpu.sweep.load(shutil.copy(folder / "study.sqlite", tmp_path))
     close(results.column("error"), expected["study"])
 
