@@ -41,27 +41,40 @@ static void fill_table(void)
 }
 
 #ifdef RPU_X86_SETS
-/* Not every compiler knows it by name. */
-static int has_vaes(void)
+/* Asked of the processor itself (Intel SDM, volume 2, CPUID and XGETBV): the runtime libraries of some compilers answer
+ * __builtin_cpu_supports with 0, whatever there is. */
+enum { HAS_AVX2 = 1, HAS_VAES = 2, HAS_AVX512 = 4 };
+
+static int bits_of(uint32_t word, uint32_t wanted) { return (word & wanted) == wanted; }
+
+static int processor(void)
 {
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c >> 9 & 1);
+    uint32_t a, b, c, d, c1, saved, high;
+    int found = 0;
+    if (!__get_cpuid(1, &a, &b, &c1, &d) || !bits_of(c1, 1u << 12 | 1u << 23 | 1u << 25 | 1u << 27 | 1u << 28))
+        return 0;       /* FMA, POPCNT, AES, OSXSAVE, AVX */
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    if (!bits_of(saved, 0x6) || !__get_cpuid(0x80000001, &a, &b, &c, &d) || !bits_of(c, 1u << 5) ||
+        !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return 0;       /* registers that the system saves; LZCNT */
+    if (bits_of(b, 1u << 3 | 1u << 5 | 1u << 8))                        /* BMI1, AVX2, BMI2 */
+        found |= HAS_AVX2 | (bits_of(c, 1u << 9) ? HAS_VAES : 0);
+    if (bits_of(saved, 0xE6) && bits_of(b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31))      /* F, DQ, BW, VL */
+        found |= HAS_AVX512;
+    return found;
 }
 #endif
 
 static int runs(const rpu_kernels *k)
 {
 #if defined(RPU_X86_SETS)
-    __builtin_cpu_init();
-    if (k == &rpu_kernels_avx512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && runs(&rpu_kernels_vaes);
-    if (k == &rpu_kernels_vaes)
-        return has_vaes() && runs(&rpu_kernels_avx2);
-    if (k == &rpu_kernels_avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-               __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("aes");
-#elif defined(RPU_ARM_SETS) && defined(__linux__)
+    const int has = processor();
+    const int needs = k == &rpu_kernels_avx512 ? HAS_AVX512 | HAS_VAES | HAS_AVX2 : k == &rpu_kernels_vaes ? HAS_VAES | HAS_AVX2
+                      : k == &rpu_kernels_avx2 ? HAS_AVX2
+                                               : 0;
+    return (has & needs) == needs;
+#else
+#if defined(RPU_ARM_SETS) && defined(__linux__)
     if (k == &rpu_kernels_neon_aes)
         return (getauxval(AT_HWCAP) & 1 << 3) != 0;     /* HWCAP_AES */
 #elif defined(RPU_ARM_SETS) && defined(__APPLE__)
@@ -69,6 +82,7 @@ static int runs(const rpu_kernels *k)
         return 1;
 #endif
     return k == &rpu_kernels_baseline;
+#endif
 }
 
 static const rpu_kernels *const sets[] = {
