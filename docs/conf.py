@@ -13,6 +13,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), os.environ.get("PY
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 logging.getLogger("traitlets").setLevel(logging.WARNING)
 
+_profile = HERE.parent / "build" / "ipython" / "profile_default"  # not that of who builds, and no remarks of the kernel
+_profile.mkdir(parents=True, exist_ok=True)
+(_profile / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n")
+os.environ["IPYTHONDIR"] = str(_profile.parent)
+
 project = "rpusim"
 author = "The rpusim developers"
 copyright = author

@@ -115,8 +115,9 @@ def _joined(app: Any, what: str, name: str, value: Any, options: Any, lines: lis
 
 
 def _is_inner(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
-    """Attributes of classes that are for the code that draws and runs devices."""
-    return True if name in ("papers", "parameter_names", "kernel", "perturbed") else None
+    """Attributes that are for the code that draws and runs devices, and fields of tuples, which the docstring names."""
+    inner = name in ("papers", "parameter_names", "kernel", "perturbed") or type(value).__name__ == "_tuplegetter"
+    return True if inner else None
 
 
 def setup(app: Any) -> dict[str, Any]:

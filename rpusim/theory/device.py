@@ -24,7 +24,7 @@ GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(5)
 
 @dataclass(frozen=True)
 class ResponseTheory:
-    r"""Response theory of the mean device; made by `response`.
+    r"""Response theory of the mean device; made by `response_theory`.
 
     Relative steps are in units of the granularity, by which arrays scale their pulses, as in `rpusim.theory.response`: the
     mean change that a request u gets is u F - abs(u) G. The penalty, the asymmetry and its index do not depend on that unit.
