@@ -33,6 +33,8 @@ def add_parser(command: Any) -> None:
         metavar="N",
         help="epochs of the networks it trains (as published); more than in the checkpoints of an earlier run go on from there",
     )
+    sub.add_argument("--seeds", type=positive_int, metavar="N", help="of a study: seeds of every network, from --seed on (1)")
+    sub.add_argument("--workers", type=positive_int, metavar="N", help="of a study: processes that run it (1)")
 
 
 def _names() -> list[str]:
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     entry = reproduce.get(args.name)
     begin = time.monotonic()
     with going_on(f"the checkpoints in {args.out}") if entry.trains else nullcontext():
-        result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
+        result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs, args.seeds, args.workers)
     duration = time.monotonic() - begin
     print(f"{entry.source}: {entry.title}\n")
     rows = [
