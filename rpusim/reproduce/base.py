@@ -130,6 +130,8 @@ class Reproduction:
     seeded : bool, default False
         Whether it is a study, of conditions and seeds: ``run(quick, seed, folder, epochs, seeds, workers)`` keeps what is
         finished in one file, from which it goes on.
+    epochs : int or None
+        Epochs of a full run, of a study.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Reproduction:
     trains: bool = False
     takes: str = ""
     seeded: bool = False
+    epochs: int | None = None
 
     def compute(
         self,
@@ -183,11 +186,11 @@ class Reproduction:
 
 #: the modules of this package whose reproductions enter the registry when they are imported
 MODULES = (
-    "benmeziane2023", "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2017", "gokmen2018", "gokmen2020",
-    "gokmen2021", "hardware_aware", "joshi2020", "karunaratne2019", "karunaratne2020", "kim2017", "kim2019", "li2024",
-    "li2025", "liu2025", "lrtt", "momeni2024", "moraitis2017", "nandakumar2019", "onen2022", "onen2022_fig4", "rasch2018",
-    "rasch2019", "rasch2024", "rasch2024_fig5", "wu2024", "wu2024_fig5", "wu2024_pipeline", "wu2025", "wu2025_table8",
-    "xiao2026", "xiao2026_table2", "zhou2021",
+    "benmeziane2023", "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2016_limits", "gokmen2017",
+    "gokmen2018", "gokmen2020", "gokmen2021", "hardware_aware", "joshi2020", "karunaratne2019", "karunaratne2020", "kim2017",
+    "kim2019", "li2024", "li2025", "li2025_fmnist", "liu2025", "lrtt", "momeni2024", "moraitis2017", "nandakumar2019",
+    "onen2022", "onen2022_fig4", "onen2022_third", "rasch2018", "rasch2019", "rasch2024", "rasch2024_fig5", "wu2024",
+    "wu2024_fig5", "wu2024_pipeline", "wu2025", "wu2025_table8", "xiao2026", "xiao2026_table2", "zhou2021",
 )  # fmt: skip
 
 _registry: dict[str, Reproduction] = {}

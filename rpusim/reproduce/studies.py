@@ -181,8 +181,11 @@ def study(
 ) -> Reproduction:
     """Register the reproduction of a plan."""
     return register(
-        Reproduction(plan.name, title, plan.source, plan.run, draw or study_figure, trains=True, seeded=True, takes=takes)
-    )
+        Reproduction(
+            plan.name, title, plan.source, plan.run, draw or study_figure, trains=True, seeded=True, takes=takes,
+            epochs=plan.epochs[1],
+        )
+    )  # fmt: skip
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
