@@ -135,7 +135,7 @@ def as_published(name):
     return {(r.line, r.x): r.published for r in rows}
 
 
-GOOD = as_published("rasch2024-fig5") | {("c-TTv2", 0.5): 2.0}
+GOOD = as_published("rasch2024-fig5")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ GOOD = as_published("rasch2024-fig5") | {("c-TTv2", 0.5): 2.0}
     ],
 )
 def test_flat_and_rising_lines(change, wrong):
-    published = {key: value for key, value in GOOD.items() if key != ("c-TTv2", 0.5)}
+    published = {key: value for key, value in GOOD.items() if math.isfinite(value)}
     found = made(GOOD | change, published)
     assert failed(rasch2024_fig5.checks(found, False)) == wrong
 
