@@ -30,6 +30,11 @@ def minutes(seconds: float | None) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+def number(value: float | None) -> str:
+    """Return a number in words."""
+    return "nan" if value is None else f"{value:.4g}"
+
+
 def verdict(name: str, result: dict[str, Any]) -> str:
     """Return whether the criterion is met, how many checks are, and what part of the epochs was run."""
     checks = result["checks"]
@@ -52,7 +57,9 @@ def rows(results: dict[str, Any]) -> list[tuple[str, ...]]:
         result = results[name]
         numbers = [c for c in result["checks"] if c["published"] is not None][:SHOWN]
         published = "; ".join(f"{c['label']}: {c['published']:.4g}" for c in numbers)
-        measured = "; ".join("nan" if c["measured"] is None else f"{c['measured']:.4g}" for c in numbers)
+        measured = "; ".join(number(c["measured"]) for c in numbers)
+        if not numbers:
+            measured = "; ".join(f"{c['label']}: {number(c['measured'])}" for c in result["checks"][:SHOWN])
         out.append((f"`{name}`", entry.title, published, measured, verdict(name, result), minutes(result.get("duration_s"))))
     return out
 

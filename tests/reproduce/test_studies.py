@@ -11,6 +11,7 @@ from oracle.figures import check_print
 
 import rpusim as rpu
 from rpusim import commands, datasets, reproduce
+from rpusim.plotting.style import panels
 from rpusim.reproduce import (
     conditions,
     gokmen2020,
@@ -25,7 +26,7 @@ from rpusim.reproduce import (
     wu2025_table8,
     xiao2026_table2,
 )  # fmt: skip
-from rpusim.reproduce.studies import Found
+from rpusim.reproduce.studies import Axis, Found, against
 
 SEEDED = [name for name in reproduce.names() if reproduce.get(name).seeded]
 
@@ -256,3 +257,16 @@ def test_devices_of_rising_asymmetry_reach_the_saturating_one():
         device = gokmen2020.device(asymmetry)
         assert float(device.step_up(0.3)) == pytest.approx(0.001 * (1 - asymmetry / 2))
     assert gokmen2020.device(0.0) == rpu.devices.presets.rpu_baseline()
+
+
+def test_figures_set_what_was_published_beside_means_over_seeds():
+    found = made({("a", 1.0): [[4.0], [6.0]], ("a", 2.0): [[3.0], [3.0]], ("digital", None): 2.0}, {("a", 1.0): 7.0})
+    figure, (ax,) = panels(None, 1)
+    against(ax, found, Axis("offset", log=True))
+    lines = {tuple(np.ravel(line.get_ydata())): line for line in ax.lines}
+    assert (5.0, 3.0) in lines and (2.0, 2.0) in lines and (4.0, 6.0) in lines
+    assert lines[(7.0,)].get_markerfacecolor() == "none" and ax.get_xscale() == "log"
+    named = made({("a", "all"): 4.0, ("a", "none"): 6.0})
+    figure, (ax,) = panels(None, 1)
+    against(ax, named, Axis("measures"))
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["all", "none"] and list(ax.lines[0].get_xdata()) == [4.0, 6.0]
