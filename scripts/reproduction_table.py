@@ -85,14 +85,14 @@ FIELD: dict[str, tuple[str, Any, dict[str, str]]] = {
     "1200 states, symmetric": ("gokmen2019-ttv1", 0.0, {"SGD": "SGD"}),
     "1200 states, asymmetry 0.3": ("gokmen2019-ttv1", 0.3, {"SGD": "SGD", "Tiki-Taka": "Tiki-Taka"}),
     "1200 states, asymmetry 1": ("gokmen2019-ttv1", 1.0, {"SGD": "SGD", "Tiki-Taka": "Tiki-Taka"}),
-    "1000 states": ("gokmen2021-ttv2", 1000, {"Tiki-Taka": "version 1", "TTv2": "version 2"}),
-    "20 states": ("gokmen2021-ttv2", 20, {"Tiki-Taka": "version 1", "TTv2": "version 2"}),
-    "20 states, longer": ("rasch2024-fig5", 0.0, {name: name for name in ("TTv2", "c-TTv2", "AGAD")}),
+    "1000 states, a third": ("gokmen2021-ttv2", 1000, {"Tiki-Taka": "version 1", "TTv2": "version 2"}),
+    "20 states, a third": ("gokmen2021-ttv2", 20, {"Tiki-Taka": "version 1", "TTv2": "version 2"}),
+    "20 states, offset 0": ("rasch2024-fig5", 0.0, {name: name for name in ("TTv2", "c-TTv2", "AGAD")}),
     "20 states, offset 0.5": ("rasch2024-fig5", 0.5, {name: name for name in ("TTv2", "c-TTv2", "AGAD")}),
     "20 states, offset 1": ("rasch2024-fig5", 1.0, {name: name for name in ("TTv2", "c-TTv2", "AGAD")}),
     "4 states, offset 0.05": ("xiao2026-table2", 0.05, {n: f"{n}, mean 0" for n in ("TTv2", "AGAD", "E-RIDER")}),
     "4 states, offset 1": ("xiao2026-table2", 1.0, {n: f"{n}, mean 0" for n in ("TTv2", "AGAD", "E-RIDER")}),
-    "4 states, offset 0.4 + 1": ("xiao2026-table2", 1.0, {n: f"{n}, mean 0.4" for n in ("TTv2", "AGAD", "E-RIDER")}),
+    "4 states, 0.4 + 1": ("xiao2026-table2", 1.0, {n: f"{n}, mean 0.4" for n in ("TTv2", "AGAD", "E-RIDER")}),
 }
 
 
@@ -130,7 +130,7 @@ def field(results: dict[str, Any], width: float | None = plotting.DOUBLE) -> Fig
         ax.set_yticks(range(len(columns)), columns)
         ax.set(xlabel="algorithm", ylabel="devices")
         ax.grid(False)
-        figure.colorbar(image, ax=ax, label="test error (%)", ticks=[2, 5, 10, 20, 50], format="%g")
+        figure.colorbar(image, ax=ax, label="test error (%)", ticks=[2, 5, 10, 20, 50], format="%g").minorticks_off()
         return figure
 
     return whole(draw)(width)

@@ -40,7 +40,7 @@ def test_a_row_says_what_was_run_and_what_came_out(script):
 def test_the_field_has_a_number_for_what_was_run(script):
     run = {"line": "TTv2", "x": 0.0, "published": None, "seeds": [0], "test_error": [[9.0, 3.0]]}
     results = {"rasch2024-fig5": {"runs": [run]}}
-    assert script.errors(results) == {("20 states, longer", "TTv2"): 3.0}
+    assert script.errors(results) == {("20 states, offset 0", "TTv2"): 3.0}
     figure = script.field(results)
     check_print(figure, 7.0)
     assert [text.get_text() for text in figure.axes[0].texts] == ["3.0"]
