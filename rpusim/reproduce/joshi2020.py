@@ -23,8 +23,8 @@ CRITERION = (
     "with shared ones, and these differ by less than 0.5 %; one bit costs more than 8 do. Quick: the same within 3 %"
 )
 NOTES = (
-    "The paper trains ResNet-32 on CIFAR-10; here a perceptron with rectifiers, 784-256-128-10, one image at a time, with "
-    "exact reads, and weights whose step is the largest change over the length of the stream.",
+    "20,000 images. The paper trains ResNet-32 on CIFAR-10; here a perceptron with rectifiers, 784-256-128-10, one image at a "
+    "time, with exact reads, and weights whose step is the largest change over the length of the stream.",
 )
 
 
@@ -38,7 +38,7 @@ def rule(length: int, shared: bool) -> SGD:
 
 def rows(quick: bool) -> list[Row]:
     """Return all conditions."""
-    plain = Condition(network="relu", lr=0.01, drop=0.3, drop_every=3, train=10_000 if quick else None)
+    plain = Condition(network="relu", lr=0.01, drop=0.3, drop_every=3, train=10_000 if quick else 20_000)
     out = [Row("digital", None, plain.replace(rule=DigitalSGD()))]
     for name, shared in (("own random numbers", False), ("shared random numbers", True)):
         for length in (1, LONG) if quick else LENGTHS:

@@ -30,15 +30,15 @@ CRITERION = (
     "asynchronous one needs less than half the cycles to 30 % error"
 )
 NOTES = (
-    "The paper trains ResNets on CIFAR, and only its abstract was at hand; here perceptrons with rectifiers, a layer per "
-    "stage. The asynchronous pipeline updates after every image, the others after every batch of eight.",
+    "20,000 images. The paper trains ResNets on CIFAR, and only its abstract was at hand; here perceptrons with rectifiers, a "
+    "layer per stage. The asynchronous pipeline updates after every image, the others after every batch of eight.",
 )
 
 
 def rows(quick: bool) -> list[Row]:
     """Return all conditions."""
     device = SoftBounds(dw_min=0.001, w_max=1.0, w_min=-1.0)
-    plain = Condition(rule=SGD(device), batch_size=BATCH, lr=0.01, train=4_000 if quick else None)
+    plain = Condition(rule=SGD(device), batch_size=BATCH, lr=0.01, train=4_000 if quick else 20_000)
     return [
         Row(mode, stages, plain.replace(network=network, schedule=Pipeline(mode)))
         for stages, network in STAGES.items()
