@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rpusim.algorithms import SGD
-from rpusim.devices import SoftBounds
-from rpusim.nn import Pipeline
+from rpusim.devices import ConstantStep, SoftBounds
+from rpusim.nn import Mapping, Pipeline
 from rpusim.reproduce.base import Check, Result
 from rpusim.reproduce.conditions import Condition
 from rpusim.reproduce.studies import Axis, Found, Plan, Row, claim, found_of, study
@@ -23,6 +23,8 @@ MODES = ("none", "synchronous", "asynchronous")
 #: stages, and the network that has so many layers with weights
 STAGES = {3: "relu", 8: "deep"}
 BATCH = 8
+#: of the deep network, which learns nothing in six epochs without
+MAPPING = Mapping(weight_scaling=0.3, scale_by_output=True, learn_scale=True, digital_bias=True)
 GOAL = 10.0  # % error
 CRITERION = (
     "with M stages the asynchronous pipeline needs M times fewer cycles to 10 % error than none, within 30 %, the synchronous "
@@ -32,16 +34,21 @@ CRITERION = (
 NOTES = (
     "20,000 images. The paper trains ResNets on CIFAR, and only its abstract was at hand; here perceptrons with rectifiers, a "
     "layer per stage. The asynchronous pipeline updates after every image, the others after every batch of eight.",
+    "Eight stages are on symmetric devices with learned scales of outputs: on soft bounds without, that network stays at 89 % "
+    "in six epochs under every schedule.",
 )
 
 
 def rows(quick: bool) -> list[Row]:
     """Return all conditions."""
-    device = SoftBounds(dw_min=0.001, w_max=1.0, w_min=-1.0)
-    plain = Condition(rule=SGD(device), batch_size=BATCH, lr=0.01, train=4_000 if quick else 20_000)
+    plain = Condition(batch_size=BATCH, lr=0.01, train=4_000 if quick else 20_000)
+    of = {
+        3: plain.replace(rule=SGD(SoftBounds(dw_min=0.001)), network=STAGES[3]),
+        8: plain.replace(rule=SGD(ConstantStep(dw_min=0.001)), network=STAGES[8], mapping=MAPPING),
+    }
     return [
-        Row(mode, stages, plain.replace(network=network, schedule=Pipeline(mode)))
-        for stages, network in STAGES.items()
+        Row(mode, stages, condition.replace(schedule=Pipeline(mode)))
+        for stages, condition in of.items()
         if not quick or stages == 3
         for mode in MODES
     ]
