@@ -1,4 +1,4 @@
-"""Records full runs of reproductions that train networks: small JSON with commit, settings and duration, and the figure.
+"""Records full runs of reproductions: small JSON with commit, settings and duration; where networks are trained, the figure.
 
 Reads what `rpusim reproduce NAME --epochs N --out DIR` wrote, and adds it to reproduce-results/full.json and docs/figures.
 """
@@ -26,8 +26,35 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
+CHECK = ("label", "measured", "published", "passed")
+
+
+def summary_of_study(result: dict[str, Any], commit: str) -> dict[str, Any]:
+    """Return what is kept of a study: no conditions, which the commit has, and of what only grows the last number."""
+    runs = []
+    for run in result["data"]["runs"]:
+        kept = {name: run[name] for name in ("line", "x", "published", "seeds")}
+        kept |= {name: rounded(run[name]) for name in ("test_error", "test_loss", "train_loss") if name in run}
+        if any(value != 1.0 for curve in run["scale"] for value in curve):
+            kept["scale"] = rounded(run["scale"])
+        kept |= {name: [curve[-1] for curve in run[name]] for name in ("pulses", "cycles") if run[name][0][-1]}
+        runs.append(kept | {"seconds": [round(sum(curve)) for curve in run["seconds"]]})
+    return {
+        "commit": commit,
+        "settings": {k: v for k, v in result["settings"].items() if k != "conditions"},
+        "duration_s": sum(sum(run["seconds"]) for run in runs),
+        "passed": result["passed"],
+        "checks": [rounded({k: check[k] for k in (*CHECK, "required")}) for check in result["checks"]],
+        "runs": runs,
+    }
+
+
 def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
     """Return what is kept of a result: no specifications of algorithms, which the commit has."""
+    if "runs" in result["data"]:
+        return summary_of_study(result, commit)
+    if not reproduce.get(result["name"]).trains:
+        return {"commit": commit, **{k: rounded(result[k]) for k in ("duration_s", "passed", "checks")}, "settings": {}}
     curves = result["data"].get("curves", {})
     if not all("seconds" in curve for curve in curves.values()) or not curves:
         kept = {key: result[key] for key in ("settings", "passed", "checks")}
@@ -40,7 +67,7 @@ def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
         "settings": settings,
         "duration_s": round(sum(sum(curve["seconds"]) for curve in curves.values())),
         "passed": result["passed"],
-        "checks": [{k: check[k] for k in ("label", "measured", "published", "passed")} for check in result["checks"]],
+        "checks": [{k: check[k] for k in CHECK} for check in result["checks"]],
         "curves": {
             label: {k: [None if v is None else round(v, 4) for v in curve[k]] for k in kept if k in curve}
             for label, curve in curves.items()
@@ -67,13 +94,14 @@ def main() -> None:
     whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     figures = ROOT / "docs" / "figures"
     figures.mkdir(exist_ok=True)
-    found = [name for name in reproduce.names() if reproduce.get(name).trains and (args.folder / f"{name}.json").exists()]
+    found = [name for name in reproduce.names() if (args.folder / f"{name}.json").exists()]
     if not found:
-        parser.error(f"{args.folder} holds no result of {', '.join(n for n in reproduce.names() if reproduce.get(n).trains)}")
+        parser.error(f"{args.folder} holds no result of {', '.join(reproduce.names())}")
     for name in found:
         result = json.loads((args.folder / f"{name}.json").read_text(encoding="utf-8"))
         whole[name] = summary(result, args.commit)
-        draw(name, result, figures / f"{name}.png")
+        if reproduce.get(name).trains:
+            draw(name, result, figures / f"{name}.png")
         agreeing = sum(check["passed"] for check in result["checks"])
         print(f"{name}: {agreeing} of {len(result['checks'])} agree")
     with atomic_file(path) as file:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "rpusim"
 #: from the ground up; the two rooms of the ground use each other
 FLOORS = [
     {"_core", "_base"}, {"wires"}, {"periphery"}, {"effects"}, {"devices"}, {"arrays"}, {"fitting", "theory"}, {"algorithms"},
-    {"nn"}, {"inference"}, {"datasets", "experiments"}, {"applications"}, {"plotting"}, {"reproduce"}, {"sweep", "interop"},
+    {"nn"}, {"inference"}, {"datasets", "experiments"}, {"applications"}, {"plotting"}, {"sweep", "interop"}, {"reproduce"},
     {"commands"}, {"__init__", "__main__"},
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))

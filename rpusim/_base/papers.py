@@ -203,6 +203,7 @@ in-memory neural network circuits", "IEEE Transactions on Electron Devices 68, 3
         "2303.04721"),
     "shafiee2016": Paper("Shafiee, A. and others", 2016,
         "ISAAC: a convolutional neural network accelerator with in-situ analog arithmetic in crossbars", "ISCA"),
+    "siguros2025": Paper("Siguros", 2025, "", "github.com/Siguros/aihwkit_lrtt", what="low-rank Tiki-Taka"),
     "tang2018": Paper("Tang, J. and others", 2018,
         "ECRAM as scalable synaptic cell for high-speed, low-power neuromorphic computing", "IEDM"),
     "wan2013": Paper("Wan, L. and others", 2013, "Regularization of neural networks using DropConnect", "ICML"),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 import time
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpusim._base.table import table
 from rpusim.commands.common import beside, completes, going_on, positive_int, report, save_json
+
+if TYPE_CHECKING:
+    from rpusim.reproduce import Reproduction
 
 __all__ = ["add_parser", "run"]
 
@@ -33,6 +37,8 @@ def add_parser(command: Any) -> None:
         metavar="N",
         help="epochs of the networks it trains (as published); more than in the checkpoints of an earlier run go on from there",
     )
+    sub.add_argument("--seeds", type=positive_int, metavar="N", help="of a study: seeds of every network, from --seed on (1)")
+    sub.add_argument("--workers", type=positive_int, metavar="N", help="of a study: processes that run it (1)")
 
 
 def _names() -> list[str]:
@@ -41,20 +47,25 @@ def _names() -> list[str]:
     return ["list", *reproduce.names()]
 
 
+def _entry(entry: Reproduction) -> str:
+    """The name of a reproduction, and below it what it is and where from, at most 100 wide."""
+    about = [entry.title, entry.source + (f"; takes {entry.takes}" if entry.takes else "")]
+    return "\n".join([entry.name, *(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="  ") for text in about)])
+
+
 def run(args: argparse.Namespace) -> int:
     """Run a reproduction: exit status 1 where its criterion is not met."""
     from rpusim import reproduce
 
     if args.name == "list":
-        entries = [reproduce.get(name) for name in reproduce.names()]
-        print(table(["name", "takes", "what", "source"], [[e.name, e.takes, e.title, e.source] for e in entries]))
+        print("\n".join(_entry(reproduce.get(name)) for name in reproduce.names()))
         return 0
     from rpusim import plotting
 
     entry = reproduce.get(args.name)
     begin = time.monotonic()
     with going_on(f"the checkpoints in {args.out}") if entry.trains else nullcontext():
-        result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs)
+        result = entry.compute(args.quick, args.seed, args.out if entry.trains else None, args.epochs, args.seeds, args.workers)
     duration = time.monotonic() - begin
     print(f"{entry.source}: {entry.title}\n")
     rows = [

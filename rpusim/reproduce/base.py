@@ -145,6 +145,11 @@ class Reproduction:
         How long a full run takes, on one core, where that is known, and how long a quick one.
     papers : tuple of str
         Keys of what is computed anew; see `rpusim.citations`.
+    seeded : bool, default False
+        Whether it is a study, of conditions and seeds: ``run(quick, seed, folder, epochs, seeds, workers)`` keeps what is
+        finished in one file, from which it goes on.
+    epochs : int or None
+        Epochs of a full run, of a study.
 
     Examples
     --------
@@ -162,8 +167,18 @@ class Reproduction:
     trains: bool = False
     takes: str = ""
     papers: tuple[str, ...] = ()
+    seeded: bool = False
+    epochs: int | None = None
 
-    def compute(self, quick: bool = False, seed: int = 0, folder: Path | None = None, epochs: int | None = None) -> Result:
+    def compute(
+        self,
+        quick: bool = False,
+        seed: int = 0,
+        folder: Path | None = None,
+        epochs: int | None = None,
+        seeds: int | None = None,
+        workers: int | None = None,
+    ) -> Result:
         """Run it.
 
         Parameters
@@ -174,8 +189,15 @@ class Reproduction:
             Where checkpoints are kept, if it trains networks.
         epochs : int, optional
             Epochs to train, if it trains networks; by default those of the paper, or a few if `quick`.
+        seeds, workers : int, optional
+            How many seeds, from `seed` on, and in how many processes, if it is a study; by default 1.
         """
         cite(*self.papers)
+        if self.seeded:
+            return self.run(quick, seed, folder, epochs, seeds or 1, workers or 1)
+        for name, value in (("seeds", seeds), ("workers", workers)):
+            if value is not None:
+                raise ValueError(f"{name} must be None for {self.name}, which is no study; got {value}")
         if self.trains:
             return self.run(quick, seed, folder, epochs)
         if epochs is not None:
@@ -191,10 +213,11 @@ class Reproduction:
 
 #: the modules of this package whose reproductions enter the registry when they are imported
 MODULES = (
-    "benmeziane2023", "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2017", "gokmen2018",
-    "hardware_aware", "karunaratne2019", "karunaratne2020", "li2024", "li2025", "momeni2024", "moraitis2017",
-    "nandakumar2019", "onen2022", "onen2022_fig4", "rasch2018", "rasch2024", "wu2024", "wu2024_fig5", "wu2025",
-    "xiao2026", "zhou2021",
+    "benmeziane2023", "buechel2024", "buechel2025", "ferro2024", "gokmen2016", "gokmen2016_limits", "gokmen2017",
+    "gokmen2018", "gokmen2020", "gokmen2021", "hardware_aware", "joshi2020", "karunaratne2019", "karunaratne2020", "kim2017",
+    "kim2019", "li2024", "li2025", "li2025_fmnist", "liu2025", "lrtt", "momeni2024", "moraitis2017", "nandakumar2019",
+    "onen2022", "onen2022_fig4", "onen2022_third", "rasch2018", "rasch2019", "rasch2024", "rasch2024_fig5", "wu2024",
+    "wu2024_fig5", "wu2024_pipeline", "wu2025", "wu2025_table8", "xiao2026", "xiao2026_table2", "zhou2021",
 )  # fmt: skip
 
 _registry: dict[str, Reproduction] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,8 @@ def training(
     arrays and devices of the network.
     """
     from rpusim import datasets, nn
-    from rpusim.reproduce.networks import lenet
 
+    lenet = import_module("rpusim.reproduce.networks").lenet  # the floor above
     found = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}[data](data_folder, flatten=network == "mlp")
     sizes = [found.x_train.shape[-1], *hidden]
     layers: list[nn.Layer] = []
@@ -141,9 +142,7 @@ def reproduction(
     name: str, quick: bool = True, epochs: int | None = None, seed: int = 0, folder: str | None = None
 ) -> dict[str, float]:
     """A published figure or table (`rpusim reproduce`). Results: passed, agreeing, and every number that was measured."""
-    from rpusim import reproduce
-
-    entry = reproduce.get(name)
+    entry = import_module("rpusim.reproduce").get(name)
     result = entry.compute(quick, seed, Path(folder) if entry.trains and folder is not None else None, epochs)
     out: dict[str, float] = {"passed": result.passed, "agreeing": sum(check.passed for check in result.checks)}
     return out | {check.label: float(check.measured) for check in result.checks}
@@ -227,9 +226,7 @@ def _target(name: str, value: Any) -> Any:
 
 
 def _reproduction(name: str, value: Any) -> str:
-    from rpusim import reproduce
-
-    return choice(*reproduce.names())(name, value)
+    return choice(*import_module("rpusim.reproduce").names())(name, value)
 
 
 _images = choice("mnist", "fashion-mnist")

@@ -41,6 +41,7 @@ def test_the_list_names_all(capsys):
     assert commands.main(["reproduce", "list"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in reproduce.names())
+    assert max(map(len, out.splitlines())) <= 100
 
 
 def test_a_run_that_is_too_short_fails_and_still_writes_what_it_found(monkeypatch, tmp_path, capsys):
