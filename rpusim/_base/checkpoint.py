@@ -226,9 +226,10 @@ def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> save("state.npz", {"weights": np.eye(2, dtype=np.float32), "epoch": 3})  # doctest: +SKIP
-    >>> load("state.npz")["epoch"]  # doctest: +SKIP
+    >>> import tempfile, numpy as np, rpusim as rpu
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rpu.checkpoint.save(folder + "/state.npz", {"weights": np.eye(2, dtype=np.float32), "epoch": 3})
+    ...     rpu.checkpoint.load(folder + "/state.npz")["epoch"]
     3
     """
     if not isinstance(state, dict):
@@ -266,7 +267,11 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> state = load("state.npz")  # doctest: +SKIP
+    >>> import tempfile, rpusim as rpu
+    >>> array = rpu.CrossbarArray((2, 3), rpu.devices.SoftBounds(), rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rpu.checkpoint.save(folder + "/array.npz", array.state_dict())
+    ...     array.load_state_dict(rpu.checkpoint.load(folder + "/array.npz"))
     """
     name = os.fspath(path)
     remove_leftovers(path)

@@ -38,8 +38,11 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
     Examples
     --------
-    >>> read_idx("t10k-labels-idx1-ubyte.gz").shape  # doctest: +SKIP
-    (10000,)
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+    >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))  # three bytes: 7, 2 and 1
+    >>> read_idx(path).tolist()
+    [7, 2, 1]
     """
     return expected_idx(path)
 

@@ -168,10 +168,12 @@ class Sequential(Group):
 
     Examples
     --------
-    >>> net = Sequential(Linear(784, 256, rule), Sigmoid(), Linear(256, 10, rule))  # doctest: +SKIP
-    >>> net.build(rng=0)  # doctest: +SKIP
-    >>> net.predict(images).shape  # doctest: +SKIP
-    (60000, 10)
+    >>> import numpy as np, rpusim as rpu
+    >>> rule = rpu.algorithms.SGD()
+    >>> net = rpu.nn.Sequential(rpu.nn.Linear(784, 32, rule), rpu.nn.Sigmoid(), rpu.nn.Linear(32, 10, rule))
+    >>> net.build(rng=0)
+    >>> net.predict(np.zeros((5, 784))).shape
+    (5, 10)
     """
 
     def __init__(self, *layers: Layer) -> None:
