@@ -214,12 +214,12 @@ def against(ax: Axes, found: Found, axis: Axis, log: bool = True) -> None:
     def plot(xs: Any, ys: Any, fmt: str, **options: Any) -> None:
         ax.plot(*((ys, xs) if words else (xs, ys)), fmt, **options)
 
-    for k, line in enumerate(dict.fromkeys(run["line"] for run in found.runs)):
+    for k, line in enumerate([run["line"] for run in found.runs if run["x"] is None]):
+        style = ("--", ":", "-.")[k % 3]
+        (ax.axvline if words else ax.axhline)(found[line, None], color="0.3", linestyle=style, label=line)
+    for k, line in enumerate(dict.fromkeys(run["line"] for run in found.runs if run["x"] is not None)):
         runs = [run for run in found.runs if run["line"] == line]
         color, marker = COLORS[k % len(COLORS)], "osD^vP*X"[k % 8]
-        if runs[0]["x"] is None:
-            (ax.axvline if words else ax.axhline)(found[line, None], color=color, linestyle="--", label=line)
-            continue
         xs = [names.index(run["x"]) if words else run["x"] for run in runs]
         each = [finals(run[found.measure]) for run in runs]
         plot(xs, [np.mean(one) for one in each], marker, color=color, label=line, linestyle="none" if words else "-")

@@ -189,7 +189,7 @@ def test_responses():
     published = {(r.line, r.x): None if math.isnan(r.published) else r.published for r in rows}
     assert failed(wu2025_table8.checks(made(good, published), False)) == []
     learned = {key: 4.0 for key in good}
-    assert "SGD, power 1, tau 0.6 (%)" in failed(wu2025_table8.checks(made(learned, published), False))
+    assert "SGD, power 1, 0.6 (%)" in failed(wu2025_table8.checks(made(learned, published), False))
 
 
 def test_references_of_coarse_devices():
