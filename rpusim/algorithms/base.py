@@ -148,6 +148,10 @@ class Tile(Stateful, ABC):
     def end_batch(self) -> None:
         """Let the time of one mini-batch pass for the devices: decay and diffusion."""
 
+    def end_epoch(self, loss: float) -> Any:
+        """Take the mean training loss of an epoch: for algorithms that have stages, most have none."""
+        return None
+
     def operations(self) -> tuple[Any, Any, Any, Any]:
         """Return `forward`, `backward`, `update` and `end_batch` (None where it does nothing), to be called often."""
         return self.forward, self.backward, self.update, self.end_batch

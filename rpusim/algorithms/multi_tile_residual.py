@@ -32,7 +32,8 @@ class MultiTileResidual(TransferAlgorithm):
     beta = transfer_lr transfer_lr_growth^k. The error falls as gamma^(2 N / 3): a tile resolves what the coarser ones leave.
 
     With `warm_start`, the fastest tile is first transferred to tile 0 directly, then to tile 1, and so on to tile N - 1; after
-    that the chain runs. When to go on is decided from the loss: call `end_epoch` of the tile after every epoch.
+    that the chain runs. When to go on is decided from the loss, by `end_epoch` of the tile, which `rpusim.nn.Trainer`
+    calls after every epoch.
 
     Parameters
     ----------

@@ -230,6 +230,10 @@ class Training:
             seconds=trainer._seconds,
             samples_per_second=trainer._seen / trainer._seconds,
         )
+        if math.isfinite(train_loss):
+            for matrix in trainer.net.matrices():
+                for tile in matrix.tiles:
+                    tile.end_epoch(train_loss)
         n = self.average_last
         trainer._iterates = [*trainer._iterates, trainer._iterate()][-n:] if n else []
         trainer._begin_epoch()

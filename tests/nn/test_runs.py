@@ -549,3 +549,27 @@ def test_a_checkpoint_that_was_edited_is_refused(tmp_path, change):
     with pytest.raises(ValueError, match="checkpoint .*run.npz is damaged"):
         trainer.fit((X, Y), epochs=3, checkpoint=path)
     assert all(np.array_equal(a, b) for a, b in zip(before, weights(trainer), strict=True)) and trainer.epoch == 0
+
+
+def test_stages_of_a_warm_start_follow_the_losses_of_epochs_and_go_on_from_a_checkpoint(tmp_path):
+    """Tile by tile, as the loss rises (Li et al. 2026); a tile that is told nothing would stay at the first."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.random((40, 6), dtype=np.float32), rng.integers(0, 3, 40)
+    device = rpu.devices.SoftBounds(dw_min=0.1, dw_min_std=0.3)
+    rule = rpu.algorithms.MultiTileResidual(device, n_tiles=3, warm_start=True, fast_lr=1.0, transfer_lr=1.0)
+
+    def trained(*epochs, file=None):
+        net = rpu.nn.Sequential(rpu.nn.Linear(6, 3, rule))
+        trainer = rpu.nn.Trainer(net, lr=0.5, batch_size=4, rng=0)
+        for n in epochs:
+            history = trainer.fit((x, labels), epochs=n, checkpoint=file, progress=False)
+        return net.layers[0].tile, history.train_loss
+
+    tile, losses = trained(12)
+    told = rule.build((3, 7), rng=0)
+    for loss in losses:
+        told.end_epoch(loss)
+    assert tile.stage == told.stage > 0
+    first, _ = trained(5, file=tmp_path / "run.npz")
+    again, _ = trained(12, file=tmp_path / "run.npz")
+    assert again.stage == tile.stage and np.array_equal(again.weights, tile.weights)
