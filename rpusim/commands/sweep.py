@@ -105,6 +105,10 @@ def _status(results: Results, store: Path) -> None:
         name = results.study["minimize"] or results.study["maximize"]
         at = ", ".join(f"{key} {label(value)}" for key, value in best["varied"].items())
         print(f"best {name}: {best['results'][name]:.5g} at {at}, seed {best['seed']}")
+        mean, varied, seeds = results.best_mean()
+        if seeds > 1:
+            at = ", ".join(f"{key} {label(value)}" for key, value in varied.items())
+            print(f"best mean of {seeds} seeds: {mean:.5g} at {at}")
     kinds: dict[str, int] = {}
     for _, trace in results.failures():
         kinds[trace.strip().splitlines()[-1]] = kinds.get(trace.strip().splitlines()[-1], 0) + 1

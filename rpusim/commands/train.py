@@ -156,6 +156,28 @@ def _with_drag(rule: Algorithm, device: Device) -> tuple[Algorithm, str]:
     )
 
 
+class _Epochs:
+    """Prints every epoch, once: a callback of a training."""
+
+    def __init__(self) -> None:
+        self.shown = self.trained = 0
+
+    def __call__(self, trainer: Trainer) -> None:
+        self.trained += 1
+        self.show(trainer.history)
+
+    def show(self, history: Any) -> None:
+        """Print the epochs that have not been yet."""
+        for k in range(self.shown, len(history)):
+            print(
+                f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
+                f"test loss {history.test_loss[k]:.4f}  test error {history.test_error[k]:.2f} %  "
+                f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s",
+                flush=True,
+            )
+        self.shown = len(history)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train a network; go on from its checkpoint."""
     import rpusim as rpu
@@ -185,25 +207,16 @@ def run(args: argparse.Namespace) -> int:
     if said:
         print(f"note: {said}", flush=True)
     path = args.checkpoint or beside(stem, ".checkpoint.npz")
-    shown = 0
-
-    def show(trainer: Trainer) -> None:
-        nonlocal shown
-        history = trainer.history
-        for k in range(shown, len(history)):
-            print(
-                f"epoch {k + 1:3d}  lr {history.lr[k]:.4g}  loss {history.train_loss[k]:.4f}  "
-                f"test loss {history.test_loss[k]:.4f}  test error {history.test_error[k]:.2f} %  "
-                f"{history.seconds[k]:.1f} s  {history.samples_per_second[k]:.0f} samples/s",
-                flush=True,
-            )
-        shown = len(history)
-
+    progress = _Epochs()
+    if path.exists() and not args.restart:
+        print(f"goes on from {path}, whose epochs are shown again", flush=True)
     with _starting_afresh(), going_on(f"{path}, which holds finished epochs{', without --restart' if args.restart else ''}"):
         history = trainer.fit(
-            train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[show], resume=not args.restart
+            train, epochs=args.epochs, validation=test, checkpoint=path, callbacks=[progress], resume=not args.restart
         )
-    show(trainer)  # where the checkpoint had all epochs
+    if not progress.trained:
+        progress.show(history)
+        print(f"nothing was left to train of {len(history)} epochs; more --epochs go on", flush=True)
     quantity = "test_loss" if args.task == "text" else "test_error"
     name = args.algorithm if args.algorithm == "digital" else f"{args.algorithm}, {label}"
     written = plotting.save(plotting.learning_figure({name: history}, quantity, width=args.width), stem, args.format)

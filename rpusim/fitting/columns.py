@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -131,6 +131,21 @@ def sign_of(word: str) -> str | None:
     if text in ("-", "d", "n", "neg", "negative", "-1", "-1.0", "depress", "off"):
         return "down"
     return direction_in(text)
+
+
+def is_current(table: Table, k: int, read_voltage: float | None, note: Callable[[str], object]) -> bool:
+    """Whether a column holds currents: it says so, or says nothing and a read voltage is given."""
+    label = table.labels[k]
+    if read_voltage is None or label.quantity == "current":
+        return label.quantity == "current"
+    if label.unit or label.quantity in ("conductance", "resistance", "voltage"):
+        what = f"holds {label.quantity}s" if label.quantity else f"is in {label.unit}"
+        raise ValueError(
+            f"{table.path}: read_voltage must be None where columns are no currents; got {read_voltage:g}, and "
+            f"{table.names[k]!r} {what}"
+        )
+    note(f"{table.path.name}: {table.names[k]!r} says no unit: a current, as a read voltage is given")
+    return True
 
 
 def _kind_of_group(table: Table, k: int) -> str:

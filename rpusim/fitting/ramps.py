@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rpusim._base.validation import choice, fail, integer_value, optional, real, shown
 from rpusim.fitting.blocks import Table, tables_of
 from rpusim.fitting.cells import rows_of
-from rpusim.fitting.columns import Plan, plan_of, sign_of
+from rpusim.fitting.columns import Plan, is_current, plan_of, sign_of
 from rpusim.fitting.decode import bytes_of, text_of
 from rpusim.fitting.orientation import ramps_lie_along_rows
 from rpusim.fitting.pieces import contradicts, missing_words, outliers, pieces_of, rises, split
@@ -296,7 +296,7 @@ class _Builder:
             self.note(f"{table.path.name}: {name!r} is a resistance: taken as conductance 1 / R")
         if label.quantity == "conductance" and unit == "ohm":
             self.note(f"{table.path.name}: {name!r} is called a conductance, with the unit of a resistance: taken as it stands")
-        if label.quantity in ("current", "conductance"):
+        if label.quantity in ("current", "conductance") or self.read_voltage is not None:
             values, unit = self._without_sign(table, plan, k, values, unit)
         for old, other in self.seen:
             size = re.search(r"abs|\||modul", name + other, re.IGNORECASE)
@@ -313,7 +313,7 @@ class _Builder:
     def _without_sign(self, table: Table, plan: Plan, k: int, values: Array, unit: str) -> tuple[Array, str]:
         """Currents over their read voltage, and without the sign that only says at which polarity was read."""
         name = table.names[k]
-        current = table.labels[k].quantity == "current"
+        current = is_current(table, k, self.read_voltage, self.note)
         if current and (self.read_voltage is not None or plan.read_voltage is not None):
             if self.read_voltage is not None:
                 volts: Any = self.read_voltage

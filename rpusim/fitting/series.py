@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rpusim._base.validation import fail, integer_value, plain_array, real
 from rpusim.fitting.blocks import Table
-from rpusim.fitting.columns import Plan, chosen_columns
+from rpusim.fitting.columns import Plan, chosen_columns, is_current
 from rpusim.fitting.pieces import missing_words
 from rpusim.fitting.ramps import groups_of, names_or_numbers, tables_in
 
@@ -208,7 +208,7 @@ def _in_unit(table: Table, k: int, read_voltage: float | None, notes: list[str])
             raise ValueError(f"{table.path}, line {table.lines[bad[0]]}: resistances must be positive; got {values[bad[0]]:g}")
         notes.append(f"{table.path.name}: {name!r} is a resistance: taken as conductance 1 / R")
         return 1.0 / values, "S" if unit else "1/R"
-    if label.quantity == "current" and read_voltage is not None:
+    if is_current(table, k, read_voltage, notes.append) and read_voltage is not None:
         notes.append(f"{table.path.name}: {name!r} over a read voltage of {read_voltage:g} V is taken as conductance")
         values, unit = values / read_voltage, "S"
     seen = values[np.isfinite(values)]

@@ -135,10 +135,18 @@ class InferenceResult:
         rows = []
         for k, t in enumerate(self.times_s):
             row = {"time_s": float(t), "mean": float(self.mean[k]), "std": float(self.std[k]), "worst": float(self.worst[k])}
-            if self.chance is not None and self.chance != self.reference:
+            if self._above_chance > 0.0:
                 row["normalised"] = float(self.normalised()[:, k].mean())
             rows.append(row)
         return rows
+
+    @property
+    def _above_chance(self) -> float:
+        """How far the network given was above chance, as a share of the way to no errors (or to no loss)."""
+        if self.chance is None:
+            return 0.0
+        best = 0.0 if self.metric == "cross_entropy" else 1.0
+        return (self.reference - self.chance) / (best - self.chance) if best != self.chance else 0.0
 
     def __str__(self) -> str:
         rows = self.table()
@@ -148,6 +156,9 @@ class InferenceResult:
             star = f"  A* {100 * row['normalised']:6.1f} %" if "normalised" in row else ""
             spread = "" if np.isnan(row["std"]) else f" +- {row['std']:.4f}"
             lines.append(f"{duration(row['time_s']):>6s}  {row['mean']:.4f}{spread}  worst {row['worst']:.4f}{star}")
+        if self.chance is not None and self._above_chance < 0.1:
+            said = "hardly above" if self._above_chance > 0.0 else "no better than"
+            lines.append(f"note: the network given is {said} chance, {self.chance:.4g}: what is left of it says little")
         if self.clipped > MUCH:
             lines.append(f"note: {clipping(self.clipped)}")
         return "\n".join(lines)

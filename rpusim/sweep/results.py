@@ -178,6 +178,22 @@ class Results:
         pick = max if self.study["maximize"] else min
         return pick(done, key=lambda row: row["results"][name])
 
+    def best_mean(self) -> tuple[float, dict[str, Any], int]:
+        """Return the best mean over the seeds of one setting, what was varied there, and how many seeds it has.
+
+        Settings with fewer seeds than most are left out: one lucky seed is no mean.
+        """
+        name = self.goal()
+        groups: dict[str, list[float]] = {}
+        for row in self.rows:
+            value = (row["results"] or {}).get(name)
+            if isinstance(value, (int, float)) and not math.isnan(value):
+                groups.setdefault(json.dumps(row["varied"], sort_keys=True), []).append(float(value))
+        seeds = max(map(len, groups.values()))
+        means = {key: sum(values) / seeds for key, values in groups.items() if len(values) == seeds}
+        key = (max if self.study["maximize"] else min)(means, key=lambda one: means[one])
+        return means[key], json.loads(key), seeds
+
     def pareto(self, goals: Mapping[str, str]) -> NDArray[np.int64]:
         """Return the rows that no other beats: at least as good in all goals, and better in one.
 

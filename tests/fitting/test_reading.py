@@ -569,3 +569,14 @@ def test_files_in_parts_go_together(tmp_path):
     assert len(both.up) == 2 and [p.file for p in both.up_places] == ["sheet.csv", "b.csv"]
     with pytest.raises(ValueError, match="files must be of one unit; got sheet.csv: S, c.csv: A"):
         one.and_those_of(read(tmp_path, PLAIN.replace("uS", "A"), name="c.csv"))
+
+
+def test_a_read_voltage_makes_currents_of_columns_that_say_nothing_and_is_refused_for_others(tmp_path):
+    plain = read(tmp_path, "rmp1\n" + "".join(f"{v:.8g}\n" for v in UP))
+    over = read(tmp_path, "rmp1\n" + "".join(f"{v:.8g}\n" for v in UP), read_voltage=0.1)
+    np.testing.assert_allclose(over.up[0], np.asarray(plain.up[0]) / 0.1)
+    assert any("says no unit: a current, as a read voltage is given" in note for note in over.notes)
+    with pytest.raises(
+        ValueError, match="read_voltage must be None where columns are no currents; got 0.1, and 'G .uS.' holds"
+    ):
+        read(tmp_path, "G (uS)\n" + "".join(f"{v:.8g}\n" for v in UP), read_voltage=0.1)

@@ -332,3 +332,14 @@ def test_parts(part, wanted):
 def test_what_has_no_counterpart_is_named(part, message):
     with pytest.raises(ValueError, match=message):
         from_config(part)
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"class": "EcRamMOPresetDevice"}, r"rpusim\.devices\.presets\.ecram_mo is one, are read as AIHWKit's objects"),
+    ({"class": "SomePresetDevice"}, "'SomePresetDevice': presets are read as"),
+    ({"class": "SoftBoundDevice"}, r"'SoftBoundDevice': SoftBoundsDevice\?"),
+    ({"dw_min": 0.1}, "a dict without 'class'"),
+])  # fmt: skip
+def test_what_is_no_class_is_told_what_may_be_meant(given, said):
+    with pytest.raises(ValueError, match=said):
+        from_config({"class": "SingleRPUConfig", "device": given})

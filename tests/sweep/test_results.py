@@ -164,3 +164,18 @@ def test_training_and_inference_are_tasks(tmp_path, mnist_folder):
     found = run(Study("inference", {"chip": ["pcm-tutorial", "hermes"]}, settings), tmp_path / "i.sqlite", workers=1)
     assert found.counts()["done"] == 2, found.failures()
     assert {"accuracy_60s", "worst_1s", "energy"} <= set(found.measured) and (found.column("energy") > 0).all()
+
+
+def test_the_best_mean_over_seeds_is_no_lucky_seed():
+    rows = [
+        {"varied": {"a": a}, "results": None if value is None else {"error": value}, "seed": seed}
+        for a, values in ((1, (0.0, 1.0, 2.0)), (2, (0.6, 0.7, 0.8)), (3, (0.1, None, None)))
+        for seed, value in enumerate(values)
+    ]
+    results = object.__new__(Results)
+    results.rows, results.study, results.measured = rows, {"minimize": "error", "maximize": None}, ["error"]
+    mean, varied, seeds = results.best_mean()
+    assert mean == pytest.approx(0.7) and varied == {"a": 2} and seeds == 3
+    assert results.best()["varied"] == {"a": 1}
+    results.study = {"minimize": None, "maximize": "error"}
+    assert results.best_mean()[1] == {"a": 1}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import enum
 from collections.abc import Mapping
 from typing import Any
 
 from rpusim._base.validation import shown
+from rpusim.devices import presets
 
 __all__ = ["Part", "word"]
 
@@ -25,6 +27,19 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, enum.Enum) or isinstance(other, enum.Enum):
         return word(one) == word(other)
     return type(one) is type(other) and vars(one) == vars(other) if hasattr(one, "__dict__") else bool(one == other)
+
+
+def _hint(name: Any, kinds: Any) -> str:
+    """What was given where none of these classes is, and what may have been meant."""
+    if name is None:
+        return "a dict without 'class'"
+    text = str(name)
+    if "Preset" in text:
+        found = {name.replace("_", ""): name for name in presets.names()}.get(text.partition("Preset")[0].lower())
+        there = f", of which rpusim.devices.presets.{found} is one," if found else ""
+        return f"{shown(name)}: presets{there} are read as AIHWKit's objects, which bring their settings"
+    close = difflib.get_close_matches(text, list(kinds), 1)
+    return f"{shown(name)}{f': {close[0]}?' if close else ''}"
 
 
 class Part:
@@ -50,8 +65,7 @@ class Part:
         names = [value.get("class", expected)] if self.is_dict else [kind.__name__ for kind in type(value).__mro__]
         found = next((name for name in names if name in kinds), None)
         if found is None:
-            what = names[0] if names[0] is not None else "no class"
-            raise ValueError(f"{path} must be one of {', '.join(sorted(kinds))}; got {shown(what)}")
+            raise ValueError(f"{path} must be one of {', '.join(sorted(kinds))}; got {_hint(names[0], kinds)}")
         self.kind: str = found
 
     def has(self, name: str) -> bool:
