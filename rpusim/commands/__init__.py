@@ -6,7 +6,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,17 @@ def _complete(whole: argparse.ArgumentParser) -> None:
         argcomplete.autocomplete(whole)
 
 
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings in a line each, without the place in the source, which is not that of who typed the command."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"rpusim: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     whole = parser()
@@ -123,7 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rpu.set_num_threads(args.threads)
             except ValueError as error:
                 raise ValueError(f"--threads {args.threads}: {error}") from None
-        status: int = args.run(args)
+        with _plain_warnings():
+            status: int = args.run(args)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # who read our output has gone; there is nobody to tell

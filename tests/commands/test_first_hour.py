@@ -188,3 +188,13 @@ def test_the_regression_takes_every_algorithm_and_says_where_there_is_no_theory(
     assert commands.main([*call, "--out", str(tmp_path), "--format", "png"]) == 0
     said = capsys.readouterr().out
     assert "agad" in said and "= the target: there is no theory" in said
+
+
+def test_warnings_are_a_line_without_a_place_in_the_source(tmp_path):
+    code = (
+        "import warnings, rpusim.commands as c\n"
+        "c.wires.run = lambda args: warnings.warn('this and that') or 0\n"
+        f"c.main(['wires', '--out', {str(tmp_path)!r}])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.stderr == "rpusim: warning: this and that\n"
