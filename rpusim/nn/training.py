@@ -233,7 +233,8 @@ class Training:
         if math.isfinite(train_loss):
             for matrix in trainer.net.matrices():
                 for tile in matrix.tiles:
-                    tile.end_epoch(train_loss)
+                    if hasattr(tile, "end_epoch"):  # a tile of one's own may have none
+                        tile.end_epoch(train_loss)
         n = self.average_last
         trainer._iterates = [*trainer._iterates, trainer._iterate()][-n:] if n else []
         trainer._begin_epoch()
