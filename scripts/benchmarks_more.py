@@ -159,7 +159,7 @@ def building(medians: Medians, row: Make, repeats: int) -> list[Row]:
         rows.append(row("  bytes per device at the peak, 4096 x 4096", found, "bytes", found / 20.0, "kept", 1.2))
     rng, n = np.random.default_rng(0), 256
     r, v = rng.uniform(10e3, 100e3, (n, n)), rng.uniform(0.0, 0.2, (64, n))
-    network = rpu.wires.Network(1.0 / r, rpu.Wires(r_word=1.0, r_bit=1.0))
+    network = rpu.wires.Network(1.0 / r, rpu.Wires(r_word=1.0, r_bit=1.0, tolerance=1e-13))  # as `solve_network` has it
     core, word, bit, nodes = network._core, v, np.zeros((64, n)), np.empty((2, 64, n, n))
     whole, solve = medians(
         lambda: rpu.solve_network(v, r, r_word=1.0, r_bit=1.0),
