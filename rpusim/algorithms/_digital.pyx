@@ -4,7 +4,8 @@ Decided, and why:
 - One loop, one rule for what of chi becomes pulses: "truncate" keeps the rest in chi (mixed precision), "probabilistic"
   and "sign" spend it all (error-aware updates, Manhattan).
 - A row is written by the array's own update, with the pulses as x and a unit vector as d, so that trains, noise and pulse
-  counts are those of every other update.
+  counts are those of every other update. Of a pair of devices that only rise, both are written: by the same trains, and in
+  opposite directions, of which each takes the pulses that are up.
 - What depends on chance is a function of the key and the number of the vector or row; the state is chi and one counter.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from rpusim._core.array cimport ArrayCore
 from rpusim._core.kernels cimport RPU_RESET_CHOICE, uniform
+from rpusim._core.lock cimport begin_all, end_all
 
 cnp.import_array()
 
@@ -37,7 +39,8 @@ cdef enum:
 
 cdef class DigitalLoop:
     """chi (rows, columns) of `target`, and its transfers."""
-    cdef ArrayCore target
+    cdef ArrayCore target, minus
+    cdef list locks
     cdef float[:, ::1] chi
     cdef float[::1] x, d, pulses, unit, draws
     cdef readonly uint64_t vectors
@@ -54,10 +57,13 @@ cdef class DigitalLoop:
     def __init__(self, ArrayCore target, float[:, ::1] chi, uint64_t key, *, str rule, Py_ssize_t every,
                  Py_ssize_t rows_per_transfer, bint random_rows=False, bint late=False, int x_levels=0, int d_levels=0,
                  bint x_stochastic=False, bint d_stochastic=False, double granularity=1.0, double rate=1.0,
-                 double most=1.0, double threshold=1.0, double dead_zone=0.0):
+                 double most=1.0, double threshold=1.0, double dead_zone=0.0, ArrayCore minus=None):
         """`x_levels`, `d_levels`: quantisation levels on either side of 0 (0: none). A unit of pulses is `granularity`
-        of chi, and is written with learning rate `rate`; at most `most` units per row and transfer."""
-        self.target, self.chi, self.key = target, chi, key
+        of chi, and is written with learning rate `rate`; at most `most` units per row and transfer. `minus`: what is written
+        in the other direction, or None."""
+        self.target, self.minus, self.chi, self.key = target, minus, chi, key
+        both = [target] if minus is None else sorted((target, minus), key=id)     # as all take them
+        self.locks = [core.lock for core in both]
         self.rule, self.every, self.rows_per_transfer = RULES[rule], every, rows_per_transfer
         self.random_rows, self.late = random_rows, late
         self.x_levels, self.d_levels, self.x_stochastic, self.d_stochastic = x_levels, d_levels, x_stochastic, d_stochastic
@@ -72,21 +78,21 @@ cdef class DigitalLoop:
 
     def set_vectors(self, uint64_t vectors):
         """Set the number of vectors so far."""
-        self.target.devices.lock.begin()
+        begin_all(self.locks)
         self.vectors = vectors
-        self.target.devices.lock.end()
+        end_all(self.locks)
 
     def run(self, cnp.ndarray x, cnp.ndarray d, double lr):
         """Take the vectors x and d, with learning rate `lr`."""
         cdef const float *x_data = <const float *>cnp.PyArray_DATA(x)
         cdef const float *d_data = <const float *>cnp.PyArray_DATA(d)
         cdef Py_ssize_t vectors = cnp.PyArray_SIZE(x) // self.target.devices.columns
-        self.target.devices.lock.begin()
+        begin_all(self.locks)
         try:
             with nogil:
                 self.learn(x_data, d_data, vectors, lr)
         finally:
-            self.target.devices.lock.end()
+            end_all(self.locks)
 
     cdef int learn(self, const float *x, const float *d, Py_ssize_t vectors, double lr) except -1 nogil:
         cdef Py_ssize_t v, rows = self.target.devices.rows, columns = self.target.devices.columns
@@ -171,6 +177,8 @@ cdef class DigitalLoop:
         if found:
             self.unit[row] = 1.0
             try:
+                if self.minus is not None:
+                    self.minus.updater.update(&self.pulses[0], &self.unit[0], 1, -self.rate)
                 self.target.updater.update(&self.pulses[0], &self.unit[0], 1, self.rate)
             finally:                # also after a Ctrl-C
                 self.unit[row] = 0.0

@@ -29,7 +29,7 @@ class EaPU(DigitalAlgorithm):
 
     Parameters
     ----------
-    device : PulsedDevice, default SoftBounds()
+    device : PulsedDevice or OneSidedCell, default SoftBounds()
     threshold : int, default 1
         dW_th in pulses, i.e. in units of the device's step.
     transfer_every : int, default 1

@@ -27,7 +27,7 @@ class Manhattan(DigitalAlgorithm):
 
     Parameters
     ----------
-    device : PulsedDevice, default SoftBounds()
+    device : PulsedDevice or OneSidedCell, default SoftBounds()
     dead_zone : float, default 0
         Gradients (times the learning rate) of up to this size give no pulse.
     transfer_every : int, default 1

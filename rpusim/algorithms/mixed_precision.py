@@ -27,7 +27,8 @@ class MixedPrecision(DigitalAlgorithm):
 
     Parameters
     ----------
-    device : PulsedDevice, default SoftBounds()
+    device : PulsedDevice or OneSidedCell, default SoftBounds()
+        A pair of devices that only rise is as in the paper, on phase-change memory.
     transfer_every : int, default 1
         Vectors from one transfer to the next.
     n_rows_per_transfer : int or None

@@ -128,7 +128,8 @@ class OneSidedCell(UnitCell):
     device : PulsedDevice, default SoftBounds(w_min=0.0)
         Both devices; their spreads are drawn separately. Its down step is never used. No write noise.
     refresh_every : int, default 0
-        Vectors from one refresh to the next; 0: never.
+        Vectors from one refresh to the next; 0: never. Where an algorithm forms gradients digitally (`MixedPrecision`):
+        transfers.
     refresh_upper, refresh_lower : float, default 0.75, 0.25
         Thresholds, relative to w_max.
     refresh_forward : Periphery
@@ -152,6 +153,11 @@ class OneSidedCell(UnitCell):
     refresh_lower: float = parameter(0.25, real(0.0, 1.0))
     refresh_forward: Periphery = parameter(Periphery, instance(Periphery, "a Periphery"))
     refresh_pulses: PulseScheme = parameter(PulseScheme, instance(PulseScheme, "a PulseScheme"))
+
+    @property
+    def granularity(self) -> float:
+        """The step of one device."""
+        return self.device.granularity
 
     def _check_consistency(self) -> None:
         super()._check_consistency()
@@ -181,3 +187,6 @@ class OneSidedCell(UnitCell):
             )
         if self.device.w_max <= 0.0:
             raise ValueError(f"OneSidedCell: device must have w_max above 0; got {self.device.w_max}")
+
+
+is_written = instance((PulsedDevice, OneSidedCell), "a pulsed device or a OneSidedCell of rpusim.devices")

@@ -32,8 +32,14 @@ _rate = physical(0.0)
 
 def _array(tensor: Any) -> NDArray[np.float32]:
     """A tensor as a contiguous float32 array; a copy only where it is something else."""
-    tensor = tensor.detach()
-    return np.ascontiguousarray((tensor if tensor.device.type == "cpu" else tensor.cpu()).numpy(), dtype=np.float32)
+    array = tensor.numpy(force=True)
+    return array if array.dtype == np.float32 and array.flags.c_contiguous else np.ascontiguousarray(array, np.float32)
+
+
+def _tensor(array: NDArray[np.float32], dtype: Any) -> Any:
+    """An array as a tensor of this type, without a copy of float32."""
+    tensor = torch.from_numpy(array if array.flags.c_contiguous else np.ascontiguousarray(array))
+    return tensor if dtype is torch.float32 else tensor.to(dtype)
 
 
 class _Product(torch.autograd.Function):  # type: ignore[misc]
@@ -48,7 +54,7 @@ class _Product(torch.autograd.Function):  # type: ignore[misc]
         driven = matrix.drive(vectors)
         y = layer.operations.forward(driven)
         ctx.layer, ctx.driven, ctx.vectors, ctx.y = layer, driven, vectors, y
-        return torch.from_numpy(y).to(x.dtype)
+        return _tensor(y, x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
@@ -59,9 +65,7 @@ class _Product(torch.autograd.Function):  # type: ignore[misc]
             if matrix.parameters:
                 matrix.gradients(ctx.vectors, d, ctx.y, z)
             layer.seen.append((ctx.driven, d))
-        if z is None:
-            return None, None, None
-        return torch.from_numpy(np.ascontiguousarray(z)).to(gradient.dtype), None, None
+        return None if z is None else _tensor(z, gradient.dtype), None, None
 
 
 class _Analog(torch.nn.Module):  # type: ignore[misc]
@@ -273,9 +277,19 @@ class AnalogSGD(torch.optim.SGD):  # type: ignore[misc]
             raise ValueError(f"{name} must not be given where all weights are in devices, which cannot honour it")
         super().__init__(given, lr=_rate("lr", lr), **options)
 
+    def _digital(self) -> bool:
+        """Whether there is anything for `torch.optim.SGD` to do, which takes its time to find that out."""
+        handles = {id(module.handle) for module in self.analog}
+        return any(id(p) not in handles for group in self.param_groups for p in group["params"])
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of digital parameters; arrays have none."""
+        if self._digital():
+            super().zero_grad(set_to_none)
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update everything that the last backward passes went through."""
-        loss = super().step(closure)  # which may make these passes
+        loss = super().step(closure) if closure is not None or self._digital() else None  # a closure may make these passes
         rates = {id(p): group["lr"] for group in self.param_groups for p in group["params"]}
         for module in self.analog:
             module.update(float(rates.get(id(module.handle), self.param_groups[0]["lr"])))

@@ -13,7 +13,7 @@ from scipy import stats
 
 from rpusim import PulseScheme
 from rpusim.algorithms import EaPU, Manhattan, MixedPrecision
-from rpusim.devices import ConstantStep, SoftBounds
+from rpusim.devices import ConstantStep, OneSidedCell, SoftBounds
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())["compounds"]["mixedprec"]
 MANAGED = dict(desired_bl=20, update_management=True, update_bl_management=True)
@@ -166,3 +166,89 @@ def test_costs():
     assert MixedPrecision(transfer_every=2).build((3, 4)).resources() == (1, 12, 0, 0.0, 1.5, 12.0)
     assert EaPU().build((3, 4)).resources() == (1, 0, 0, 0.0, 3.0, 12.0)
     assert Manhattan(transfer_every=3).build((3, 4)).resources() == (1, 12, 0, 0.0, 1.0, 12.0)
+
+
+# ---- pairs of devices that only rise ---------------------------------------------------------------------------------
+
+
+def _of_a_pair(kind, device, refresh_every=0, upper=0.5, **settings):
+    cell = OneSidedCell(
+        device,
+        refresh_every=refresh_every,
+        refresh_upper=upper,
+        refresh_lower=0.1,
+        refresh_forward=EXACT,
+        refresh_pulses=SCHEME,
+    )
+    return kind(cell, forward=EXACT, **({"pulses": SCHEME} | settings))
+
+
+@pytest.mark.parametrize("kind", [MixedPrecision, Manhattan])
+def test_a_pair_of_linear_devices_is_one_that_goes_both_ways(kind):
+    """Each pulse on one of the two moves the difference by one step, as a pulse on a device does."""
+    own = ConstantStep(dw_min=0.01, w_max=5.0, w_min=-5.0, **QUIET)
+    pair = _of_a_pair(kind, own.replace(w_min=0.0)).build((5, 7), rng=120)
+    single = kind(own, forward=EXACT, pulses=SCHEME).build((5, 7), rng=121)
+    x, d = vectors(40, (5, 7), seed=122)
+    for tile in (pair, single):
+        tile.update(x, d, 0.02)
+    np.testing.assert_allclose(pair.weights, single.weights, atol=1e-5)
+    np.testing.assert_array_equal(pair.chi, single.chi)
+    minus, plus = pair.array.arrays
+    assert minus.weights.min() >= 0.0 and plus.weights.min() >= 0.0
+    assert minus.weights.max() > 0.05 and plus.weights.max() > 0.05
+    assert pair.pulse_count == (sum(single.pulse_count), 0)
+    assert pair.resources().arrays == 2
+
+
+def test_both_of_a_pair_follow_their_own_response():
+    """n pulses on a device with soft bounds: w_max - w shrinks by (1 - step / w_max)^n, whichever of the two it is."""
+    tile = _of_a_pair(MixedPrecision, SoftBounds(dw_min=0.05, w_max=0.8, w_min=0.0, up_down=0.0, **QUIET)).build(
+        (1, 2), rng=123
+    )
+    tile.update([1.0, -1.0], [1.0], 0.31)  # six steps of 0.05 are due, and 0.01 is left
+    minus, plus = (array.weights for array in tile.array.arrays)
+    risen = 0.8 * (1 - (1 - 0.05 / 0.8) ** 6)
+    np.testing.assert_allclose(minus, [[risen, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(plus, [[0.0, risen]], atol=1e-6)
+    np.testing.assert_allclose(tile.weights, [[-risen, risen]], atol=1e-6)
+    np.testing.assert_allclose(tile.chi, [[0.01, -0.01]], atol=1e-6)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_pairs_are_refreshed_after_so_many_transfers(late, monkeypatch):
+    """Every second transfer, and these every three vectors: after vector 6, 12, 18, ... or the one after."""
+    tile = _of_a_pair(MixedPrecision, ConstantStep(w_min=0.0), refresh_every=2, transfer_every=3, aihwkit_transfer=late)
+    tile, seen = tile.build((5, 7), rng=124), []
+    monkeypatch.setattr(tile.array, "_refresh", lambda cell: seen.append(tile._loop.vectors))
+    x, d = vectors(32, (5, 7), seed=125)
+    tile.update(x[:10], d[:10], 0.02)
+    for k in range(10, 32):
+        tile.update(x[k], d[k], 0.02)
+    assert seen == [6 + late, 12 + late, 18 + late, 24 + late, 30 + late]
+
+
+def test_refreshed_pairs_keep_learning_and_their_weights():
+    """Without a refresh both devices of a cross-point fill up under gradients of changing sign; with it they do not."""
+    rng = np.random.default_rng(126)
+    device = SoftBounds(dw_min=0.02, w_max=1.0, w_min=0.0, up_down=0.0, **QUIET)
+    full = []
+    for refresh_every in (0, 4):
+        tile = _of_a_pair(MixedPrecision, device, refresh_every).build((4, 3), rng=127)
+        for _ in range(60):
+            x = rng.choice([-1.0, 1.0], 3)
+            tile.update(x, rng.choice([-1.0, 1.0], 4), 0.05)
+        full.append(min(array.weights.mean() for array in tile.array.arrays))
+    assert full[0] > 0.5 > 0.35 > full[1]
+
+
+def test_a_pair_is_saved_and_goes_on():
+    rule = _of_a_pair(MixedPrecision, SoftBounds(dw_min=0.01, w_min=0.0), refresh_every=5, upper=0.2)
+    tile, other = rule.build((5, 7), rng=128), rule.build((5, 7), rng=129)
+    x, d = vectors(30, (5, 7), seed=130)
+    tile.update(x[:17], d[:17], 0.05)
+    other.load_state_dict(tile.state_dict())
+    for one in (tile, other):
+        one.update(x[17:], d[17:], 0.05)
+    np.testing.assert_array_equal(tile.weights, other.weights)
+    np.testing.assert_array_equal(tile.chi, other.chi)

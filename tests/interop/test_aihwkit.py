@@ -75,6 +75,14 @@ def test_presets_of_single_devices_and_of_cells(name):
         assert made.device == rpu.devices.OneSidedCell(
             presets.pcm(), refresh_every=10, refresh_forward=made.forward, refresh_pulses=rpu.PulseScheme()
         )
+        mixed = {"class": "MixedPrecisionCompound", "device": one_sided | {"refresh_every": 7}, "transfer_every": 2}
+        made = from_config(config(mixed, "DigitalRankUpdateRPUConfig"), batch_size=10)
+        # a mini-batch of the pair is the rows of a transfer
+        assert made.value.algorithm.device.refresh_every == 7 and made.value.algorithm.transfer_every == 20
+        assert not any("refresh_every" in note for note in made.notes)
+        mixed["device"]["units_in_mbatch"] = False
+        with pytest.raises(ValueError, match="units_in_mbatch must be True where devices are written by transfers"):
+            from_config(config(mixed, "DigitalRankUpdateRPUConfig"))
         return
     whole = from_config(config(DEVICES[name], kind)).value
     assert isinstance(whole, Configuration) and whole.chip is None

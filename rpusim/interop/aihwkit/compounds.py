@@ -91,7 +91,8 @@ def _for_transfers(forward: Any) -> Any:
 
 
 def _mixed_precision(part: Part, reads: dict[str, Any], choices: Choices) -> Algorithm:
-    member = device(part.get("device"), f"{part.path}.device", part.notes, choices)
+    own = Choices(choices.batch_size, choices.same_granularity, by_transfers=True)
+    member = device(part.get("device"), f"{part.path}.device", part.notes, own)
     fields: dict[str, Any] = reads | {"device": member, "aihwkit_transfer": choices.same_granularity}
     fields |= part.numbers("random_row", "granularity", "transfer_lr", "n_x_bins", "n_d_bins", "stoc_round_x", "stoc_round_d")
     rows = part.get("n_rows_per_transfer", -1)

@@ -46,17 +46,23 @@ _POLICIES = {"all": "all", "singlefixed": "fixed", "singlesequential": "sequenti
 
 
 class Choices:
-    """What a configuration does not say: `batch_size` of counts in mini-batches, and whether steps scale trains as there."""
+    """What a configuration does not say: `batch_size` of counts in mini-batches, and whether steps scale trains as there.
 
-    def __init__(self, batch_size: int, same_granularity: bool) -> None:
-        self.batch_size, self.same_granularity = batch_size, same_granularity
+    `by_transfers`: devices are updated by transfers, whose rows count as their mini-batch there.
+    """
+
+    def __init__(self, batch_size: int, same_granularity: bool, by_transfers: bool = False) -> None:
+        self.batch_size, self.same_granularity, self.by_transfers = batch_size, same_granularity, by_transfers
 
     def period(self, part: Part, name: str, default: float, in_batches: bool) -> int:
         """A number of vectors, where it may be of mini-batches."""
         every = part.get(name, default)
         if every < 0:
             raise part.refusal(name, "at least 0 (periods that go by the size of the array)")
-        if not part.get("units_in_mbatch", in_batches):
+        in_batches = part.get("units_in_mbatch", in_batches)
+        if self.by_transfers and every and not in_batches:
+            raise part.refusal("units_in_mbatch", "True where devices are written by transfers")
+        if self.by_transfers or not in_batches:
             return round(every)
         if every and self.batch_size == 1:
             part.note(f"{name} counts mini-batches there and vectors here; batch_size of from_config converts it")
