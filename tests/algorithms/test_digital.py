@@ -252,3 +252,22 @@ def test_a_pair_is_saved_and_goes_on():
         one.update(x[17:], d[17:], 0.05)
     np.testing.assert_array_equal(tile.weights, other.weights)
     np.testing.assert_array_equal(tile.chi, other.chi)
+
+
+def test_a_pair_is_that_of_the_recorded_compound():
+    """AIHWKit's MixedPrecisionCompound on a OneSidedUnitCell: weights after 40 vectors."""
+    device = SoftBounds(dw_min=0.01, w_max=1.0, w_min=0.0, up_down=0.0, **QUIET)
+    rule = MixedPrecision(
+        OneSidedCell(device), transfer_every=2, aihwkit_transfer=True, forward=EXACT,
+        pulses=PulseScheme(pulse_type="deterministic_implicit"),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    x, d = rng.uniform(-1, 1, (40, 4)).astype("f"), rng.uniform(-1, 1, (40, 3)).astype("f")
+    tile = rule.build((3, 4), rng=131)
+    tile.update(x, d, 0.05)
+    recorded = [
+        [-0.04344167, 0.1291304, -0.06205946, 0.02606323],
+        [0.13984954, -0.1755726, -0.02528916, -0.08561038],
+        [0.04300725, 0.00842944, -0.16303489, 0.0513524],
+    ]
+    np.testing.assert_allclose(tile.weights, recorded, atol=1e-6)
