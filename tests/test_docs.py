@@ -150,3 +150,9 @@ def test_the_pages_of_the_api_have_every_room():
         inner = getattr(rpu, room)
         if type(inner) is type(rpu) and room != "interop":
             assert f'"rpusim.{room}"' in text, room
+
+
+def test_the_version_is_the_same_everywhere():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert f"\n## {version} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

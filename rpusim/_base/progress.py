@@ -42,9 +42,11 @@ class Lines:
     def _say(self) -> None:
         begun, wait = time.monotonic(), FIRST
         while not self._over.wait(wait):
+            wait *= 2.0
+            if not self.what:
+                continue
             text = f"{self.title}: {self.what}, {self.count} of {self.total}, {time.monotonic() - begun:.0f} s"
             print(text, file=sys.stderr, flush=True)
-            wait *= 2.0
 
 
 def _in_notebook() -> bool:

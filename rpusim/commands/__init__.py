@@ -84,7 +84,8 @@ def _check_folder(args: argparse.Namespace) -> None:
 def _check_files(args: argparse.Namespace) -> None:
     """See that descriptions and measurements are there, before anything is loaded to read them."""
     names = {"name": args.command, "device": "device", "chip": "chip", "nonlinearity": "--nonlinearity"}
-    for name, called in {**names, "files": "file", "up": "file", "down": "file"}.items():
+    names |= {"files": "file", "up": "file", "down": "file", "network": "network", "study": "study"}
+    for name, called in names.items():
         given: Any = getattr(args, name, None)
         for one in given if isinstance(given, list) else [given]:
             described = isinstance(one, str) and one.endswith(".json") and not one.lstrip().startswith("{")

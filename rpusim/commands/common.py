@@ -203,12 +203,30 @@ def save_tables(
     writer.writerow(header)
     writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _say_what_is_replaced(path, args)
     with atomic_file(path) as file:
         file.write(text.getvalue().encode())
     if json_path is None:
         return [path]
     entries = [dict(zip(header, map(_number_or_text, row), strict=True)) for row in rows]
     return [path, save_json(json_path, args, {"rows": entries})]
+
+
+#: settings that results do not depend on
+_APART = {"rpusim", "command", "out", "format", "width", "workers", "threads", "json", "figure"}
+
+
+def _say_what_is_replaced(path: Path, args: argparse.Namespace) -> None:
+    """Say, before a table is written, that there is one of other settings in its place."""
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        before = json.loads(first.removeprefix("# "))
+        now = json.loads(json.dumps(settings(args), default=str))
+        other = [name for name in now if name not in _APART and now[name] != before.get(name)]
+    except (OSError, ValueError, AttributeError):  # there is none, or it is not ours
+        return
+    if other:
+        print(f"note: {path}, and figures beside it, had another {', '.join(other)}: replaced; --out FOLDER keeps both")
 
 
 def _number_or_text(entry: object) -> object:

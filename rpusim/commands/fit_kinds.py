@@ -13,6 +13,8 @@ __all__ = ["KINDS", "add_arguments", "kind_asked", "run_kind"]
 
 #: names of `rpusim.fitting.KINDS`, which help texts need before that is loaded
 KINDS = ("ramps", "steps", "neurosim", "retention", "endurance", "iv")
+#: names of laws, likewise
+LAWS = {"retention": ("drift", "drift from t_0", "decay", "stays"), "iv": ("ohm", "sinh", "sinh of each")}
 #: options, and the kinds that they are of; those not here are of all
 _OF = {
     "up": ("ramps", "steps"), "down": ("ramps", "steps"), "devices": ("ramps",), "model": ("ramps",), "criterion": ("ramps",),
@@ -28,7 +30,8 @@ _OF = {
 def add_arguments(sub: argparse.ArgumentParser) -> None:
     """Add what is of kinds other than ramps."""
     sub.add_argument("--kind", choices=KINDS, help="what the files hold (by the names of columns where they tell, else ramps)")
-    sub.add_argument("--law", metavar="NAME", help="law of retention or of sweeps (the likeliest)")
+    retention, sweeps = (", ".join(LAWS[kind]) for kind in ("retention", "iv"))
+    sub.add_argument("--law", metavar="NAME", help=f"law of retention ({retention}) or of sweeps ({sweeps}) (the likeliest)")
     sub.add_argument("--pulses-per-cycle", type=float, metavar="N", help="pulses of a cycle of endurance (2)")
     sub.add_argument("--v-max", type=float, metavar="V", help="largest voltage of sweeps (all until it switches)")
     sub.add_argument("--zero", choices=["middle", "symmetry_point"], help="where weight 0 of NeuroSim's device is (middle)")

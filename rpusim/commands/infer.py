@@ -34,7 +34,9 @@ def add_parser(command: Any) -> None:
     )
     sub.add_argument("--times", type=times, default="1s,1h,1d,1y", metavar="LIST", help="after programming (1s,1h,1d,1y)")
     sub.add_argument("--programmings", type=positive_int, default=10, metavar="N", help="how often it is written anew (10)")
-    sub.add_argument("--data", choices=_TASKS, help="what it is measured on (the task in the name of the file)")
+    sub.add_argument(
+        "--task", "--data", dest="data", choices=_TASKS, help="what it is measured on (the task in the name of the file)"
+    )
     sub.add_argument("--data-dir", type=Path, metavar="PATH", help="folder of the data")
     sub.add_argument("--samples", type=positive_int, metavar="N", help="of the test data, the first (all)")
     sub.add_argument("--causes", action="store_true", help="also what every cause of errors costs alone, at one day")
@@ -119,7 +121,7 @@ def _data(args: argparse.Namespace, net: Any) -> tuple[str, Any, Any, str]:
     if task is None:
         task = next((name for name in sorted(_TASKS, key=len, reverse=True) if args.network.name.startswith(f"{name}-")), None)
         if task is None:
-            raise ValueError(f"--data must say what {args.network.name} is measured on: {', '.join(_TASKS)}")
+            raise ValueError(f"--task must say what {args.network.name} is measured on: {', '.join(_TASKS)}")
         print(f"data: {task}, by the name of the file")
     if task == "text":
         text = datasets.text("warpeace" if args.data_dir is None else str(args.data_dir))

@@ -76,7 +76,9 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--lr-drop", type=positive_int, default=4, metavar="N", help="halve it every N epochs (4)")
     sub.add_argument("--threads", type=positive_int, help="threads of reads and updates (one per processor)")
     sub.add_argument(
+        "--data-dir",
         "--data",
+        dest="data",
         type=Path,
         metavar="PATH",
         help="folder of the four files of images; of text: warpeace, tinyshakespeare or a file (warpeace)",

@@ -75,7 +75,7 @@ class Problem:
             # a hard bound that no ramp reaches does not clip
             bounds[k, 0] = -np.inf if "w_min" in self.unreached else p["w_min"]
             bounds[k, 1] = np.inf if "w_max" in self.unreached else p["w_max"]
-        return _trace(self.data, *form_of(devices, means), noises, bounds)
+        return trace_of(self.data, *form_of(devices, means), noises, bounds)
 
     def _allows(self, name: str, value: float) -> bool:
         """Whether the parameter may have the value."""
@@ -166,7 +166,7 @@ def _tail_curvature(x: Array) -> Array:
     return np.asarray(np.maximum(h * (x + h), 0.0))
 
 
-def _trace(data: Data, form: str, numbers: Array, noises: Array, bounds: Array) -> _Trace:
+def trace_of(data: Data, form: str, numbers: Array, noises: Array, bounds: Array) -> _Trace:
     """Run the Kalman filter over all ramps for all parameter sets; the arguments are those of `_filter.run`."""
     y = np.ascontiguousarray(data.y.T)
     r2, slow2 = noises[:, 3, None], noises[:, 4, None]

@@ -33,6 +33,7 @@ from rpusim._base.progress import Lines, progress_bar
 from rpusim._base.validation import boolean, choice, fail, real, shown
 from rpusim.devices.base import PulsedDevice
 from rpusim.devices.step import LinearStep
+from rpusim.fitting.chance import score_by_chance
 from rpusim.fitting.data import Data, Measured, measured, packed
 from rpusim.fitting.models import COMMON, MODELS, NOISES, Model, build_device, template_of
 from rpusim.fitting.one import Optimum, fit_model, free_names, step_error
@@ -182,6 +183,7 @@ def fit(
             said.at(name)
             fits = _fits(parts, data, MODELS[name], kept_device, limits, kept, criterion, bar.update)
             outcomes.append(_outcome(name, fits, data, kept_device, limits, up, down))
+    notes += _told_from_chance(outcomes, parts, criterion, len(chosen) > 1 and not kept)
     best, comparison, passed = chosen_of(outcomes, criterion, data.n)
     return FitResult(
         device=best.device,
@@ -215,6 +217,17 @@ def _scale(given: Measured, g_min: float | None, g_max: float | None) -> tuple[f
     if not bounds[0] < bounds[1]:
         raise ValueError(f"g_max must be above g_min, and ramps must not be constant; got {bounds[1]:g} and {bounds[0]:g}")
     return (bounds[0] + bounds[1]) / 2.0, (bounds[1] - bounds[0]) / 2.0
+
+
+def _told_from_chance(outcomes: Sequence[Outcome], parts: Sequence[Data], criterion: str, free: bool) -> list[str]:
+    """Say where a state that wanders by chance explains the ramps as well, and refuse them if models were not held (`free`)."""
+    gain = min(float(getattr(one.score, criterion)) for one in outcomes) - score_by_chance(parts, criterion)
+    if gain < 0.0:
+        return []
+    what = "a state that wanders by chance, whichever way pulses go, explains the ramps as well"
+    if free:
+        raise ValueError(f"ramps must say that pulses move the device: {what} ({criterion.upper()} lower by {gain:.1f})")
+    return [f"{what} as what was asked for, or better ({criterion.upper()} lower by {gain:.1f})"]
 
 
 def _held(hold: Mapping[str, float] | None, chosen: Sequence[tuple[str, PulsedDevice | None]]) -> dict[str, float]:

@@ -284,3 +284,13 @@ def test_tables_are_written_with_all_settings(tmp_path):
     with np.load(tmp_path / "regression.npz") as arrays:
         mean = arrays["soft-bounds/sgd/0/weights"]
     assert float(rows[0].split(",")[3]) == pytest.approx(mean[len(mean) - len(mean) // 3 :].mean(), abs=0.01)
+
+
+def test_results_of_other_settings_are_not_replaced_in_silence(tmp_path, capsys):
+    common = ("regression", "--device", "soft-bounds", "--targets", 1, "--steps", 200, "--out", tmp_path, "--format", "png")
+    for more, said in ((("sgd",), None), (("sgd", "--workers", 1), None), (("agad", "--seed", 1), "seed, algorithm")):
+        status, out, _ = run(capsys, *common, "--algorithm", *more)
+        notes = [line for line in out.splitlines() if line.startswith("note:")]
+        assert status == 0 and len(notes) == (said is not None)
+        if said:
+            assert f"regression.csv, and figures beside it, had another {said}: replaced" in notes[0]

@@ -7,7 +7,8 @@ import pytest
 
 import rpusim as rpu
 from rpusim import commands
-from rpusim.commands.fit_kinds import KINDS
+from rpusim.commands.fit_kinds import KINDS, LAWS
+from rpusim.fitting import retention, sweeps
 
 T = np.geomspace(1, 1e4, 25)
 V = np.linspace(-0.5, 0.5, 41)
@@ -31,6 +32,10 @@ def run(capsys, *argv):
     status = commands.main([str(a) for a in argv])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def test_help_names_the_laws_that_there_are():
+    assert LAWS == {"retention": retention.LAWS, "iv": sweeps._LAWS}
 
 
 @pytest.mark.parametrize("kind", KINDS)

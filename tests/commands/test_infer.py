@@ -83,7 +83,7 @@ def test_a_network_whose_name_says_no_task_needs_data(tmp_path, capsys):
     net.build(0)
     net.save(tmp_path / "net.npz")
     assert main(["infer", str(tmp_path / "net.npz"), "--out", str(tmp_path)]) == 2
-    assert "--data must say" in capsys.readouterr().err
+    assert "--task must say" in capsys.readouterr().err
 
 
 def test_times_have_units():
