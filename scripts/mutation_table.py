@@ -921,4 +921,15 @@ TABLE = [
     ("applications", "mutations to the same gene", "others = [one for one in list(self.genes.values())[k] if one != values[k]]",
      "others = list(self.genes.values())[k]",
      ("test_search.py::test_spaces_have_all_their_candidates_and_mutations_change_one_gene",)),
+    # ---- pairs of mixed precision, ramps of noise ------------------------------------------------------------------------
+    ("algorithms", "both of a pair written in one direction",
+     "self.minus.updater.update(&self.pulses[0], &self.unit[0], 1, -self.rate)",
+     "self.minus.updater.update(&self.pulses[0], &self.unit[0], 1, self.rate)",
+     ("test_digital.py::test_a_pair_of_linear_devices_is_one_that_goes_both_ways",)),
+    ("algorithms", "pairs refreshed by vectors, not by transfers",
+     "period = self._refresh_every() * self._rule.transfer_every", "period = self._refresh_every()",
+     ("test_digital.py::test_pairs_are_refreshed_after_so_many_transfers",)),
+    ("fitting", "chance with a parameter less",
+     "count = 2 * len(parts)", "count = len(parts)",
+     ("test_chance.py::test_the_score_is_that_of_white_noise",)),
 ]
