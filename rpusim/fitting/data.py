@@ -185,6 +185,8 @@ def _groups(name: str, value: Any, notes: list[str]) -> list[tuple[int, Any]]:
         raise TypeError(f"{name} must hold ramps of numbers; got {type(value).__name__} ({error})") from None
     if whole.ndim not in (1, 2, 3):
         raise ValueError(f"{name} must have shape (values,), (ramps, values) or (devices, ramps, values); got {whole.shape}")
+    if whole.size == 0:  # of however many ramps
+        return []
     return [(0, whole)] if whole.ndim == 1 else list(enumerate(_turned(name, whole, notes)))
 
 

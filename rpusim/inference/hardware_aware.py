@@ -119,8 +119,8 @@ class HardwareAwareTile(Tile):
     perturbed = True
 
     def __init__(self, algorithm: HardwareAware, shape: tuple[int, int], rng: RNG = None) -> None:
-        note(*algorithm.modifiers, algorithm.clip)
         self.algorithm: HardwareAware = instance(HardwareAware, "a HardwareAware")("algorithm", algorithm)
+        note(*algorithm.modifiers, algorithm.clip)
         self.shape = check_shape(shape)
         room_for("shape", shape, 4 * self.shape[0] * self.shape[1])
         self.parameter = Parameter(np.zeros(self.shape, np.float32))

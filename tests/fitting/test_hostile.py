@@ -87,3 +87,8 @@ def test_inputs_of_a_network_are_named_by_a_text(name):
     with pytest.raises((ValueError, TypeError), match="name must be") as error:
         net.inputs(name, np.zeros((2, 4), np.float32))
     assert len(str(error.value)) < 700
+
+
+def test_any_number_of_empty_ramps_is_none():
+    with pytest.raises(ValueError, match="must hold at least one ramp; got none"):
+        fit(np.empty((2**40, 0)), progress=False)

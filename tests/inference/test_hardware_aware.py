@@ -312,3 +312,8 @@ def test_outputs_of_adcs_are_in_units_of_the_largest_weight_of_a_row_or_of_all()
         np.testing.assert_allclose(inf.ProgrammedArray(tile.weights, chip, 0).forward(x), wanted, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="HardwareAware: scale must be 'row' where forward is ideal"):
         inf.HardwareAware(scale="array")
+
+
+def test_a_tile_is_of_its_own_rule():
+    with pytest.raises(TypeError, match="algorithm must be a HardwareAware; got SGD"):
+        rpu.inference.HardwareAwareTile(rpu.algorithms.SGD(), (2, 3))
