@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from rpusim._base.validation import instance, shown
+from rpusim._base.validation import instance, optional, shown
 from rpusim.algorithms import SGD, SHD
 from rpusim.devices import Device, PulsedDevice
 from rpusim.experiments import RegressionRun
@@ -149,6 +149,7 @@ def residuals(runs: Sequence[RegressionRun], *, ax: Axes | None = None, label: s
     """
     runs = _checked(runs)
     ax = axes(ax)
+    label = optional(instance(str, "a str"))("label", label)
     target = np.array([float(run.target[0]) for run in runs])
     final = np.array([float(run.mean[0]) for run in runs])
     theory = np.array([float(run.theory[0]) for run in runs])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from rpusim._base.validation import boolean, choice, instance, real_array
+from rpusim._base.validation import boolean, choice, instance, optional, real_array
 from rpusim.plotting.style import COLORS, axes, legend, name_axis, panels, whole
 from rpusim.wires.solution import NetworkSolution
 
@@ -187,6 +187,7 @@ def output_errors(solution: NetworkSolution, ideal: ArrayLike, *, ax: Axes | Non
     'error (% of the largest)'
     """
     solution, ax = _one(solution), axes(ax)
+    label = optional(instance(str, "a str"))("label", label)
     expected = real_array("ideal", ideal, solution.currents.shape)
     largest = np.abs(expected).max()
     if largest == 0.0:

@@ -105,3 +105,9 @@ def test_errors(ax, solved):
         plotting.ir_drop_map(solution, np.ones(5), ax=ax)
     with pytest.raises(ValueError, match="ideal must hold at least one current that is not 0"):
         plotting.output_errors(solution, np.zeros(5), ax=ax)
+
+
+def test_labels_are_text(ax, solved):
+    solution, ideal = solved
+    with pytest.raises(TypeError, match="label must be a str"):
+        plotting.output_errors(solution, ideal, ax=ax, label=["20 ohm"])
