@@ -83,9 +83,10 @@ def _run(args: argparse.Namespace, study: Study, store: Path) -> Results:
     if (args.scheduler is not None) + args.mpi + (args.workers is not None) > 1:
         raise ValueError("--workers, --scheduler and --mpi must be given alone: each says where points run")
     if args.scheduler is not None:
-        from distributed import Client
+        import distributed
 
-        with Client(args.scheduler) as client:
+        made: Any = distributed.Client
+        with made(args.scheduler) as client:
             return sweep.run(study, store, executor=client.get_executor(), **options)
     if args.mpi:
         from mpi4py.futures import MPIPoolExecutor

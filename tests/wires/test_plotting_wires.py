@@ -109,5 +109,5 @@ def test_errors(ax, solved):
 
 def test_labels_are_text(ax, solved):
     solution, ideal = solved
-    with pytest.raises(TypeError, match="label must be a str"):
+    with pytest.raises(TypeError, match="label must be None or a str"):
         plotting.output_errors(solution, ideal, ax=ax, label=["20 ohm"])
