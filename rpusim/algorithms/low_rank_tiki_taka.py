@@ -156,8 +156,9 @@ class LowRankTile(Tile):
     def _build_loop(self, key: int) -> None:
         self._key = key
         spread = self.algorithm.b_gain / math.sqrt(self.shape[1])
-        cores = (array._core for array in (*self.arrays, *self._readers))
-        self._loop = LowRankLoop(*cores, self.algorithm.transfer_every, spread, key)
+        w, a, b = (array._core for array in self.arrays)
+        a_out, b_out = (array._core for array in self._readers)
+        self._loop = LowRankLoop(w, a, b, a_out, b_out, self.algorithm.transfer_every, spread, key)
 
     @property
     def a(self) -> NDArray[np.float32]:

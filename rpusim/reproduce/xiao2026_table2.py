@@ -35,7 +35,7 @@ NOTES = (
     "buffers and mapping of all are those of rasch2024-fig5; gamma is the paper's, and choppers flip after every tenth read.",
     "RIDER and E-RIDER write W out of a buffer, as AGAD does. By stochastic pulses in proportion to P - Q, each half of the "
     "range, E-RIDER had 55 % at the worst after four epochs of 20,000 images; by the buffer 12 after ten of 10,000 (AGAD 14).",
-    "20,000 images; the rate is halved after every ten epochs.",
+    "20,000 images; the rate is halved after every five epochs.",
 )
 
 
@@ -55,7 +55,7 @@ def algorithm(name: str, mean: float, std: float) -> Algorithm:
 def rows(quick: bool) -> list[Row]:
     """Return all conditions."""
     plain = Condition(
-        mapping=MAPPING, batch_size=BATCH, lr=0.05, drop=0.5, drop_every=10, train=5_000 if quick else 20_000,
+        mapping=MAPPING, batch_size=BATCH, lr=0.05, drop=0.5, drop_every=5, train=5_000 if quick else 20_000,
         test=2_000 if quick else None,
     )  # fmt: skip
     out = [Row("digital", None, plain.replace(rule=DigitalSGD(), lr=0.01))]
