@@ -1,7 +1,8 @@
 """The per-vector loop of low-rank Tiki-Taka: two thin arrays learn, and their product is written to the weight.
 
 Decided: every vector reads both thin arrays before either is updated, as back-propagation through the product has it. After a
-transfer A is set to 0 and B drawn anew, from a stream keyed by the number of the transfer; the state is one counter.
+transfer A is set to 0 and B drawn anew, from a stream keyed by the number of the transfer; the state is one counter. What is
+transferred is read by arrays of their own where the transfer has its own periphery, else by A and B.
 """
 
 cimport numpy as cnp
@@ -23,7 +24,7 @@ cdef enum:
 
 cdef class LowRankLoop:
     """W (rows, columns), A (rows, rank) and B (rank, columns)."""
-    cdef ArrayCore w, a, b
+    cdef ArrayCore w, a, b, a_out, b_out
     cdef readonly uint64_t vectors
     cdef Py_ssize_t every, rank
     cdef uint64_t key
@@ -34,8 +35,10 @@ cdef class LowRankLoop:
     def __reduce__(self):
         raise TypeError("loops point into their arrays; copy the tile instead")
 
-    def __init__(self, ArrayCore w, ArrayCore a, ArrayCore b, Py_ssize_t every, double spread, uint64_t key):
-        """After every `every` vectors the product is written, and B drawn from N(0, spread^2)."""
+    def __init__(self, ArrayCore w, ArrayCore a, ArrayCore b, ArrayCore a_out, ArrayCore b_out, Py_ssize_t every,
+                 double spread, uint64_t key):
+        """After every `every` vectors the product, read by `a_out` and `b_out`, is written, and B drawn from N(0, spread^2)."""
+        self.a_out, self.b_out = a_out, b_out
         self.w, self.a, self.b, self.every, self.spread, self.key = w, a, b, every, spread, key
         self.rank = a.devices.columns
         self.of_b, self.of_a = np.zeros(self.rank, dtype=np.float32), np.zeros(self.rank, dtype=np.float32)
@@ -45,7 +48,7 @@ cdef class LowRankLoop:
         self.draws = np.zeros(w.devices.columns + 64, dtype=np.float32)
         self.noise = np.zeros(max(w.devices.columns, self.rank) + 64, dtype=np.float32)
         self.vectors = 0
-        self.locks = [lock for _, lock in sorted((id(core), core.lock) for core in (w, a, b))]
+        self.locks = [lock for _, lock in sorted((id(core), core.lock) for core in {w, a, b, a_out, b_out})]
 
     def set_vectors(self, uint64_t vectors):
         """Set the number of vectors so far."""
@@ -89,8 +92,8 @@ cdef class LowRankLoop:
                 for k in range(self.rank):
                     self.unit[k] = 1.0
                     try:
-                        self.a.reader.read(&self.unit[0], &self.column[0], 1, 0, None)
-                        self.b.reader.read(&self.unit[0], &self.row[0], 1, 1, None)
+                        self.a_out.reader.read(&self.unit[0], &self.column[0], 1, 0, None)
+                        self.b_out.reader.read(&self.unit[0], &self.row[0], 1, 1, None)
                     finally:        # also after a Ctrl-C, or lines whose currents do not converge
                         self.unit[k] = 0.0
                     self.w.updater.update(&self.row[0], &self.column[0], 1, -transfer_rate)

@@ -29,7 +29,7 @@ from rpusim.algorithms.base import (
 )
 from rpusim.arrays.counts import PulseCount, Written
 from rpusim.arrays.crossbar import CrossbarArray, check_shape, update_vectors
-from rpusim.devices import Device, SoftBounds
+from rpusim.devices import Device, Ideal, SoftBounds
 from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 
@@ -69,12 +69,17 @@ class LowRankTikiTaka(Algorithm):
         Spread of a new B.
     forward, backward : Periphery or None
         Reads of all three arrays, as in `CrossbarArray`.
+    transfer_forward : Periphery or None
+        Reads of A and B for the transfer, of one column and one row at a time. None: as `forward` and `backward`, whose noise,
+        made for sums of hundreds of products, is more than what A holds: then W becomes noise.
     pulses, transfer_pulses : PulseScheme
         Writes of A and B, and of W.
 
     Notes
     -----
-    After the LRTT extension of AIHWKit (github.com/Siguros/aihwkit_lrtt); rank 4 and 32 vectors are its settings.
+    After the LRTT extension of AIHWKit (github.com/Siguros/aihwkit_lrtt); rank 4 and 32 vectors are its settings. It transfers
+    weights, not reads: `transfer_forward` is Periphery.ideal() there, and its `reinit_gain` is b_gain / sqrt(2). With
+    `correct_gradient_magnitudes` it has fast_lr = 1 / sqrt(rank).
 
     Examples
     --------
@@ -97,6 +102,7 @@ class LowRankTikiTaka(Algorithm):
     b_gain: float = parameter(0.1, physical(0.0, open_low=True))
     forward: Periphery | None = parameter(None, is_periphery)
     backward: Periphery | None = parameter(None, is_periphery)
+    transfer_forward: Periphery | None = parameter(None, is_periphery)
     pulses: PulseScheme = parameter(PulseScheme, is_scheme)
     transfer_pulses: PulseScheme = parameter(PulseScheme, is_scheme)
 
@@ -136,6 +142,14 @@ class LowRankTile(Tile):
                 )
             )
         )
+        self._readers = self.arrays[1:]
+        if algorithm.transfer_forward is not None:  # the same devices behind another periphery
+            self._readers = tuple(
+                CrossbarArray(array.shape, Ideal(), forward=algorithm.transfer_forward, rng=_random.child(seeds, 4, k))
+                for k, array in enumerate(self.arrays[1:])
+            )
+            for reader, array in zip(self._readers, self.arrays[1:], strict=True):
+                reader._core.reader.set_parts(0.0, [array._core.devices], [1.0])
         self._build_loop(_random.key(_random.child(seeds, 3)))
         self._loop.start(0)
 
@@ -143,7 +157,8 @@ class LowRankTile(Tile):
         self._key = key
         spread = self.algorithm.b_gain / math.sqrt(self.shape[1])
         w, a, b = (array._core for array in self.arrays)
-        self._loop = LowRankLoop(w, a, b, self.algorithm.transfer_every, spread, key)
+        a_out, b_out = (array._core for array in self._readers)
+        self._loop = LowRankLoop(w, a, b, a_out, b_out, self.algorithm.transfer_every, spread, key)
 
     @property
     def a(self) -> NDArray[np.float32]:
@@ -208,8 +223,10 @@ class LowRankTile(Tile):
         return self._lock
 
     def _entries(self) -> dict[str, Entry]:
+        own = self.algorithm.transfer_forward is not None
         return {
             "arrays": parts(self.arrays),
+            **({"readers": parts(self._readers)} if own else {}),
             "key": value(lambda: self._key, self._build_loop, integer(0, 2**64 - 1)),
             "vectors": value(lambda: self._loop.vectors, lambda new: self._loop.set_vectors(new), integer(0, 2**63 - 1)),
         }

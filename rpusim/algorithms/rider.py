@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rpusim._base.specification import parameter
-from rpusim._base.validation import boolean, choice, real
+from rpusim._base.validation import boolean, choice, physical, real
+from rpusim.algorithms.base import granularity_of
 from rpusim.algorithms.level import Level
 from rpusim.algorithms.residual_learning import ResidualLearning
 from rpusim.algorithms.transfer import ZERO_SHIFTS
@@ -33,12 +34,22 @@ class RIDER(ResidualLearning):
         eta: weight of each read in Q. Q must follow P slowly, or it takes the gradients away.
     zero_shift : {"none", "exact", "pulses", "random_pulses"}
         "none", the default: P is read alone. Others give it a reference besides; see `TikiTaka`.
+    auto_granularity : float, default 0
+        Where above 0, W moves out of a digital buffer, a pulse at a time, as in `ChoppedTikiTaka`:
+        H_i <- H_i + eta_W lines transfer_every / (auto_granularity dw_min(P)) (P_i - Q_i), and where |H| >= 1 one pulse on W,
+        and H <- 0. Devices of few states need it: their step is many times what one read says, which stochastic pulses turn to
+        noise.
+    auto_scale : bool, default False
+        eta_P = fast_lr desired_bl dw_min(P) / (m_x m_d), as in `ChoppedTikiTaka`, lr too where scale_fast_lr.
+    auto_momentum : float, default 0.99
+        Memory of m_x and m_d, per vector.
     others
         See `ResidualLearning`.
 
     Notes
     -----
-    Xiao et al. (2026), arXiv:2602.21321, Algorithm 2; that W sees the newer of the two Q is a choice made here.
+    Xiao et al. (2026), arXiv:2602.21321, Algorithm 2; that W sees the newer of the two Q is a choice made here. The algorithms
+    of the paper have no buffer, but its settings of networks name an `auto_granularity`.
 
     Examples
     --------
@@ -53,9 +64,30 @@ class RIDER(ResidualLearning):
 
     reference_lr: float = parameter(0.001, real(0.0, 1.0))
     zero_shift: str = parameter("none", choice(*ZERO_SHIFTS))
+    auto_granularity: float = parameter(0.0, physical(0.0))
+    auto_scale: bool = parameter(False, boolean)
+    auto_momentum: float = parameter(0.99, real(0.0, 1.0))
+
+    def _rates(self, lr: float, lines: int) -> tuple[float, list[float]]:
+        fast, (rate,) = super()._rates(lr, lines)
+        step = granularity_of(self.fast)
+        if self.auto_scale:
+            fast *= self.pulses.desired_bl * step
+        if self.auto_granularity > 0.0:
+            rate *= lines * self.transfer_every / (self.auto_granularity * step)
+        return fast, [rate]
 
     def _level(self, k: int, shape: tuple[int, int]) -> Level:
-        return replace(super()._level(k, shape), baseline="running", track=self.reference_lr)
+        return replace(
+            super()._level(k, shape),
+            baseline="running",
+            track=self.reference_lr,
+            buffered=self.auto_granularity > 0.0,
+            step_lr=granularity_of(self._devices()[-1]),
+        )
+
+    def _loop(self) -> dict[str, Any]:
+        return {"auto_scale": self.auto_scale, "decay": 1.0 - self.auto_momentum}
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,6 +6,7 @@ import math
 
 from rpusim.algorithms import DigitalSGD, EaPU, MixedPrecision
 from rpusim.devices import ConstantStep
+from rpusim.periphery.pulses import PulseScheme
 from rpusim.periphery.reads import Periphery
 from rpusim.reproduce.base import Check
 from rpusim.reproduce.conditions import Condition
@@ -13,7 +14,7 @@ from rpusim.reproduce.studies import Axis, Found, Plan, Row, claim, study
 
 __all__ = ["REPRODUCTION"]
 
-THRESHOLDS = (1, 10, 30)
+THRESHOLDS = (1, 10, 30, 100)
 DW_MIN = 0.001
 BATCH, IMAGES = 10, 20_000
 WEIGHTS = 256 * 785 + 128 * 257 + 10 * 129
@@ -23,7 +24,8 @@ CRITERION = (
 )
 NOTES = (
     "The paper's numbers but for its abstract (writes below 0.1 %) were not at hand. Thresholds are in steps of 0.001, each "
-    "of which is off by 100 %, so that a write of n steps is off by sqrt(n) of them.",
+    "of which is off by 100 %, so that a write of n steps is off by sqrt(n) of them. The paper's share of writes wants a "
+    "threshold of 100: in a run before, of up to 30, it was 0.19 %.",
 )
 
 
@@ -37,7 +39,8 @@ def rows(quick: bool) -> list[Row]:
         Row("mixed precision", None, plain.replace(rule=MixedPrecision(device, transfer_every=BATCH, forward=reads))),
     ]
     for threshold in (THRESHOLDS[0], 10) if quick else THRESHOLDS:
-        rule = EaPU(device, threshold=threshold, transfer_every=BATCH, forward=reads)
+        pulses = PulseScheme(pulse_type="deterministic_implicit", desired_bl=max(31, threshold))
+        rule = EaPU(device, threshold=threshold, transfer_every=BATCH, forward=reads, pulses=pulses)
         out.append(Row("EaPU", threshold, plain.replace(rule=rule)))
     return out
 

@@ -22,6 +22,8 @@ NOTES = (
     "10,000 images, as pulses are many: up to four for a weight and image. The paper trains convolutional networks on CIFAR "
     "and ImageNet; here a perceptron with rectifiers, 784-256-128-10, on Fashion-MNIST, on the paper's devices of 10,000 "
     "states. Its own numbers were not at hand.",
+    "Scales bring weights to 0.3 of the bounds. At 0.6 the largest updates take more than the 31 pulses that a train has: in "
+    "tries of four epochs 20.2 %, with trains of 300 18.3, at 0.3 17.8, at 0.1 17.8, digital 17.4.",
 )
 
 
@@ -34,7 +36,7 @@ def condition(without: str | None) -> Condition:
     managed = without != "update management"
     pulses = PulseScheme(update_management=managed, update_bl_management=managed)
     scaled = without != "output scales"
-    mapping = Mapping(digital_bias=True, max_inputs=512, weight_scaling=0.6 if scaled else None, scale_by_output=scaled)
+    mapping = Mapping(digital_bias=True, max_inputs=512, weight_scaling=0.3 if scaled else None, scale_by_output=scaled)
     return Condition(
         rule=SGD(idealized(), forward=reads, pulses=pulses), mapping=mapping,
         network="relu", data="fashion-mnist", batch_size=10, lr=0.005, drop=0.5, drop_every=3, train=10_000,

@@ -8,6 +8,7 @@ from oracle import algorithms as oracle
 from oracle.tiles import DETERMINISTIC, EXACT, SCHEME, TRANSFER, TRANSFER_SCHEME, vectors, writer
 from scipy import stats
 
+from rpusim import ADC, Periphery
 from rpusim._core.kernels import KINDS, normals
 from rpusim.algorithms import LowRankTikiTaka
 from rpusim.devices import ConstantStep, Ideal, SoftBounds
@@ -87,6 +88,21 @@ def test_reads_may_go_where_the_input_is():
     np.testing.assert_allclose(out, expected, atol=1e-6)
     with pytest.raises(TypeError, match="out must be"):  # and is not looked into before it is known to be an array
         tile.forward(x, out=range(10**12))
+
+
+def test_transfers_have_reads_of_their_own():
+    """Reads that have lost everything transfer nothing; exact ones all, whatever the noise of other reads."""
+    x, d = vectors(5, SHAPE, seed=157)
+    for own, moved in ((EXACT, True), (Periphery(adc=ADC(bound=1e-6, noise=0.0)), False)):
+        rule = LowRankTikiTaka(
+            FAST, Ideal(), rank=2, transfer_every=6, b_gain=1.0, forward=Periphery(adc=ADC(noise=5.0)), transfer_forward=own
+        )
+        tile = rule.build(SHAPE, rng=158)
+        tile.update(x, d, 0.3)
+        product = tile.a @ tile.b
+        tile.update(np.zeros((1, 7)), np.zeros((1, 5)), 0.3)
+        assert np.abs(product).max() > 0.02 and not tile.a.any()
+        np.testing.assert_allclose(tile.weights, product if moved else 0.0 * product, atol=2e-6)
 
 
 def test_more_rank_learns_more_of_a_full_rank_target():

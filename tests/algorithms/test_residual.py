@@ -85,8 +85,20 @@ def test_version_2_leaks():
         ERIDER(
             **SETTINGS, reference_lr=0.1, fast_lr=0.5, transfer_lr=0.4, in_chop_prob=0.7, in_chop_random=False, transfer_every=3
         ),
+        ERIDER(
+            **SETTINGS,
+            reference_lr=0.1,
+            fast_lr=0.8,
+            transfer_lr=0.4,
+            in_chop_prob=0.2,
+            in_chop_random=False,
+            transfer_every=2,
+            auto_granularity=1.0,
+            auto_scale=True,
+            auto_momentum=0.9,
+        ),
     ],
-    ids=["rider", "e-rider", "e-rider, every 5th read", "e-rider, every 2nd read"],
+    ids=["rider", "e-rider", "e-rider, every 5th read", "e-rider, every 2nd read", "e-rider with a buffer"],
 )
 def test_rider_is_the_plain_loop(rule):
     tile = rule.build(SHAPE, rng=124)
@@ -106,13 +118,16 @@ def test_rider_is_the_plain_loop(rule):
             tile.update(one_x, one_d, 0.2)
             signs.append(tile.choppers)
     assert any((s[1] < 0).any() for s in signs) == chopped
+    buffered = rule.auto_granularity > 0.0
     p, w, q, held = oracle.rider(
         p,
         w,
         x,
         d,
-        fast_lr=0.1,
-        transfer_lr=0.08,
+        fast_lr=0.2 * rule.fast_lr,
+        transfer_lr=0.08 * (4 * 2 / (1.0 * 0.01) if buffered else 1.0),
+        step=0.004 if buffered else None,
+        auto=(SCHEME.desired_bl * 0.01, 1 - rule.auto_momentum) if buffered else None,
         eta=rule.reference_lr,
         fast_write=fast,
         slow_write=slow,

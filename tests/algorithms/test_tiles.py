@@ -71,6 +71,9 @@ RULES = {
     "rider": RIDER(SoftBounds(dw_min=0.01), reference_lr=0.1, transfer_columns=False),
     "e-rider": ERIDER(SoftBounds(dw_min=0.01), in_chop_prob=0.5, transfer_columns=False),
     "low rank": LowRankTikiTaka(SoftBounds(dw_min=0.01), transfer_every=7, rank=3, b_gain=3.0),
+    "low rank, own reads": LowRankTikiTaka(SoftBounds(dw_min=0.01), transfer_every=7, rank=3, b_gain=3.0,
+                                           transfer_forward=Periphery(adc=ADC(noise=0.001))),
+    "e-rider with a buffer": ERIDER(SoftBounds(dw_min=0.01), in_chop_prob=0.5, auto_granularity=1.0, auto_scale=True),
     "multi-tile": MultiTileResidual(SoftBounds(dw_min=0.05), n_tiles=3, transfer_every_growth=2, warm_start=True),
 }  # fmt: skip
 

@@ -206,22 +206,39 @@ def digital(w, rows, errors, *, lr, unit, every, write, rule, most=np.inf, rows_
     return w, chi
 
 
-def rider(p, w, rows, errors, *, fast_lr, transfer_lr, eta, fast_write, slow_write, signs=None, transfer_every=1):
+def rider(
+    p, w, rows, errors, *, fast_lr, transfer_lr, eta, fast_write, slow_write, signs=None, transfer_every=1, step=None, auto=None
+):
     """RIDER and E-RIDER. Returns (p, w, q, q_held).
 
     P learns with the choppers' signs; after every `transfer_every`-th vector a line i is read,
     Q_i <- (1 - eta) Q_i + eta P_i and W_i moves by transfer_lr s (P_i - Q_i). `q_held` is Q as it was when the chopper of the
-    line last flipped.
+    line last flipped. `step`: H_i += transfer_lr s (P_i - Q_i), and where |H| >= 1, W moves by one `step` and H <- 0. `auto` as
+    in `tiki_taka_v2`.
     """
     outputs, inputs = p.shape
-    q, held = np.zeros(p.shape), np.zeros(p.shape)
+    q, held, h = np.zeros(p.shape), np.zeros(p.shape), np.zeros(p.shape)
+    means = [None, None]
     for t, (x, d) in enumerate(zip(rows, errors, strict=True)):
         of_d, of_x = (np.ones(outputs), np.ones(inputs)) if signs is None else signs[t]
-        p = fast_write(p, of_x * x, of_d * d, fast_lr)
+        rate = fast_lr
+        if auto is not None:
+            tops = np.abs(x).max(), np.abs(d).max()
+            means = [top if m is None else (1 - auto[1]) * m + auto[1] * top for m, top in zip(means, tops, strict=True)]
+            rate = fast_lr * auto[0] / (means[0] * means[1])
+        p = fast_write(p, of_x * x, of_d * d, rate)
         if (t + 1) % transfer_every == 0:
             i = ((t + 1) // transfer_every - 1) % inputs
             q[:, i] = (1 - eta) * q[:, i] + eta * p[:, i]
-            w = slow_write(w, one_hot(i, inputs), of_d * of_x[i] * (p[:, i] - q[:, i]), -transfer_lr)
+            v = of_d * of_x[i] * (p[:, i] - q[:, i])
+            if step is None:
+                w = slow_write(w, one_hot(i, inputs), v, -transfer_lr)
+            else:
+                h[:, i] += transfer_lr * v
+                full = np.abs(h[:, i]) >= 1.0
+                if full.any():
+                    w = slow_write(w, one_hot(i, inputs), np.where(full, np.sign(h[:, i]), 0.0), -step)
+                h[full, i] = 0.0
             if signs is not None and signs[t + 1][1][i] != of_x[i]:
                 held[:, i] = q[:, i]
     return p, w, q, held

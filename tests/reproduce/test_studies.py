@@ -238,11 +238,12 @@ def test_writes_are_counted_per_weight_and_step():
     few = liu2025.WEIGHTS * 1e-3 * 6 * liu2025.IMAGES / liu2025.BATCH
     errors = {("digital", None): [[2.0] * 6]} | {("EaPU", t): [[2.5] * 6] for t in liu2025.THRESHOLDS}
     pulses = {key: [[0.0] * 5 + [few]] for key in errors}
-    pulses["EaPU", 30] = [[0.0] * 5 + [0.9 * few]]
+    most = max(liu2025.THRESHOLDS)
+    pulses["EaPU", most] = [[0.0] * 5 + [0.9 * few]]
     found = made(errors, pulses=pulses)
     assert liu2025.share(found, 1, liu2025.IMAGES) == pytest.approx(1e-3)
     assert failed(liu2025.checks(found, False)) == []
-    pulses["EaPU", 30] = [[0.0] * 5 + [40 * few]]
+    pulses["EaPU", most] = [[0.0] * 5 + [1.3 * most * few]]
     assert len(failed(liu2025.checks(made(errors, pulses=pulses), False))) == 2
 
 
