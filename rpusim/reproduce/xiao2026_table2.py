@@ -34,7 +34,8 @@ NOTES = (
     "wu2024-fig5 nothing is learned in two epochs of 10,000 images; what its library makes of them is not known. So rates, "
     "buffers and mapping of all are those of rasch2024-fig5; gamma is the paper's, and choppers flip after every tenth read.",
     "RIDER and E-RIDER write W out of a buffer, as AGAD does. By stochastic pulses in proportion to P - Q, each half of the "
-    "range, E-RIDER had 55 % at the worst after four epochs of 20,000 images; by the buffer 12 after ten of 10,000 (AGAD 14).",
+    "range, E-RIDER had 55 % at the worst after four epochs of 20,000 images; by the buffer 12 after ten of 10,000. "
+    "Its choppers and eta are of a dozen tries there.",
     "20,000 images; the rate is halved after every five epochs.",
 )
 
