@@ -24,7 +24,7 @@
      .referenced = RPU_REFERENCE_##model,                   \
      .constants = RPU_CONSTANTS_##model,                    \
      .sums = RPU_SUMS_##model,                              \
-     .strips = RPU_HAS_PANELS && RPU_AFFINE_##model,        \
+     .strips = RPU_HAS_PANELS && RPU_AFFINE_##model != 0,   \
      .update_rows = model##_update_rows,                    \
      .pulse_row = model##_pulse_row},
 

@@ -218,7 +218,7 @@ static void RPU_JOIN(RPU_MODEL, _update_rows)(const rpu_devices *devices, const 
         const uint64_t *now = due + (row - row0) * 2 * words;
         const int64_t first = (row + 1) * devices->columns, lines = (devices->columns + 15) / 16;
         int64_t events = 0, share = 0, fetched = 0, kept = 0;
-        if (RPU_JOIN(RPU_AFFINE_, RPU_MODEL) && panel_pays(devices, trains, vectors, now, row, event)) {
+        if (RPU_JOIN(RPU_AFFINE_, RPU_MODEL) != 0 && panel_pays(devices, trains, vectors, now, row, event)) {
             panel_row(devices, RPU_JOIN(RPU_MODEL_, RPU_MODEL), trains, vectors, now, row, event, noises, panel);
             continue;
         }

@@ -47,7 +47,7 @@ static rpu_flag calls;      /* how often the door was opened */
 static rpu_part the_part;
 static void *the_task;
 
-static void wait(int looks)
+static void pause_between(int looks)
 {
     if (looks < LOOKS)
         PAUSE();
@@ -75,7 +75,7 @@ static void live(void *argument)
     int looks = 0;              /* since the last work */
     for (;;) {
         while ((now = LOAD(&calls)) == seen && looks < LOOKS + LOOKS_BETWEEN_OTHERS)
-            wait(looks++);
+            pause_between(looks++);
         if (now == seen) {
             STORE(&me->asleep, 1);
             if (LOAD(&calls) == seen || SWAP(&me->asleep, 0) == 0)      /* nothing new; or somebody is waking us */
@@ -127,7 +127,7 @@ void rpu_team_run(rpu_part part, void *task, int members, int wake)
     part(task, 0);
     STORE(&open_to, 0);
     while (LOAD(&inside))
-        wait(looks < LOOKS ? looks++ : LOOKS);
+        pause_between(looks < LOOKS ? looks++ : LOOKS);
     STORE(&busy, 0);
 }
 
