@@ -20,6 +20,12 @@ T = TypeVar("T", bound="Specification")
 DEEPEST = 100  # levels of a description
 
 
+def _short(value: Any) -> str:
+    if isinstance(value, tuple) and len(value) > 12:
+        return f"({', '.join(map(_short, value[:3]))}, ..., {_short(value[-1])}; {len(value)} in all)"
+    return str(value) if isinstance(value, Specification) else repr(value)
+
+
 def parameter(default: Any, check: Any) -> Any:
     """A dataclass field with a default and a check (one of `rpusim._base.validation`)."""
     if isinstance(default, type):
@@ -68,6 +74,13 @@ class Specification:
         """Raise ValueError where fields contradict each other."""
 
     def __repr__(self) -> str:
+        return self._written(repr)
+
+    def __str__(self) -> str:
+        """As `repr`, but of long tables the first and the last numbers only."""
+        return self._written(_short)
+
+    def _written(self, text: Callable[[Any], str]) -> str:
         shown = []
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
@@ -76,7 +89,7 @@ class Specification:
             else:
                 default = field.default
             if default is dataclasses.MISSING or value != default or type(value) is not type(default):
-                shown.append(f"{field.name}={value!r}")
+                shown.append(f"{field.name}={text(value)}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
     _repr_html_ = as_html

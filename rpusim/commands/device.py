@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     theory = response_theory(device)  # type: ignore[arg-type]
     is_preset = args.name.replace("-", "_") in devices.presets.names()
     sources = devices.presets.source(args.name).citations if is_preset else ()
-    print(repr(device))
+    print(device)
     rows = (
         ("granularity", f"{theory.device.granularity:.6g}", "mean step of one pulse at 0, which scales pulse trains"),
         ("states", f"{theory.number_of_states:.5g}", "range over granularity"),

@@ -347,3 +347,11 @@ def test_only_the_ideal_periphery_is_ideal():
     plain = Periphery(bm_max_factor=10.0).without_bound_management()
     assert plain == Periphery(bound_management="none")
     assert plain.without_bound_management() is plain
+
+
+def test_long_tables_are_printed_short_and_written_whole():
+    table = tuple(1.0 + k / 100 for k in range(101))
+    rule = rpu.algorithms.SHD(rpu.devices.PiecewiseStep(piecewise_up=table, piecewise_down=table[::-1]))
+    assert "piecewise_up=(1.0, 1.01, 1.02, ..., 2.0; 101 in all)" in str(rule) and len(str(rule)) < 200
+    assert eval(repr(rule), dict(NAMESPACE)) == rule
+    assert str(rpu.devices.SoftBounds(dw_min=0.1)) == repr(rpu.devices.SoftBounds(dw_min=0.1))
