@@ -353,5 +353,5 @@ def test_long_tables_are_printed_short_and_written_whole():
     table = tuple(1.0 + k / 100 for k in range(101))
     rule = rpu.algorithms.SHD(rpu.devices.PiecewiseStep(piecewise_up=table, piecewise_down=table[::-1]))
     assert "piecewise_up=(1.0, 1.01, 1.02, ..., 2.0; 101 in all)" in str(rule) and len(str(rule)) < 200
-    assert eval(repr(rule), dict(NAMESPACE)) == rule
+    assert eval(repr(rule), NAMESPACE | {"PiecewiseStep": rpu.devices.PiecewiseStep}) == rule
     assert str(rpu.devices.SoftBounds(dw_min=0.1)) == repr(rpu.devices.SoftBounds(dw_min=0.1))
