@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import rpusim as rpu
@@ -39,22 +38,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def measured(folder):
-    """The files of the page on measurements, as a laboratory would have them."""
-    rng = np.random.default_rng(0)
-    ramp = np.minimum(np.arange(40), 80 - np.arange(40)) + rng.normal(size=40) * 0.2
-    rows = [*ramp, *ramp[::-1]]
-    (folder / "measured.csv").write_text("pulse,G (uS)\n" + "".join(f"{k},{10 + g / 4:.3f}\n" for k, g in enumerate(rows)))
+    """The file that a command of the page on measurements writes; its code writes the others."""
     (folder / "my.json").write_text(rpu.devices.SoftBounds().to_json())
-    t = np.geomspace(1, 1e5, 30)
-    g = 10 * t**-0.05 * np.exp(0.01 * rng.normal(size=30))
-    (folder / "retention.csv").write_text("time (s),G (uS)\n" + "".join(f"{a},{b}\n" for a, b in zip(t, g, strict=True)))
-    n = np.geomspace(1, 3e6, 40)
-    window = 8 * np.exp(-2 * n / 4e6) * (1 + 0.02 * rng.normal(size=40))
-    (folder / "endurance.csv").write_text("cycle,window (uS)\n" + "".join(f"{a},{b}\n" for a, b in zip(n, window, strict=True)))
-    (folder / "Cell.cpp").write_text("NL_LTP = 1;\nNL_LTD = -1;\nmaxNumLevelLTP = 64;\nmaxNumLevelLTD = 64;\n")
-    v = np.linspace(-0.5, 0.5, 41)
-    rows = "".join(f"{a},{b}\n" for a, b in zip(v, 10 * np.sinh(3 * v) / 3, strict=True))
-    (folder / "iv.csv").write_text("V (V),I (uA)\n" + rows)
 
 
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.stem)

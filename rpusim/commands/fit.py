@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rpusim._base.table import table
 from rpusim.commands.common import beside, figure_file, not_negative_int, positive_int, report, save_json
 from rpusim.commands.fit_kinds import add_arguments, kind_asked, run_kind
 
 if TYPE_CHECKING:
-    from rpusim.fitting import FitResult, Ramps
+    from rpusim.fitting import Ramps
 
 __all__ = ["add_parser", "run"]
 
@@ -33,6 +31,8 @@ def add_parser(command: Any) -> None:
         "  rpusim fit retention.csv --kind retention; rpusim fit endurance.csv; rpusim fit iv.csv --v-max 0.5\n"
         "  rpusim fit dG_increasing.txt dG_decreasing.txt --out my.json; rpusim fit Cell.cpp --kind neurosim\n",
     )
+    out = next(action for action in sub._actions if action.dest == "out")
+    out.metavar, out.help = "DIR|FILE.json", "folder of results, or the file of the device, with the figure beside it (figures)"
     sub.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ramps; each is up or down as it goes")
     add_arguments(sub)
     sub.add_argument("--up", action="append", default=[], type=Path, metavar="FILE", help="up ramps; may be repeated")
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         result = fitting.fit(up or None, down or None, args.model, unit=ramps.unit, **options)
     else:
         result = fitting.fit(ramps, None, args.model, **options)
-    _print(result)
+    print(f"{result}\n")
     stem, json_path = args.out / f"fit-{sources[0][0].stem}", args.json
     if args.out.suffix == ".json":
         stem, json_path = args.out.with_suffix(""), json_path or args.out
@@ -146,45 +146,3 @@ def _ramps(args: argparse.Namespace, sources: list[tuple[Path, str | None]]) -> 
         whole = ramps if whole is None else whole.and_those_of(ramps)
     assert whole is not None
     return whole
-
-
-def _print(result: FitResult) -> None:
-    """Say what was found."""
-    rows = []
-    for name, value in result.values.items():
-        relative = (
-            name == "dw_min_std" or name.endswith("_dtod") or name.startswith(("up_down", "pow_", "gamma_", "A_", "piece"))
-        )
-        error = result.standard_errors.get(name, math.inf)
-        zero = result.offset if name in ("w_max", "w_min") else 0.0
-        in_unit = "" if relative or name == "slow_time" else f"{abs(result.slope) * value + zero:.5g}"
-        rows.append(
-            [
-                name,
-                f"{value:.5g}",
-                f"{error:.2g}" if math.isfinite(error) else "not told",
-                "relative" if relative else "pulses" if name == "slow_time" else "weight",
-                in_unit,
-            ]
-        )
-    print(f"{result.n_ramps} ramps of {result.n_devices} device(s), {result.n_values} values; model {result.score.model}\n")
-    print(table(["parameter", "value", "std. error", "unit", f"in {result.unit or 'measured units'}"], rows))
-    best = {c: min(getattr(s, c) for s in result.comparison) for c in ("aic", "bic")}
-    head = ["model", "parameters", "dAIC", "dBIC", "R2", "R2 of blocks", "up", "down"]
-    cells = [
-        [s.model, str(s.n_parameters), f"{s.aic - best['aic']:.1f}", f"{s.bic - best['bic']:.1f}"]
-        + [f"{x:.4f}" if math.isfinite(x) else "-" for x in (s.r2, s.r2_blocks, s.r2_up, s.r2_down)]
-        for s in result.comparison
-    ]
-    print("\n" + table(head, cells))
-    print(
-        f"\nR2 on the mean curve: {result.r2:.4f} pulse by pulse, {result.r2_blocks:.4f} on means of "
-        f"{result.block_length} neighbouring pulses"
-    )
-    print(f"read noise: {result.read_noise:.4g} (weight units)")
-    if result.slow_noise > 0.0:
-        print(f"slow read noise: {result.slow_noise:.4g} (weight units), correlated over {result.slow_time:.3g} pulses")
-    print(f"value = {result.offset:.6g} + {result.slope:.6g} * weight {result.unit}".rstrip())
-    for note in result.notes:
-        print(f"note: {note}")
-    print(f"\n{result.device!r}\n")

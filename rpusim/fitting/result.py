@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
 from rpusim._base.notebook import as_html
+from rpusim._base.table import table
 from rpusim.devices.base import PulsedDevice
 from rpusim.fitting.forms import response
 from rpusim.fitting.ramps import Array
@@ -142,6 +143,48 @@ class FitResult:
         ]
         fit = [("model", self.score.model), ("R2", f"{self.r2:.4f}, {self.r2_blocks:.4f} on blocks"), ("unit", self.unit)]
         return [*fit, *values, ("device", self.device), ("notes", self.notes)]
+
+    def __str__(self) -> str:
+        """Parameters with their errors, all models that were tried, noises, notes and the device: what `rpusim fit` prints."""
+        best = {c: min(getattr(s, c) for s in self.comparison) for c in ("aic", "bic")}
+        head = ["model", "parameters", "dAIC", "dBIC", "R2", "R2 of blocks", "up", "down"]
+        cells = [
+            [s.model, str(s.n_parameters), f"{s.aic - best['aic']:.1f}", f"{s.bic - best['bic']:.1f}"]
+            + [f"{x:.4f}" if math.isfinite(x) else "-" for x in (s.r2, s.r2_blocks, s.r2_up, s.r2_down)]
+            for s in self.comparison
+        ]
+        lines = [
+            f"{self.n_ramps} ramps of {self.n_devices} device(s), {self.n_values} values; model {self.score.model}\n",
+            table(["parameter", "value", "std. error", "unit", f"in {self.unit or 'measured units'}"], self._rows()),
+            "\n" + table(head, cells),
+            f"\nR2 on the mean curve: {self.r2:.4f} pulse by pulse, {self.r2_blocks:.4f} on means of "
+            f"{self.block_length} neighbouring pulses",
+            f"read noise: {self.read_noise:.4g} (weight units)",
+        ]
+        if self.slow_noise > 0.0:
+            lines.append(f"slow read noise: {self.slow_noise:.4g} (weight units), correlated over {self.slow_time:.3g} pulses")
+        lines.append(f"value = {self.offset:.6g} + {self.slope:.6g} * weight {self.unit}".rstrip())
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), f"\n{self.device}"])
+
+    def _rows(self) -> list[list[str]]:
+        """Name, value, standard error and unit of all parameters, and the value in the unit of the measurements."""
+        rows = []
+        for name, value in self.values.items():
+            relative = (
+                name == "dw_min_std" or name.endswith("_dtod") or name.startswith(("up_down", "pow_", "gamma_", "A_", "piece"))
+            )
+            error = self.standard_errors.get(name, math.inf)
+            zero = self.offset if name in ("w_max", "w_min") else 0.0
+            rows.append(
+                [
+                    name,
+                    f"{value:.5g}",
+                    f"{error:.2g}" if math.isfinite(error) else "not told",
+                    "relative" if relative else "pulses" if name == "slow_time" else "weight",
+                    "" if relative or name == "slow_time" else f"{abs(self.slope) * value + zero:.5g}",
+                ]
+            )
+        return rows
 
     @property
     def __specification__(self) -> PulsedDevice:

@@ -544,3 +544,12 @@ def test_what_is_left_out_of_ramps_is_said(tmp_path):
     path.write_text('1,"1,000"\n2,"1,100"\n3,"1,200"')
     with pytest.raises(ValueError, match="line 1: column 2 must be a number; got '1,000'"):
         read_ramps(path)
+
+
+def test_a_fit_prints_what_it_found():
+    ramp = 1e-6 * np.linspace(1.0, 3.0, 30)
+    result = rpu.fitting.fit(ramp, ramp[::-1], "ConstantStep", unit="S", progress=False)
+    lines = str(result).splitlines()
+    assert lines[0] == f"2 ramps of 1 device(s), {result.n_values} values; model ConstantStep" and str(result.device) == lines[-1]
+    assert any(line.split()[:2] == ["dw_min", f"{result.values['dw_min']:.5g}"] for line in lines)
+    assert all(f"note: {note}" in lines for note in result.notes)
