@@ -12,8 +12,8 @@ cdef extern from "kernels/wires.h" nogil:
     enum: RPU_STRIP
     ctypedef struct rpu_lines:
         const double *inner
-        const double *near
-        const double *far
+        const double *near_end
+        const double *far_end
     ctypedef struct rpu_wires:
         int64_t rows, columns, strips, width
         rpu_lines words, bits

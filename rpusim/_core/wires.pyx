@@ -192,8 +192,8 @@ cdef class NetworkCore:
         self.lock = Lock()
         self.owners = (words, bits)
         self.rows, self.columns = w.shape[1], b.shape[1]
-        self.net.words.inner, self.net.words.near, self.net.words.far = &w[0, 0], &w[1, 0], &w[2, 0]
-        self.net.bits.inner, self.net.bits.near, self.net.bits.far = &b[0, 0], &b[1, 0], &b[2, 0]
+        self.net.words.inner, self.net.words.near_end, self.net.words.far_end = &w[0, 0], &w[1, 0], &w[2, 0]
+        self.net.bits.inner, self.net.bits.near_end, self.net.bits.far_end = &b[0, 0], &b[1, 0], &b[2, 0]
         self.words_resist, self.bits_resist = words[1:].min() > 0.0, bits[1:].min() > 0.0
         self.net.rows, self.net.columns = self.rows, self.columns
         self.net.strips = (self.rows + RPU_STRIP - 1) // RPU_STRIP

@@ -10,8 +10,8 @@
  * lower one, where a single sensor is. */
 typedef struct {
     const double *inner;    /* ohm, between two nodes; 0 and infinity are exact */
-    const double *near;     /* ohm, from the last node to the near terminal, the terminal's own resistance included */
-    const double *far;      /* likewise to the far terminal; infinity: there is none */
+    const double *near_end; /* ohm, from the last node to the near terminal, the terminal's own resistance included */
+    const double *far_end;  /* likewise to the far terminal; infinity: there is none */
 } rpu_lines;
 
 /* Arrays of strips hold [strip][column][row of the strip]; the others are grids, [row][column], `width` to a row. Rows are

@@ -58,7 +58,7 @@ static void wires_factor(const rpu_wires *net, const double *g, double *work)
     const int64_t m = net->rows, n = net->columns, width = net->width;
     double *strip = work, *e = strip + RPU_STRIP * width;
     for (int64_t j = 0; j < width; j++)
-        e[j] = j < n ? 1.0 / bits->far[j] : 0.0;
+        e[j] = j < n ? 1.0 / bits->far_end[j] : 0.0;
     for (int64_t s = 0; s < net->strips; s++) {
         double *gs = net->g + s * RPU_STRIP * width;
         double *c = net->row_c + s * RPU_STRIP * width, *d = net->row_d + s * RPU_STRIP * width;
@@ -79,8 +79,8 @@ static void wires_factor(const rpu_wires *net, const double *g, double *work)
         for (int64_t i = 0; i < RPU_STRIP; i++) {
             const int64_t row = s * RPU_STRIP + i;
             inner[i] = row < m ? words->inner[row] : 0.0;
-            near[i] = row < m ? words->near[row] : 0.0;
-            ahead[i] = row < m ? 1.0 / words->far[row] : 0.0;
+            near[i] = row < m ? words->near_end[row] : 0.0;
+            ahead[i] = row < m ? 1.0 / words->far_end[row] : 0.0;
         }
         for (int64_t j = n; j < width; j++)
             for (int i = 0; i < RPU_STRIP; i++)
@@ -99,7 +99,7 @@ static void wires_factor(const rpu_wires *net, const double *g, double *work)
         for (int64_t i = 0; i < RPU_STRIP; i++) {
             const int64_t row = s * RPU_STRIP + i;
             double *cc = net->col_c + row * width, *cd = net->col_d + row * width;
-            const double *r = row == m - 1 ? bits->near : bits->inner, *gr = strip + i * width;
+            const double *r = row == m - 1 ? bits->near_end : bits->inner, *gr = strip + i * width;
             if (row >= m) {
                 memset(cc, 0, sizeof *cc * (size_t)width);
                 memset(cd, 0, sizeof *cd * (size_t)width);
@@ -377,9 +377,9 @@ static RPU_INLINE int solve(const rpu_wires *net, rpu_wires_task *task, int ends
     task->residual = scale == 0.0 ? 0.0 : sqrt(z.rr / scale);
     if (ends) {
         for (int64_t i = 0; i < net->rows; i++)
-            task->word_out[i] = -(z.edge[0][i] / net->words.near[i] + z.edge[1][i] / net->words.far[i]);
+            task->word_out[i] = -(z.edge[0][i] / net->words.near_end[i] + z.edge[1][i] / net->words.far_end[i]);
         for (int64_t j = 0; j < net->columns; j++)
-            task->bit_out[j] = z.edge[2][j] / net->bits.near[j] + z.edge[3][j] / net->bits.far[j];
+            task->bit_out[j] = z.edge[2][j] / net->bits.near_end[j] + z.edge[3][j] / net->bits.far_end[j];
         return z.rr <= limit;
     }
     if (task->iterations == 0)
