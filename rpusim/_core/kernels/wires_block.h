@@ -39,7 +39,7 @@ typedef struct {
     int steps;                          /* directions of the round */
     float alpha[WIRES_ROUND_STEPS][RPU_STRIP], beta[WIRES_ROUND_STEPS][RPU_STRIP];     /* beta: to the next direction */
     double *below, *f;                  /* rows */
-    double *near, *far, *bottom, *top;  /* nodes at the ends of word lines and of bit lines */
+    double *left, *right, *bottom, *top;  /* nodes at the ends of word lines and of bit lines */
     double unit[RPU_STRIP];             /* what p is in units of */
     double rr[RPU_STRIP], pq[RPU_STRIP], qq[RPU_STRIP];
 } wires_block;
@@ -81,7 +81,7 @@ static RPU_INLINE void block_up(wires_block *z, int start, int first, int last)
             reach = v8_set(c[j]);
             v8_store(f + LANES(j), flow);
         }
-        v8_store(z->near + LANES(i), v8_mul(v8_set(d[0]), flow));
+        v8_store(z->left + LANES(i), v8_mul(v8_set(d[0]), flow));
         for (int64_t j = 0; j < n; j++) {
             t = v8_fma(v8_set(c[j]), t, v8_mul(v8_set(d[j]), v8_load(f + LANES(j))));
             if (!last) {
@@ -89,7 +89,7 @@ static RPU_INLINE void block_up(wires_block *z, int start, int first, int last)
                 v8_store(q + LANES(j), v8_mul(v8_set(g[j]), v8_add(t, source)));
             }
         }
-        v8_store(z->far + LANES(i), t);
+        v8_store(z->right + LANES(i), t);
         if (i == m - 1)
             memcpy(z->bottom, below, sizeof *below * (size_t)LANES(n));
     }
@@ -260,8 +260,8 @@ static int solve_block(const rpu_wires *net, rpu_wires_task *task)
     z.f = z.below + LANES(n);
     z.bottom = z.f + LANES(n);
     z.top = z.bottom + LANES(n);
-    z.near = z.top + LANES(n);
-    z.far = z.near + LANES(m);
+    z.left = z.top + LANES(n);
+    z.right = z.left + LANES(m);
     for (int k = 0; k < RPU_STRIP; k++)
         z.unit[k] = task->block_unit;
 
@@ -310,7 +310,7 @@ static int solve_block(const rpu_wires *net, rpu_wires_task *task)
     for (int64_t i = 0; i < m; i++)
         for (int k = 0; k < RPU_STRIP; k++)
             task->word_out[LANES(i) + k] =
-                -(z.near[LANES(i) + k] / net->words.near_end[i] + z.far[LANES(i) + k] / net->words.far_end[i]);
+                -(z.left[LANES(i) + k] / net->words.near_end[i] + z.right[LANES(i) + k] / net->words.far_end[i]);
     for (int64_t j = 0; j < n; j++)
         for (int k = 0; k < RPU_STRIP; k++)
             task->bit_out[LANES(j) + k] = z.bottom[LANES(j) + k] / net->bits.near_end[j] + z.top[LANES(j) + k] / net->bits.far_end[j];

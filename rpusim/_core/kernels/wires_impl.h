@@ -75,18 +75,18 @@ static void wires_factor(const rpu_wires *net, const double *g, double *work)
             v8_store_all(block, gs + j * RPU_STRIP, RPU_STRIP);
         }
 
-        double inner[RPU_STRIP], near[RPU_STRIP], ahead[RPU_STRIP];     /* lines that fill up are of no resistance: d = 0 */
+        double inner[RPU_STRIP], first[RPU_STRIP], ahead[RPU_STRIP];     /* lines that fill up are of no resistance: d = 0 */
         for (int64_t i = 0; i < RPU_STRIP; i++) {
             const int64_t row = s * RPU_STRIP + i;
             inner[i] = row < m ? words->inner[row] : 0.0;
-            near[i] = row < m ? words->near_end[row] : 0.0;
+            first[i] = row < m ? words->near_end[row] : 0.0;
             ahead[i] = row < m ? 1.0 / words->far_end[row] : 0.0;
         }
         for (int64_t j = n; j < width; j++)
             for (int i = 0; i < RPU_STRIP; i++)
                 c[j * RPU_STRIP + i] = d[j * RPU_STRIP + i] = 0.0;
         for (int64_t j = n - 1; j >= 0; j--) {
-            const double *r = j ? inner : near;
+            const double *r = j ? inner : first;
             RPU_SIMD
             for (int i = 0; i < RPU_STRIP; i++) {
                 const line_link k = link_over(r[i], ahead[i] + gs[j * RPU_STRIP + i]);
