@@ -73,7 +73,7 @@ def test_the_code_for_extras_runs(package, folder):
 
 def test_all_code_has_a_language_that_is_known():
     known = {
-        "python", "py", "sh", "toml", *(f"python {name}" for name in EXTRAS), "{code-cell}", "{toctree}",
+        "python", "py", "sh", "text", "toml", *(f"python {name}" for name in EXTRAS), "{code-cell}", "{toctree}",
         "{include} ../CONTRIBUTING.md", "{include} ../CHANGELOG.md",
     }  # fmt: skip
     for path in LINKED:
