@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import rpusim as rpu
-from rpusim import sweep
+from rpusim import commands, sweep
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -30,6 +32,8 @@ def code_of(path, language="python"):
 
 
 WITH_CODE = [path for path in PAGES if code_of(path)]
+#: pages whose code reads what commands between it have written
+FOLLOWED = ("measured", "own-device")
 
 
 @pytest.fixture
@@ -38,30 +42,35 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def measured(folder):
-    """The files of the page on measurements, as a laboratory would have them."""
-    rng = np.random.default_rng(0)
-    ramp = np.minimum(np.arange(40), 80 - np.arange(40)) + rng.normal(size=40) * 0.2
-    rows = [*ramp, *ramp[::-1]]
-    (folder / "measured.csv").write_text("pulse,G (uS)\n" + "".join(f"{k},{10 + g / 4:.3f}\n" for k, g in enumerate(rows)))
-    (folder / "my.json").write_text(rpu.devices.SoftBounds().to_json())
-    t = np.geomspace(1, 1e5, 30)
-    g = 10 * t**-0.05 * np.exp(0.01 * rng.normal(size=30))
-    (folder / "retention.csv").write_text("time (s),G (uS)\n" + "".join(f"{a},{b}\n" for a, b in zip(t, g, strict=True)))
-    n = np.geomspace(1, 3e6, 40)
-    window = 8 * np.exp(-2 * n / 4e6) * (1 + 0.02 * rng.normal(size=40))
-    (folder / "endurance.csv").write_text("cycle,window (uS)\n" + "".join(f"{a},{b}\n" for a, b in zip(n, window, strict=True)))
-    (folder / "Cell.cpp").write_text("NL_LTP = 1;\nNL_LTD = -1;\nmaxNumLevelLTP = 64;\nmaxNumLevelLTD = 64;\n")
-    v = np.linspace(-0.5, 0.5, 41)
-    rows = "".join(f"{a},{b}\n" for a, b in zip(v, 10 * np.sinh(3 * v) / 3, strict=True))
-    (folder / "iv.csv").write_text("V (V),I (uA)\n" + rows)
-
-
-@pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in WITH_CODE if path.stem not in FOLLOWED], ids=lambda path: path.stem)
 def test_the_code_of_a_page_runs(path, folder):
-    if path.stem == "measured":
-        measured(folder)
     exec(compile("\n".join(code_of(path)), path.name, "exec"), {"__name__": path.stem})
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_page_can_be_followed_in_an_empty_folder(name, folder, capsys):
+    """Blocks of code and quick commands, in their order: what one of them reads, one before it has written."""
+    names, count = {"__name__": name}, 0
+    for language, code in re.findall(r"```(python|sh)\n(.*?)```", (DOCS / f"{name}.md").read_text(encoding="utf-8"), re.DOTALL):
+        if language == "python":
+            exec(compile(code, name, "exec"), names)
+            continue
+        for line in code.splitlines():
+            argv = shlex.split(line, comments=True)
+            if argv[:1] == ["rpusim"] and argv[1] in ("fit", "device", "wires"):
+                assert commands.main([*argv[1:], *(() if "--format" in argv else ("--format", "png"))]) == 0, (
+                    capsys.readouterr().err
+                )
+                count += 1
+    assert count
+
+
+def test_every_option_of_fit_is_on_its_page():
+    text = (DOCS / "measured.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as said:
+        commands.main(["fit", "--help"])
+    options = set(re.findall(r"^  (--[a-z-]+)", said.getvalue(), re.MULTILINE))
+    assert len(options) > 20 and {one for one in options if f"{one}`" not in text and f"{one} " not in text} == set()
 
 
 @pytest.mark.parametrize("package", EXTRAS)
