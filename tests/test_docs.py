@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import rpusim as rpu
-from rpusim import sweep
+from rpusim import commands, sweep
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -29,6 +32,8 @@ def code_of(path, language="python"):
 
 
 WITH_CODE = [path for path in PAGES if code_of(path)]
+#: pages whose code reads what commands between it have written
+FOLLOWED = ("measured", "own-device")
 
 
 @pytest.fixture
@@ -37,16 +42,35 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def measured(folder):
-    """The file that a command of the page on measurements writes; its code writes the others."""
-    (folder / "my.json").write_text(rpu.devices.SoftBounds().to_json())
-
-
-@pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in WITH_CODE if path.stem not in FOLLOWED], ids=lambda path: path.stem)
 def test_the_code_of_a_page_runs(path, folder):
-    if path.stem == "measured":
-        measured(folder)
     exec(compile("\n".join(code_of(path)), path.name, "exec"), {"__name__": path.stem})
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_page_can_be_followed_in_an_empty_folder(name, folder, capsys):
+    """Blocks of code and quick commands, in their order: what one of them reads, one before it has written."""
+    names, count = {"__name__": name}, 0
+    for language, code in re.findall(r"```(python|sh)\n(.*?)```", (DOCS / f"{name}.md").read_text(encoding="utf-8"), re.DOTALL):
+        if language == "python":
+            exec(compile(code, name, "exec"), names)
+            continue
+        for line in code.splitlines():
+            argv = shlex.split(line, comments=True)
+            if argv[:1] == ["rpusim"] and argv[1] in ("fit", "device", "wires"):
+                assert commands.main([*argv[1:], *(() if "--format" in argv else ("--format", "png"))]) == 0, (
+                    capsys.readouterr().err
+                )
+                count += 1
+    assert count
+
+
+def test_every_option_of_fit_is_on_its_page():
+    text = (DOCS / "measured.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as said:
+        commands.main(["fit", "--help"])
+    options = set(re.findall(r"^  (--[a-z-]+)", said.getvalue(), re.MULTILINE))
+    assert len(options) > 20 and {one for one in options if f"{one}`" not in text and f"{one} " not in text} == set()
 
 
 @pytest.mark.parametrize("package", EXTRAS)
@@ -58,7 +82,7 @@ def test_the_code_for_extras_runs(package, folder):
 
 def test_all_code_has_a_language_that_is_known():
     known = {
-        "python", "py", "sh", "toml", *(f"python {name}" for name in EXTRAS), "{code-cell}", "{toctree}",
+        "python", "py", "sh", "text", "toml", *(f"python {name}" for name in EXTRAS), "{code-cell}", "{toctree}",
         "{include} ../CONTRIBUTING.md", "{include} ../CHANGELOG.md",
     }  # fmt: skip
     for path in LINKED:

@@ -13,6 +13,7 @@ from rpusim.wires.conductance import ConductanceScale
 __all__ = ["EventCost", "Technology", "cost"]
 
 _figure = physical(0.0)
+_known = optional(_figure)
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,13 +26,16 @@ class Technology(Specification):
     ADCs and DACs have been checked against their transcription in Accelergy's hwcomponents-library (isaac.py), which charges
     a DAC 128/100 of that, as it idles while ADCs finish; those of arrays and the 100 ns have not been checked against it. Those
     for pulses are derived, not published: the device of Gokmen and Vlasov (2016), 1 V for 1 ns over 7 megaohm, half of the
-    voltage on the line of every other device not counted. None holds for another technology: replace them.
+    voltage on the line of every other device not counted. They hold for no other technology: replace them.
+
+    Areas that are not known are None, and so is the energy of converters where it is part of `device_energy` or not known:
+    costs leave that part out, and say so.
 
     Parameters
     ----------
-    dac_energy : float, default 3.9e-13
+    dac_energy : float or None, default 3.9e-13
         Per conversion and bit.
-    adc_energy : float, default 1.7e-12
+    adc_energy : float or None, default 1.7e-12
         Per conversion.
     device_energy : float, default 1.8e-15
         Per device and pass of a read, where no conductances are known.
@@ -47,7 +51,7 @@ class Technology(Specification):
         Per conversion.
     slot_time : float, default 1e-9
         Per slot of a pulse train.
-    device_area, dac_area, adc_area : float, default 1.5e-15, 1.7e-13, 1.2e-9
+    device_area, dac_area, adc_area : float or None, default 1.5e-15, 1.7e-13, 1.2e-9
         Per device; per line and bit; per ADC.
     outputs_per_adc : int, default 128
         Outputs that share one ADC, which converts them one after another.
@@ -60,8 +64,8 @@ class Technology(Specification):
     (5e-13, 128)
     """
 
-    dac_energy: float = parameter(3.9e-13, _figure)
-    adc_energy: float = parameter(1.7e-12, _figure)
+    dac_energy: float | None = parameter(3.9e-13, _known)
+    adc_energy: float | None = parameter(1.7e-12, _known)
     device_energy: float = parameter(1.8e-15, _figure)
     read_voltage: float | None = parameter(None, optional(physical(0.0, open_low=True)))
     input_power: float = parameter(1 / 3, real(0.0, 1.0))
@@ -69,9 +73,9 @@ class Technology(Specification):
     read_time: float = parameter(1e-7, _figure)
     adc_time: float = parameter(8.3e-10, _figure)
     slot_time: float = parameter(1e-9, _figure)
-    device_area: float = parameter(1.5e-15, _figure)
-    dac_area: float = parameter(1.7e-13, _figure)
-    adc_area: float = parameter(1.2e-9, _figure)
+    device_area: float | None = parameter(1.5e-15, _known)
+    dac_area: float | None = parameter(1.7e-13, _known)
+    adc_area: float | None = parameter(1.2e-9, _known)
     outputs_per_adc: int = parameter(128, integer(1, 2**31 - 1))
 
 
@@ -94,11 +98,27 @@ class EventCost(NamedTuple):
     area: dict[str, float]
     notes: tuple[str, ...] = ()
 
+    def of_known(self, technology: Technology) -> EventCost:
+        """Return the cost without the parts that the technology has no figure of, and with a note of them."""
+        energy, area = dict(self.energy), dict(self.area)
+        missing = []
+        for name, table in (("energy", energy), ("area", area)):
+            parts = [part for part in table if getattr(technology, f"{part.removesuffix('s')}_{name}", 0.0) is None]
+            for part in parts:
+                del table[part]
+            if parts:
+                within = " (within that of devices, if anywhere)" if name == "energy" else ""
+                missing.append(f"{name} of {', '.join(parts)}{within}")
+        if not missing:
+            return self
+        note = f"not known: {'; '.join(missing)}"
+        return EventCost(energy, self.time, area, (*self.notes, note))
+
     def __str__(self) -> str:
         lines = []
         for name, unit, table in (("energy", "J", self.energy), ("time", "s", self.time), ("area", "m2", self.area)):
             parts = ", ".join(f"{part} {value:.3g}" for part, value in table.items())
-            lines.append(f"{name:6} {sum(table.values()):10.3g} {unit:2} ({parts})")
+            lines.append(f"{name:6} {sum(table.values()):10.3g} {unit:2} ({parts})" if table else f"{name:6}  not known")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
@@ -137,7 +157,7 @@ def cost(array: CrossbarArray, technology: Technology | None = None, conductance
     per_pass, notes = _devices_per_pass(array, t, conductances)
     energy = {"dac": 0.0, "adc": 0.0, "devices": 0.0, "pulses": sum(array.pulse_count) * t.pulse_energy}
     time = {}
-    area = {"devices": devices * t.device_area, "dac": 0.0, "adc": 0.0}
+    area = {"devices": devices * (t.device_area or 0.0), "dac": 0.0, "adc": 0.0}
     directions = (
         ("forward", array.forward_count, array.forward_periphery, columns, rows),
         ("backward", array.backward_count, array.backward_periphery, rows, columns),
@@ -145,14 +165,14 @@ def cost(array: CrossbarArray, technology: Technology | None = None, conductance
     for name, count, periphery, inputs, outputs in directions:
         bits = periphery.dac.bits or 1
         converters = -(-outputs // t.outputs_per_adc)
-        energy["dac"] += count.dac_conversions * bits * t.dac_energy
-        energy["adc"] += count.adc_conversions * t.adc_energy
+        energy["dac"] += count.dac_conversions * bits * (t.dac_energy or 0.0)
+        energy["adc"] += count.adc_conversions * (t.adc_energy or 0.0)
         energy["devices"] += count.products * per_pass
         time[name] = count.products * t.read_time + count.adc_conversions / converters * t.adc_time
-        area["dac"] += inputs * bits * t.dac_area
-        area["adc"] += converters * t.adc_area
+        area["dac"] += inputs * bits * (t.dac_area or 0.0)
+        area["adc"] += converters * (t.adc_area or 0.0)
     time["update"] = array.update_count * array.pulses.desired_bl * t.slot_time
-    return EventCost(energy, time, area, notes)
+    return EventCost(energy, time, area, notes).of_known(t)
 
 
 def _devices_per_pass(

@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = whole.add_subparsers(dest="command", required=True, metavar="command")
 
-    def command(name: str, run: Any, text: str, examples: str, output: bool = True) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Any, text: str, examples: str, output: bool = True, file: str | None = None
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name,
             help=text,
@@ -56,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         )
         sub.set_defaults(run=run)
         if output:
-            add_output(sub)
+            add_output(sub, file)
         return sub
 
     for module in (regression, device, train, curves, infer, fit, reproduce, sweep, wires, doctor):

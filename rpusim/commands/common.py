@@ -24,7 +24,9 @@ __all__ = [
     "figure_file",
     "going_on",
     "labelled",
+    "nonlinearity_of",
     "not_negative_int",
+    "number_or_file",
     "positive_int",
     "preset_names",
     "report",
@@ -107,9 +109,16 @@ def not_negative_int(text: str) -> int:
     return value
 
 
-def add_output(sub: argparse.ArgumentParser) -> None:
-    """Add what all commands take: where results go, what figures are like, and the seed."""
-    sub.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="folder of results (figures)")
+def add_output(sub: argparse.ArgumentParser, file: str | None = None) -> None:
+    """Add what all commands take: where results go, what figures are like, and the seed; `file`: what a .json file holds."""
+    either = f", or a .json file for {file}, with the figure beside it" if file else ""
+    sub.add_argument(
+        "--out",
+        type=_folder_or_json if file else _folder,
+        default=Path("figures"),
+        metavar="DIR|FILE.json" if file else "DIR",
+        help=f"folder of results{either} (figures)",
+    )
     sub.add_argument(
         "--format", type=_formats, default=("png", "svg"), metavar="LIST", help="formats of figures: png, svg, pdf (png,svg)"
     )
@@ -117,6 +126,44 @@ def add_output(sub: argparse.ArgumentParser) -> None:
         "--width", type=_inches, metavar="INCHES", help="of figures, as printed: 3.3 or 7 (7; 3.3 where there is one panel)"
     )
     sub.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+
+
+def _folder(text: str, allowed: tuple[str, ...] = ()) -> Path:
+    """A folder of results, as an argument: what ends as a file does is a slip."""
+    path = Path(text)
+    if (
+        path.suffix.lower() in {".json", ".csv", ".npz", *(f".{one}" for one in FIGURE_FORMATS)} - {*allowed}
+        and not path.is_dir()
+    ):
+        either = f", or a {' or '.join(allowed)} file" if allowed else ""
+        raise argparse.ArgumentTypeError(f"must be a folder for results{either}; got {text!r}, the name of a file")
+    return path
+
+
+def _folder_or_json(text: str) -> Path:
+    return _folder(text, (".json",))
+
+
+def number_or_file(text: str) -> float | str:
+    """A number, or the name of a .json file that `nonlinearity_of` reads, as an argument."""
+    try:
+        return text if text.endswith(".json") else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, or the .json file of `rpusim fit`; got {text!r}") from None
+
+
+def nonlinearity_of(given: float | str) -> float:
+    """The nonlinearity that is given as a number, or by the file of `rpusim fit iv.csv`, which is said."""
+    if not isinstance(given, str):
+        return given
+    from rpusim import fitting
+
+    try:
+        result = fitting.SweepResult.from_json(Path(given).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"--nonlinearity {given[:80]!r} must be what `rpusim fit --kind iv` wrote: {error}") from None
+    print(f"nonlinearity {result.nonlinearity:.4g} 1/V, standard error {result.standard_errors['nonlinearity']:.2g}\n")
+    return float(result.nonlinearity)
 
 
 def completes(action: argparse.Action, names: Callable[[], Iterable[str]]) -> None:

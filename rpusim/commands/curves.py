@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     figure = plotting.learning_figure(histories, quantity, width=args.width)
     written = plotting.save(figure, args.out / "curves", args.format)
     print(table(["label", "runs", "epochs", *QUANTITIES], [_last(label, mine) for label, mine in histories.items()]))
+    if any(len(mine) > 1 for mine in histories.values()):
+        print("last epoch: mean +- standard deviation over the runs")
     header = ["label", "file", "seed", "epoch", *QUANTITIES]
     report(written + save_tables(args.out / "curves.csv", header, rows, args, args.json))
     return 0

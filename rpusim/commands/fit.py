@@ -30,10 +30,11 @@ def add_parser(command: Any) -> None:
         "  rpusim fit cycling.csv --column current_A --pulses-per-ramp 1000 --hold w_max=1 --hold w_min=-1\n"
         "  rpusim fit retention.csv --kind retention; rpusim fit endurance.csv; rpusim fit iv.csv --v-max 0.5\n"
         "  rpusim fit dG_increasing.txt dG_decreasing.txt --out my.json; rpusim fit Cell.cpp --kind neurosim\n",
+        file="the result",
     )
-    out = next(action for action in sub._actions if action.dest == "out")
-    out.metavar, out.help = "DIR|FILE.json", "folder of results, or the file of the device, with the figure beside it (figures)"
-    sub.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ramps; each is up or down as it goes")
+    sub.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="ramps, each up or down as it goes, or what --kind says"
+    )
     add_arguments(sub)
     sub.add_argument("--up", action="append", default=[], type=Path, metavar="FILE", help="up ramps; may be repeated")
     sub.add_argument("--down", action="append", default=[], type=Path, metavar="FILE", help="down ramps; may be repeated")

@@ -10,7 +10,16 @@ from textwrap import wrap
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import beside, going_on, positive_int, report, save_json, save_tables
+from rpusim.commands.common import (
+    beside,
+    going_on,
+    nonlinearity_of,
+    number_or_file,
+    positive_int,
+    report,
+    save_json,
+    save_tables,
+)
 
 __all__ = ["add_parser", "run", "run_chip"]
 
@@ -44,7 +53,10 @@ def add_parser(command: Any) -> None:
         "--read-voltages", type=voltages, metavar="LIST", help="also measured at these (0.05,0.1,0.2), in V, with sinh devices"
     )
     sub.add_argument(
-        "--nonlinearity", type=float, metavar="A", help="alpha of currents g sinh(alpha V) / alpha, in 1/V (that of the chip)"
+        "--nonlinearity",
+        type=number_or_file,
+        metavar="A",
+        help="alpha of i = g sinh(alpha v)/alpha in 1/V, or the .json file of `rpusim fit --kind iv` (that of the chip)",
     )
     sub.add_argument("--threads", type=positive_int, help="threads of reads (one per processor)")
     show = command(
@@ -85,7 +97,7 @@ def _at_voltages(args: argparse.Namespace, net: Any, data: Any, chip: Any, optio
     """Measure a network whose devices are read at some voltages."""
     from rpusim import inference
 
-    alpha = chip.periphery.nonlinearity if args.nonlinearity is None else args.nonlinearity
+    alpha = chip.periphery.nonlinearity if args.nonlinearity is None else nonlinearity_of(args.nonlinearity)
     if not alpha > 0.0:
         raise ValueError("--nonlinearity must be above 0 for --read-voltages: ohmic devices read the same at all; got none")
     found = {}
@@ -162,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
         causes = inference.causes(net, data, chip=chip, **options)
         rows = [[cause, f"{one.mean[0]:.4f}", f"{one.std[0]:.4f}"] for cause, one in causes.items()]
         print("\nat one day, one cause at a time:")
-        print(table(["cause", metric, "spread"], rows))
+        print(table(["cause", metric, "std. deviation"], rows))
     written = plotting.save(plotting.inference_figure({label: result}, width=args.width), stem, args.format)
     whole = result.to_dict() | {"task": task, "causes": {cause: one.to_dict() for cause, one in causes.items()}}
     if args.read_voltages:

@@ -198,6 +198,7 @@ def _spiral(args: argparse.Namespace) -> int:
     written = plotting.save(figure, args.out / stem, args.format)
     header = ["device", "target", "final C", "std. error", "final A", "period", "oscillator", "continuum", "damping"]
     print(_table(header, rows))
+    print("period: mean +- standard error, in samples, as measured; of the oscillator and of the continuum equations")
     written.append(_save_arrays(args.out / f"{stem}.npz", args, **arrays))
     written += save_tables(args.out / f"{stem}.csv", header, rows, args, args.json)
     _report(written)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 from rpusim._base.table import table
-from rpusim.commands.common import add_json, positive_int, report, save_tables
+from rpusim.commands.common import add_json, nonlinearity_of, number_or_file, positive_int, report, save_tables
 
 __all__ = ["add_parser", "run"]
 
@@ -39,17 +38,13 @@ def add_parser(command: Any) -> None:
     sub.add_argument("--voltage", type=float, default=0.2, metavar="V", help="largest input; uniform from 0 (0.2)")
     sub.add_argument(
         "--nonlinearity",
-        type=_number_or_file,
+        type=number_or_file,
         default=0.0,
-        metavar="1/V",
-        help="alpha of i = g sinh(alpha v)/alpha, or the .json file of `rpusim fit --kind iv` (0)",
+        metavar="A",
+        help="alpha of i = g sinh(alpha v)/alpha in 1/V, or the .json file of `rpusim fit --kind iv` (0)",
     )
     sub.add_argument("--threads", type=positive_int, help="threads of solves (one per processor)")
     add_json(sub)
-
-
-def _number_or_file(text: str) -> float | str:
-    return text if text.endswith(".json") else float(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,10 +54,7 @@ def run(args: argparse.Namespace) -> int:
     import rpusim as rpu
     from rpusim import plotting
 
-    if isinstance(args.nonlinearity, str):
-        result = rpu.fitting.SweepResult.from_json(Path(args.nonlinearity).read_text(encoding="utf-8"))
-        args.nonlinearity = result.nonlinearity
-        print(f"nonlinearity {result.nonlinearity:.4g} 1/V, +- {result.standard_errors['nonlinearity']:.2g}\n")
+    args.nonlinearity = nonlinearity_of(args.nonlinearity)
     if not 0.0 < args.r_on <= args.r_off < math.inf:
         raise ValueError(f"--r-on must be positive and at most --r-off, which is finite; got {args.r_on} and {args.r_off}")
     if not 0.0 < args.voltage < math.inf:

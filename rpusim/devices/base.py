@@ -45,6 +45,11 @@ class Device(Specification):
             raise TypeError(f"{type(self).__name__} is a base of devices, not a device; use one of its subclasses")
 
 
+def _round_zero(w: float, low: float, high: float) -> float:
+    """A state that a search found; 0 where it is 0 but for rounding."""
+    return 0.0 if abs(w) < 1e-9 * (high - low) else w
+
+
 def _states(w: ArrayLike) -> NDArray[np.float64]:
     """States as float64; an array of them, as theory gives, is not looked at."""
     return w if type(w) is np.ndarray and w.dtype == np.float64 else real_values("w", w)
@@ -225,7 +230,7 @@ class PulsedDevice(Device):
         """State in weight units where one up and one down pulse of the mean device cancel, and to which pulses of both signs
         lead: the stable one of `symmetry_points`, that nearest to 0 of several; nan where there is none."""
         p = {name: np.float64(value) for name, value in self.mean_parameters().items()}
-        return float(self.symmetry_point_of(p))
+        return _round_zero(float(self.symmetry_point_of(p)), *self.bounds_of(p))
 
     @property
     def symmetry_points(self) -> tuple[SymmetryPoint, ...]:
@@ -248,7 +253,7 @@ class PulsedDevice(Device):
                     middle = (left + right) / 2.0
                     up, down = self.steps_of(p, np.asarray(middle))
                     left, right = (middle, right) if np.sign(up - down) == sign[a] else (left, middle)
-                found.append(SymmetryPoint((left + right) / 2.0 + 0.0, bool(sign[a] > 0)))
+                found.append(SymmetryPoint(_round_zero((left + right) / 2.0, low, high), bool(sign[a] > 0)))
         return tuple(found)
 
     def step_up(self, w: ArrayLike) -> NDArray[np.float64]:

@@ -341,7 +341,7 @@ def _said(
         other = next((fit for fit in fits if fit.law in (DRIFT, FROM_T0)), None)
         if other is not None:
             mean, error, _, _ = random_effects(other.theta[:, 1], other.errors[:, 1])
-            notes.append(f"nothing changes beyond its noise: as a drift, nu would be {mean:.2g} +- {error:.2g}")
+            notes.append(f"nothing changes beyond its noise: as a drift, nu would be {mean:.2g}, standard error {error:.2g}")
     r, beyond = correlation(best)
     if beyond:
         factor = math.sqrt((1.0 + r) / (1.0 - min(r, 0.99)))
@@ -373,6 +373,6 @@ def _of_states(best: TimeFit) -> list[str]:
     if abs(slope) < 3.0 / math.sqrt(below):
         return []
     return [
-        f"nu goes with the conductance: by {slope:.2g} +- {1.0 / math.sqrt(below):.1g} for a factor e (Drift(nu_k={-slope:.3g}"
-        f", log_g0={centre:.4g}) has that, of conductances in the unit of the series)"
+        f"nu goes with the conductance: by {slope:.2g}, standard error {1.0 / math.sqrt(below):.1g}, for a factor e "
+        f"(Drift(nu_k={-slope:.3g}, log_g0={centre:.4g}) has that, of conductances in the unit of the series)"
     ]

@@ -225,7 +225,7 @@ class SweepResult(Found):
     def __str__(self) -> str:
         tried = ", ".join(f"{name} +{bic:.1f}" for name, bic in self.comparison)
         rows = [
-            f"{n}: g {g:.5g} +- {e:.2g} {self.unit}, alpha {a:.4g} 1/V, {lo:.3g} to {hi:.3g} V"
+            f"{n}: g {g:.5g} {self.unit} (standard error {e:.2g}), alpha {a:.4g} 1/V, {lo:.3g} to {hi:.3g} V"
             for n, g, e, a, lo, hi in self.each
         ]
         return f"{self.law}; BIC over the best: {tried}\n" + "\n".join(rows) + f"\n\n{super().__str__()}"

@@ -15,10 +15,11 @@ from rpusim.inference.networks import ChipNetwork, ChipTile
 __all__ = ["HERMES_FOUR_PHASE", "HERMES_ONE_PHASE", "InferenceCost", "inference_cost"]
 
 _CELLS = 256 * 256
-#: of a core of 256 x 256 with everything around it, per cell: 64 cores do 63.1 TOPS at 9.76 TOPS/W (Le Gallo et al. 2023)
+#: of a core of 256 x 256 with everything around it, per cell: 64 cores do 63.1 TOPS at 9.76 TOPS/W (Le Gallo et al. 2023); what
+#: converters take of that, and areas, are not known
 HERMES_ONE_PHASE = Technology(
-    dac_energy=0.0, adc_energy=0.0, device_energy=13.43e-9 / _CELLS, read_time=133e-9, adc_time=0.0, outputs_per_adc=1,
-    device_area=0.0, dac_area=0.0, adc_area=0.0,
+    dac_energy=None, adc_energy=None, device_energy=13.43e-9 / _CELLS, read_time=133e-9, adc_time=0.0, outputs_per_adc=1,
+    device_area=None, dac_area=None, adc_area=None,
 )  # fmt: skip
 #: with four phases (signs of inputs and weights apart): 16.1 TOPS at 2.48 TOPS/W
 HERMES_FOUR_PHASE = HERMES_ONE_PHASE.replace(device_energy=52.9e-9 / _CELLS, read_time=521e-9)
@@ -76,7 +77,8 @@ def inference_cost(net: ChipNetwork, x: ArrayLike, technology: Technology | None
     x : array_like
         Samples.
     technology : Technology, optional
-        By default `Technology()`; `HERMES_ONE_PHASE` and `HERMES_FOUR_PHASE` are those of a whole core.
+        By default `Technology()`; `HERMES_ONE_PHASE` and `HERMES_FOUR_PHASE` are those of a whole core, whose converters and
+        areas are not known by themselves: these parts are left out, and notes say so.
 
     Returns
     -------
@@ -111,27 +113,26 @@ def inference_cost(net: ChipNetwork, x: ArrayLike, technology: Technology | None
             bits = chip.periphery.dac.bits or 1
             converters = math.ceil(outputs / t.outputs_per_adc)
             per_pass = _devices(tile, t)
-            energy["dac"] += count.dac_conversions * bits * t.dac_energy
-            energy["adc"] += count.adc_conversions * t.adc_energy
+            energy["dac"] += count.dac_conversions * bits * (t.dac_energy or 0.0)
+            energy["adc"] += count.adc_conversions * (t.adc_energy or 0.0)
             energy["devices"] += count.products * per_pass
             conversions = count.adc_conversions / converters  # one after another
             slowest = max(slowest, count.products * t.read_time + conversions * t.adc_time)
-            area["devices"] += planes * cells * t.device_area
-            area["dac"] += inputs * bits * t.dac_area
-            area["adc"] += converters * t.adc_area
+            area["devices"] += planes * cells * (t.device_area or 0.0)
+            area["dac"] += inputs * bits * (t.dac_area or 0.0)
+            area["adc"] += converters * (t.adc_area or 0.0)
             operations += 2 * cells * count.vectors
             used += cells
             places += (chip.max_inputs or inputs) * (chip.max_outputs or outputs)
         if slowest > 0.0:
             time[f"matrix {k}"] = slowest / len(samples)
     if t.read_voltage is None:
-        note = f"cells take a flat {t.device_energy:g} J each per pass, whatever they hold, without a read voltage"
+        note = f"cells take a flat {t.device_energy:.4g} J each per pass, whatever they hold, without a read voltage"
     else:
         note = f"devices take V^2 G t at {t.read_voltage:g} V, with a mean square of inputs of {t.input_power:.3g} of that"
     energy = {part: value / len(samples) for part, value in energy.items()}
-    return InferenceCost(
-        EventCost(energy, time, area, (note,)), round(operations / len(samples)), used / places if places else 1.0
-    )
+    total = EventCost(energy, time, area, (note,)).of_known(t)
+    return InferenceCost(total, round(operations / len(samples)), used / places if places else 1.0)
 
 
 def _devices(tile: ChipTile, t: Technology) -> float:

@@ -151,7 +151,9 @@ class InferenceResult:
     def __str__(self) -> str:
         rows = self.table()
         scale = "; A*: 0 % is chance, 100 % as before" if "normalised" in rows[0] else ""
-        lines = [f"{self.metric} of {len(self.values)} programmings; {self.reference:.4f} before{scale}"]
+        spread = "" if np.isnan(rows[0]["std"]) else ": mean +- standard deviation over them"
+        count = f"{len(self.values)} programming{'s' if len(self.values) > 1 else ''}"
+        lines = [f"{self.metric} of {count}{spread}; {self.reference:.4f} before{scale}"]
         for row in rows:
             star = f"  A* {100 * row['normalised']:6.1f} %" if "normalised" in row else ""
             spread = "" if np.isnan(row["std"]) else f" +- {row['std']:.4f}"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rpusim._base import checkpoint as files
 from rpusim._base.notebook import as_html
 from rpusim._base.validation import choice, shown
+from rpusim.sweep.answers import Best, BestMean, Mean, Means, SobolIndex
 from rpusim.sweep.settings import label
 from rpusim.sweep.store import Store
 
@@ -137,12 +138,13 @@ class Results:
                 pyarrow.parquet.write_table(pyarrow.table({k: _array(v) for k, v in columns.items()}), file)
         return target
 
-    def mean(self, value: str, by: Sequence[str]) -> dict[tuple[Any, ...], tuple[float, float, int]]:
-        """Return mean, standard error of the mean and number of points, by the values of some names.
+    def mean(self, value: str, by: str | Sequence[str]) -> Means:
+        """Return mean, standard error of the mean and number of points, by the values of a name or of some.
 
-        Only points that are done count; the standard error of one is nan.
+        A dict of named tuples that prints as a table. Points whose other settings differ are one mean: the table says which
+        names these are. Only points that are done count; the standard error of one is nan.
         """
-        columns = self.columns()
+        columns, by = self.columns(), (by,) if isinstance(by, str) else tuple(by)
         measured = columns[self.is_number("value", value)]
         names = [columns[choice(*columns)("by", name)] for name in by]
         groups: dict[tuple[Any, ...], list[float]] = {}
@@ -152,8 +154,9 @@ class Results:
         out = {}
         for key, found in groups.items():
             error = float(np.std(found, ddof=1)) / math.sqrt(len(found)) if len(found) > 1 else math.nan
-            out[key] = (float(np.mean(found)), error, len(found))
-        return out
+            out[key] = Mean(float(np.mean(found)), error, len(found))
+        pooled = [name for name in self.varied if name not in by and len(set(map(str, columns[name]))) > 1]
+        return Means(out, value, by, pooled)
 
     def is_number(self, name: str, value: Any) -> str:
         """Return the name of a column of numbers; raise ValueError where it is none."""
@@ -168,17 +171,20 @@ class Results:
             raise ValueError("results must have at least one point that is done; got none")
         return self.measured[0]
 
-    def best(self) -> dict[str, Any] | None:
-        """Return the row of the best point: varied, results, settings; None where nothing is done."""
+    def best(self) -> Best | None:
+        """Return the row of the best point, a dict with what varied, results, settings; None where nothing is done.
+
+        It prints as its result and what varied. One seed may be lucky: `best_mean` takes the means over seeds.
+        """
         name = self.study["minimize"] or self.study["maximize"]
         done = [row for row in self.rows if isinstance((row["results"] or {}).get(name), (int, float))]
         done = [row for row in done if not math.isnan(row["results"][name])]
         if not done:
             return None
         pick = max if self.study["maximize"] else min
-        return pick(done, key=lambda row: row["results"][name])
+        return Best(pick(done, key=lambda row: row["results"][name]), name)
 
-    def best_mean(self) -> tuple[float, dict[str, Any], int]:
+    def best_mean(self) -> BestMean:
         """Return the best mean over the seeds of one setting, what was varied there, and how many seeds it has.
 
         Settings with fewer seeds than most are left out: one lucky seed is no mean.
@@ -192,7 +198,7 @@ class Results:
         seeds = max(map(len, groups.values()))
         means = {key: sum(values) / seeds for key, values in groups.items() if len(values) == seeds}
         key = (max if self.study["maximize"] else min)(means, key=lambda one: means[one])
-        return means[key], json.loads(key), seeds
+        return BestMean(means[key], json.loads(key), seeds)
 
     def pareto(self, goals: Mapping[str, str]) -> NDArray[np.int64]:
         """Return the rows that no other beats: at least as good in all goals, and better in one.
@@ -216,7 +222,7 @@ class Results:
                 front.append(int(k))
         return np.array(front, dtype=np.int64)
 
-    def sensitivity(self, value: str) -> dict[str, tuple[float, float]]:
+    def sensitivity(self, value: str) -> dict[str, SobolIndex]:
         """Return the first-order and the total Sobol index of every name that varies, by `scipy.stats.sobol_indices`.
 
         The study must have the design "saltelli" with all points done; means over seeds are taken first.
@@ -234,7 +240,7 @@ class Results:
         f = np.array([by_key[key] for key in keys], float).reshape(d + 2, n, self.study["seeds"]).mean(axis=2)
         found = sobol_indices(func={"f_A": f[:1], "f_B": f[1:2], "f_AB": f[2:, None, :]}, n=n)
         first, total = np.ravel(found.first_order), np.ravel(found.total_order)
-        return {one: (float(a), float(b)) for one, a, b in zip(self.study["vary"], first, total, strict=True)}
+        return {one: SobolIndex(float(a), float(b)) for one, a, b in zip(self.study["vary"], first, total, strict=True)}
 
 
 def _array(values: Sequence[Any]) -> NDArray[Any]:

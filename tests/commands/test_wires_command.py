@@ -121,3 +121,42 @@ def test_a_law_of_sweeps_is_taken_as_the_fit_wrote_it(tmp_path, capsys):
     assert tables[0] and tables[0][0].split()[:4] == tables[1][0].split()[:4]
     assert commands.main(["device", str(law)]) == 2
     assert "`rpusim wires --nonlinearity" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["wires", "--size", "4"], ["infer", "net.npz", "--read-voltages", "0.1"]])
+def test_a_nonlinearity_is_a_number_or_what_a_fit_wrote(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.json").write_text(rpu.devices.SoftBounds().to_json())
+    (tmp_path / "broken.json").write_text("{")
+    rule = rpu.algorithms.DigitalSGD()
+    net = rpu.nn.Sequential(rpu.nn.Linear(784, 10, rule))
+    net.build(rng=0)
+    net.save("net.npz")
+    digits = np.zeros((20, 784), np.float32), np.zeros(20, int)
+    monkeypatch.setattr("rpusim.commands.infer._data", lambda args, net: ("mnist", digits, digits[0], "accuracy"))
+    short = [*command, "--format", "png"] + (["--times", "1s", "--programmings", "1"] if command[0] == "infer" else [])
+    for name, said in (("my.json", "must be what `rpusim fit --kind iv` wrote"), ("broken.json", "must be what"),
+                       ("none.json", "there is no such file")):  # fmt: skip
+        status, _, error = run(capsys, *short, "--nonlinearity", name)
+        assert status == 2 and name in error and said in error and "Traceback" not in error
+    with pytest.raises(SystemExit):
+        commands.main([*short, "--nonlinearity", "much"])
+    assert "must be a number, or the .json file of `rpusim fit`; got 'much'" in capsys.readouterr().err
+    v = np.linspace(-0.5, 0.5, 41)
+    found = rpu.fitting.fit_sweeps(v, 1e-5 * np.sinh(3 * v) / 3)
+    (tmp_path / "law.json").write_text(found.to_json())
+    status, said, error = run(capsys, *short, "--nonlinearity", "law.json")
+    assert status == 0 and "nonlinearity 3 1/V, standard error" in said, error
+
+
+@pytest.mark.parametrize("name", ["results.json", "a.csv", "figure.PDF"])
+def test_out_is_a_folder_but_for_fits(name, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        commands.main(["wires", "--size", "4", "--out", str(tmp_path / name)])
+    assert "must be a folder for results; got" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    if not name.endswith(".json"):
+        with pytest.raises(SystemExit):
+            commands.main(["fit", "x.csv", "--out", str(tmp_path / name)])
+        assert "or a .json file; got" in capsys.readouterr().err
+    (tmp_path / name).mkdir()
+    assert commands.main(["wires", "--size", "4", "--format", "png", "--out", str(tmp_path / name)]) == 0

@@ -240,3 +240,13 @@ def test_nominal_steps_scale_pulse_trains():
 
 
 NO_BOUND_SPREAD = dict(w_max=1.0, w_min=-1.0, w_max_dtod=0.0, w_min_dtod=0.0, up_down_dtod=0.0)
+
+
+def test_symmetry_points_that_are_0_but_for_rounding_are_0():
+    table = dict(w_max=1.0, w_min=-1.0, nodes=1001)
+    device = rpu.devices.FromResponse(
+        lambda w: 2e-3 * (1 - 0.7 * np.tanh(2 * w)), lambda w: 2e-3 * (1 + 0.7 * np.tanh(2 * w)), **table
+    )
+    assert str(device.symmetry_points) == "(SymmetryPoint(w=0.0, stable=True),)" and device.symmetry_point == 0.0
+    near = rpu.devices.FromResponse(lambda w: 2e-3 * (2 - w + 1e-7), lambda w: 2e-3 * (2 + w - 1e-7), **table)
+    assert near.symmetry_point == pytest.approx(1e-7, rel=1e-3) == near.symmetry_points[0].w

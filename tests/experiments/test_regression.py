@@ -4,6 +4,7 @@ Every run goes through arrays, converters and pulse trains. Bounds are those tha
 standard errors where those are wider.
 """
 
+import dataclasses
 import math
 import multiprocessing
 import pickle
@@ -14,7 +15,7 @@ import pytest
 import rpusim as rpu
 from rpusim import theory
 from rpusim.algorithms.base import column_periphery
-from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, regression, regressions, runs, sweep
+from rpusim.experiments import demo_algorithm, demo_device, oscillation_period, record, regression, regressions, runs, sweep
 
 TARGETS = np.linspace(-0.8, 0.8, 5)
 
@@ -313,7 +314,7 @@ def test_means_and_their_errors_are_those_of_the_tail():
     run = regression(rule, 0.3, noise=0.7, lr=0.02, steps=600, start=-0.9, rng=30)
     w = run.weights[-200:, 0]
     assert len(run.weights) == 601 and run.mean[0] == pytest.approx(w.mean(), rel=1e-12)
-    assert (run.standard_error[0], run.independent[0]) == runs._error_of_mean(w)
+    assert (run.standard_error[0], run.independent[0]) == record._error_of_mean(w)
     assert w.std() / np.sqrt(200) < run.standard_error[0] < w.std()
     assert abs(run.weights[:, 0].mean() - w.mean()) > 3 * run.standard_error[0]  # it is the tail that counts
     digital = regression(
@@ -362,7 +363,7 @@ def _autoregression(a, b, series=300, size=3000, seed=0):
 @pytest.mark.parametrize("a, b", [(0.0, 0.0), (0.9, 0.0), (0.98, 0.0), (1.95, -0.96)])
 def test_standard_errors_cover_the_means_of_correlated_and_of_oscillating_series(a, b):
     """The mean of each is 0. With blocks of a twentieth the third is 1.3 off, and the last, whose half-period is 8, 0.3."""
-    found = np.array([runs._error_of_mean(x) for x in _autoregression(a, b)])
+    found = np.array([record._error_of_mean(x) for x in _autoregression(a, b)])
     z = _autoregression(a, b).mean(axis=1) / found[:, 0]
     assert 0.87 < z.std() < 1.15  # 300 values: 1 +- 0.04, and Student's t of 20 degrees
     assert np.mean(np.abs(z) < 3) > 0.98
@@ -373,6 +374,71 @@ def test_standard_errors_cover_the_means_of_correlated_and_of_oscillating_series
 
 def test_a_tail_that_is_too_short_has_no_standard_error():
     drifting = np.linspace(0.0, 1.0, 500) + 0.001 * np.random.default_rng(1).standard_normal(500)
-    assert np.isnan(runs._error_of_mean(drifting)[0]) and runs._error_of_mean(drifting)[1] < 4
-    assert np.isnan(runs._error_of_mean(np.random.default_rng(2).standard_normal(10))).all()
-    assert runs._error_of_mean(np.ones(50)) == (0.0, 50.0)
+    assert np.isnan(record._error_of_mean(drifting)[0]) and record._error_of_mean(drifting)[1] < 4
+    assert np.isnan(record._error_of_mean(np.random.default_rng(2).standard_normal(10))).all()
+    assert record._error_of_mean(np.ones(50)) == (0.0, 50.0)
+
+
+def with_spreads():
+    """Steps that are a table over each device's own bounds, so that symmetry points have a spread."""
+    return rpu.devices.FromResponse(
+        lambda w: 0.002 * (1 - 0.7 * np.tanh(2 * w)),
+        lambda w: 0.002 * (1 + 0.7 * np.tanh(2 * w)),
+        w_max=1.0,
+        w_min=-1.0,
+        dw_min_dtod=0.2,
+        nodes=101,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "seed"),
+    [("sgd", rpu.devices.SoftBounds(), 1), ("sgd", rpu.devices.SoftBounds(), 7), ("sgd", with_spreads(), 3),
+     ("shd", with_spreads(), 0), ("shd", with_spreads(), 1), ("shd", rpu.devices.SoftBounds(), 6)],
+)  # fmt: skip
+def test_theory_is_that_of_the_devices_that_were_drawn(name, device, seed):
+    """Spreads move the point of rest of SGD, references that are not those of the mean device that of SHD, and a bound may be
+    in the way (the last): a theory of the mean device would be 5 standard errors off and more."""
+    run = regression(demo_algorithm(name, device), 0.5, rng=seed, steps=40_000)
+    of_the_mean = dataclasses.replace(run, drawn=())
+    error = run.standard_error[0]
+    assert abs(run.mean[0] - run.theory[0]) < 3 * error + 0.003  # 0.003: fluctuations of A, which theory leaves out
+    assert abs(run.mean[0] - of_the_mean.theory[0]) > 5 * error + 0.003
+    path = run.continuum()
+    assert (path.w[-1] if name == "sgd" else path.c[-1]) == pytest.approx(run.theory[0], abs=0.01)
+
+
+def test_theory_of_devices_without_spreads_is_that_of_the_mean_device():
+    run = regression(demo_algorithm("shd", demo_device("soft-bounds")), 0.5, rng=0, steps=200)
+    assert len(run.drawn) == 2 and run.theory == dataclasses.replace(run, drawn=()).theory
+
+
+def test_theory_of_stuck_devices():
+    stuck = demo_device("soft-bounds").replace(corrupt_devices_prob=1.0)
+    sgd, shd = (regression(demo_algorithm(name, stuck), 0.5, rng=0, steps=50) for name in ("sgd", "shd"))
+    assert sgd.theory[0] == sgd.weights[0, 0] == sgd.weights[-1, 0] and sgd.continuum() is None
+    assert shd.equilibria == [None] and shd.continuum() is None and "the equations rest nowhere" in str(shd)
+
+
+def test_there_is_no_theory_of_a_subclass_that_builds_other_tiles():
+    class Other(rpu.algorithms.SGD):
+        def build(self, shape, rng=None):
+            return super().build(shape, rng)
+
+    class Renamed(rpu.algorithms.SGD):
+        pass
+
+    runs_ = [regression(kind(demo_device("soft-bounds")), 0.5, rng=0, steps=300) for kind in (Other, Renamed)]
+    assert [run.has_theory for run in runs_] == [False, True]
+    assert runs_[0].theory[0] == 0.5 and runs_[0].continuum() is None and "theory" not in str(runs_[0])
+
+
+def test_runs_print_their_result_with_what_the_error_is():
+    run = regression(demo_algorithm("sgd", demo_device("soft-bounds")), [0.5, -0.2], rng=0, steps=9000)
+    first, second = str(run).splitlines()
+    assert first.startswith(
+        f"weight {run.mean[0]:.4f} +- {run.standard_error[0]:.4f} (mean and its standard error, last 3000 of"
+    )
+    assert "target -0.2; theory -0." in second
+    short = regression(demo_algorithm("sgd", demo_device("soft-bounds")), 0.5, rng=0, steps=60)
+    assert "+-" not in str(short) and "more steps" in str(short)

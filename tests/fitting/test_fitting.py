@@ -550,6 +550,8 @@ def test_a_fit_prints_what_it_found():
     ramp = 1e-6 * np.linspace(1.0, 3.0, 30)
     result = rpu.fitting.fit(ramp, ramp[::-1], "ConstantStep", unit="S", progress=False)
     lines = str(result).splitlines()
-    assert lines[0] == f"2 ramps of 1 device(s), {result.n_values} values; model ConstantStep" and str(result.device) == lines[-1]
+    assert (
+        lines[0] == f"2 ramps of 1 device(s), {result.n_values} values; model ConstantStep" and str(result.device) == lines[-1]
+    )
     assert any(line.split()[:2] == ["dw_min", f"{result.values['dw_min']:.5g}"] for line in lines)
     assert all(f"note: {note}" in lines for note in result.notes)

@@ -20,6 +20,22 @@ def test_a_core_of_the_chip_has_its_published_figures():
         assert cost.operations == 2 * 256 * 256 and cost.utilisation == 1.0
         assert cost.tops_per_watt == pytest.approx(per_watt, rel=0.005)
         assert 64 * cost.operations / sum(cost.total.time.values()) / 1e12 == pytest.approx(tops, rel=0.005)
+        # what was not published is not 0
+        assert list(cost.total.energy) == ["devices"] and cost.total.area == {}
+        assert "area    not known\n" in str(cost) and "dac 0" not in str(cost)
+        assert cost.total.notes[1] == (
+            "not known: energy of dac, adc (within that of devices, if anywhere); area of devices, dac, adc"
+        )
+        assert rpu.from_json(technology.to_json()) == technology
+
+
+def test_figures_that_are_not_known_are_left_out():
+    array = rpu.CrossbarArray((2, 3), rpu.devices.SoftBounds(), rng=0)
+    array.forward([1.0, 0.0, 0.5])
+    whole, part = rpu.cost(array), rpu.cost(array, rpu.Technology(adc_energy=None, dac_area=None))
+    assert whole.notes[1:] == () and part.energy == {k: v for k, v in whole.energy.items() if k != "adc"}
+    assert part.area == {k: v for k, v in whole.area.items() if k != "dac"} and part.time == whole.time
+    assert part.notes[-1] == "not known: energy of adc (within that of devices, if anywhere); area of dac"
 
 
 def test_positions_come_one_after_another_and_arrays_of_a_matrix_at_once():

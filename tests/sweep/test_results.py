@@ -179,3 +179,16 @@ def test_the_best_mean_over_seeds_is_no_lucky_seed():
     assert results.best()["varied"] == {"a": 1}
     results.study = {"minimize": None, "maximize": "error"}
     assert results.best_mean()[1] == {"a": 1}
+
+
+def test_answers_print_what_they_are(found):
+    means = found.mean("draw", "a")
+    assert means == found.mean("draw", ["a"]) and isinstance(means, dict) and means[(2,)].n == 6
+    header, _, *rows, last = str(means).splitlines()
+    assert header.split() == ["a", "draw", "std.", "error", "points"] and rows[0].split()[-1] == "6"
+    assert last == "means over b, seed" and repr(means) == str(means)
+    everything = found.mean("draw", found.varied)
+    assert "means over" not in str(everything) and everything.pooled == ()
+    best = found.best()
+    assert str(best) == f"product {best['results']['product']:.4g}: a = 4, b = 2, seed = {best['seed']}"
+    assert found.best_mean() == (found.best_mean().mean, {"a": 4, "b": 2.0}, 3)
