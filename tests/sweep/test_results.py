@@ -190,5 +190,5 @@ def test_answers_print_what_they_are(found):
     everything = found.mean("draw", found.varied)
     assert "means over" not in str(everything) and everything.pooled == ()
     best = found.best()
-    assert str(best) == f"product {best['results']['product']:.4g}: a = 4, b = 2, seed = {best['seed']}"
+    assert str(best) == f"product {best['results']['product']:.4g}: a = 4, b = 2.0, seed = {best['seed']}"
     assert found.best_mean() == (found.best_mean().mean, {"a": 4, "b": 2.0}, 3)
