@@ -560,6 +560,6 @@ def test_a_fit_prints_what_it_found():
 def test_a_fit_prints_bounds_as_they_were_measured():
     up = 1.0 + 4.0 * (1.0 - np.exp(-np.arange(60) / 15))
     result = rpu.fitting.fit(up, up[::-1], "SoftBounds", unit="S", progress=False)
-    printed = {line.split()[0]: line.split()[-1] for line in str(result).splitlines() if line.startswith(("     w_", "w_", " "))}
+    printed = {cells[0]: cells[-1] for line in str(result).splitlines() if (cells := line.split())}
     assert float(printed["w_max"]) == pytest.approx(result.to_conductance(result.values["w_max"]), rel=1e-3)
     assert abs(result.offset) > 1.0
