@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Break laws on purpose, one at a time, and see that the tests notice.
 
-    scripts/mutations.py                      all of mutation_table.py
+    scripts/mutations.py                      all of mutation_table.py and mutation_table_more.py
     scripts/mutations.py --list
     scripts/mutations.py --floor devices      one floor; --name TEXT: those whose name has it; both may be repeated
     scripts/mutations.py --seed 1 --most 20   twenty of them, drawn
@@ -26,9 +26,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from mutation_table import TABLE
+import mutation_table
+import mutation_table_more
 
 ROOT = Path(__file__).resolve().parents[1]
+TABLE = mutation_table.TABLE + mutation_table_more.TABLE
 SOURCES = (".py", ".pyx", ".pxd", ".h", ".c")
 KEPT = ("rpusim", "tests", "docs", "setup.py", "pyproject.toml", "README.md")
 TIMEOUT_S = 600

@@ -1,6 +1,6 @@
 """Records full runs of reproductions: small JSON with commit, settings and duration; where networks are trained, the figure.
 
-Reads what `rpusim reproduce NAME --epochs N --out DIR` wrote, and adds it to reproduce-results/full.json and docs/figures.
+Reads what `rpusim reproduce NAME --epochs N --out DIR` wrote; writes reproduce-results/full/NAME.json and docs/figures.
 """
 
 from __future__ import annotations
@@ -75,6 +75,22 @@ def summary(result: dict[str, Any], commit: str) -> dict[str, Any]:
     }
 
 
+def text_of(entry: dict[str, Any]) -> str:
+    """JSON with a line for each part, and for each row of a list or a table: small, and changes can be read."""
+    parts = []
+    for name in sorted(entry):
+        rows = entry[name]
+        if isinstance(rows, list) and rows:
+            inner = ",\n  ".join(json.dumps(row, sort_keys=True) for row in rows)
+            parts.append(f'"{name}": [\n  {inner}\n ]')
+        elif isinstance(rows, dict) and rows:
+            inner = ",\n  ".join(f"{json.dumps(key)}: {json.dumps(rows[key], sort_keys=True)}" for key in sorted(rows))
+            parts.append(f'"{name}": {{\n  {inner}\n }}')
+        else:
+            parts.append(f'"{name}": {json.dumps(rows)}')
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
+
+
 def draw(name: str, result: dict[str, Any], path: Path) -> None:
     """Draw the figure of a written result."""
     plotting.save(reproduce.get(name).figure(SimpleNamespace(**result), plotting.DOUBLE), path)  # type: ignore[arg-type]
@@ -90,8 +106,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where `rpusim reproduce --out` wrote")
     parser.add_argument("--commit", required=True, help="commit that was run")
     args = parser.parse_args()
-    path = Path(__file__).with_name("reproduce-results") / "full.json"
-    whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    folder = Path(__file__).with_name("reproduce-results") / "full"
     figures = ROOT / "docs" / "figures"
     figures.mkdir(exist_ok=True)
     found = [name for name in reproduce.names() if (args.folder / f"{name}.json").exists()]
@@ -99,13 +114,12 @@ def main() -> None:
         parser.error(f"{args.folder} holds no result of {', '.join(reproduce.names())}")
     for name in found:
         result = json.loads((args.folder / f"{name}.json").read_text(encoding="utf-8"))
-        whole[name] = summary(result, args.commit)
+        with atomic_file(folder / f"{name}.json") as file:
+            file.write(text_of(summary(result, args.commit)).encode())
         if reproduce.get(name).trains:
             draw(name, result, figures / f"{name}.png")
         agreeing = sum(check["passed"] for check in result["checks"])
         print(f"{name}: {agreeing} of {len(result['checks'])} agree")
-    with atomic_file(path) as file:
-        file.write((json.dumps(whole, indent=1, sort_keys=True) + "\n").encode())
 
 
 if __name__ == "__main__":

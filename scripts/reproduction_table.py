@@ -1,6 +1,6 @@
 """The table over all papers at the top of docs/reproductions.md, and the picture of the field, from recorded results.
 
-Both are made of reproduce-results/full.json, which scripts/record_results.py writes; run this after it.
+Both are made of reproduce-results/full, which scripts/record_results.py writes; run this after it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).with_name("reproduce-results") / "full.json"
+RESULTS = Path(__file__).with_name("reproduce-results") / "full"
 PAGE = ROOT / "docs" / "reproductions.md"
 BEGIN, END = "<!-- table: scripts/reproduction_table.py -->", "<!-- end of the table -->"
 SHOWN = 3  # checks with a published number that a row shows
 HEADER = ("name", "claim", "published", "measured", "verdict", "one core")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return what is on record, by name."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
 def minutes(seconds: float | None) -> str:
@@ -139,7 +144,7 @@ def field(results: dict[str, Any], width: float | None = plotting.DOUBLE) -> Fig
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results = read(RESULTS)
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
     if errors(results):
         plotting.save(field(results), ROOT / "docs" / "figures" / "field", ("png",))

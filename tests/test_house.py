@@ -20,7 +20,6 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: lines of examples in docstrings, which every public name has: they do not count
 EXAMPLE = re.compile(r"^ *(?:>>>|\.\.\.) .*\n|^ *Examples\n *-{8}\n", re.MULTILINE)
 #: files that may be long, and why
-LONG = {"devices/presets.py": "a table"}
 
 
 def name_of(path: Path) -> str:
@@ -90,7 +89,7 @@ def test_no_two_modules_import_each_other():
 def test_files_are_short(path):
     text = path.read_text()
     lines = text.count("\n") - len(EXAMPLE.findall(text))
-    assert lines <= 600 or str(path.relative_to(PACKAGE)) in LONG, f"{lines} lines"
+    assert lines <= 600, f"{lines} lines"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from rpusim._base.lazy import public_homes
 from rpusim._base.notebook import as_html
-from rpusim._base.validation import shown
+from rpusim._base.validation import meant, shown
 
 __all__ = ["Specification", "parameter"]
 
@@ -169,12 +169,13 @@ def _from_dict(data: Any, depth: int) -> Any:
         import_module(public_homes()[wanted])
     if not isinstance(wanted, str) or wanted not in kinds:
         _load_all()
-        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {shown(wanted)}")
+        raise ValueError(f"data['type'] must be one of {', '.join(sorted(kinds))}; got {shown(wanted)}{meant(wanted, kinds)}")
     kind = kinds[wanted]
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(map(shown, set(data) - names - {"type"}))
     if unknown:
-        raise ValueError(f"{wanted} has no field {', '.join(unknown):.200}; it has {', '.join(sorted(names))}")
+        hint = meant(unknown[0].strip("'"), names)
+        raise ValueError(f"{wanted} has no field {', '.join(unknown):.200}{hint}; it has {', '.join(sorted(names))}")
     return kind(**{name: _built(value, depth + 1) for name, value in data.items() if name != "type"})
 
 

@@ -9,7 +9,7 @@ import numbers
 import os
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ __all__ = [
     "instance",
     "integer",
     "integer_value",
+    "meant",
     "numbers_of",
     "one_or_more",
     "optional",
@@ -73,6 +74,14 @@ def shown(value: Any) -> str:
     except Exception:  # of a user's own class
         text = f"a {type(value).__name__}"
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def meant(given: Any, known: Iterable[str]) -> str:
+    """Return " (did you mean ...?)" where one of the known words is close to what was given, else nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(given, list(known), 1) if isinstance(given, str) and len(given) <= SHOWN else []
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def fail(name: str, allowed: str, value: Any, error: type[Exception] = ValueError) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import rpusim as rpu
 from rpusim.commands import curves, device, doctor, fit, infer, regression, reproduce, sweep, train, wires
-from rpusim.commands.common import add_output
+from rpusim.commands.common import add_output, ending_of
 
 __all__ = ["main", "parser"]
 
@@ -92,7 +92,9 @@ def _check_files(args: argparse.Namespace) -> None:
         for one in given if isinstance(given, list) else [given]:
             described = isinstance(one, str) and one.endswith(".json") and not one.lstrip().startswith("{")
             if (described or isinstance(one, Path)) and not os.path.lexists(one):
-                raise ValueError(f"{called} {str(one)[:80]!r} cannot be read: there is no such file")
+                raise ValueError(f"{called} {ending_of(one)!r} cannot be read: there is no such file")
+            if (described or isinstance(one, Path)) and os.path.isdir(one):
+                raise ValueError(f"{called} {ending_of(one)!r} must be a file; got a folder")
 
 
 def _complete(whole: argparse.ArgumentParser) -> None:
@@ -124,7 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         files = [f"./{name}" for name in unknown if Path(name).exists()]
         hint = f"; a file whose name begins with - is written {' '.join(files)}" if files else ""
-        whole.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        known = f"; `rpusim {args.command} --help` lists what there is"
+        whole.error(f"unrecognized arguments: {' '.join(unknown)}{hint}{known}")
     if args.command in ("regression", "spiral"):
         args.device = args.device or ["constant-step", "soft-bounds"]
     if args.command == "regression":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = [
     "beside",
     "completes",
     "device_called",
+    "ending_of",
     "figure_file",
     "going_on",
     "labelled",
@@ -44,6 +46,12 @@ DEMO_DEVICES = ("constant-step", "linear-step", "soft-bounds", "ideal")
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
 
+def ending_of(path: str | os.PathLike[str]) -> str:
+    """A path as messages show it: no longer than 200 characters, of which the last tell most."""
+    text = str(path)
+    return text if len(text) <= 200 else f"...{text[-197:]}"
+
+
 def device_called(text: str, table: Mapping[str, Device]) -> Device:
     """Return the device called `text`, in `table` or a preset, or described by JSON, in a file too, or by that of a fit."""
     from rpusim import devices
@@ -60,15 +68,18 @@ def device_called(text: str, table: Mapping[str, Device]) -> Device:
             described = plain_json(text, Path(text).read_text(encoding="utf-8"))
             if isinstance(described, dict) and described.get("kind") == "iv":
                 raise ValueError(
-                    f"device {text[:80]!r} holds a law of reads, which says nothing of pulses: `rpusim wires --nonlinearity "
-                    f"{text[:80]}` solves arrays with it, and Periphery(nonlinearity=...) reads them so"
+                    f"device {ending_of(text)!r} holds a law of reads, which says nothing of pulses: "
+                    f"`rpusim wires --nonlinearity {ending_of(text)}` solves arrays with it, and Periphery(nonlinearity=...) reads them so"
                 )
-            device = from_dict(described)
+            try:
+                device = from_dict(described)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"device {ending_of(text)!r}: {error}") from None
         else:
             known = ", ".join([*table, "a preset (`rpusim device --list`)"])
             raise ValueError(f"device must be one of {known}, a .json file, or JSON text; got {text!r}")
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"device {text[:80]!r} cannot be read: {error}") from None
+        raise ValueError(f"device {ending_of(text)!r} cannot be read: {error}") from None
     if not isinstance(device, devices.Device):
         raise ValueError(f"device must describe a device; got a {type(device).__name__}")
     return device
@@ -161,7 +172,7 @@ def nonlinearity_of(given: float | str) -> float:
     try:
         result = fitting.SweepResult.from_json(Path(given).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"--nonlinearity {given[:80]!r} must be what `rpusim fit --kind iv` wrote: {error}") from None
+        raise ValueError(f"--nonlinearity {ending_of(given)!r} must be what `rpusim fit --kind iv` wrote: {error}") from None
     print(f"nonlinearity {result.nonlinearity:.4g} 1/V, standard error {result.standard_errors['nonlinearity']:.2g}\n")
     return float(result.nonlinearity)
 

@@ -154,6 +154,8 @@ def run(args: argparse.Namespace) -> int:
     from rpusim.inference.evaluation import duration
     from rpusim.nn import load
 
+    if args.nonlinearity is not None and not args.read_voltages:
+        raise ValueError("--nonlinearity must come with --read-voltages, at which devices with it are read; got it alone")
     label, chip = chip_called(args.chip)
     net = load(args.network)
     task, data, seen, metric = _data(args, net)

@@ -208,20 +208,22 @@ def _spiral(args: argparse.Namespace) -> int:
 def _oscillations(name: str, device: Any, run: experiments.RegressionRun, every: int) -> list[list[str]]:
     """Return a row of the table for each weight: where it ends, and its period beside those that theory expects."""
     from rpusim import algorithms, devices, theory
+    from rpusim.experiments.at_hand import device_at_hand
 
     rule = run.algorithm
     assert isinstance(rule, algorithms.SHD)
-    kappa = 0.0
-    if isinstance(device, devices.PulsedDevice) and math.isfinite(device.symmetry_point):
-        kappa = theory.asymmetry(device)
-    # a transfer vector reaches each of n weights every n-th transfer
-    expected = theory.oscillator(run.lr * rule.fast_lr, run.lr * rule.slow_lr, 1.0, every * len(run.target), kappa, run.m)
     continuum = run.continuum()
     integrated = ""
     if isinstance(continuum, theory.SHDTrajectory):
         integrated = f"{_period(continuum.t, continuum.c, run.target[0]).value:.0f}"
     rows = []
     for p, goal in enumerate(run.target):
+        kappa = 0.0
+        if isinstance(device, devices.PulsedDevice):
+            one = device_at_hand(device, run.drawn[0] if run.drawn else None, p)
+            kappa = theory.asymmetry(one) if one is not None and math.isfinite(one.symmetry_point) else 0.0
+        # a transfer vector reaches each of n weights every n-th transfer
+        expected = theory.oscillator(run.lr * rule.fast_lr, run.lr * rule.slow_lr, 1.0, every * len(run.target), kappa, run.m)
         hidden = run.hidden[run.tail :, p].mean() if run.hidden is not None else math.nan
         rows.append(
             [

@@ -47,7 +47,7 @@ class Device(Specification):
 
 def _round_zero(w: float, low: float, high: float) -> float:
     """A state that a search found; 0 where it is 0 but for rounding."""
-    return 0.0 if abs(w) < 1e-9 * (high - low) else w
+    return 0.0 if abs(w) < 1e-13 * (high - low) else w
 
 
 def _states(w: ArrayLike) -> NDArray[np.float64]:

@@ -20,18 +20,14 @@ ConstantStep(dw_min=0.0002, up_down_dtod=0.0, w_max=1.0, w_min=-1.0)
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
 
-from rpusim._base.citing import cite
-from rpusim._base.papers import PAPERS
-from rpusim._base.validation import choice, physical, real
-from rpusim.devices.base import PulsedDevice
+from rpusim._base.validation import physical, real
 from rpusim.devices.nonlinear import ExpStep, FromResponse, PiecewiseStep, PowStep
+from rpusim.devices.registry import Source, get, names, papers, preset, source
 from rpusim.devices.step import ConstantStep, LinearStep, SoftBounds, SoftBoundsReference
 
 __all__ = [
@@ -59,153 +55,13 @@ __all__ = [
     "wu_power",
 ]
 
-D = TypeVar("D", bound=PulsedDevice)
-
 _positive = physical(0.0, open_low=True)
-
-
-class Source(NamedTuple):
-    """Where the numbers of a preset are from: `short` for tables, `citations` in full.
-
-    Examples
-    --------
-    >>> from rpusim.devices import presets
-    >>> presets.source("wu_linear").short
-    'Wu et al. 2025'
-    """
-
-    short: str
-    citations: tuple[str, ...]
-
-
-_makers: dict[str, Callable[..., PulsedDevice]] = {}
-_sources: dict[str, Source] = {}
-_papers: dict[str, tuple[str, ...]] = {}
-
-
-_OVERRIDES = "Parameters\n----------\n**overrides\n    Fields of the specification to change.\n\n"
-
-
-def _preset(short: str, *papers: str) -> Callable[[Callable[..., D]], Callable[..., D]]:
-    """Register a preset with the keys of its papers, and append these to its docstring."""
-
-    def register(make: Callable[..., D]) -> Callable[..., D]:
-        citations = tuple(str(PAPERS[key]) for key in papers)
-        _sources[make.__name__] = Source(short, citations)
-        _papers[make.__name__] = papers
-        references = "\n".join(f".. [{k}] {text}" for k, text in enumerate(citations, 1))
-        text = inspect.cleandoc(make.__doc__ or "")
-        taken = "" if "Parameters\n----------" in text else _OVERRIDES
-        sections = f"{taken}Returns\n-------\n{inspect.signature(make).return_annotation}\n\n"
-        text = text.replace("Examples\n--------", f"{sections}Examples\n--------")
-        make.__doc__ = f"{text}\n\nReferences\n----------\n{references}\n"
-
-        @functools.wraps(make)
-        def cited(*args: Any, **kwargs: Any) -> D:
-            device = make(*args, **kwargs)
-            cite(*papers)
-            return device
-
-        _makers[make.__name__] = cited
-        return cited
-
-    return register
-
-
-def names() -> tuple[str, ...]:
-    """Names of all presets.
-
-    Returns
-    -------
-    tuple of str
-
-    Examples
-    --------
-    >>> from rpusim.devices import presets
-    >>> "ecram_mo" in presets.names()
-    True
-    """
-    return tuple(_makers)
-
-
-def get(name: str, **overrides: Any) -> PulsedDevice:
-    """Return the preset called `name`, with `overrides` as its function takes them.
-
-    Parameters
-    ----------
-    name : str
-        One of `names()`; dashes count as underscores.
-    **overrides
-        Fields to change.
-
-    Returns
-    -------
-    PulsedDevice
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there is no such preset or field, or a value is not allowed.
-
-    Examples
-    --------
-    >>> from rpusim.devices import presets
-    >>> presets.get("gokmen-vlasov", dw_min_std=0.0)
-    ConstantStep(dw_min=0.0016, dw_min_std=0.0, w_max=1.0, w_min=-1.0)
-    """
-    return _makers[_known(name)](**overrides)
-
-
-def source(name: str) -> Source:
-    """Return where the numbers of the preset called `name` are from.
-
-    Parameters
-    ----------
-    name : str
-        One of `names()`.
-
-    Returns
-    -------
-    Source
-
-    Examples
-    --------
-    >>> from rpusim.devices import presets
-    >>> presets.source("reram_es").short
-    'Gong et al. 2018'
-    """
-    return _sources[_known(name)]
-
-
-def papers(name: str) -> tuple[str, ...]:
-    """Return the keys of the papers of the preset called `name`, as `rpusim.citations` takes them.
-
-    Parameters
-    ----------
-    name : str
-        One of `names()`.
-
-    Returns
-    -------
-    tuple of str
-
-    Examples
-    --------
-    >>> from rpusim.devices import presets
-    >>> presets.papers("capacitor")
-    ('li2018', 'kim2017')
-    """
-    return _papers[_known(name)]
-
-
-def _known(name: str) -> str:
-    return str(choice(*_makers)("name", name.replace("-", "_") if isinstance(name, str) else name))
 
 
 # ---- measured devices ------------------------------------------------------------------------------------------------
 
 
-@_preset("Gong et al. 2018", "gong2018")
+@preset("Gong et al. 2018", "gong2018")
 def reram_es(**overrides: Any) -> ExpStep:
     """ReRAM (HfO2), one device, exponential steps: a close fit, with its symmetry point away from zero.
 
@@ -239,7 +95,7 @@ def reram_es(**overrides: Any) -> ExpStep:
     return device.replace(**overrides)
 
 
-@_preset("Gong et al. 2018", "gong2018")
+@preset("Gong et al. 2018", "gong2018")
 def reram_sb(**overrides: Any) -> SoftBoundsReference:
     """ReRAM (HfO2), one device against a reference at its symmetry point, soft bounds: a loose fit to `reram_es`' data.
 
@@ -264,7 +120,7 @@ def reram_sb(**overrides: Any) -> SoftBoundsReference:
     return device.replace(**overrides)
 
 
-@_preset("Gong et al. 2022", "gong2022")
+@preset("Gong et al. 2022", "gong2022")
 def reram_array_om(**overrides: Any) -> SoftBoundsReference:
     """ReRAM array ("OM"), soft bounds, about 21 states, against references at the symmetry points.
 
@@ -294,7 +150,7 @@ def reram_array_om(**overrides: Any) -> SoftBoundsReference:
     return device.replace(**overrides)
 
 
-@_preset("Gong et al. 2022", "gong2022")
+@preset("Gong et al. 2022", "gong2022")
 def reram_array_hfo2(**overrides: Any) -> SoftBoundsReference:
     """ReRAM array (HfO2), soft bounds, about 4 states, against references at the symmetry points.
 
@@ -323,7 +179,7 @@ def reram_array_hfo2(**overrides: Any) -> SoftBoundsReference:
     return device.replace(**overrides)
 
 
-@_preset(
+@preset(
     "Li et al. 2018",
     "li2018",
     "kim2017",
@@ -360,7 +216,7 @@ def capacitor(**overrides: Any) -> LinearStep:
     return device.replace(**overrides)
 
 
-@_preset("Tang et al. 2018", "tang2018")
+@preset("Tang et al. 2018", "tang2018")
 def ecram(**overrides: Any) -> LinearStep:
     """Electrochemical RAM (lithium), its range shifted so that the symmetry point is at zero.
 
@@ -386,7 +242,7 @@ def ecram(**overrides: Any) -> LinearStep:
     return device.replace(**overrides)
 
 
-@_preset("Kim et al. 2019", "kim2019")
+@preset("Kim et al. 2019", "kim2019")
 def ecram_mo(**overrides: Any) -> LinearStep:
     """Electrochemical RAM (metal oxide), its range shifted so that the symmetry point is at zero.
 
@@ -414,7 +270,7 @@ def ecram_mo(**overrides: Any) -> LinearStep:
     return device.replace(**overrides)
 
 
-@_preset("Nandakumar et al. 2020", "nandakumar2020")
+@preset("Nandakumar et al. 2020", "nandakumar2020")
 def pcm(**overrides: Any) -> ExpStep:
     """Phase-change memory, one device: unidirectional, from 0 up; down pulses are (almost) resets.
 
@@ -456,7 +312,7 @@ def pcm(**overrides: Any) -> ExpStep:
 # ---- assumed devices -------------------------------------------------------------------------------------------------
 
 
-@_preset("Gokmen and Vlasov 2016", "gokmen2016")
+@preset("Gokmen and Vlasov 2016", "gokmen2016")
 def rpu_baseline(**overrides: Any) -> ConstantStep:
     """The device of the first RPU studies: symmetric on average, 1200 states between +-0.6, spreads of 30 %.
 
@@ -472,7 +328,7 @@ def rpu_baseline(**overrides: Any) -> ConstantStep:
     return ConstantStep().replace(**overrides)
 
 
-@_preset("Gokmen and Vlasov 2016", "gokmen2016")
+@preset("Gokmen and Vlasov 2016", "gokmen2016")
 def gokmen_vlasov(**overrides: Any) -> ConstantStep:
     """`rpu_baseline` with its range scaled to +-1: dw_min 0.0016, spreads and noise of 30 %.
 
@@ -485,7 +341,7 @@ def gokmen_vlasov(**overrides: Any) -> ConstantStep:
     return ConstantStep(dw_min=0.0016, w_max=1.0, w_min=-1.0).replace(**overrides)
 
 
-@_preset("Rasch et al. 2020", "rasch2020", "gokmen2016")
+@preset("Rasch et al. 2020", "rasch2020", "gokmen2016")
 def idealized(**overrides: Any) -> ConstantStep:
     """`gokmen_vlasov` with 10,000 states and no asymmetry: dw_min 2e-4, up_down spread 0. An assumption, not a device.
 
@@ -498,7 +354,7 @@ def idealized(**overrides: Any) -> ConstantStep:
     return ConstantStep(dw_min=2e-4, up_down_dtod=0.0, w_max=1.0, w_min=-1.0).replace(**overrides)
 
 
-@_preset("Onen et al. 2022", "onen2022", "gokmen2016")
+@preset("Onen et al. 2022", "onen2022", "gokmen2016")
 def onen_symmetric(**overrides: Any) -> ConstantStep:
     """The symmetric device of the networks of Stochastic Hamiltonian Descent: 1200 states between +-2.
 
@@ -514,7 +370,7 @@ def onen_symmetric(**overrides: Any) -> ConstantStep:
     return ConstantStep(dw_min=4.0 / 1200, w_max=2.0, w_min=-2.0).replace(**overrides)
 
 
-@_preset("Onen et al. 2022", "onen2022", "gokmen2016")
+@preset("Onen et al. 2022", "onen2022", "gokmen2016")
 def onen_saturating(**overrides: Any) -> SoftBounds:
     """The exponentially saturating device of Stochastic Hamiltonian Descent: 1200 states between +-2.
 
@@ -531,7 +387,7 @@ def onen_saturating(**overrides: Any) -> SoftBounds:
     return SoftBounds(dw_min=4.0 / 1200, w_max=2.0, w_min=-2.0).replace(**overrides)
 
 
-@_preset(
+@preset(
     "Rasch et al. 2024",
     "rasch2024",
 )
@@ -565,7 +421,7 @@ def rasch_soft_bounds(**overrides: Any) -> SoftBoundsReference:
 _NO_SPREAD: dict[str, Any] = {"dw_min_dtod": 0.0, "dw_min_std": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
 
 
-@_preset("Wu et al. 2025", "wu2025")
+@preset("Wu et al. 2025", "wu2025")
 def wu_linear(tau: float = 3.5, c_lin: float = 0.2, states: float = 70_000, **overrides: Any) -> SoftBounds:
     r"""Linear response of residual learning, without spreads or noise.
 
@@ -597,7 +453,7 @@ def wu_linear(tau: float = 3.5, c_lin: float = 0.2, states: float = 70_000, **ov
     return SoftBounds(dw_min=dw_min, up_down=c_lin, w_max=tau, w_min=-tau, **_NO_SPREAD).replace(**overrides)
 
 
-@_preset("Wu et al. 2025", "wu2025")
+@preset("Wu et al. 2025", "wu2025")
 def wu_power(tau: float = 0.7, gamma: float = 0.5, states: float = 1200, **overrides: Any) -> PowStep:
     r"""Power response of residual learning, without spreads or noise.
 
@@ -630,7 +486,7 @@ def wu_power(tau: float = 0.7, gamma: float = 0.5, states: float = 1200, **overr
     return device.replace(**overrides)
 
 
-@_preset("Wu et al. 2025", "wu2025")
+@preset("Wu et al. 2025", "wu2025")
 def wu_exponential(tau: float = 0.7, gamma: float = 0.5, states: float = 1200, **overrides: Any) -> PiecewiseStep:
     r"""Exponential response of residual learning (Eq. 145), without spreads or noise.
 

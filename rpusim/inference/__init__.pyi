@@ -45,8 +45,6 @@ from rpusim.inference.modifiers import (
 )
 from rpusim.inference.networks import (
     ChipNetwork,
-    ChipTile,
-    OnChip,
     adapt,
     adapters_of,
     convert,
@@ -54,6 +52,7 @@ from rpusim.inference.networks import (
     recalibrate_batch_norm,
 )
 from rpusim.inference.noise import read_noise_covariance
+from rpusim.inference.on_chip import ChipTile, OnChip
 from rpusim.inference.programmed import ProgrammedArray
 from rpusim.inference.programming import GradientProgramming, TableSearch, optimize_tables, program_by_gradient
 from rpusim.inference.reram import SONOS, AnalogFoundation, CMOReRAM, HfO2ReRAM, WanReRAM

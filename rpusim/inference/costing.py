@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from rpusim._base.validation import instance
 from rpusim.arrays.technology import EventCost, Technology
-from rpusim.inference.networks import ChipNetwork, ChipTile
+from rpusim.inference.networks import ChipNetwork
+from rpusim.inference.on_chip import ChipTile
 
 __all__ = ["HERMES_FOUR_PHASE", "HERMES_ONE_PHASE", "InferenceCost", "inference_cost"]
 

@@ -20,7 +20,8 @@ from rpusim._base.validation import boolean, choice, instance, integer_value, pl
 from rpusim._base.version import __version__
 from rpusim.inference.chip import Chip
 from rpusim.inference.models import NoiseModel, NoNoise, check_age, checked_times
-from rpusim.inference.networks import ChipNetwork, is_chip, program
+from rpusim.inference.networks import ChipNetwork, program
+from rpusim.inference.on_chip import is_chip
 from rpusim.inference.programmed import ProgrammedArray
 from rpusim.nn.network import Sequential
 from rpusim.periphery.converters import ADC

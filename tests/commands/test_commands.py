@@ -294,3 +294,57 @@ def test_results_of_other_settings_are_not_replaced_in_silence(tmp_path, capsys)
         assert status == 0 and len(notes) == (said is not None)
         if said:
             assert f"regression.csv, and figures beside it, had another {said}: replaced" in notes[0]
+
+
+@pytest.mark.parametrize(("text", "meant"), [
+    ('{"type": "SoftBounds", "dw_mni": 0.01}', "SoftBounds has no field 'dw_mni' (did you mean 'dw_min'?); it has"),
+    ('{"type": "SoftBound", "dw_min": 0.01}', "got 'SoftBound' (did you mean 'SoftBounds'?)"),
+])  # fmt: skip
+def test_a_slip_in_a_description_is_told_with_its_file_and_what_was_meant(text, meant, tmp_path, capsys):
+    (tmp_path / "slip.json").write_text(text)
+    assert commands.main(["device", str(tmp_path / "slip.json")]) == 2
+    error = capsys.readouterr().err
+    assert "slip.json': " in error and meant in error
+
+
+@pytest.mark.parametrize("words", ["device", "chip", "infer", "curves", "sweep", "wires --nonlinearity"])
+def test_a_folder_in_the_place_of_a_file_is_said(words, tmp_path, capsys):
+    (tmp_path / "x.json").mkdir()
+    assert commands.main([*words.split(), str(tmp_path / "x.json")]) == 2
+    error = capsys.readouterr().err
+    assert "must be a file; got a folder" in error and "Errno" not in error
+
+
+def test_an_option_that_is_not_there_is_told_where_to_look(capsys):
+    with pytest.raises(SystemExit):
+        commands.main(["device", "ecram", "--colour", "red"])
+    assert "--colour red; `rpusim device --help` lists what there is" in capsys.readouterr().err
+
+
+def test_an_option_that_would_do_nothing_is_refused(tmp_path, capsys):
+    (tmp_path / "net.npz").write_bytes(b"")
+    assert commands.main(["infer", str(tmp_path / "net.npz"), "--nonlinearity", "2"]) == 2
+    assert "--nonlinearity must come with --read-voltages" in capsys.readouterr().err
+
+
+def test_the_oscillator_beside_a_spiral_is_that_of_the_device_that_was_drawn(tmp_path, capsys):
+    device = rpu.devices.SoftBounds(dw_min=0.001, w_max=1.0, w_min=-1.0, w_max_dtod=0.5, w_min_dtod=0.5)
+    (tmp_path / "d.json").write_text(device.to_json())
+    argv = ["spiral", "--device", str(tmp_path / "d.json"), "--steps", "400", "--format", "png", "--out", str(tmp_path)]
+    damping = []
+    for seed in ("1", "2", "3"):
+        assert commands.main([*argv, "--seed", seed]) == 0
+        (row,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["d"]]
+        (run,) = rpu.experiments.regressions(
+            [{"algorithm": rpu.experiments.demo_algorithm("shd", device), "target": float(row.split()[1]), "steps": 400,
+              "rng": int(seed), "noise": 0.1, "lr": 0.005, "start": -0.2, "input": "binary"}], progress=False,
+        )  # fmt: skip
+        low, high = run.drawn[0]["w_min"][0], run.drawn[0]["w_max"][0]
+        # up (1 - w / high) and down (1 - w / low) cancel at the crossing; kappa = G' / F there
+        up, down = run.drawn[0]["step_up"][0], run.drawn[0]["step_down"][0]
+        crossing = (up - down) / (up / high - down / low)
+        slope = (up / high - down / low) / 2 / ((up * (1 - crossing / high) + down * (1 - crossing / low)) / 2)
+        rates = rpu.theory.oscillator(run.lr * run.algorithm.fast_lr, run.lr * run.algorithm.slow_lr, 1.0, 1, slope, run.m)
+        assert float(row.split()[-1]) == pytest.approx(rates.damping, rel=0.01)
+        damping.append(rates.damping)
+    assert max(damping) > 1.2 * min(damping)

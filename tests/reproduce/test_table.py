@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ def script():
 
 
 def test_the_page_has_the_table_of_what_is_recorded(script):
-    results = json.loads(script.RESULTS.read_text())
+    results = script.read(script.RESULTS)
     text = script.PAGE.read_text()
     assert script.page(text, results) == text, "python scripts/reproduction_table.py makes it anew"
 

@@ -313,7 +313,8 @@ static int solve_block(const rpu_wires *net, rpu_wires_task *task)
                 -(z.left[LANES(i) + k] / net->words.near_end[i] + z.right[LANES(i) + k] / net->words.far_end[i]);
     for (int64_t j = 0; j < n; j++)
         for (int k = 0; k < RPU_STRIP; k++)
-            task->bit_out[LANES(j) + k] = z.bottom[LANES(j) + k] / net->bits.near_end[j] + z.top[LANES(j) + k] / net->bits.far_end[j];
+            task->bit_out[LANES(j) + k] =
+                z.bottom[LANES(j) + k] / net->bits.near_end[j] + z.top[LANES(j) + k] / net->bits.far_end[j];
     return 1;
 }
 
