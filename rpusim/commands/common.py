@@ -69,7 +69,8 @@ def device_called(text: str, table: Mapping[str, Device]) -> Device:
             if isinstance(described, dict) and described.get("kind") == "iv":
                 raise ValueError(
                     f"device {ending_of(text)!r} holds a law of reads, which says nothing of pulses: "
-                    f"`rpusim wires --nonlinearity {ending_of(text)}` solves arrays with it, and Periphery(nonlinearity=...) reads them so"
+                    f"`rpusim wires --nonlinearity {ending_of(text)}` solves arrays with it, and Periphery(nonlinearity=...) "
+                    "reads them so"
                 )
             try:
                 device = from_dict(described)
